@@ -1,0 +1,258 @@
+//! The agent's mind: one host's applications, their lives and their roles.
+//!
+//! It knows orders, processes and application links only as observations; it refuses to know how a process is started
+//! or where a promise is kept. The law: what could fail to be stored never shares a decision with starting, signalling
+//! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
+
+pub mod application;
+pub mod lifecycle;
+mod orders;
+mod out;
+mod processes;
+pub mod role;
+mod saw;
+mod speech;
+
+pub use saw::*;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use application::Application;
+use out::{Out, Unstored};
+use serde::{Deserialize, Serialize};
+use understudy_model::{
+    AgentId, ApplicationName, ControllerEpoch, ControllerName, Decision, Event, EventKind, HostName,
+    Incarnation, Inventory, Machine, Moment, PairName, Severity, Subject,
+};
+
+/// How long something that could not be stored is left before it is tried again.
+pub const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// A control server's connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Controller {
+    name: ControllerName,
+    epoch: ControllerEpoch,
+}
+
+/// One host's deciding machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Agent {
+    host: HostName,
+    agent: AgentId,
+    incarnation: Incarnation,
+    controller_epoch: ControllerEpoch,
+    controllers: BTreeMap<LinkId, Controller>,
+    applications: BTreeMap<ApplicationName, Application>,
+    durable: BTreeMap<PairName, DurableRole>,
+    starts: u64,
+    /// Process actions that waited for a decision without anything to store.
+    held: Vec<AgentDo>,
+    /// What the last decision wanted stored, until the next observation says whether it was.
+    unstored: Vec<Unstored>,
+    /// Something is due now.
+    settle: bool,
+}
+
+impl Agent {
+    /// A machine at the start of a life; its first observation must be [`AgentSaw::Awake`].
+    pub fn new(host: HostName, incarnation: Incarnation, memory: AgentMemory) -> Self {
+        let applications = memory
+            .assignments
+            .into_iter()
+            .map(|assigned| (assigned.application.clone(), Application::new(assigned, Moment::default())))
+            .collect();
+        Self {
+            host,
+            agent: memory.agent,
+            incarnation,
+            controller_epoch: memory.controller_epoch,
+            controllers: BTreeMap::new(),
+            applications,
+            durable: memory.roles,
+            starts: 0,
+            held: Vec::new(),
+            unstored: Vec::new(),
+            settle: false,
+        }
+    }
+
+    /// Everything, as it would be told to a control server now.
+    pub fn inventory(&self) -> Inventory {
+        Inventory {
+            host: self.host.clone(),
+            agent: self.agent,
+            incarnation: self.incarnation,
+            controller_epoch: self.controller_epoch,
+            applications: self
+                .applications
+                .values()
+                .map(|application| application.report(self.durable_of(application)))
+                .collect(),
+        }
+    }
+
+    /// The applications of this host, for those who look.
+    pub fn applications(&self) -> impl Iterator<Item = &Application> {
+        self.applications.values()
+    }
+
+    fn durable_of(&self, application: &Application) -> Option<&DurableRole> {
+        self.durable.get(&application.role.as_ref()?.place.pair)
+    }
+
+    fn subject(&self, application: &ApplicationName) -> Subject {
+        let pair = self.applications.get(application).and_then(|known| known.assigned.pair.as_ref());
+        Subject {
+            host: Some(self.host.clone()),
+            application: Some(application.clone()),
+            pair: pair.map(|place| place.pair.clone()),
+        }
+    }
+
+    fn event(
+        &self,
+        kind: EventKind,
+        severity: Severity,
+        application: &ApplicationName,
+        because: understudy_model::Because,
+    ) -> Event {
+        let about = self.subject(application);
+        Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+    }
+
+    /// Reports every application that differs from what was last reported.
+    ///
+    /// While an epoch of a living process waits to be closed its report is held back: a control server must not read
+    /// "does not act" before "will never act again" is durable (G5).
+    fn report_changes(&mut self, out: &mut Out) {
+        let durable = &self.durable;
+        for application in self.applications.values_mut() {
+            if application.closing() && application.pid.is_some() {
+                continue;
+            }
+            let role = application.role.as_ref().and_then(|role| durable.get(&role.place.pair));
+            let report = application.report(role);
+            if application.reported.as_ref() != Some(&report) {
+                application.reported = Some(report.clone());
+                out.reports.push(AgentDo::Report(report));
+            }
+        }
+        self.applications.retain(|_, application| {
+            !(application.dropped
+                && application.pid.is_none()
+                && !application.closing()
+                && application.phase == lifecycle::Phase::Stopped)
+        });
+    }
+
+    /// Closes every epoch that is due: durable first, answered after.
+    fn close_due(&mut self, now: Moment, out: &mut Out) {
+        for (name, application) in &mut self.applications {
+            let Some(role) = &mut application.role else { continue };
+            if role.part == role::Part::Idle && role.closing.is_none() {
+                // A member that does not act has no open epoch: after a restart, or a change of its pair (G7).
+                let durable = self.durable.get(&role.place.pair);
+                let open = durable.filter(|durable| {
+                    durable
+                        .promised
+                        .as_ref()
+                        .is_some_and(|promised| promised.holder == *name && promised.epoch > durable.closed)
+                });
+                if let Some(promised) = open.and_then(|durable| durable.promised.as_ref()) {
+                    role.close(promised.epoch, now, []);
+                }
+            }
+            let Some(closing) = role.closing.take_if(|closing| closing.due <= now) else { continue };
+            let pair = role.place.pair.clone();
+            let durable = self.durable.entry(pair.clone()).or_default();
+            let former = durable.closed;
+            for (waiting, outcome) in &closing.answers {
+                out.answer(*waiting, outcome.clone());
+            }
+            if closing.epoch > former {
+                durable.closed = closing.epoch;
+                out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: closing.epoch });
+                self.unstored.push(Unstored::Close { application: name.clone(), pair, former, closing });
+            }
+        }
+    }
+}
+
+impl Machine for Agent {
+    type Saw = AgentSaw;
+    type Persist = AgentRecord;
+    type Act = AgentDo;
+
+    fn step(&mut self, now: Moment, saw: AgentSaw) -> Decision<AgentRecord, AgentDo> {
+        let mut out = Out::default();
+        out.process.append(&mut self.held);
+        self.settle = false;
+        let unstored = std::mem::take(&mut self.unstored);
+        match saw {
+            AgentSaw::Awake { found } => self.awake(now, found, &mut out),
+            AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
+                self.join(link, controller, controller_epoch, &mut out);
+            }
+            AgentSaw::ControllerLeft { link } => {
+                self.controllers.remove(&link);
+            }
+            AgentSaw::Ordered { link, order } => self.order(now, link, order, &mut out),
+            AgentSaw::Spawned { application, start, pid } => {
+                self.spawned(now, &application, start, pid, &mut out)
+            }
+            AgentSaw::SpawnFailed { application, start, why } => {
+                self.spawn_failed(now, &application, start, why, &mut out);
+            }
+            AgentSaw::Ended { application, start, cause, others_live } => {
+                self.ended(now, &application, start, cause, others_live, &mut out);
+            }
+            AgentSaw::TreeGone { application, start } => self.tree_gone(now, &application, start, &mut out),
+            AgentSaw::Said { application, start, said } => {
+                self.said(now, &application, start, said, &mut out)
+            }
+            AgentSaw::ApplicationLeft { application, start } => self.left(now, &application, start),
+            AgentSaw::StoreFailed { records, why } => {
+                self.store_failed(now, unstored, &records, &why, &mut out)
+            }
+            AgentSaw::DeadlinePassed => {}
+        }
+        self.deadlines(now, &mut out);
+        if out.persist.is_empty() {
+            self.close_due(now, &mut out);
+        }
+        self.report_changes(&mut out);
+        if !out.persist.is_empty() {
+            self.held.append(&mut out.process);
+        }
+        out.decision(|| self.inventory())
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        if self.settle || !self.held.is_empty() {
+            return Some(Moment::default());
+        }
+        let due = |application: &Application| {
+            let role = application.role.as_ref();
+            [
+                application.phase_deadline,
+                application.link_deadline,
+                role.and_then(|role| role.deadline),
+                role.and_then(|role| role.closing.as_ref()).map(|closing| closing.due),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+        };
+        self.applications.values().filter_map(due).min()
+    }
+
+    fn deadline_passed() -> AgentSaw {
+        AgentSaw::DeadlinePassed
+    }
+
+    fn store_failed(records: Vec<AgentRecord>, why: String, _definite: bool) -> AgentSaw {
+        AgentSaw::StoreFailed { records, why }
+    }
+}

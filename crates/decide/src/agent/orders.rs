@@ -1,0 +1,432 @@
+//! Control servers: who is obeyed, and what is done with each order.
+
+use std::collections::BTreeSet;
+
+use understudy_model::{
+    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Moment, Order,
+    Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication, Work,
+};
+
+use super::application::{Application, StopReason};
+use super::lifecycle::{Phase, Trigger};
+use super::out::{Out, Unstored};
+use super::role::{Part, RoleMove, RoleTrigger, Waiting};
+use super::{Agent, AgentDo, AgentRecord, Controller, DurableRole, LinkId, STORE_RETRY};
+
+impl Agent {
+    /// A control server introduced itself. A lower leadership than was ever obeyed is turned away (S2); a new
+    /// connection takes the place of every other of the same or a lower leadership, so that what may still arrive on
+    /// those is refused.
+    pub(super) fn join(
+        &mut self,
+        link: LinkId,
+        controller: ControllerName,
+        epoch: ControllerEpoch,
+        out: &mut Out,
+    ) {
+        if epoch < self.controller_epoch {
+            let known = self.controller_epoch;
+            let reason = format!("a control server with epoch {known} was obeyed, this one has {epoch}");
+            out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: known });
+            return;
+        }
+        let superseded: Vec<LinkId> = self
+            .controllers
+            .iter()
+            .filter(|(_, known)| known.epoch <= epoch)
+            .map(|(link, _)| *link)
+            .collect();
+        for old in superseded {
+            self.controllers.remove(&old);
+            let reason = format!("control server {controller} connected with epoch {epoch}");
+            out.turned_away.push(AgentDo::TurnAway { link: old, reason, controller_epoch: epoch });
+        }
+        if epoch > self.controller_epoch {
+            let former = std::mem::replace(&mut self.controller_epoch, epoch);
+            out.persist.push(AgentRecord::ControllerEpoch(epoch));
+            self.unstored.push(Unstored::ControllerEpoch { former, link });
+        }
+        self.controllers.insert(link, Controller { name: controller, epoch });
+        out.welcomes.push(link);
+    }
+
+    /// One order: the checks that every order passes, then its work.
+    pub(super) fn order(&mut self, now: Moment, link: LinkId, order: Order, out: &mut Out) {
+        let waiting = Waiting { link, order: order.id };
+        if !self.controllers.contains_key(&link) {
+            out.quiet.push(Because::new(
+                Rule::OrderRefused,
+                "an order on a connection that was not welcomed or was superseded",
+            ));
+            return;
+        }
+        if order.controller_epoch < self.controller_epoch {
+            out.answer(waiting, Outcome::Refused(Refusal::StaleController(self.controller_epoch)));
+            return;
+        }
+        if order.incarnation != self.incarnation {
+            out.answer(waiting, Outcome::Refused(Refusal::OtherIncarnation));
+            return;
+        }
+        match order.work {
+            Work::Assign(assignments) => self.assign(now, assignments, waiting, out),
+            Work::SetGoal { application, goal, graceful } => {
+                self.change(&application, waiting, out, |known| {
+                    known.assigned.goal = goal;
+                    known.graceful = graceful;
+                    if goal == Goal::Started {
+                        known.forgive();
+                    }
+                });
+            }
+            Work::SetHandsOff { application, hands_off } => {
+                self.change(&application, waiting, out, |known| known.set_hands_off(hands_off));
+            }
+            Work::Restart { application } => self.restart(now, &application, waiting, out),
+            Work::Promote { pair, role, time_limit } => {
+                self.promote(now, pair, role, time_limit, waiting, out)
+            }
+            Work::Demote { pair, role, time_limit } => {
+                self.demote(now, &pair, &role, time_limit, waiting, out)
+            }
+        }
+    }
+
+    fn table(&self) -> Vec<Assignment> {
+        self.applications
+            .values()
+            .filter(|known| !known.dropped)
+            .map(|known| known.assigned.clone())
+            .collect()
+    }
+
+    /// Stores the table if it changed, answers, and lets the goals be looked at once that is done.
+    fn store_table(&mut self, before: Vec<Assignment>, waiting: Waiting, out: &mut Out) {
+        let table = self.table();
+        if table != before {
+            out.persist.push(AgentRecord::Assignments(table));
+            self.unstored.push(Unstored::Assignments { before, waiting });
+        }
+        out.answer(waiting, Outcome::Done);
+        self.settle = true;
+    }
+
+    fn assign(&mut self, now: Moment, assignments: Vec<Assignment>, waiting: Waiting, out: &mut Out) {
+        let before = self.table();
+        let named: BTreeSet<ApplicationName> =
+            assignments.iter().map(|assigned| assigned.application.clone()).collect();
+        for (name, known) in &mut self.applications {
+            known.dropped = !named.contains(name);
+        }
+        for assigned in assignments {
+            match self.applications.get_mut(&assigned.application) {
+                None => {
+                    self.applications.insert(assigned.application.clone(), Application::new(assigned, now));
+                }
+                Some(known) => reassign(known, assigned),
+            }
+        }
+        self.store_table(before, waiting, out);
+    }
+
+    fn change(
+        &mut self,
+        application: &ApplicationName,
+        waiting: Waiting,
+        out: &mut Out,
+        change: impl FnOnce(&mut Application),
+    ) {
+        let before = self.table();
+        let Some(known) = self.applications.get_mut(application) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        change(known);
+        self.store_table(before, waiting, out);
+    }
+
+    fn restart(&mut self, now: Moment, application: &ApplicationName, waiting: Waiting, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(application) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        if known.assigned.goal == Goal::Stopped {
+            out.answer(waiting, Outcome::Refused(Refusal::NotRunning));
+            return;
+        }
+        known.forgive();
+        known.graceful = false;
+        out.answer(waiting, Outcome::Done);
+        let runs = !matches!(known.phase, Phase::Stopped | Phase::Waiting);
+        if runs {
+            self.stop(now, application, StopReason::Restart, out);
+        } else {
+            self.settle = true;
+        }
+    }
+
+    /// An order to be primary: every check of G1 and G9, and then the promise.
+    fn promote(
+        &mut self,
+        now: Moment,
+        pair: PairName,
+        role: RoleEpoch,
+        time_limit: std::time::Duration,
+        waiting: Waiting,
+        out: &mut Out,
+    ) {
+        let durable = self.durable.get(&pair).cloned().unwrap_or_default();
+        let peer_acts = self.applications.iter().any(|(name, other)| {
+            *name != role.holder
+                && other
+                    .role
+                    .as_ref()
+                    .is_some_and(|other| other.place.pair == pair && other.part != Part::Idle)
+        });
+        let Some(known) = self.applications.get_mut(&role.holder) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        let Some(part) = known.role.as_mut().filter(|part| part.place.pair == pair) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        if part.part == Part::Acting && part.confirmed && part.role.as_ref() == Some(&role) {
+            out.answer(waiting, Outcome::Done);
+            return;
+        }
+        if let Some(refusal) = refuse_promotion(&durable, &role) {
+            out.answer(waiting, Outcome::Refused(refusal));
+            return;
+        }
+        let refusal = if peer_acts || matches!(part.part, Part::Promoting | Part::Demoting) {
+            Some(Refusal::Busy)
+        } else {
+            not_ready(known)
+        };
+        let Some(part) = known.role.as_mut() else { return };
+        if let Some(refusal) = refusal {
+            out.quiet.push(Because::new(Rule::OrderRefused, format!("promotion to {role}: {refusal}")));
+            if part.part == Part::Idle {
+                // The ordered epoch is given up for good before that is said (G5).
+                part.close(role.epoch, now, [(waiting, Outcome::Refused(refusal))]);
+            } else {
+                out.answer(waiting, Outcome::Refused(refusal));
+            }
+            return;
+        }
+        match super::role::next(part.part, RoleTrigger::PromoteAllowed) {
+            RoleMove::Promise => {
+                let Some(start) = known.start else { return };
+                part.part = Part::Promoting;
+                let former = part.role.replace(role.clone());
+                part.confirmed = false;
+                part.promotion = Some(waiting);
+                part.failed = None;
+                part.deadline = Some(now + time_limit);
+                let application = role.holder.clone();
+                self.unstored.push(Unstored::Promise { application, epoch: role.epoch, former });
+                let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
+                out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
+                out.persist.push(AgentRecord::Promise { pair: pair.clone(), role: role.clone() });
+                self.durable.entry(pair).or_default().promised = Some(role);
+            }
+            RoleMove::Stay
+            | RoleMove::Ignore
+            | RoleMove::Confirm
+            | RoleMove::Demote
+            | RoleMove::Close
+            | RoleMove::Kill => out.answer(waiting, Outcome::Refused(Refusal::Busy)),
+        }
+    }
+
+    /// An order to be a backup, about exactly one role.
+    fn demote(
+        &mut self,
+        now: Moment,
+        pair: &PairName,
+        role: &RoleEpoch,
+        time_limit: std::time::Duration,
+        waiting: Waiting,
+        out: &mut Out,
+    ) {
+        let closed = self.durable.get(pair).map(|durable| durable.closed).unwrap_or_default();
+        let Some(known) = self.applications.get_mut(&role.holder) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        let Some(part) = known.role.as_mut().filter(|part| part.place.pair == *pair) else {
+            out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+            return;
+        };
+        match &part.role {
+            Some(acting) if acting == role => {
+                part.demotion = Some(waiting);
+                self.part(now, &role.holder, RoleTrigger::DemoteNamed, out);
+                if let Some(part) =
+                    self.applications.get_mut(&role.holder).and_then(|known| known.role.as_mut())
+                    && part.part == Part::Demoting
+                {
+                    part.deadline = Some(now + time_limit);
+                }
+            }
+            Some(acting) => {
+                out.answer(waiting, Outcome::Refused(Refusal::NotActing(Some(acting.clone()))));
+            }
+            None if closed >= role.epoch => out.answer(waiting, Outcome::Done),
+            None => part.close(role.epoch, now, [(waiting, Outcome::Done)]),
+        }
+    }
+
+    /// Takes back what could not be stored, and says so.
+    pub(super) fn store_failed(
+        &mut self,
+        now: Moment,
+        unstored: Vec<Unstored>,
+        records: &[AgentRecord],
+        why: &str,
+        out: &mut Out,
+    ) {
+        for known in self.applications.values_mut() {
+            // Reports of that decision were not sent.
+            known.reported = None;
+        }
+        let host = understudy_model::Subject { host: Some(self.host.clone()), ..Default::default() };
+        let reason = format!("{} of this agent could not be made durable: {why}", name_records(records));
+        out.events.push(understudy_model::Event {
+            kind: EventKind::StoreFailed,
+            severity: Severity::Critical,
+            about: host,
+            from: None,
+            to: None,
+            epoch: None,
+            because: Because::new(Rule::StoreUnwritable, reason),
+            actor: None,
+        });
+        for item in unstored {
+            match item {
+                Unstored::Assignments { before, waiting } => {
+                    self.take_back_assignments(before);
+                    out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
+                }
+                Unstored::Promise { application, epoch, former } => {
+                    // It may or may not be on the disk, so it counts as given. The application was not told.
+                    let Some(role) =
+                        self.applications.get_mut(&application).and_then(|known| known.role.as_mut())
+                    else {
+                        continue;
+                    };
+                    let promotion = role.promotion.take();
+                    let demotes = role.demotion.take();
+                    role.deadline = None;
+                    if former.is_some() {
+                        // A reaffirmation: it acts on in the role it had.
+                        role.part = Part::Acting;
+                        role.role = former;
+                        role.confirmed = true;
+                    } else {
+                        role.part = Part::Idle;
+                        role.role = None;
+                        role.close(epoch, now + STORE_RETRY, demotes.map(|waiting| (waiting, Outcome::Done)));
+                    }
+                    if let Some(waiting) = promotion {
+                        out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
+                    }
+                }
+                Unstored::Close { application, pair, former, closing } => {
+                    self.durable.entry(pair).or_default().closed = former;
+                    if let Some(role) =
+                        self.applications.get_mut(&application).and_then(|known| known.role.as_mut())
+                    {
+                        role.close(closing.epoch, now + STORE_RETRY, closing.answers);
+                        if let Some(again) = &mut role.closing {
+                            again.due = now + STORE_RETRY;
+                        }
+                    }
+                }
+                Unstored::ControllerEpoch { former, link } => {
+                    self.controller_epoch = former;
+                    self.controllers.remove(&link);
+                    let reason = format!("its controller epoch could not be made durable: {why}");
+                    out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: former });
+                }
+            }
+        }
+    }
+
+    fn take_back_assignments(&mut self, before: Vec<Assignment>) {
+        let former: BTreeSet<ApplicationName> =
+            before.iter().map(|assigned| assigned.application.clone()).collect();
+        self.applications.retain(|name, known| former.contains(name) || known.phase != Phase::Stopped);
+        for assigned in before {
+            if let Some(known) = self.applications.get_mut(&assigned.application) {
+                known.dropped = false;
+                reassign(known, assigned);
+            }
+        }
+    }
+
+    /// Fires the trigger that starts or stops an application if its goal is not what it is.
+    pub(super) fn settle_goal(&mut self, now: Moment, application: &ApplicationName, out: &mut Out) {
+        let Some(known) = self.applications.get(application) else { return };
+        if known.wanted() {
+            if known.phase == Phase::Stopped {
+                self.trigger(now, application, Trigger::Wanted, out);
+            }
+        } else if known.phase != Phase::Stopped && known.stopping.is_none() {
+            self.stop(now, application, StopReason::Goal, out);
+        }
+    }
+}
+
+/// Takes over a new assignment; what a running process was started with stays with it until its next start.
+fn reassign(known: &mut Application, assigned: Assignment) {
+    if known.assigned.pair.as_ref().map(|place| &place.pair)
+        == assigned.pair.as_ref().map(|place| &place.pair)
+    {
+        if let (Some(role), Some(place)) = (&mut known.role, &assigned.pair) {
+            role.place = place.clone();
+        }
+    } else if !known.may_act() {
+        known.role = assigned.pair.clone().map(super::role::Role::new);
+    }
+    if assigned.goal == Goal::Started && known.assigned.goal == Goal::Stopped {
+        known.forgive();
+    }
+    known.set_hands_off(assigned.hands_off);
+    known.assigned = assigned;
+}
+
+/// What the durable state says against a promotion.
+fn refuse_promotion(durable: &DurableRole, role: &RoleEpoch) -> Option<Refusal> {
+    if durable.closed >= role.epoch {
+        return Some(Refusal::ClosedEpoch(durable.closed));
+    }
+    let promised = durable.promised.as_ref()?;
+    let higher =
+        promised.epoch > role.epoch || (promised.epoch == role.epoch && promised.holder != role.holder);
+    higher.then(|| Refusal::StaleEpoch(promised.clone()))
+}
+
+/// What the process says against a promotion.
+fn not_ready(known: &Application) -> Option<Refusal> {
+    let not_ready = |why: &str| Some(Refusal::NotReady(why.to_owned()));
+    match known.phase {
+        Phase::Stopped | Phase::Waiting | Phase::Spawning | Phase::Lingering => Some(Refusal::NotRunning),
+        Phase::Initializing => not_ready("it is still initializing"),
+        Phase::Unavailable => Some(Refusal::NotReady(known.problem.clone())),
+        Phase::Yielding | Phase::Suspending | Phase::Stopping => not_ready("it is being stopped"),
+        Phase::Started if known.speaks() && !known.attached => not_ready("its link to the agent is not open"),
+        Phase::Started => None,
+    }
+}
+
+fn name_records(records: &[AgentRecord]) -> String {
+    let name = |record: &AgentRecord| match record {
+        AgentRecord::Promise { pair, role } => format!("the promise {role} of pair {pair}"),
+        AgentRecord::Close { pair, epoch } => format!("the end of epoch {epoch} of pair {pair}"),
+        AgentRecord::ControllerEpoch(epoch) => format!("controller epoch {epoch}"),
+        AgentRecord::Assignments(_) => "the table of applications".to_owned(),
+    };
+    records.iter().map(name).collect::<Vec<_>>().join(", ")
+}

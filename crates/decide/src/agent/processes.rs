@@ -1,0 +1,438 @@
+//! Processes: found, started, ended; and the moves of the lifecycle table.
+
+use understudy_model::{
+    ApplicationName, Because, EventKind, ExitCause, LastExit, Moment, Outcome, Readiness, Refusal, RoleEpoch,
+    Rule, RunMode, Severity, ToApplication,
+};
+
+use super::application::{AfterEnd, LeftAlone, StopReason};
+use super::lifecycle::{self, Move, Phase, Trigger};
+use super::out::{Out, Unstored};
+use super::role::{self, Part, RoleMove, RoleTrigger};
+use super::{Agent, AgentDo, Found, Spawn, StartId};
+
+impl Agent {
+    /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
+    pub(super) fn awake(&mut self, now: Moment, found: Vec<Found>, out: &mut Out) {
+        for found in found {
+            self.adopt(now, found, out);
+        }
+        let durable = &self.durable;
+        for (name, known) in &mut self.applications {
+            if known.assigned.hands_off && known.start.is_none() {
+                known.left = Some(LeftAlone::Maintenance);
+            }
+            let adopted = known.pid.is_some() && known.speaks();
+            let Some(role) = known.role.as_mut().filter(|_| adopted) else { continue };
+            let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
+            // It may act: it says so itself when its link is back.
+            let open = |promised: &RoleEpoch| promised.holder == *name && promised.epoch > durable.closed;
+            if let Some(promised) = durable.promised.filter(open) {
+                role.part = Part::Acting;
+                role.role = Some(promised);
+            }
+        }
+        self.settle = true;
+    }
+
+    fn adopt(&mut self, now: Moment, found: Found, out: &mut Out) {
+        let name = found.application;
+        let start = found.start;
+        let Some(known) = self.applications.get_mut(&name) else {
+            out.process.push(AgentDo::KillTree { application: name, start });
+            return;
+        };
+        known.start = Some(start);
+        known.began = now - found.running_for;
+        known.restarts = found.restarts;
+        let Some(pid) = found.pid else {
+            known.phase = Phase::Lingering;
+            known.last_exit = Some(LastExit { cause: ExitCause::Unknown, wanted: false, ran_ms: 0 });
+            out.process.push(AgentDo::KillTree { application: name, start });
+            return;
+        };
+        known.pid = Some(pid);
+        if known.speaks() {
+            // Its readiness and run mode are known again when its link is back, which has a grace.
+            let grace = known.role.as_ref().map_or(super::speech::LINK_GRACE, |role| role.place.link_grace);
+            let startup = known.spec().startup_timeout;
+            if found.running_for < startup {
+                known.phase = Phase::Initializing;
+                known.phase_deadline = Some((known.began + startup).max(now + grace));
+            } else {
+                known.phase = Phase::Started;
+                known.link_deadline = Some(now + grace);
+                known.ready_since = Some(known.began);
+            }
+        } else {
+            known.phase = Phase::Started;
+            known.run_mode = if known.role.is_none() { RunMode::Primary } else { RunMode::Backup };
+            known.ready_since = Some(now);
+        }
+        let because = Because::new(
+            Rule::Adopted,
+            format!("process {pid} runs since before this agent: taken over as it is"),
+        );
+        out.events.push(self.event(EventKind::StatusChanged, Severity::Info, &name, because));
+    }
+
+    pub(super) fn spawned(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        start: StartId,
+        pid: u32,
+        out: &mut Out,
+    ) {
+        let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
+            return;
+        };
+        known.pid = Some(pid);
+        known.began = now;
+        self.trigger(now, name, Trigger::Spawned, out);
+        let Some(known) = self.applications.get(name) else { return };
+        if !known.speaks() {
+            self.trigger(now, name, Trigger::Ready, out);
+        }
+        self.settle_goal(now, name, out);
+    }
+
+    pub(super) fn spawn_failed(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        start: StartId,
+        why: String,
+        out: &mut Out,
+    ) {
+        let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
+            return;
+        };
+        let cause = ExitCause::NotStarted(why);
+        known.problem = cause.to_string();
+        known.last_exit = Some(LastExit { cause, wanted: false, ran_ms: 0 });
+        self.gone(now, name, out);
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        start: StartId,
+        cause: ExitCause,
+        others_live: bool,
+        out: &mut Out,
+    ) {
+        let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
+            return;
+        };
+        let wanted = known.stopping.is_some();
+        let ran = now.since(known.began);
+        known.pid = None;
+        known.attached = false;
+        known.link_deadline = None;
+        known.run_mode = RunMode::Unknown;
+        known.readiness = Readiness::NotYet;
+        known.problem = if wanted { String::new() } else { cause.to_string() };
+        let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+        known.last_exit = Some(LastExit { cause: cause.clone(), wanted, ran_ms });
+        let text = format!("its process ended after {:.1} s: {cause}", ran.as_secs_f64());
+        let because = Because::new(Rule::ProcessExited, text)
+            .fact("wanted", if wanted { "yes" } else { "no" })
+            .fact("others of its tree", if others_live { "live, and are killed" } else { "none" });
+        let severity = if wanted { Severity::Info } else { Severity::Warning };
+        out.events.push(self.event(EventKind::ApplicationExited, severity, name, because));
+        if others_live {
+            self.trigger(now, name, Trigger::OthersLive, out);
+        } else {
+            self.gone(now, name, out);
+        }
+    }
+
+    pub(super) fn tree_gone(&mut self, now: Moment, name: &ApplicationName, start: StartId, out: &mut Out) {
+        let lingers =
+            |known: &&mut super::Application| known.start == Some(start) && known.phase == Phase::Lingering;
+        if self.applications.get_mut(name).filter(lingers).is_some() {
+            self.gone(now, name, out);
+        }
+    }
+
+    /// No process of the application is left: its role ends, and what follows is decided.
+    fn gone(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+        let alone = self.controllers.is_empty();
+        let Some(known) = self.applications.get_mut(name) else { return };
+        let cause = known.last_exit.as_ref().map_or(ExitCause::Unknown, |last| last.cause.clone());
+        let acting = known.role.as_ref().is_some_and(|role| role.part == Part::Acting);
+        let unwanted_end = known.stopping.is_none();
+        let after = known.after_end(now, &cause);
+        known.ready_since = None;
+        // G5, last sentence but one: with no control server to promote the other, the role is kept.
+        let in_place = acting && alone && unwanted_end && matches!(after, AfterEnd::Now | AfterEnd::Later(_));
+        if in_place && let Some(role) = &mut known.role {
+            role.confirmed = false;
+            let because = Because::new(Rule::RestartInPlace, "started again as primary in the same epoch")
+                .fact("control servers heard", 0)
+                .fact("epoch", role.role.as_ref().map_or_else(String::new, ToString::to_string));
+            out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
+        } else {
+            self.part(now, name, RoleTrigger::ProcessGone, out);
+        }
+        let trigger = match after {
+            AfterEnd::Now => Trigger::GoneStartNow,
+            AfterEnd::Later(_) => Trigger::GoneStartLater,
+            AfterEnd::Leave | AfterEnd::GiveUp => Trigger::GoneForGood,
+        };
+        if after == AfterEnd::GiveUp {
+            let problem = self.applications.get(name).map(|known| known.problem.clone()).unwrap_or_default();
+            let because = Because::new(Rule::RestartLimit, problem);
+            out.events.push(self.event(EventKind::GaveUp, Severity::Critical, name, because));
+        }
+        self.trigger(now, name, trigger, out);
+        if let (AfterEnd::Later(delay), Some(known)) = (after, self.applications.get_mut(name)) {
+            known.phase_deadline = Some(now + delay);
+        }
+    }
+
+    /// Begins to end an application: its role first, then what it has, then the process.
+    pub(super) fn stop(&mut self, now: Moment, name: &ApplicationName, reason: StopReason, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(name) else { return };
+        if !matches!(known.phase, Phase::Stopped | Phase::Waiting | Phase::Spawning) {
+            known.stopping = Some(reason);
+        }
+        let trigger = stop_trigger(known);
+        self.trigger(now, name, trigger, out);
+    }
+
+    /// One trigger of the lifecycle table, and the move that it makes.
+    pub(super) fn trigger(&mut self, now: Moment, name: &ApplicationName, trigger: Trigger, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(name) else { return };
+        let step = lifecycle::next(known.phase, trigger);
+        let start = known.start;
+        match step {
+            Move::Stay | Move::Ignore => {}
+            Move::Start => self.spawn(now, name, out),
+            Move::Delay => {
+                known.phase = Phase::Waiting;
+                known.phase_deadline = Some(now);
+            }
+            Move::Rest => {
+                known.phase = Phase::Stopped;
+                known.phase_deadline = None;
+                known.stopping = None;
+            }
+            Move::Initialize => {
+                known.phase = Phase::Initializing;
+                known.phase_deadline = Some(now + known.spec().startup_timeout);
+            }
+            Move::BecomeStarted => {
+                known.phase = Phase::Started;
+                known.phase_deadline = None;
+                known.problem.clear();
+                known.ready_since.get_or_insert(now);
+                if known.role.is_none() {
+                    known.run_mode = RunMode::Primary;
+                } else if known.run_mode == RunMode::Unknown {
+                    known.run_mode = RunMode::Backup;
+                }
+            }
+            Move::BecomeUnavailable => {
+                known.phase = Phase::Unavailable;
+                known.phase_deadline = None;
+            }
+            Move::Yield => {
+                known.phase = Phase::Yielding;
+                known.phase_deadline = None;
+                self.part(now, name, RoleTrigger::GiveUp, out);
+            }
+            Move::Suspend => {
+                known.phase = Phase::Suspending;
+                known.phase_deadline = Some(now + known.spec().shutdown_timeout);
+                if let Some(start) = start {
+                    let message = ToApplication::Suspend;
+                    out.says.push(AgentDo::Say { application: name.clone(), start, message });
+                }
+            }
+            Move::Terminate => {
+                known.phase = Phase::Stopping;
+                known.phase_deadline = Some(now + known.spec().shutdown_timeout);
+                known.run_mode = RunMode::Exiting;
+                if let Some(start) = start {
+                    let signal = known.spec().stop_signal;
+                    out.process.push(AgentDo::Signal { application: name.clone(), start, signal });
+                }
+            }
+            Move::Kill => {
+                if known.phase == Phase::Initializing {
+                    known.stopping = Some(StopReason::TooLateReady);
+                    known.problem = "not ready within its startup timeout".to_owned();
+                    let because = Because::new(Rule::StartupTimeout, "not ready in time: killed");
+                    out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
+                }
+                self.kill(name, out);
+            }
+            Move::Linger => {
+                known.phase = Phase::Lingering;
+                known.phase_deadline = None;
+                if let Some(start) = start {
+                    out.process.push(AgentDo::KillTree { application: name.clone(), start });
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(name) else { return };
+        known.phase = Phase::Stopping;
+        known.phase_deadline = None;
+        if let Some(start) = known.start {
+            out.process.push(AgentDo::KillTree { application: name.clone(), start });
+        }
+    }
+
+    fn spawn(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+        let incarnation = self.incarnation;
+        let pair_epoch = {
+            let Some(known) = self.applications.get(name) else { return };
+            let durable = self.durable_of(known);
+            durable.map_or_else(Default::default, |durable| {
+                durable
+                    .promised
+                    .as_ref()
+                    .map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
+            })
+        };
+        let Some(known) = self.applications.get_mut(name) else { return };
+        if let Some(due) =
+            known.role.as_ref().and_then(|role| role.closing.as_ref()).map(|closing| closing.due)
+        {
+            // Nothing is started under an epoch that is still to be closed.
+            known.phase = Phase::Waiting;
+            known.phase_deadline = Some(due.max(now));
+            return;
+        }
+        self.starts += 1;
+        let start = StartId { incarnation, number: self.starts };
+        let role = known.role.as_ref().and_then(|role| role.role.clone());
+        let (run_mode, epoch) = match (&known.assigned.pair, role) {
+            (None, _) => (RunMode::Primary, Default::default()),
+            (Some(_), Some(role)) => (RunMode::Primary, role.epoch),
+            (Some(_), None) => (RunMode::Backup, pair_epoch),
+        };
+        known.phase = Phase::Spawning;
+        known.phase_deadline = None;
+        known.start = Some(start);
+        known.pid = None;
+        known.began = now;
+        known.ready_since = None;
+        known.attached = false;
+        known.readiness = Readiness::NotYet;
+        known.run_mode = RunMode::Unknown;
+        known.stopping = None;
+        let pair = known.assigned.pair.clone();
+        let spawn = Spawn {
+            application: name.clone(),
+            start,
+            spec: known.spec().clone(),
+            pair,
+            run_mode,
+            epoch,
+            restarts: known.restarts,
+        };
+        out.process.push(AgentDo::Spawn(spawn));
+    }
+
+    /// One trigger of the role table, and the move that it makes.
+    pub(super) fn part(&mut self, now: Moment, name: &ApplicationName, trigger: RoleTrigger, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(name) else { return };
+        let start = known.start;
+        let gone = known.last_exit.as_ref().map_or_else(String::new, |last| last.cause.to_string());
+        let Some(part) = known.role.as_mut() else { return };
+        match role::next(part.part, trigger) {
+            RoleMove::Stay | RoleMove::Ignore | RoleMove::Promise => {}
+            RoleMove::Confirm => {
+                part.part = Part::Acting;
+                part.confirmed = true;
+                part.deadline = None;
+                known.run_mode = RunMode::Primary;
+                let promotion = part.promotion.take();
+                if let Some(waiting) = promotion {
+                    out.answer(waiting, Outcome::Done);
+                }
+            }
+            RoleMove::Demote => {
+                if part.promotion.is_some() && part.failed.is_none() {
+                    part.failed = Some(match trigger {
+                        RoleTrigger::GiveUp => Refusal::NotReady("it is being stopped".to_owned()),
+                        _ => Refusal::TooSlow,
+                    });
+                }
+                part.part = Part::Demoting;
+                part.confirmed = false;
+                part.deadline = Some(now + part.place.fence_budget);
+                let epoch = part.role.as_ref().map(|role| role.epoch).unwrap_or_default();
+                if let Some(start) = start {
+                    let message = ToApplication::SetRunMode { run_mode: RunMode::Backup, epoch };
+                    out.says.push(AgentDo::Say { application: name.clone(), start, message });
+                }
+            }
+            RoleMove::Close => {
+                let epoch = part.role.as_ref().map(|role| role.epoch).unwrap_or_default();
+                part.end(epoch, now, Refusal::Died(gone));
+                if trigger == RoleTrigger::SaidBackup {
+                    known.run_mode = RunMode::Backup;
+                }
+                if known.phase == Phase::Yielding {
+                    let trigger = stop_trigger(known);
+                    self.trigger(now, name, trigger, out);
+                }
+            }
+            RoleMove::Kill => {
+                part.deadline = None;
+                known.stopping.get_or_insert(StopReason::Fence);
+                known.problem = "did not confirm its demotion: killed".to_owned();
+                let because =
+                    Because::new(Rule::FenceOverdue, "it did not confirm its demotion in time: killed");
+                out.events.push(self.event(EventKind::DemotionFailed, Severity::Warning, name, because));
+                self.kill(name, out);
+            }
+        }
+    }
+
+    /// Looks at every deadline that has passed, and at every goal.
+    pub(super) fn deadlines(&mut self, now: Moment, out: &mut Out) {
+        // Goals that are not durable yet may be taken back: they are looked at in the next step.
+        let goals_hold = !self.unstored.iter().any(|item| matches!(item, Unstored::Assignments { .. }));
+        let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
+        for name in &names {
+            let Some(known) = self.applications.get_mut(name) else { continue };
+            let phase_over = known.phase_deadline.take_if(|deadline| *deadline <= now).is_some();
+            let link_over = known.link_deadline.take_if(|deadline| *deadline <= now).is_some();
+            let role_over = known
+                .role
+                .as_mut()
+                .is_some_and(|role| role.deadline.take_if(|deadline| *deadline <= now).is_some());
+            if link_over {
+                self.link_lost(now, name, out);
+            }
+            if role_over {
+                self.part(now, name, RoleTrigger::Overdue, out);
+            }
+            if phase_over {
+                self.trigger(now, name, Trigger::Deadline, out);
+            }
+            if goals_hold {
+                self.settle_goal(now, name, out);
+            }
+        }
+    }
+}
+
+fn stop_trigger(known: &super::Application) -> Trigger {
+    if known.may_act() {
+        Trigger::StopActing
+    } else if known.graceful && known.speaks() && known.attached {
+        Trigger::StopGracefully
+    } else {
+        Trigger::StopFirmly
+    }
+}

@@ -1,0 +1,256 @@
+//! What an agent can observe, what it wants remembered, and what it can have done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use understudy_model::{
+    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
+    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Order, PairName, PairPlace,
+    RoleEpoch, RunMode, Signal, ToApplication,
+};
+
+/// One connection of a control server, numbered by the program; never used twice in one life of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LinkId(pub u64);
+
+/// One start of one application. Observations about another start of it are stale and ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StartId {
+    /// The agent life that started it.
+    pub incarnation: Incarnation,
+    /// Counts up within that life.
+    pub number: u64,
+}
+
+/// The durable side of one pair on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DurableRole {
+    /// The last role promised.
+    pub promised: Option<RoleEpoch>,
+    /// The highest epoch given up for the own member.
+    pub closed: Epoch,
+}
+
+/// What the agent's files held when it began.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AgentMemory {
+    /// Its identity.
+    pub agent: AgentId,
+    /// The highest controller epoch obeyed.
+    pub controller_epoch: ControllerEpoch,
+    /// The applications of this host, as last assigned.
+    pub assignments: Vec<Assignment>,
+    /// The promises.
+    pub roles: BTreeMap<PairName, DurableRole>,
+}
+
+/// A process that an earlier life of the agent started, and that is proven to be the same one (pid, start time, boot).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Found {
+    /// Of which application.
+    pub application: ApplicationName,
+    /// Which start.
+    pub start: StartId,
+    /// Its main process. `None`: the main process is gone but others of its tree live on, and must be killed.
+    pub pid: Option<u32>,
+    /// How long it has run.
+    pub running_for: Duration,
+    /// How often it had been restarted in a row.
+    pub restarts: u32,
+}
+
+/// What an agent observes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentSaw {
+    /// First observation of a life: the processes that were found running. Nothing is accepted before it was decided on.
+    Awake {
+        /// The processes.
+        found: Vec<Found>,
+    },
+    /// A control server connected and introduced itself.
+    ControllerJoined {
+        /// Its connection.
+        link: LinkId,
+        /// Its name.
+        controller: ControllerName,
+        /// Its leadership.
+        controller_epoch: ControllerEpoch,
+    },
+    /// A connection of a control server ended.
+    ControllerLeft {
+        /// Which.
+        link: LinkId,
+    },
+    /// An order came in.
+    Ordered {
+        /// On which connection.
+        link: LinkId,
+        /// What.
+        order: Order,
+    },
+    /// A process runs.
+    Spawned {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Its process.
+        pid: u32,
+    },
+    /// A process could not be made to run.
+    SpawnFailed {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// What the system said.
+        why: String,
+    },
+    /// A main process ended.
+    Ended {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// How.
+        cause: ExitCause,
+        /// Whether other processes of its tree still live.
+        others_live: bool,
+    },
+    /// The last process of a tree is gone, after `Ended` had said that others live.
+    TreeGone {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+    },
+    /// An application said something over its link; `Attach` is the first thing it says.
+    Said {
+        /// Which.
+        application: ApplicationName,
+        /// The start that the speaking process belongs to.
+        start: StartId,
+        /// What.
+        said: FromApplication,
+    },
+    /// The application's link was closed.
+    ApplicationLeft {
+        /// Which.
+        application: ApplicationName,
+        /// The start it belonged to.
+        start: StartId,
+    },
+    /// Something could not be made durable; no action of that decision was done.
+    StoreFailed {
+        /// What.
+        records: Vec<AgentRecord>,
+        /// What the system said.
+        why: String,
+    },
+    /// A deadline may have passed.
+    DeadlinePassed,
+}
+
+/// What an agent wants remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentRecord {
+    /// Promise this role (own member or, in a later step, the peer).
+    Promise {
+        /// Of which pair.
+        pair: PairName,
+        /// Which role.
+        role: RoleEpoch,
+    },
+    /// The own member will never act in this epoch or a lower one again.
+    Close {
+        /// Of which pair.
+        pair: PairName,
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// Obey no lower controller epoch.
+    ControllerEpoch(ControllerEpoch),
+    /// The applications of this host with their goals; replaces what was there.
+    Assignments(Vec<Assignment>),
+}
+
+/// What an agent has done for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentDo {
+    /// Accept a control server, and tell it everything.
+    Welcome {
+        /// Its connection.
+        link: LinkId,
+        /// Everything.
+        inventory: Inventory,
+    },
+    /// Refuse a control server and close its connection.
+    TurnAway {
+        /// Its connection.
+        link: LinkId,
+        /// For people.
+        reason: String,
+        /// The highest controller epoch obeyed.
+        controller_epoch: ControllerEpoch,
+    },
+    /// Tell every welcomed control server about one application.
+    Report(ApplicationReport),
+    /// Answer an order.
+    Answer {
+        /// On the connection that it came from.
+        link: LinkId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Start a process; observe `Spawned` or `SpawnFailed`.
+    Spawn(Spawn),
+    /// Send a signal to the main process.
+    Signal {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Kill every process of the tree, until none is left; observe `Ended` and `TreeGone`.
+    KillTree {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+    },
+    /// Say something over the application's link, if it is open.
+    Say {
+        /// To which application.
+        application: ApplicationName,
+        /// To which start of it.
+        start: StartId,
+        /// What.
+        message: ToApplication,
+    },
+}
+
+/// Everything that is needed to start a process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spawn {
+    /// Of which application.
+    pub application: ApplicationName,
+    /// Which start.
+    pub start: StartId,
+    /// How.
+    pub spec: ApplicationSpec,
+    /// Its pair, if any.
+    pub pair: Option<PairPlace>,
+    /// What it starts as.
+    pub run_mode: RunMode,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// How often it had been restarted in a row, kept with the process for the next life of the agent.
+    pub restarts: u32,
+}

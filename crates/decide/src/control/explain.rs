@@ -1,0 +1,113 @@
+//! Why a pair is as it is: the facts that the rules see, and by how much each of the others misses.
+
+use understudy_model::{ApplicationStatus, Because, Goal, Member, Moment, Rule};
+
+use super::Control;
+use super::pair::PairState;
+use super::state::Pair;
+
+impl Control {
+    /// A reason with every fact that the pair's rules look at, and what each of the other rules misses.
+    pub(super) fn considered(&self, now: Moment, pair: &Pair, rule: Rule, reason: &str) -> Because {
+        let mut because = Because::new(rule, reason);
+        because = because.fact(
+            "stored role",
+            pair.stored
+                .as_ref()
+                .map_or_else(|| "none: nobody was ever primary".to_owned(), ToString::to_string),
+        );
+        for member in Member::BOTH {
+            because = self.facts_of(because, now, pair, member);
+        }
+        self.nearly(because, now, pair, rule)
+    }
+
+    fn facts_of(&self, because: Because, now: Moment, pair: &Pair, member: Member) -> Because {
+        let name = pair.spec.application(member);
+        let Some(known) = self.app(pair, member) else { return because };
+        let mut text = format!("{}, {}", known.status(), known.run_mode());
+        match known.acting() {
+            Some(role) => text.push_str(&format!(", acts in epoch {}", role.epoch)),
+            None => text.push_str(", does not act"),
+        }
+        if let Some(host) = self.hosts.get(&known.host) {
+            match host.heard {
+                Some(heard) if known.heard => {
+                    text.push_str(&format!(", its agent was heard {} ms ago", now.since(heard).as_millis()));
+                }
+                Some(_) | None => text.push_str(&format!(", its agent is not heard: {}", host.problem)),
+            }
+        }
+        let mut because = because.fact(name.to_string(), text);
+        if let Some(last) = known.report.as_ref().and_then(|report| report.last_exit.as_ref()) {
+            because = because.fact(format!("{name} last ended"), &last.cause);
+        }
+        let reasons = self.not_ready_because(now, pair, member);
+        let ready = if reasons.is_empty() { "yes".to_owned() } else { format!("no: {}", reasons.join("; ")) };
+        because.fact(format!("{name} could be primary"), ready)
+    }
+
+    /// Each rule that did not fire, and what it misses.
+    fn nearly(&self, mut because: Because, now: Moment, pair: &Pair, fired: Rule) -> Because {
+        for rule in [
+            Rule::PrimaryExited,
+            Rule::PrimaryUnavailable,
+            Rule::PrimaryStopped,
+            Rule::OperatorAsked,
+            Rule::WaitForAgents,
+            Rule::FormerHolderFirst,
+            Rule::NobodyReady,
+        ] {
+            if rule != fired
+                && let Some(missed) = self.missed(now, pair, rule)
+            {
+                because = because.nearly(rule, missed);
+            }
+        }
+        because
+    }
+
+    fn missed(&self, now: Moment, pair: &Pair, rule: Rule) -> Option<String> {
+        let holder = pair.holder();
+        let app = holder.and_then(|holder| self.app(pair, holder));
+        let name = holder.map(|holder| pair.spec.application(holder));
+        match rule {
+            Rule::PrimaryExited => {
+                let pid = app?.report.as_ref()?.pid?;
+                Some(format!("the process of {} lives (pid {pid})", name?))
+            }
+            Rule::PrimaryUnavailable => {
+                let status = app?.status();
+                (status == ApplicationStatus::Started).then_some(())?;
+                Some(format!("{} says that it can serve", name?))
+            }
+            Rule::PrimaryStopped => {
+                (self.goal(name?) == Goal::Started).then_some(())?;
+                Some(format!("{} should run", name?))
+            }
+            Rule::OperatorAsked => {
+                pair.operation.is_none().then(|| "no operator asked for a change".to_owned())
+            }
+            Rule::WaitForAgents => {
+                let heard =
+                    Member::BOTH.iter().all(|member| self.app(pair, *member).is_some_and(|app| app.heard));
+                heard.then(|| "both agents are heard".to_owned())
+            }
+            Rule::FormerHolderFirst => {
+                let holder = holder?;
+                let reasons = self.not_ready_because(now, pair, holder);
+                let first =
+                    reasons.first().cloned().unwrap_or_else(|| "it is ready, and comes second".to_owned());
+                matches!(pair.state, PairState::Held | PairState::Vacant)
+                    .then(|| format!("{}: {first}", name.map_or("", |name| name.as_str())))
+            }
+            Rule::NobodyReady => {
+                let ready = Member::BOTH
+                    .into_iter()
+                    .find(|member| self.not_ready_because(now, pair, *member).is_empty())?;
+                Some(format!("{} is ready", pair.spec.application(ready)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Agents: connected, lost, and what they report.
+
+use understudy_model::{
+    Answer, ApplicationName, ApplicationReport, Assignment, Because, Event, EventKind, Goal, HostName,
+    HostStatus, Inventory, Moment, Outcome, PairPlace, Refusal, Rule, Severity, Subject, Work,
+};
+
+use super::pair::PairTrigger;
+use super::state::{OrderedWork, Outstanding};
+use super::{Control, LONGEST_REFUSAL_WAIT, Out, RETRY, about_host, event};
+
+impl Control {
+    /// An agent said everything. Whatever was outstanding there is settled: an order that it had received is in what it
+    /// says, and one that it had not is refused, as it came on a connection that this one supersedes.
+    pub(super) fn link_up(&mut self, now: Moment, host: &HostName, inventory: Inventory, out: &mut Out) {
+        let Some(known) = self.hosts.get_mut(host) else { return };
+        known.incarnation = Some(inventory.incarnation);
+        known.status = HostStatus::Running;
+        known.since = now;
+        known.heard = Some(now);
+        known.problem.clear();
+        known.refused = None;
+        self.outstanding.retain(|_, outstanding| outstanding.host != *host);
+        let because = Because::new(Rule::AgentHeard, "its agent is connected and said what it has")
+            .fact("agent", inventory.agent)
+            .fact("incarnation", inventory.incarnation)
+            .fact("applications", inventory.applications.len());
+        out.events.push(event(EventKind::HostRunning, Severity::Info, about_host(host), because));
+        for known in self.applications.values_mut().filter(|known| known.host == *host) {
+            known.heard = true;
+            known.ordered = None;
+            known.refused_until = None;
+            // An application that the agent does not name has no process there.
+            known.report = None;
+        }
+        for report in inventory.applications {
+            self.reported(now, host, report, out);
+        }
+        self.send_assignments(host, out);
+    }
+
+    /// An agent is connected no more. What it had is kept in mind as it was: it may go on.
+    pub(super) fn link_down(
+        &mut self,
+        now: Moment,
+        host: &HostName,
+        refused: bool,
+        why: String,
+        out: &mut Out,
+    ) {
+        let Some(known) = self.hosts.get_mut(host) else { return };
+        let status = if refused { HostStatus::Inaccessible } else { HostStatus::Unreachable };
+        let was = known.incarnation.take();
+        if known.status != status {
+            known.status = status;
+            known.since = now;
+        }
+        known.problem = why.clone();
+        self.outstanding.retain(|_, outstanding| outstanding.host != *host);
+        for known in self.applications.values_mut().filter(|known| known.host == *host && known.heard) {
+            known.heard = false;
+            known.since = now;
+        }
+        if was.is_some() {
+            let text = format!("its agent is connected no more: {why}");
+            let because = Because::new(Rule::AgentSilent, text)
+                .fact("the machine answers", if refused { "yes, and refuses" } else { "not known" });
+            out.events.push(event(EventKind::HostLost, Severity::Warning, about_host(host), because));
+        }
+    }
+
+    /// One application's whole truth.
+    pub(super) fn reported(
+        &mut self,
+        now: Moment,
+        host: &HostName,
+        report: ApplicationReport,
+        out: &mut Out,
+    ) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.heard = Some(now);
+        }
+        let name = report.application.clone();
+        let Some(known) = self.applications.get_mut(&name).filter(|known| known.host == *host) else {
+            return;
+        };
+        let (status, mode) = (known.status(), known.run_mode());
+        let mut because = Because::new(Rule::AgentReported, describe(&report)).fact("goal", report.goal);
+        if let Some(pid) = report.pid {
+            because = because.fact("pid", pid);
+        }
+        let changed = status != report.status || mode != report.run_mode;
+        let about = Subject { host: Some(host.clone()), application: Some(name), pair: known.pair.clone() };
+        if changed {
+            known.since = now;
+        }
+        if status != report.status {
+            let severity = if report.problem.is_empty() { Severity::Info } else { Severity::Warning };
+            out.events.push(Event {
+                from: Some(status.to_string()),
+                to: Some(report.status.to_string()),
+                ..event(EventKind::StatusChanged, severity, about, because)
+            });
+        }
+        known.report = Some(report);
+    }
+
+    /// What became of an order.
+    pub(super) fn answered(&mut self, now: Moment, host: &HostName, answer: Answer, out: &mut Out) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.heard = Some(now);
+        }
+        let Some(Outstanding { work, .. }) = self.outstanding.remove(&answer.order) else { return };
+        match (work, answer.outcome) {
+            (OrderedWork::Level { .. }, Outcome::Done) => {
+                if let Some(known) = self.hosts.get_mut(host) {
+                    known.refused = None;
+                }
+            }
+            (OrderedWork::Level { application, operation }, Outcome::Refused(refusal)) => {
+                let text = format!("the agent of {host} refused: {refusal}");
+                if let Some(known) = operation.and_then(|id| self.operations.get_mut(&id)) {
+                    known.trouble = Some(text.clone());
+                    known.deadline = now;
+                }
+                let Some(known) = self.hosts.get_mut(host) else { return };
+                let said = known.refused.replace((text.clone(), now + RETRY));
+                if said.is_none_or(|(said, _)| said != text) {
+                    let because = Because::new(Rule::OrderRefused, text);
+                    let about = Subject { host: Some(host.clone()), application, pair: None };
+                    out.events.push(event(EventKind::Anomaly, Severity::Warning, about, because));
+                }
+            }
+            (OrderedWork::Promote { role, .. }, Outcome::Done) => {
+                if let Some(known) = self.applications.get_mut(&role.holder) {
+                    known.ordered = None;
+                    known.refusals = 0;
+                    known.refused_until = None;
+                }
+            }
+            (OrderedWork::Promote { pair, role }, Outcome::Refused(refusal)) => {
+                self.note_refusal(now, &role.holder, &refusal);
+                self.promotion_refused(now, &pair, &role, &refusal, out);
+            }
+            (OrderedWork::Demote { pair, role }, Outcome::Done) => {
+                let operation = self.pairs.get(&pair).and_then(|pair| pair.operation);
+                self.step_of(now, operation, format!("{} confirmed that it is primary no more", role.holder));
+            }
+            (OrderedWork::Demote { pair, role }, Outcome::Refused(refusal)) => {
+                let text = format!("{} refused to be demoted from {role}: {refusal}", role.holder);
+                let because = Because::new(Rule::DemotionRefused, text.clone());
+                let about = Subject { application: Some(role.holder), ..super::about_pair(&pair) };
+                out.events.push(event(EventKind::DemotionFailed, Severity::Warning, about, because));
+                self.trouble(&pair, text);
+                self.fire(now, &pair, PairTrigger::DemotionRefused, out);
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, now: Moment, application: &ApplicationName, refusal: &Refusal) {
+        let Some(known) = self.applications.get_mut(application) else { return };
+        known.ordered = None;
+        let wait = RETRY.saturating_mul(1 << known.refusals.min(5)).min(LONGEST_REFUSAL_WAIT);
+        known.refusals = known.refusals.saturating_add(1);
+        known.refused_until = Some(now + wait);
+        known.refusal = refusal.to_string();
+    }
+
+    /// Tells every agent that refused what it should know, when it is time to.
+    pub(super) fn assign_again(&mut self, now: Moment, out: &mut Out) {
+        let due = |known: &super::Host| {
+            known.incarnation.is_some() && known.refused.as_ref().is_some_and(|(_, again)| *again <= now)
+        };
+        let hosts: Vec<HostName> =
+            self.hosts.iter().filter(|(_, known)| due(known)).map(|(name, _)| name.clone()).collect();
+        for host in hosts {
+            if let Some((_, again)) = self.hosts.get_mut(&host).and_then(|known| known.refused.as_mut()) {
+                *again = now + RETRY;
+            }
+            self.send_assignments(&host, out);
+        }
+    }
+
+    /// Everything that an agent should know, as levels.
+    pub(super) fn send_assignments(&mut self, host: &HostName, out: &mut Out) {
+        let Some(cluster) = &self.cluster else { return };
+        let assignments = cluster
+            .applications
+            .iter()
+            .filter(|(_, spec)| spec.host == *host)
+            .map(|(name, spec)| Assignment {
+                application: name.clone(),
+                spec: spec.clone(),
+                goal: self.goal(name),
+                hands_off: self.hands_off(name),
+                pair: place(cluster, name),
+            })
+            .collect();
+        let about = OrderedWork::Level { application: None, operation: None };
+        self.send(host, Work::Assign(assignments), about, out);
+    }
+
+    /// The goal of one application, to its agent. False if the agent is not connected: it hears of it when it is.
+    pub(super) fn send_goal(
+        &mut self,
+        application: &ApplicationName,
+        goal: Goal,
+        graceful: bool,
+        operation: understudy_model::OperationId,
+        out: &mut Out,
+    ) -> bool {
+        let Some(host) = self.applications.get(application).map(|known| known.host.clone()) else {
+            return false;
+        };
+        let about = OrderedWork::Level { application: Some(application.clone()), operation: Some(operation) };
+        let work = Work::SetGoal { application: application.clone(), goal, graceful };
+        self.send(&host, work, about, out)
+    }
+}
+
+fn place(cluster: &understudy_model::Cluster, application: &ApplicationName) -> Option<PairPlace> {
+    let (name, pair) = cluster.pair_of(application)?;
+    let peer = pair.application(pair.member_of(application)?.other());
+    let spec = cluster.applications.get(peer)?;
+    let address = cluster.hosts.get(&spec.host).and_then(|host| host.addresses.first());
+    Some(PairPlace {
+        pair: name.clone(),
+        peer: peer.clone(),
+        peer_address: address.map(|address| without_port(address)).unwrap_or_default(),
+        peer_ports: spec.ports.iter().map(|port| (port.id.clone(), port.port)).collect(),
+        fence_budget: pair.timers.fence_budget,
+        link_grace: pair.timers.link_grace,
+    })
+}
+
+fn without_port(address: &str) -> String {
+    if address.starts_with("unix:") {
+        // Both agents are on this machine.
+        return "127.0.0.1".to_owned();
+    }
+    address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']).to_owned()
+}
+
+fn describe(report: &ApplicationReport) -> String {
+    let mut text = format!("{}, run mode {}", report.status, report.run_mode);
+    if !report.problem.is_empty() {
+        text.push_str(": ");
+        text.push_str(&report.problem);
+    }
+    text
+}

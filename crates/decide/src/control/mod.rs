@@ -1,0 +1,258 @@
+//! The control server's mind: the cluster's hosts, applications, pairs and operations.
+//!
+//! It knows agents only by what they report, and remembers nothing that a restart may not lose except through its
+//! records. It refuses to know how a record is stored or an order is sent. The law: no order before the epoch that it
+//! carries is durable, and what is not known is never guessed.
+
+mod explain;
+mod hosts;
+mod operations;
+pub mod pair;
+mod pairs;
+mod saw;
+mod state;
+mod view;
+mod viewing;
+
+pub use saw::*;
+pub use view::*;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pair::PairState;
+use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
+use understudy_model::{
+    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
+    Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+};
+
+/// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// The longest wait after repeated refusals of one member.
+pub const LONGEST_REFUSAL_WAIT: Duration = Duration::from_secs(30);
+
+type Out = Decision<ControlRecord, ControlDo>;
+
+/// The cluster's deciding machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Control {
+    memory: ControlMemory,
+    cluster: Option<Cluster>,
+    revision: u64,
+    hosts: BTreeMap<HostName, Host>,
+    applications: BTreeMap<ApplicationName, App>,
+    pairs: BTreeMap<PairName, Pair>,
+    operations: Operations,
+    outstanding: BTreeMap<OrderId, Outstanding>,
+    last_order: OrderId,
+    /// What the last decision changed in memory, until the next observation says whether it was stored.
+    undo: Option<Undo>,
+}
+
+impl Control {
+    /// A machine at the start of a leadership; its first observation must be [`ControlSaw::Configured`].
+    pub fn new(memory: ControlMemory) -> Self {
+        Self {
+            memory,
+            cluster: None,
+            revision: 0,
+            hosts: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            last_order: OrderId(0),
+            undo: None,
+        }
+    }
+
+    /// Reads a configuration; what runs is touched only where its goal or settings changed.
+    fn configure(&mut self, now: Moment, cluster: Cluster, out: &mut Out) {
+        let first = self.cluster.is_none();
+        self.revision += 1;
+        for name in cluster.hosts.keys() {
+            self.hosts.entry(name.clone()).or_insert_with(|| Host {
+                incarnation: None,
+                status: HostStatus::Unknown,
+                since: now,
+                heard: None,
+                problem: "not heard yet".to_owned(),
+                refused: None,
+            });
+        }
+        self.hosts.retain(|name, _| cluster.hosts.contains_key(name));
+        for (name, spec) in &cluster.applications {
+            let pair = cluster.pair_of(name).map(|(pair, _)| pair.clone());
+            let known = self
+                .applications
+                .entry(name.clone())
+                .or_insert_with(|| App::new(spec.host.clone(), pair.clone(), now));
+            known.pair = pair;
+            known.host = spec.host.clone();
+        }
+        self.applications.retain(|name, _| cluster.applications.contains_key(name));
+        for (name, spec) in &cluster.pairs {
+            let stored = self.memory.roles.get(name).cloned();
+            let known = self.pairs.entry(name.clone()).or_insert_with(|| {
+                let mut pair = Pair::new(spec.clone(), stored, now);
+                pair.prefer = pair.holder().or(Some(understudy_model::Member::First));
+                pair
+            });
+            known.spec = spec.clone();
+        }
+        self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        let (kind, because) = if first {
+            let text = format!(
+                "{} leads with controller epoch {}",
+                self.memory.controller, self.memory.controller_epoch
+            );
+            (EventKind::ControllerStarted, Because::new(Rule::LeadershipTaken, text))
+        } else {
+            let text = format!("configuration read, revision {}", self.revision);
+            (EventKind::ConfigurationChanged, Because::new(Rule::ConfigurationRead, text))
+        };
+        let because = because
+            .fact("hosts", cluster.hosts.len())
+            .fact("applications", cluster.applications.len())
+            .fact("pairs", cluster.pairs.len());
+        out.events.push(event(kind, Severity::Info, Subject::default(), because));
+        self.cluster = Some(cluster);
+        let connected: Vec<HostName> = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.incarnation.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for host in connected {
+            self.send_assignments(&host, out);
+        }
+    }
+
+    /// The goal of an application: what an operator said, else what the configuration says.
+    fn goal(&self, application: &ApplicationName) -> Goal {
+        if let Some(goal) = self.memory.goals.get(application) {
+            return *goal;
+        }
+        let spec = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(application));
+        if spec.is_some_and(|spec| spec.autostart) { Goal::Started } else { Goal::Stopped }
+    }
+
+    /// Maintenance of the application itself, its host or its pair.
+    fn hands_off(&self, application: &ApplicationName) -> bool {
+        let Some(known) = self.applications.get(application) else { return false };
+        self.memory.maintenance.iter().any(|of| match of {
+            MaintenanceOf::Host(host) => *host == known.host,
+            MaintenanceOf::Application(name) => name == application,
+            MaintenanceOf::Pair(pair) => Some(pair) == known.pair.as_ref(),
+        })
+    }
+
+    /// Sends an order if the agent is connected; remembers it until it is answered. False if it is not connected.
+    fn send(&mut self, host: &HostName, work: Work, about: OrderedWork, out: &mut Out) -> bool {
+        let Some(incarnation) = self.hosts.get(host).and_then(|host| host.incarnation) else { return false };
+        self.last_order = OrderId(self.last_order.0 + 1);
+        let order =
+            Order { id: self.last_order, incarnation, controller_epoch: self.memory.controller_epoch, work };
+        self.outstanding.insert(order.id, Outstanding { host: host.clone(), work: about });
+        out.actions.push(ControlDo::Send { host: host.clone(), order });
+        true
+    }
+
+    fn step_of(&mut self, now: Moment, operation: Option<OperationId>, text: impl Into<String>) {
+        if let Some(known) = operation.and_then(|id| self.operations.get_mut(&id))
+            && known.steps.len() < MOST_STEPS
+        {
+            known.steps.push((now, text.into()));
+        }
+    }
+
+    fn store_failed(
+        &mut self,
+        now: Moment,
+        records: &[ControlRecord],
+        why: &str,
+        definite: bool,
+        out: &mut Out,
+    ) {
+        let text = format!("not durable, so not done: {why}");
+        let mut because = Because::new(Rule::StoreUnwritable, text).fact("records", records.len());
+        because = because.fact("certain that nothing was stored", if definite { "yes" } else { "no" });
+        out.events.push(event(EventKind::StoreFailed, Severity::Critical, Subject::default(), because));
+        for record in records {
+            match record {
+                ControlRecord::RaiseEpoch { pair, expected, next } => {
+                    self.raise_failed(now, pair, expected.clone(), next, why, out);
+                }
+                ControlRecord::SetGoal { .. } | ControlRecord::SetMaintenance { .. } => {}
+                ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
+            }
+        }
+    }
+}
+
+impl Machine for Control {
+    type Saw = ControlSaw;
+    type Persist = ControlRecord;
+    type Act = ControlDo;
+
+    fn step(&mut self, now: Moment, saw: ControlSaw) -> Out {
+        let mut out = Out::default();
+        let undo = self.undo.take();
+        match saw {
+            ControlSaw::Configured { cluster } => self.configure(now, cluster, &mut out),
+            ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
+            ControlSaw::LinkDown { host, refused, why } => self.link_down(now, &host, refused, why, &mut out),
+            ControlSaw::Reported { host, report } => self.reported(now, &host, report, &mut out),
+            ControlSaw::Answered { host, answer } => self.answered(now, &host, answer, &mut out),
+            ControlSaw::Asked { request, actor, ask } => self.asked(now, request, actor, ask, &mut out),
+            ControlSaw::StoreFailed { records, why, definite } => {
+                self.store_failed(now, &records, &why, definite, &mut out);
+                if let Some(undo) = undo {
+                    self.take_back(undo, &why, &mut out);
+                }
+            }
+            ControlSaw::DeadlinePassed => {}
+        }
+        self.assign_again(now, &mut out);
+        self.look_at_pairs(now, &mut out);
+        self.look_at_operations(now, &mut out);
+        out
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        let pairs = self.pairs.values().flat_map(|pair| {
+            let prefer =
+                (pair.state == PairState::Vacant && pair.prefer.is_some()).then_some(pair.prefer_until);
+            [pair.deadline, prefer].into_iter().flatten()
+        });
+        let operations =
+            self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
+        let refusals = self.applications.values().filter_map(|known| known.refused_until);
+        let again = self.hosts.values().filter(|host| host.incarnation.is_some());
+        let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
+        pairs.chain(operations).chain(refusals).chain(again).min()
+    }
+
+    fn deadline_passed() -> ControlSaw {
+        ControlSaw::DeadlinePassed
+    }
+
+    fn store_failed(records: Vec<ControlRecord>, why: String, definite: bool) -> ControlSaw {
+        ControlSaw::StoreFailed { records, why, definite }
+    }
+}
+
+/// An event without a change, an epoch or an actor.
+fn event(kind: EventKind, severity: Severity, about: Subject, because: Because) -> Event {
+    Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+}
+
+fn about_host(host: &HostName) -> Subject {
+    Subject { host: Some(host.clone()), ..Subject::default() }
+}
+
+fn about_pair(pair: &PairName) -> Subject {
+    Subject { pair: Some(pair.clone()), ..Subject::default() }
+}

@@ -1,0 +1,622 @@
+//! Pairs: what situation one is in, and the moves of its table.
+
+use understudy_model::{
+    ApplicationStatus, Because, Epoch, Event, EventKind, Goal, Member, Moment, OnCrash, PairName, Refusal,
+    RoleEpoch, Rule, Severity, Subject, Work,
+};
+
+use super::pair::{self, PairMove, PairState, PairTrigger};
+use super::state::{App, OrderedWork, Pair};
+use super::{Control, ControlRecord, Out, RETRY, about_pair, event};
+
+/// How many moves one look at a pair may make; more would be a loop in the table.
+const MOST_MOVES: usize = 8;
+
+impl Control {
+    /// Looks at every pair until its situation asks for nothing more.
+    pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
+        for known in self.applications.values_mut() {
+            known.refused_until.take_if(|until| *until <= now);
+        }
+        let names: Vec<PairName> = self.pairs.keys().cloned().collect();
+        for name in &names {
+            let over = self
+                .pairs
+                .get_mut(name)
+                .is_some_and(|pair| pair.deadline.take_if(|deadline| *deadline <= now).is_some());
+            if over {
+                self.fire(now, name, PairTrigger::Deadline, out);
+            }
+            for _ in 0..MOST_MOVES {
+                let Some(situation) = self.situation(now, name) else { break };
+                let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
+                self.fire(now, name, situation, out);
+                if self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone())) == before {
+                    break;
+                }
+            }
+            self.show_primary(now, name, out);
+        }
+    }
+
+    pub(super) fn app(&self, pair: &Pair, member: Member) -> Option<&App> {
+        self.applications.get(pair.spec.application(member))
+    }
+
+    /// Whether a member that cannot be heard may act. Only a control server starts a promotion, and the store names
+    /// whoever was promoted last: nobody else may act without having been seen to.
+    pub(super) fn unheard_may_act(&self, pair: &Pair, member: Member) -> bool {
+        let Some(known) = self.app(pair, member) else { return false };
+        if known.heard {
+            return false;
+        }
+        let held = pair.holder() == Some(member);
+        known.ordered.is_some() || known.report.as_ref().map_or(held, |_| known.acting().is_some())
+    }
+
+    /// Why a member could not be primary right now; empty if it could.
+    pub(super) fn not_ready_because(&self, now: Moment, pair: &Pair, member: Member) -> Vec<String> {
+        let name = pair.spec.application(member);
+        let Some(known) = self.app(pair, member) else { return vec![format!("{name} is not configured")] };
+        let mut reasons = Vec::new();
+        if !known.heard {
+            let problem = self.hosts.get(&known.host).map(|host| host.problem.as_str()).unwrap_or_default();
+            reasons.push(format!("the agent of host {} is not heard: {problem}", known.host));
+            return reasons;
+        }
+        if self.goal(name) == Goal::Stopped {
+            reasons.push(format!("it should be stopped; run: scsctl start {name}"));
+        }
+        if self.hands_off(name) {
+            reasons.push(format!("maintenance is on; run: scsctl maintenance off {name}"));
+        }
+        match &known.report {
+            None => reasons.push("its agent has not reported it yet".to_owned()),
+            Some(report) if report.status != ApplicationStatus::Started => {
+                let problem =
+                    if report.problem.is_empty() { String::new() } else { format!(": {}", report.problem) };
+                reasons.push(format!("it is {}{problem}", report.status));
+            }
+            Some(_) => {}
+        }
+        if let Some(until) = known.refused_until {
+            let wait = until.since(now).as_secs_f64();
+            reasons.push(format!("it refused a promotion ({}); tried again in {wait:.1} s", known.refusal));
+        }
+        reasons
+    }
+
+    fn coming(&self, pair: &Pair, member: Member) -> bool {
+        let name = pair.spec.application(member);
+        let Some(known) = self.app(pair, member).filter(|known| known.heard) else { return false };
+        if self.goal(name) == Goal::Stopped || self.hands_off(name) {
+            return false;
+        }
+        // An agent that was only just connected has not had the time to start anything.
+        known.report.as_ref().is_none_or(|report| {
+            !report.gave_up
+                && match report.status {
+                    ApplicationStatus::Stopped
+                    | ApplicationStatus::StartPending
+                    | ApplicationStatus::Initializing
+                    | ApplicationStatus::Started => true,
+                    ApplicationStatus::Unknown
+                    | ApplicationStatus::ServiceUnavailable
+                    | ApplicationStatus::Suspending
+                    | ApplicationStatus::Suspended
+                    | ApplicationStatus::StopPending => false,
+                }
+        })
+    }
+
+    fn acts(&self, pair: &Pair, member: Member) -> Option<RoleEpoch> {
+        let known = self.app(pair, member).filter(|known| known.heard)?;
+        known.acting().cloned()
+    }
+
+    /// The situation that a pair is in.
+    pub(super) fn situation(&self, now: Moment, name: &PairName) -> Option<PairTrigger> {
+        let pair = self.pairs.get(name)?;
+        if Member::BOTH.iter().any(|member| self.unheard_may_act(pair, *member)) {
+            return Some(PairTrigger::Unheard);
+        }
+        let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
+        let second = self.acts(pair, Member::Second).map(|role| (Member::Second, role));
+        let situation = match (first, second) {
+            (Some(_), Some(_)) => PairTrigger::TwoAct,
+            (Some((member, role)), None) | (None, Some((member, role))) => {
+                self.one_acts(now, pair, member, &role)
+            }
+            (None, None) => self.none_acts(now, name, pair),
+        };
+        Some(situation)
+    }
+
+    fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
+        if pair.stored.as_ref() != Some(role) {
+            return PairTrigger::OtherRoleActs;
+        }
+        let Some(known) = self.app(pair, member) else { return PairTrigger::HolderComing };
+        if !known.confirmed(role) {
+            return PairTrigger::HolderComing;
+        }
+        let cannot = known.status() == ApplicationStatus::ServiceUnavailable
+            && self.goal(&role.holder) == Goal::Started;
+        if cannot
+            && !self.hands_off(&role.holder)
+            && self.not_ready_because(now, pair, member.other()).is_empty()
+        {
+            return PairTrigger::HolderUnavailable;
+        }
+        PairTrigger::HolderActs
+    }
+
+    fn none_acts(&self, now: Moment, name: &PairName, pair: &Pair) -> PairTrigger {
+        if self.memory.maintenance.contains(&super::MaintenanceOf::Pair(name.clone())) {
+            return PairTrigger::NoneActsHandsOff;
+        }
+        let ready = |member| self.not_ready_because(now, pair, member).is_empty();
+        let (preferred, until) = self.preference(pair, now);
+        match preferred {
+            Some(member) if ready(member) => PairTrigger::NoneActsChosenReady,
+            Some(member) if self.coming(pair, member) && now < until => PairTrigger::NoneActsChosenComing,
+            Some(member) if ready(member.other()) => PairTrigger::NoneActsOtherReady,
+            None if ready(Member::First) || ready(Member::Second) => PairTrigger::NoneActsOtherReady,
+            Some(_) | None => PairTrigger::NoneActsNoneReady,
+        }
+    }
+
+    /// Who comes first if nobody acts, and until when the other one waits for it.
+    fn preference(&self, pair: &Pair, now: Moment) -> (Option<Member>, Moment) {
+        match pair.state {
+            PairState::Held => match (pair.holder(), pair.spec.on_crash) {
+                (Some(holder), OnCrash::Failover) => (Some(holder.other()), now),
+                (Some(holder), OnCrash::RestartFirst) => (Some(holder), now + self.patience(pair, holder)),
+                (None, _) => (None, now),
+            },
+            PairState::Demoting => (pair.to, now),
+            PairState::Learning => {
+                let member = pair.prefer.or(pair.holder());
+                (member, member.map_or(now, |member| now + self.patience(pair, member)))
+            }
+            PairState::Vacant | PairState::Promoting | PairState::Withheld => {
+                (pair.prefer, pair.prefer_until)
+            }
+        }
+    }
+
+    /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.
+    pub(super) fn renew_preference(&mut self, now: Moment, application: &understudy_model::ApplicationName) {
+        let pair = self.applications.get(application).and_then(|known| known.pair.clone());
+        let Some(name) = pair else { return };
+        let Some(known) = self.pairs.get(&name).filter(|pair| pair.state == PairState::Vacant) else {
+            return;
+        };
+        let member = known.holder().unwrap_or(Member::First);
+        let until = now + self.patience(known, member);
+        if let Some(known) = self.pairs.get_mut(&name) {
+            known.prefer = Some(member);
+            known.prefer_until = until;
+        }
+    }
+
+    /// How long the other member waits for this one to come up.
+    fn patience(&self, pair: &Pair, member: Member) -> std::time::Duration {
+        let cluster = self.cluster.as_ref();
+        let spec = cluster.and_then(|cluster| cluster.applications.get(pair.spec.application(member)));
+        spec.map_or(RETRY, |spec| spec.startup_timeout)
+    }
+
+    /// One trigger of the pair table, and the move that it makes.
+    pub(super) fn fire(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        match pair::next(known.state, trigger) {
+            PairMove::Stay | PairMove::Ignore => {}
+            PairMove::Learn => self.learn(now, name, out),
+            PairMove::Vacate => self.vacate(now, name, trigger, out),
+            PairMove::Hold => self.hold(now, name),
+            PairMove::Promote => self.promote(now, name, trigger, out),
+            PairMove::Reaffirm => self.reaffirm(now, name, out),
+            PairMove::Change => self.change(now, name, trigger, out),
+            PairMove::DemoteIntruder => self.demote_intruder(now, name, out),
+            PairMove::Retreat => self.retreat(now, name),
+            PairMove::Abandon => self.abandon(now, name),
+            PairMove::Withhold => {
+                self.enter(now, name, PairState::Withheld);
+                if let Some(known) = self.pairs.get_mut(name) {
+                    known.deadline = Some(now + RETRY);
+                }
+            }
+            PairMove::LookAgain => self.enter(now, name, PairState::Learning),
+        }
+    }
+
+    fn enter(&mut self, now: Moment, name: &PairName, state: PairState) {
+        if let Some(known) = self.pairs.get_mut(name)
+            && known.state != state
+        {
+            known.state = state;
+            known.since = now;
+            known.deadline = None;
+        }
+    }
+
+    fn learn(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(known) = self.pairs.get_mut(name) else { return };
+        known.prefer = known.holder().or(known.prefer);
+        let because = if known.state == PairState::Promoting || known.state == PairState::Demoting {
+            Because::new(Rule::AnswerOutstanding, "an order was given and the agent that has it is silent")
+        } else {
+            Because::new(
+                Rule::WaitForAgents,
+                "a member that may act cannot be heard: nobody is promoted before it is",
+            )
+        };
+        known.because = Some(because.clone());
+        out.events.push(event(EventKind::NoPrimary, Severity::Critical, about_pair(name), because.clone()));
+        let operation = known.operation;
+        self.step_of(now, operation, because.reason);
+        self.enter(now, name, PairState::Learning);
+    }
+
+    fn vacate(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let (prefer, until) = self.preference(known, now);
+        let rule = match trigger {
+            PairTrigger::NoneActsChosenComing => Rule::WaitForPreferred,
+            PairTrigger::NoneActsHandsOff => Rule::HandsOff,
+            _ => Rule::NobodyReady,
+        };
+        let because = self.considered(now, known, rule, rule.says());
+        let severity =
+            if trigger == PairTrigger::NoneActsChosenComing { Severity::Info } else { Severity::Critical };
+        out.events.push(event(EventKind::NoPrimary, severity, about_pair(name), because.clone()));
+        let Some(known) = self.pairs.get_mut(name) else { return };
+        known.prefer = prefer;
+        known.prefer_until = until;
+        known.because = Some(because);
+        self.enter(now, name, PairState::Vacant);
+    }
+
+    fn hold(&mut self, now: Moment, name: &PairName) {
+        let Some(known) = self.pairs.get_mut(name) else { return };
+        if matches!(known.state, PairState::Learning | PairState::Vacant | PairState::Withheld) {
+            let because = Because::new(Rule::ActingHolderKept, Rule::ActingHolderKept.says());
+            known.because =
+                Some(because.fact("role", known.stored.as_ref().map_or(String::new(), ToString::to_string)));
+        }
+        known.former = None;
+        known.to = None;
+        known.rolling_back = false;
+        known.prefer = None;
+        if let Some(holder) = known.holder() {
+            let holder = known.spec.application(holder).clone();
+            if let Some(app) = self.applications.get_mut(&holder) {
+                app.refusals = 0;
+            }
+        }
+        self.enter(now, name, PairState::Held);
+    }
+
+    /// The next epoch: above everything stored, promised or given up that was ever heard of.
+    fn next_epoch(&self, pair: &Pair) -> Epoch {
+        let stored = pair.stored.as_ref().map(|stored| stored.epoch).unwrap_or_default();
+        let heard =
+            Member::BOTH.iter().filter_map(|member| self.app(pair, *member)?.report.as_ref()?.role.as_ref());
+        heard
+            .flat_map(|role| {
+                let promised = role.promised.as_ref().map(|promised| promised.epoch).unwrap_or_default();
+                let acting = role.acting.as_ref().map(|acting| acting.epoch).unwrap_or_default();
+                [promised, role.closed, acting]
+            })
+            .fold(stored, Epoch::max)
+            .next()
+    }
+
+    fn promote(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let ready = |member| self.not_ready_because(now, known, member).is_empty();
+        let (preferred, _) = self.preference(known, now);
+        let other = || Member::BOTH.into_iter().find(|member| Some(*member) != preferred && ready(*member));
+        let chosen = match trigger {
+            PairTrigger::NoneActsChosenReady => preferred,
+            _ => other(),
+        };
+        let Some(member) = chosen else { return };
+        let rule = self.promotion_rule(known, member);
+        let because = self.considered(now, known, rule, rule.says());
+        self.raise(now, name, member, because, out);
+    }
+
+    fn promotion_rule(&self, pair: &Pair, member: Member) -> Rule {
+        if pair.stored.is_none() {
+            return if member == Member::First { Rule::FirstStart } else { Rule::OtherMemberInstead };
+        }
+        let holder = pair.holder();
+        if pair.rolling_back || (pair.state == PairState::Demoting && pair.to != Some(member)) {
+            return Rule::RollBack;
+        }
+        if pair.state == PairState::Demoting {
+            return if pair.operation.is_some() { Rule::SwitchoverStep } else { Rule::PrimaryUnavailable };
+        }
+        let fallen = pair.state == PairState::Held && holder == Some(member.other());
+        if let Some(former) = holder.filter(|_| fallen) {
+            let goal = self.goal(pair.spec.application(former));
+            let alive =
+                self.app(pair, former).and_then(|known| known.report.as_ref()).and_then(|report| report.pid);
+            return match (goal, alive) {
+                (Goal::Stopped, _) => Rule::PrimaryStopped,
+                (Goal::Started, None) => Rule::PrimaryExited,
+                (Goal::Started, Some(_)) => Rule::MemberDemoted,
+            };
+        }
+        if holder == Some(member) { Rule::FormerHolderFirst } else { Rule::OtherMemberInstead }
+    }
+
+    /// Raises the epoch for a member, and orders it to be primary once that is durable.
+    fn raise(&mut self, now: Moment, name: &PairName, member: Member, because: Because, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let holder = known.spec.application(member).clone();
+        let next = RoleEpoch::new(self.next_epoch(known), holder.clone());
+        let expected = known.stored.clone();
+        let time_limit = known.spec.timers.switchover_timeout / 2;
+        let operation = known.operation;
+        let former = known.holder().filter(|former| *former != member);
+        let Some(host) = self.applications.get(&holder).map(|known| known.host.clone()) else { return };
+
+        out.persist.push(ControlRecord::RaiseEpoch {
+            pair: name.clone(),
+            expected: expected.clone(),
+            next: next.clone(),
+        });
+        let about = OrderedWork::Promote { pair: name.clone(), role: next.clone() };
+        let work = Work::Promote { pair: name.clone(), role: next.clone(), time_limit };
+        if !self.send(&host, work, about, out) {
+            out.persist.pop();
+            return;
+        }
+        out.events.push(Event {
+            from: expected.as_ref().map(|role| role.holder.to_string()),
+            to: Some(holder.to_string()),
+            epoch: Some(next.epoch),
+            ..event(EventKind::PromotionOrdered, Severity::Info, about_pair(name), because.clone())
+        });
+        self.step_of(
+            now,
+            operation,
+            format!("epoch {} is durable; {holder} is ordered to be primary", next.epoch),
+        );
+        if let Some(app) = self.applications.get_mut(&holder) {
+            app.ordered = Some(next.clone());
+        }
+        let Some(known) = self.pairs.get_mut(name) else { return };
+        known.stored = Some(next.clone());
+        known.former = known.former.or(former);
+        known.prefer = Some(member);
+        known.because = Some(because);
+        known.unwritable = None;
+        self.memory.roles.insert(name.clone(), next);
+        self.enter(now, name, PairState::Promoting);
+    }
+
+    fn reaffirm(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let acting =
+            Member::BOTH.into_iter().find_map(|member| self.acts(known, member).map(|role| (member, role)));
+        let Some((member, role)) = acting else { return };
+        let refused =
+            self.app(known, member).is_some_and(|app| app.refused_until.is_some_and(|until| now < until));
+        if refused {
+            return;
+        }
+        let because =
+            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", role);
+        self.raise(now, name, member, because, out);
+    }
+
+    /// The first half of a change of roles: the holder is ordered to be a backup.
+    fn change(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let (Some(role), Some(holder)) = (known.stored.clone(), known.holder()) else { return };
+        let rule = if trigger == PairTrigger::SwitchoverAsked {
+            Rule::OperatorAsked
+        } else {
+            Rule::PrimaryUnavailable
+        };
+        let because = self.considered(now, known, rule, rule.says());
+        let time_limit = known.spec.timers.switchover_timeout / 2;
+        let to = known.spec.application(holder.other()).clone();
+        if self.order_demotion(name, &role, time_limit, out) {
+            out.events.push(Event {
+                from: Some(role.holder.to_string()),
+                to: Some(to.to_string()),
+                epoch: Some(role.epoch),
+                ..event(EventKind::DemotionOrdered, Severity::Info, about_pair(name), because.clone())
+            });
+            let Some(known) = self.pairs.get_mut(name) else { return };
+            known.to = Some(holder.other());
+            known.former = Some(holder);
+            known.because = Some(because);
+            let operation = known.operation;
+            self.step_of(
+                now,
+                operation,
+                format!("{} is ordered to be primary no more (epoch {})", role.holder, role.epoch),
+            );
+            self.enter(now, name, PairState::Demoting);
+        }
+    }
+
+    fn order_demotion(
+        &mut self,
+        name: &PairName,
+        role: &RoleEpoch,
+        limit: std::time::Duration,
+        out: &mut Out,
+    ) -> bool {
+        let Some(host) = self.applications.get(&role.holder).map(|known| known.host.clone()) else {
+            return false;
+        };
+        let about = OrderedWork::Demote { pair: name.clone(), role: role.clone() };
+        let work = Work::Demote { pair: name.clone(), role: role.clone(), time_limit: limit };
+        self.send(&host, work, about, out)
+    }
+
+    fn demote_intruder(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let acting: Vec<RoleEpoch> =
+            Member::BOTH.into_iter().filter_map(|member| self.acts(known, member)).collect();
+        let lowest = acting.iter().filter(|role| known.stored.as_ref() != Some(*role)).min().cloned();
+        let Some(role) = lowest else { return };
+        let asked = |outstanding: &super::Outstanding| matches!(&outstanding.work, OrderedWork::Demote { role: asked, .. } if *asked == role);
+        if self.outstanding.values().any(asked) {
+            return;
+        }
+        let limit = known.spec.timers.fence_budget;
+        let mut because = self.considered(now, known, Rule::TwoActing, Rule::TwoActing.says());
+        because = because.fact("demoted from", &role);
+        if self.order_demotion(name, &role, limit, out) {
+            let about = Subject { application: Some(role.holder.clone()), ..about_pair(name) };
+            out.events.push(Event {
+                epoch: Some(role.epoch),
+                ..event(EventKind::Anomaly, Severity::Critical, about, because)
+            });
+        }
+    }
+
+    /// The new primary did not come: the former one is preferred, and everything looked at anew.
+    fn retreat(&mut self, now: Moment, name: &PairName) {
+        let Some(known) = self.pairs.get_mut(name) else { return };
+        known.prefer = known.former.or(known.holder().map(Member::other));
+        known.prefer_until = now;
+        known.rolling_back = known.former.is_some();
+        self.enter(now, name, PairState::Vacant);
+    }
+
+    fn abandon(&mut self, now: Moment, name: &PairName) {
+        if let Some(known) = self.pairs.get_mut(name) {
+            known.former = None;
+            known.to = None;
+        }
+        self.enter(now, name, PairState::Learning);
+    }
+
+    pub(super) fn promotion_refused(
+        &mut self,
+        now: Moment,
+        name: &PairName,
+        role: &RoleEpoch,
+        refusal: &Refusal,
+        out: &mut Out,
+    ) {
+        let Some(known) = self.pairs.get(name) else { return };
+        if known.stored.as_ref() != Some(role) {
+            return;
+        }
+        let text = format!("{} did not become primary in epoch {}: {refusal}", role.holder, role.epoch);
+        let because = Because::new(Rule::PromotionRefused, text.clone()).fact("answer", refusal);
+        let about = Subject { application: Some(role.holder.clone()), ..about_pair(name) };
+        out.events.push(Event {
+            epoch: Some(role.epoch),
+            ..event(EventKind::PromotionFailed, Severity::Warning, about, because)
+        });
+        self.trouble(name, text);
+        self.fire(now, name, PairTrigger::PromotionRefused, out);
+    }
+
+    /// The raise of an epoch was not stored, or may not have been. Its order was not sent.
+    pub(super) fn raise_failed(
+        &mut self,
+        now: Moment,
+        name: &PairName,
+        expected: Option<RoleEpoch>,
+        next: &RoleEpoch,
+        why: &str,
+        out: &mut Out,
+    ) {
+        if let Some(app) = self.applications.get_mut(&next.holder) {
+            app.ordered = None;
+        }
+        self.outstanding.retain(
+            |_, outstanding| !matches!(&outstanding.work, OrderedWork::Promote { role, .. } if role == next),
+        );
+        match &expected {
+            Some(role) => self.memory.roles.insert(name.clone(), role.clone()),
+            None => self.memory.roles.remove(name),
+        };
+        if let Some(known) = self.pairs.get_mut(name) {
+            known.stored = expected;
+            known.unwritable = Some(why.to_owned());
+            known.because =
+                Some(Because::new(Rule::StoreUnwritable, format!("{}: {why}", Rule::StoreUnwritable.says())));
+        }
+        self.trouble(name, format!("epoch {} could not be made durable: {why}", next.epoch));
+        self.fire(now, name, PairTrigger::StoreFailed, out);
+    }
+
+    /// Notes what went wrong for the operation under way, if there is one; the first trouble counts.
+    pub(super) fn trouble(&mut self, pair: &PairName, text: String) {
+        let operation = self.pairs.get(pair).and_then(|pair| pair.operation);
+        if let Some(known) = operation.and_then(|id| self.operations.get_mut(&id)) {
+            known.trouble.get_or_insert(text);
+        }
+    }
+
+    /// Tells the story when another member is seen to be primary, or none.
+    fn show_primary(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let primary = self.primary_of(known);
+        let shown = known.shown_primary;
+        if primary == shown {
+            return;
+        }
+        // A primary whose agent is silent is not known to have gone.
+        let silent = |member: Member| self.app(known, member).is_some_and(|app| !app.heard);
+        if primary.is_none() && shown.is_some_and(silent) {
+            return;
+        }
+        let word = |member: Option<Member>| member.map(|member| known.spec.application(member).to_string());
+        let epoch = known.stored.as_ref().map(|stored| stored.epoch);
+        let because = match primary {
+            Some(member) => {
+                let why = known.because.clone();
+                let text = format!(
+                    "{} is primary in epoch {}",
+                    known.spec.application(member),
+                    epoch.unwrap_or_default()
+                );
+                let told = Because::new(Rule::SoleActing, text);
+                why.map_or(told.clone(), |why| told.fact("decided by", why.rule).fact("because", why.reason))
+            }
+            None => Because::new(Rule::MemberDemoted, "no member acts as primary"),
+        };
+        let severity = if primary.is_some() { Severity::Info } else { Severity::Warning };
+        let about = Subject {
+            application: primary.or(shown).map(|member| known.spec.application(member).clone()),
+            ..about_pair(name)
+        };
+        let told = Event {
+            from: word(shown),
+            to: word(primary),
+            epoch,
+            ..event(EventKind::RoleChanged, severity, about, because)
+        };
+        out.events.push(told);
+        let operation = known.operation;
+        if let Some(member) = primary {
+            let text = format!("{} confirmed that it is primary", known.spec.application(member));
+            self.step_of(now, operation, text);
+        }
+        if let Some(known) = self.pairs.get_mut(name) {
+            known.shown_primary = primary;
+        }
+    }
+
+    /// The member that holds the stored role and has said that it is primary.
+    pub(super) fn primary_of(&self, pair: &Pair) -> Option<Member> {
+        let stored = pair.stored.as_ref()?;
+        let holder = pair.holder()?;
+        let app = self.app(pair, holder)?;
+        (app.heard && app.confirmed(stored)).then_some(holder)
+    }
+}

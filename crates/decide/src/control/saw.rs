@@ -1,0 +1,248 @@
+//! What a control server can observe, what it wants remembered, and what it can have done.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use understudy_model::{
+    Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
+    Inventory, OperationId, Order, PairName, RoleEpoch,
+};
+
+/// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ControlMemory {
+    /// Who leads.
+    pub controller: ControllerName,
+    /// Under which leadership.
+    pub controller_epoch: ControllerEpoch,
+    /// The role of every pair.
+    pub roles: BTreeMap<PairName, RoleEpoch>,
+    /// The goals that operators set; the others come from the configuration.
+    pub goals: BTreeMap<ApplicationName, Goal>,
+    /// What is under maintenance.
+    pub maintenance: Vec<MaintenanceOf>,
+    /// The highest operation number ever used.
+    pub last_operation: OperationId,
+}
+
+/// What maintenance can be set on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaintenanceOf {
+    /// Everything on a host.
+    Host(HostName),
+    /// One application.
+    Application(ApplicationName),
+    /// Both members of a pair, and its role.
+    Pair(PairName),
+}
+
+impl std::fmt::Display for MaintenanceOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MaintenanceOf::Host(name) => write!(f, "host {name}"),
+            MaintenanceOf::Application(name) => write!(f, "application {name}"),
+            MaintenanceOf::Pair(name) => write!(f, "pair {name}"),
+        }
+    }
+}
+
+/// The number of an operator's question, given by the program to find whom to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// What a control server observes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlSaw {
+    /// First observation of a leadership, and again whenever the configuration is read anew and accepted.
+    Configured {
+        /// The whole of it.
+        cluster: Cluster,
+    },
+    /// An agent was connected to and said everything. Replaces what was known of that host.
+    LinkUp {
+        /// Which host.
+        host: HostName,
+        /// Everything.
+        inventory: Inventory,
+    },
+    /// An agent is not connected (any more).
+    LinkDown {
+        /// Which host.
+        host: HostName,
+        /// The machine answered and refused: the agent does not run.
+        refused: bool,
+        /// What the system said.
+        why: String,
+    },
+    /// An agent reported one application.
+    Reported {
+        /// Which host.
+        host: HostName,
+        /// The whole truth of that application.
+        report: ApplicationReport,
+    },
+    /// An agent answered an order.
+    Answered {
+        /// Which host.
+        host: HostName,
+        /// The answer.
+        answer: Answer,
+    },
+    /// An operator asked for something.
+    Asked {
+        /// To find whom to answer.
+        request: RequestId,
+        /// Who.
+        actor: String,
+        /// What.
+        ask: Ask,
+    },
+    /// Something could not be made durable; no action of that decision was done.
+    StoreFailed {
+        /// What.
+        records: Vec<ControlRecord>,
+        /// What the store said.
+        why: String,
+        /// It is certain that nothing was stored.
+        definite: bool,
+    },
+    /// A deadline may have passed.
+    DeadlinePassed,
+}
+
+/// What an operator can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// A planned change of roles.
+    Switchover {
+        /// Of this pair, or of the pair of this member.
+        name: String,
+        /// To this member; then it is idempotent.
+        to: Option<String>,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
+    /// Start an application, or both members of a pair.
+    Start {
+        /// Application or pair.
+        name: String,
+    },
+    /// Stop an application, or both members of a pair (the backup first).
+    Stop {
+        /// Application or pair.
+        name: String,
+        /// Let it finish what it has.
+        graceful: bool,
+    },
+    /// Stop and start one application.
+    Restart {
+        /// Application.
+        name: String,
+    },
+    /// Take a host, an application or a pair out of automatic care, or back.
+    Maintenance {
+        /// Host, application or pair.
+        name: String,
+        /// Out or back.
+        on: bool,
+    },
+}
+
+/// What a control server wants remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlRecord {
+    /// Compare-and-set: controller epoch still mine, and the stored role is `expected`.
+    RaiseEpoch {
+        /// Of which pair.
+        pair: PairName,
+        /// What is stored now.
+        expected: Option<RoleEpoch>,
+        /// What shall be.
+        next: RoleEpoch,
+    },
+    /// An operator's goal.
+    SetGoal {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which.
+        goal: Goal,
+    },
+    /// Maintenance on or off.
+    SetMaintenance {
+        /// Of what.
+        of: MaintenanceOf,
+        /// On or off.
+        on: bool,
+    },
+    /// This operation number is used.
+    UseOperation(OperationId),
+}
+
+/// What a control server has done for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlDo {
+    /// Send an order. If the link is gone it is lost, and the loss of the link is observed.
+    Send {
+        /// To the agent of this host.
+        host: HostName,
+        /// What.
+        order: Order,
+    },
+    /// Answer an operator's question; exactly one for each.
+    Reply {
+        /// Which question.
+        request: RequestId,
+        /// What.
+        reply: Reply,
+    },
+}
+
+/// The first answer to an operator's question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// It began; follow this operation.
+    Begun(OperationId),
+    /// It is so already, or was done at once.
+    Done {
+        /// For people.
+        text: String,
+    },
+    /// A dry run: it would be done, like this.
+    Plan {
+        /// Each check with its result.
+        checks: Vec<Check>,
+        /// Each step.
+        steps: Vec<String>,
+    },
+    /// Nothing was done, for these reasons.
+    Refused {
+        /// `not-found`, `not-ready`, `busy`, `maintenance`, `unreachable`, `not-durable`, `not-possible`.
+        code: String,
+        /// One sentence.
+        message: String,
+        /// Each reason.
+        because: Vec<String>,
+        /// The command to run next, if there is one.
+        try_next: Option<String>,
+    },
+}
+
+/// One check before an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Check {
+    /// What must hold.
+    pub what: String,
+    /// Whether it does.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+}

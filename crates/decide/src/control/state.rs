@@ -1,0 +1,221 @@
+//! What a control server remembers while it leads: hosts, applications, pairs, operations.
+
+use std::collections::BTreeMap;
+
+use understudy_model::{
+    ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
+    Member, Moment, OperationId, PairName, PairSpec, RoleEpoch, RunMode,
+};
+
+use super::pair::PairState;
+use super::{OperationState, RequestId};
+
+/// What is known of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Host {
+    /// The agent life on the other end, while connected.
+    pub incarnation: Option<Incarnation>,
+    pub status: HostStatus,
+    pub since: Moment,
+    pub heard: Option<Moment>,
+    pub problem: String,
+    /// Why the agent did not take its assignments, and when it is told them again.
+    pub refused: Option<(String, Moment)>,
+}
+
+/// What is known of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct App {
+    pub host: HostName,
+    pub pair: Option<PairName>,
+    /// Its last report of this leadership; kept when its agent is lost.
+    pub report: Option<ApplicationReport>,
+    /// Its agent is connected, and has reported it since.
+    pub heard: bool,
+    /// A promotion is ordered and neither its answer nor a newer inventory was seen.
+    pub ordered: Option<RoleEpoch>,
+    /// It refused a promotion: not before this moment again.
+    pub refused_until: Option<Moment>,
+    /// Why it refused, and how often in a row.
+    pub refusal: String,
+    pub refusals: u32,
+    pub since: Moment,
+}
+
+impl App {
+    pub fn new(host: HostName, pair: Option<PairName>, now: Moment) -> Self {
+        Self {
+            host,
+            pair,
+            report: None,
+            heard: false,
+            ordered: None,
+            refused_until: None,
+            refusal: String::new(),
+            refusals: 0,
+            since: now,
+        }
+    }
+
+    /// Its status as far as is known.
+    pub fn status(&self) -> ApplicationStatus {
+        match &self.report {
+            Some(report) if self.heard => report.status,
+            _ => ApplicationStatus::Unknown,
+        }
+    }
+
+    /// Its run mode as far as is known.
+    pub fn run_mode(&self) -> RunMode {
+        match &self.report {
+            Some(report) if self.heard => report.run_mode,
+            _ => RunMode::Unknown,
+        }
+    }
+
+    /// The role in which its last report says that it acts or may act: told and not given up, in a living process.
+    pub fn acting(&self) -> Option<&RoleEpoch> {
+        let report = self.report.as_ref()?;
+        let role = report.role.as_ref()?;
+        let promised = role.promised.as_ref().filter(|promised| {
+            promised.holder == report.application && promised.epoch > role.closed && report.pid.is_some()
+        });
+        role.acting.as_ref().or(promised)
+    }
+
+    /// It has said itself that it acts in this role.
+    pub fn confirmed(&self, role: &RoleEpoch) -> bool {
+        self.report.as_ref().is_some_and(|report| {
+            report.run_mode == RunMode::Primary
+                && report.role.as_ref().and_then(|own| own.acting.as_ref()) == Some(role)
+        })
+    }
+}
+
+/// One pair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Pair {
+    pub spec: PairSpec,
+    /// What the store holds.
+    pub stored: Option<RoleEpoch>,
+    pub state: PairState,
+    pub since: Moment,
+    /// Who is promoted first if nobody acts, and until when the other one waits for it.
+    pub prefer: Option<Member>,
+    pub prefer_until: Moment,
+    /// Who was primary before a promotion or change that is under way.
+    pub former: Option<Member>,
+    /// Who shall be primary after a change that is under way.
+    pub to: Option<Member>,
+    /// The promotion under way is the way back from a failed one.
+    pub rolling_back: bool,
+    /// The operation under way.
+    pub operation: Option<OperationId>,
+    /// When a waiting is over.
+    pub deadline: Option<Moment>,
+    /// Why the last decision was made.
+    pub because: Option<Because>,
+    /// The member last seen to be primary, for the story.
+    pub shown_primary: Option<Member>,
+    /// The store was last found unwritable.
+    pub unwritable: Option<String>,
+}
+
+impl Pair {
+    pub fn new(spec: PairSpec, stored: Option<RoleEpoch>, now: Moment) -> Self {
+        Self {
+            spec,
+            stored,
+            state: PairState::Learning,
+            since: now,
+            prefer: None,
+            prefer_until: now,
+            former: None,
+            to: None,
+            rolling_back: false,
+            operation: None,
+            deadline: None,
+            because: None,
+            shown_primary: None,
+            unwritable: None,
+        }
+    }
+
+    /// The member that holds the stored role.
+    pub fn holder(&self) -> Option<Member> {
+        self.stored.as_ref().and_then(|stored| self.spec.member_of(&stored.holder))
+    }
+}
+
+/// An order that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Outstanding {
+    pub host: HostName,
+    pub work: OrderedWork,
+}
+
+/// What an outstanding order is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum OrderedWork {
+    /// Goals, maintenance: repeated with the next connection if the answer never comes.
+    Level {
+        application: Option<ApplicationName>,
+        operation: Option<OperationId>,
+    },
+    Promote {
+        pair: PairName,
+        role: RoleEpoch,
+    },
+    Demote {
+        pair: PairName,
+        role: RoleEpoch,
+    },
+}
+
+/// What an operation waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Awaits {
+    /// This pair's role to be held by this member.
+    Holder { pair: PairName, member: Member },
+    /// These applications to be so.
+    Goal { applications: Vec<ApplicationName>, goal: Goal },
+    /// This application to be started, with another process than this.
+    OtherProcess { application: ApplicationName, pid: Option<u32> },
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Operation {
+    pub kind: &'static str,
+    pub subject: String,
+    pub actor: String,
+    pub awaits: Awaits,
+    pub state: OperationState,
+    pub steps: Vec<(Moment, String)>,
+    pub began: Moment,
+    pub ended: Option<Moment>,
+    /// When it counts as failed.
+    pub deadline: Moment,
+    /// What went wrong on the way, if something did.
+    pub trouble: Option<String>,
+    /// Who is to be told, until the number is durable.
+    pub request: RequestId,
+}
+
+/// Operations of one leadership, oldest first; the oldest ended ones are forgotten.
+pub(super) type Operations = BTreeMap<OperationId, Operation>;
+
+/// How many operations are remembered.
+pub(super) const MOST_OPERATIONS: usize = 256;
+
+/// How many steps an operation tells.
+pub(super) const MOST_STEPS: usize = 64;
+
+/// Goals and maintenance as they were before a decision that is not durable yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Undo {
+    pub goals: BTreeMap<ApplicationName, Goal>,
+    pub maintenance: Vec<super::MaintenanceOf>,
+    /// Whom to tell, unless an operation tells already.
+    pub request: Option<RequestId>,
+}

@@ -1,0 +1,151 @@
+//! What operators see of the machine: plain values, made anew for each question, that know nothing of JSON layouts.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use understudy_model::{
+    ApplicationName, ApplicationStatus, Because, ControllerEpoch, ControllerName, Epoch, Goal, HostName,
+    HostStatus, LastExit, Moment, OperationId, PairName, Policy, Redundancy, RoleEpoch, RunMode,
+};
+
+use super::MaintenanceOf;
+
+/// Everything at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// For people.
+    pub cluster: String,
+    /// Counts accepted configurations of this leadership, from 1.
+    pub revision: u64,
+    /// Who leads, and under which leadership.
+    pub controller: Option<(ControllerName, ControllerEpoch)>,
+    /// In the order of their names.
+    pub hosts: Vec<HostState>,
+    /// In the order of their names.
+    pub applications: Vec<ApplicationState>,
+    /// In the order of their names.
+    pub pairs: Vec<PairView>,
+    /// Operations of this leadership, oldest first, a bounded number.
+    pub operations: Vec<OperationView>,
+    /// What is under maintenance.
+    pub maintenance: Vec<MaintenanceOf>,
+    /// What is wrong or at risk, and what to do, most urgent first.
+    pub warnings: Vec<String>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostState {
+    /// Its name.
+    pub name: HostName,
+    /// The first configured address.
+    pub address: String,
+    /// What it is.
+    pub status: HostStatus,
+    /// Since when.
+    pub since: Moment,
+    /// When its agent last said anything.
+    pub heard: Option<Moment>,
+    /// Why it is not running; empty if it is.
+    pub problem: String,
+    /// Whether everything primary on it could be taken over if it were lost. Always false in a version that does not
+    /// detect the loss of a host.
+    pub loss_survivable: bool,
+}
+
+/// One application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationState {
+    /// Its name.
+    pub name: ApplicationName,
+    /// Where it runs.
+    pub host: HostName,
+    /// Its pair.
+    pub pair: Option<PairName>,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// What it is.
+    pub status: ApplicationStatus,
+    /// What it should be.
+    pub goal: Goal,
+    /// What it confirmed to be.
+    pub run_mode: RunMode,
+    /// Its role epoch, if it is a member and acts.
+    pub epoch: Option<Epoch>,
+    /// Restarts in a row.
+    pub restarts: u32,
+    /// The agent gave up.
+    pub gave_up: bool,
+    /// Under maintenance, itself or by its host or pair.
+    pub hands_off: bool,
+    /// What is wrong; empty if nothing is.
+    pub problem: String,
+    /// How it last ended.
+    pub last_exit: Option<LastExit>,
+    /// When its status or run mode last changed.
+    pub since: Moment,
+}
+
+/// One pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairView {
+    /// Its name.
+    pub name: PairName,
+    /// Warm or hot.
+    pub redundancy: Redundancy,
+    /// What is promised about two primaries.
+    pub policy: Policy,
+    /// Who is primary now; nobody knows of one if absent.
+    pub primary: Option<ApplicationName>,
+    /// The other member; the configured backup if nobody is primary.
+    pub backup: ApplicationName,
+    /// The role that the store holds.
+    pub stored: Option<RoleEpoch>,
+    /// The state of the pair's machine, in a word.
+    pub state: String,
+    /// Since when.
+    pub since: Moment,
+    /// The backup could take over now.
+    pub ready: bool,
+    /// Why it could not.
+    pub not_ready_because: Vec<String>,
+    /// Why the pair is as it is: the last decision.
+    pub because: Option<Because>,
+    /// What the rules would say now: the one that holds, and by how much the others miss.
+    pub considered: Because,
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationView {
+    /// Its number.
+    pub id: OperationId,
+    /// `switchover`, `start`, `stop`, `restart`.
+    pub kind: String,
+    /// Pair or application.
+    pub subject: String,
+    /// Who asked.
+    pub actor: String,
+    /// Where it is.
+    pub state: OperationState,
+    /// The steps so far, in order: when, after the beginning, and what.
+    pub steps: Vec<(Duration, String)>,
+    /// When it began.
+    pub began: Moment,
+    /// When it ended.
+    pub ended: Option<Moment>,
+}
+
+/// Where an operation is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationState {
+    /// Not ended.
+    Running,
+    /// As asked.
+    Done,
+    /// Not as asked: which step failed and why, and what is so instead.
+    Failed(String),
+    /// It cannot be known yet what became of it.
+    Unknown(String),
+}

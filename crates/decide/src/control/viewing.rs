@@ -1,0 +1,201 @@
+//! How a view is made of what is known.
+
+use understudy_model::{ApplicationStatus, Member, Moment, Policy, Rule};
+
+use super::pair::PairState;
+use super::state::Pair;
+use super::{ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView};
+
+impl Control {
+    /// Everything that `status`, `hosts`, `apps` and `pairs` show.
+    pub fn view(&self, now: Moment) -> ClusterView {
+        let cluster = self.cluster.as_ref();
+        ClusterView {
+            cluster: cluster.map(|cluster| cluster.name.clone()).unwrap_or_default(),
+            revision: self.revision,
+            controller: Some((self.memory.controller.clone(), self.memory.controller_epoch)),
+            hosts: self.host_states(),
+            applications: self.application_states(),
+            pairs: self.pairs.keys().filter_map(|name| self.pair_view(now, name)).collect(),
+            operations: self.operation_views(),
+            maintenance: self.memory.maintenance.clone(),
+            warnings: self.warnings(now),
+        }
+    }
+
+    fn host_states(&self) -> Vec<HostState> {
+        let address = |name| {
+            let spec = self.cluster.as_ref().and_then(|cluster| cluster.hosts.get(name));
+            spec.and_then(|spec| spec.addresses.first().cloned()).unwrap_or_default()
+        };
+        self.hosts
+            .iter()
+            .map(|(name, host)| HostState {
+                name: name.clone(),
+                address: address(name),
+                status: host.status,
+                since: host.since,
+                heard: host.heard,
+                problem: host.problem.clone(),
+                loss_survivable: false,
+            })
+            .collect()
+    }
+
+    fn application_states(&self) -> Vec<ApplicationState> {
+        self.applications
+            .iter()
+            .map(|(name, known)| {
+                let report = known.report.as_ref();
+                let problem = match report {
+                    _ if !known.heard => format!("the agent of host {} is not heard", known.host),
+                    Some(report) => report.problem.clone(),
+                    None => "its agent has not reported it yet".to_owned(),
+                };
+                ApplicationState {
+                    name: name.clone(),
+                    host: known.host.clone(),
+                    pair: known.pair.clone(),
+                    pid: report.and_then(|report| report.pid),
+                    status: known.status(),
+                    goal: self.goal(name),
+                    run_mode: known.run_mode(),
+                    epoch: known.acting().map(|role| role.epoch),
+                    restarts: report.map(|report| report.restarts).unwrap_or_default(),
+                    gave_up: report.is_some_and(|report| report.gave_up),
+                    hands_off: self.hands_off(name),
+                    problem,
+                    last_exit: report.and_then(|report| report.last_exit.clone()),
+                    since: known.since,
+                }
+            })
+            .collect()
+    }
+
+    fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {
+        let pair = self.pairs.get(name)?;
+        let primary = self.primary_of(pair);
+        let standby = primary.map_or(Member::Second, Member::other);
+        let not_ready_because = self.not_ready_because(now, pair, standby);
+        let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
+        let (rule, reason) = match (pair.state, last) {
+            (PairState::Held, Some(last)) if primary.is_some() => last,
+            (PairState::Held, _) => (Rule::ActingHolderKept, Rule::ActingHolderKept.says().to_owned()),
+            (_, Some(last)) => last,
+            (_, None) => (Rule::WaitForAgents, Rule::WaitForAgents.says().to_owned()),
+        };
+        Some(PairView {
+            name: name.clone(),
+            redundancy: pair.spec.redundancy,
+            policy: pair.spec.policy,
+            primary: primary.map(|member| pair.spec.application(member).clone()),
+            backup: pair.spec.application(standby).clone(),
+            stored: pair.stored.clone(),
+            state: format!("{:?}", pair.state).to_lowercase(),
+            since: pair.since,
+            ready: not_ready_because.is_empty(),
+            not_ready_because,
+            because: pair.because.clone(),
+            considered: self.considered(now, pair, rule, &reason),
+        })
+    }
+
+    fn operation_views(&self) -> Vec<OperationView> {
+        self.operations
+            .iter()
+            .map(|(id, known)| OperationView {
+                id: *id,
+                kind: known.kind.to_owned(),
+                subject: known.subject.clone(),
+                actor: known.actor.clone(),
+                state: known.state.clone(),
+                steps: known.steps.iter().map(|(at, text)| (at.since(known.began), text.clone())).collect(),
+                began: known.began,
+                ended: known.ended,
+            })
+            .collect()
+    }
+
+    fn warnings(&self, now: Moment) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, pair) in &self.pairs {
+            self.warn_of_pair(now, name, pair, &mut warnings);
+        }
+        for (name, host) in self.hosts.iter().filter(|(_, host)| host.incarnation.is_none()) {
+            warnings.push(format!(
+                "host {name}: its agent is not heard: {}; on that host run: systemctl status lca",
+                host.problem
+            ));
+        }
+        for (name, host) in &self.hosts {
+            if let Some((why, _)) = host.refused.as_ref().filter(|_| host.incarnation.is_some()) {
+                warnings.push(format!("host {name}: {why}; what it should run is told again every second"));
+            }
+        }
+        for (name, known) in &self.applications {
+            let Some(report) = known.report.as_ref().filter(|_| known.heard) else { continue };
+            if report.gave_up {
+                warnings.push(format!(
+                    "application {name}: {}; mend it, then run: scsctl start {name}",
+                    report.problem
+                ));
+            } else if !report.problem.is_empty() && report.status != ApplicationStatus::Started {
+                warnings.push(format!(
+                    "application {name} is {}: {}; run: scsctl why {name}",
+                    report.status, report.problem
+                ));
+            }
+        }
+        for of in &self.memory.maintenance {
+            warnings.push(format!("maintenance is on for {of}: nothing there is restarted or promoted"));
+        }
+        for id in self
+            .operations
+            .iter()
+            .filter(|(_, known)| matches!(known.state, OperationState::Unknown(_)))
+            .map(|(id, _)| id)
+        {
+            warnings.push(format!("operation {id}: its outcome is not known; run: scsctl status"));
+        }
+        warnings
+    }
+
+    fn warn_of_pair(
+        &self,
+        now: Moment,
+        name: &understudy_model::PairName,
+        pair: &Pair,
+        warnings: &mut Vec<String>,
+    ) {
+        let primary = self.primary_of(pair);
+        if let Some(why) = &pair.unwritable {
+            warnings.push(format!(
+                "pair {name}: its next epoch cannot be made durable, so nobody can be promoted: {why}"
+            ));
+        }
+        match primary {
+            None => {
+                let why = pair.because.as_ref().map_or("", |because| because.reason.as_str());
+                warnings.push(format!(
+                    "pair {name}: no member is known to be primary: {why} Run: scsctl why {name}"
+                ));
+            }
+            Some(member) => {
+                let reasons = self.not_ready_because(now, pair, member.other());
+                if !reasons.is_empty() {
+                    let standby = pair.spec.application(member.other());
+                    warnings
+                        .push(format!("pair {name}: {standby} could not take over: {}", reasons.join("; ")));
+                }
+            }
+        }
+        if pair.spec.policy == Policy::Available && self.same_host(pair) {
+            warnings.push(format!("pair {name}: both members are on one host, whose loss nobody survives"));
+        }
+    }
+
+    fn same_host(&self, pair: &Pair) -> bool {
+        let host = |member| self.app(pair, member).map(|known| known.host.clone());
+        host(Member::First).is_some() && host(Member::First) == host(Member::Second)
+    }
+}

@@ -1,0 +1,12 @@
+//! The loop that every program runs its machine in, and the boot clock.
+//!
+//! Always the same things in the same order: record, step, persist, act, publish, sleep until the next deadline.
+//! This crate refuses to know what the machine decides about. The law: no action before what it rests on is durable.
+
+mod clock;
+mod run;
+mod stop;
+
+pub use clock::now;
+pub use run::{Hands, Inbox, Mail, Told, run};
+pub use stop::{Stop, stop_signals};

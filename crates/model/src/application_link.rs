@@ -1,0 +1,65 @@
+//! What a managed application and its agent say to one another over the application link.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApplicationName, Epoch, Readiness, RunMode};
+
+/// Said by the application (through the library).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromApplication {
+    /// First message of every connection, also after the agent was restarted: who it is and what it is right now.
+    Attach {
+        /// Its name, from the environment.
+        application: ApplicationName,
+        /// Its process; the agent believes the socket's credentials, not this.
+        pid: u32,
+        /// What it acts as.
+        run_mode: RunMode,
+        /// In which epoch.
+        epoch: Epoch,
+        /// Whether it can serve.
+        readiness: Readiness,
+        /// It was asked to suspend and has finished what it had.
+        suspended: bool,
+    },
+    /// It can serve, or not.
+    Readiness(Readiness),
+    /// It now is what it was told to be. For `Primary`: it may serve from now; for `Backup`: it serves no more.
+    RunModeDone {
+        /// What.
+        run_mode: RunMode,
+        /// In which epoch.
+        epoch: Epoch,
+    },
+    /// It will not be what it was told to be, and stays a backup.
+    RunModeRefused {
+        /// What was asked.
+        run_mode: RunMode,
+        /// In which epoch.
+        epoch: Epoch,
+        /// For people.
+        reason: String,
+    },
+    /// It has finished what it had, after `Suspend`.
+    Suspended,
+}
+
+/// Said by the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToApplication {
+    /// First answer: this connection is the application's link from now on.
+    Attached,
+    /// Not accepted; the agent closes the connection.
+    AttachRefused(String),
+    /// Be this from now on, and say so.
+    SetRunMode {
+        /// What.
+        run_mode: RunMode,
+        /// In which epoch: the fencing token.
+        epoch: Epoch,
+    },
+    /// Refuse new work, finish what you have, say `Suspended`.
+    Suspend,
+}

@@ -1,0 +1,37 @@
+//! The words of Understudy: names, epochs, run modes, statuses, topology, and the messages that the control
+//! server, the agents and the applications say to one another.
+//!
+//! This crate knows no bytes, no sockets, no files, no clocks and no decisions. Everything here is a plain value
+//! that can be compared, ordered, hashed and serialised, so that the machines built on it can be explored.
+//! The law: a word means one thing, everywhere; `docs/glossary.md` says what.
+
+pub mod application_link;
+pub mod epoch;
+pub mod event;
+pub mod identity;
+pub mod machine;
+pub mod moment;
+pub mod name;
+pub mod order;
+pub mod report;
+pub mod rule;
+pub mod states;
+pub mod timers;
+pub mod topology;
+
+pub use application_link::{FromApplication, ToApplication};
+pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
+pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
+pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
+pub use machine::{Decision, Machine};
+pub use moment::Moment;
+pub use name::{ApplicationName, ControllerName, HostName, NameError, PairName};
+pub use order::{Answer, Assignment, Order, Outcome, PairPlace, Refusal, Work};
+pub use report::{ApplicationReport, ExitCause, Inventory, LastExit, RoleReport};
+pub use rule::Rule;
+pub use states::{
+    ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, Policy, Readiness, Redundancy,
+    RestartPolicy, RunMode, Signal,
+};
+pub use timers::{Preset, Timers};
+pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

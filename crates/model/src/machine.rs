@@ -1,0 +1,58 @@
+//! The shape of every deciding machine: an observation and a moment go in, a decision comes out.
+//!
+//! The law (house.md): a decision is a value; what must be remembered, what must be done, and why, in that order.
+//! Whoever runs a machine makes `persist` durable before it carries out a single action, and if that fails it
+//! carries out none of them and lets the machine observe the failure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Because, Event, Moment};
+
+/// What a machine decided on one observation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Decision<P, A> {
+    /// Made durable first, all or nothing.
+    pub persist: Vec<P>,
+    /// Done after that, in this order.
+    pub actions: Vec<A>,
+    /// Why, for people.
+    pub events: Vec<Event>,
+    /// Why, for those who look closely: reasons of decisions that changed nothing anybody sees.
+    pub quiet: Vec<Because>,
+}
+
+impl<P, A> Default for Decision<P, A> {
+    fn default() -> Self {
+        Self { persist: Vec::new(), actions: Vec::new(), events: Vec::new(), quiet: Vec::new() }
+    }
+}
+
+impl<P, A> Decision<P, A> {
+    /// True if nothing has to be remembered, done or said.
+    pub fn is_empty(&self) -> bool {
+        self.persist.is_empty() && self.actions.is_empty() && self.events.is_empty() && self.quiet.is_empty()
+    }
+}
+
+/// A deciding machine. `step` is total: it never fails, never blocks, and has an answer to every observation.
+pub trait Machine {
+    /// What it can see.
+    type Saw;
+    /// What it wants remembered.
+    type Persist;
+    /// What it wants done.
+    type Act;
+
+    /// Observes and decides. `now` is the moment at which the observation was made.
+    fn step(&mut self, now: Moment, saw: Self::Saw) -> Decision<Self::Persist, Self::Act>;
+
+    /// When [`Machine::deadline_passed`] should be observed next. Waking early is harmless.
+    fn next_deadline(&self) -> Option<Moment>;
+
+    /// The observation that a deadline may have passed.
+    fn deadline_passed() -> Self::Saw;
+
+    /// The observation that `persist` could not be made durable, so that none of its decision's actions was done.
+    /// `definite`: it is certain that nothing was stored.
+    fn store_failed(persist: Vec<Self::Persist>, why: String, definite: bool) -> Self::Saw;
+}

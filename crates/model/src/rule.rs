@@ -1,0 +1,104 @@
+//! Every rule that can fire in a decision, with the sentence that explains it. `docs/reference/reasons.md` is made
+//! from this list.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! rules {
+    ($($name:ident => $id:literal, $text:literal;)+) => {
+        /// A rule of the deciding machines. The identifier is a promise to scripts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Rule {
+            $(#[doc = $text] #[serde(rename = $id)] $name),+
+        }
+        impl Rule {
+            /// Every rule, in the order of the reference.
+            pub const ALL: &'static [Rule] = &[$(Rule::$name),+];
+            /// The identifier.
+            pub fn id(self) -> &'static str {
+                match self { $(Rule::$name => $id),+ }
+            }
+            /// What the rule says, in one sentence.
+            pub fn says(self) -> &'static str {
+                match self { $(Rule::$name => $text),+ }
+            }
+        }
+        impl fmt::Display for Rule {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.id())
+            }
+        }
+    };
+}
+
+rules! {
+    // pair: who becomes primary
+    FirstStart => "first-start", "Nobody was ever primary: the configured primary is, once it is ready.";
+    FormerHolderFirst => "former-holder-first", "Nobody acts: the last holder is promoted, if it is ready.";
+    OtherMemberInstead => "other-member-instead", "Nobody acts and the preferred member does not come in time, or may not: the other is promoted.";
+    PrimaryExited => "primary-exited", "The primary's process ended and all of its processes are gone: the backup is promoted, if it is ready.";
+    PrimaryUnavailable => "primary-unavailable", "The primary said that it cannot serve, and the backup can: they change roles.";
+    PrimaryStopped => "primary-stopped", "The primary was stopped on request: the backup is promoted, if it is ready.";
+    OperatorAsked => "operator-asked", "An operator asked for it.";
+    SwitchoverStep => "switchover-step", "A planned switchover goes on: the former primary has confirmed that it serves no more.";
+    RollBack => "roll-back", "The new primary did not come: the former one is promoted again, under a new epoch, after the new one's agent gave up its own.";
+    ActingHolderKept => "acting-holder-kept", "A member acts in the role that the store holds: nothing is changed.";
+    Reaffirm => "reaffirm", "A member acts in an older role than the store holds, and nobody else may act: its role is given out again under a new epoch.";
+    TwoActing => "two-acting", "Two members act: the one whose role the store does not hold is demoted.";
+    SoleActing => "sole-acting", "A member confirmed that it is primary.";
+    MemberDemoted => "member-demoted", "A member confirmed that it is primary no more.";
+    // pair: why nobody is promoted
+    WaitForAgents => "wait-for-agents", "An agent that is not heard may host a primary: nobody is promoted before it is heard.";
+    WaitForPreferred => "wait-for-preferred", "The preferred member is coming up: the other one is not promoted meanwhile.";
+    NobodyReady => "nobody-ready", "No member is ready.";
+    HandsOff => "hands-off", "Maintenance is on: nothing is done without an operator.";
+    StoreUnwritable => "store-unwritable", "The new epoch could not be made durable: no order was given.";
+    AnswerOutstanding => "answer-outstanding", "An order was given and its outcome is not known: nobody else is promoted before it is.";
+    PromotionRefused => "promotion-refused", "The member's agent refused the promotion and gave its epoch up.";
+    DemotionRefused => "demotion-refused", "The member's agent refused the demotion.";
+    RecentRefusal => "recent-refusal", "The member refused a promotion a moment ago: it is tried again later.";
+    // operations
+    PrecheckFailed => "precheck-failed", "A check before the operation failed: nothing was done.";
+    AlreadySo => "already-so", "What was asked for is so already.";
+    TooSlow => "too-slow", "The operation took longer than it may.";
+    GoalSet => "goal-set", "An operator said what should run.";
+    MaintenanceSet => "maintenance-set", "An operator took an object out of, or back into, automatic care.";
+    ConfigurationRead => "configuration-read", "The configuration was read.";
+    LeadershipTaken => "leadership-taken", "A control server took leadership: its controller epoch is durable.";
+    // what agents report
+    AgentHeard => "agent-heard", "An agent connected and said what it has.";
+    AgentSilent => "agent-silent", "The connection to an agent ended.";
+    AgentReported => "agent-reported", "An agent reported a change.";
+    // agent: processes
+    GoalStarted => "goal-started", "It should run and does not: it is started.";
+    GoalStopped => "goal-stopped", "It should not run and does: it is stopped.";
+    RestartAfterExit => "restart-after-exit", "It ended by itself and its restart policy says to start it again.";
+    RestartInPlace => "restart-in-place", "The primary ended while no control server is heard: it is started again in the same role, as nobody could promote the other.";
+    RestartLimit => "restart-limit", "It failed too often in a row: nothing is started until an operator asks.";
+    RestartNotWanted => "restart-not-wanted", "It ended and its restart policy says to leave it so.";
+    StartupTimeout => "startup-timeout", "It was not ready in time: it is killed.";
+    ShutdownTimeout => "shutdown-timeout", "It did not end in time: it is killed.";
+    ProcessExited => "process-exited", "Its process ended.";
+    ReadinessSaid => "readiness-said", "The application said whether it can serve.";
+    LinkLost => "link-lost", "The application's link was gone for longer than its grace while its process lives.";
+    Adopted => "adopted", "A restarted agent found the process running and took it over as it is.";
+    NotAdopted => "not-adopted", "A restarted agent found the process gone, or cannot prove that it is the same one.";
+    OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
+    OrderRefused => "order-refused", "An order of the control server was refused.";
+    FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_unique_and_sentences_end() {
+        let mut ids: Vec<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), Rule::ALL.len());
+        assert!(Rule::ALL.iter().all(|rule| rule.says().ends_with('.')));
+    }
+}

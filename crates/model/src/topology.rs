@@ -1,0 +1,149 @@
+//! What an operator configured, checked: hosts, applications, pairs. Raw settings become these values in `settings`;
+//! nothing here can hold a name that does not exist, except by being built by hand in a test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
+    RestartPolicy, Signal, Timers,
+};
+
+/// A whole cluster, as one checked value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cluster {
+    /// For people.
+    pub name: String,
+    /// For machines; absent until `pki init` exists for this cluster.
+    pub id: Option<ClusterId>,
+    /// The machines with agents.
+    pub hosts: BTreeMap<HostName, HostSpec>,
+    /// The supervised programs.
+    pub applications: BTreeMap<ApplicationName, ApplicationSpec>,
+    /// The redundant pairs.
+    pub pairs: BTreeMap<PairName, PairSpec>,
+}
+
+impl Cluster {
+    /// The pair that `application` is a member of, if any.
+    pub fn pair_of(&self, application: &ApplicationName) -> Option<(&PairName, &PairSpec)> {
+        self.pairs.iter().find(|(_, pair)| pair.member_of(application).is_some())
+    }
+}
+
+/// One machine with an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HostSpec {
+    /// Where its agent listens, tried in turn: `ADDRESS:PORT`, or `unix:/PATH`.
+    pub addresses: Vec<String>,
+}
+
+/// One supervised program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ApplicationSpec {
+    /// Where it runs.
+    pub host: HostName,
+    /// A free word for people (`t-server`).
+    pub kind: String,
+    /// How it talks to its agent.
+    pub interface: Interface,
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// Where it starts; made if missing. Absent: the agent's own state directory for it.
+    pub working_directory: Option<String>,
+    /// Variables beyond the ones that the agent sets.
+    pub environment: BTreeMap<String, String>,
+    /// First signal of a stop. Absent: TERM.
+    pub stop_signal: Signal,
+    /// When to start it again after it ended by itself.
+    pub restart: RestartPolicy,
+    /// Exit codes that count as success.
+    pub success_codes: Vec<i32>,
+    /// Wait before the second and later restarts in a row; doubled each time up to [`LONGEST_RESTART_DELAY`].
+    pub restart_delay: Duration,
+    /// Starts that may fail in a row before the agent gives up and says so.
+    pub restart_limit: u32,
+    /// From start to ready.
+    pub startup_timeout: Duration,
+    /// From the first signal to KILL.
+    pub shutdown_timeout: Duration,
+    /// Started as soon as its agent is known to the control server.
+    pub autostart: bool,
+    /// Where it listens.
+    pub ports: Vec<PortSpec>,
+    /// Handed to the application as JSON, section by section, as configured.
+    pub options: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A restart never waits longer than this, whatever the settings say.
+pub const LONGEST_RESTART_DELAY: Duration = Duration::from_secs(60);
+
+/// One listening port of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// `default`, `ha`, ...; unique within the application.
+    pub id: String,
+    /// TCP port, 1 to 65535.
+    pub port: u16,
+    /// TLS or not.
+    pub listening_mode: ListeningMode,
+    /// The backup connects here for state copying.
+    pub ha_sync: bool,
+}
+
+/// A redundant pair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PairSpec {
+    /// Primary at the very first start.
+    pub primary: ApplicationName,
+    /// The other member.
+    pub backup: ApplicationName,
+    /// Warm or hot.
+    pub redundancy: Redundancy,
+    /// Always [`Policy::Available`] in this version: grants come with `strict`.
+    pub policy: Policy,
+    /// What follows a crash of the primary.
+    pub on_crash: OnCrash,
+    /// The timers of this pair.
+    pub timers: Timers,
+}
+
+/// Which of the two configured places a member has. Says nothing of who is primary now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Member {
+    /// The configured primary.
+    First,
+    /// The configured backup.
+    Second,
+}
+
+impl Member {
+    /// Both, in order.
+    pub const BOTH: [Member; 2] = [Member::First, Member::Second];
+
+    /// The other one.
+    pub fn other(self) -> Member {
+        match self {
+            Member::First => Member::Second,
+            Member::Second => Member::First,
+        }
+    }
+}
+
+impl PairSpec {
+    /// The application in that place.
+    pub fn application(&self, member: Member) -> &ApplicationName {
+        match member {
+            Member::First => &self.primary,
+            Member::Second => &self.backup,
+        }
+    }
+
+    /// The place of that application, if it is a member.
+    pub fn member_of(&self, application: &ApplicationName) -> Option<Member> {
+        Member::BOTH.into_iter().find(|member| self.application(*member) == application)
+    }
+}
