@@ -1,0 +1,202 @@
+//! One thread a connection: read a line, pass the gate, answer.
+//!
+//! Knows sockets; leaves what a line means to `lines` and what it does to `calls`. The law: the role is looked at, the
+//! command applied and the acknowledgement handed to the system while the gate cannot close, and no client can
+//! make that last longer.
+
+use std::fmt::Write;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::net::{SendFlags, send};
+use understudy::Understudy;
+
+use super::calls::{Answer, Command};
+use super::conduct::{Server, log};
+use super::faults::FaultOrder;
+use super::gate::Serving;
+use super::lines::{LONGEST_LINE_BYTES, LineError, Request, describe, parse};
+
+/// The most connections at a time; one more is told so and closed.
+pub const MOST_CONNECTIONS: usize = 1000;
+/// A connection's thread needs little.
+const STACK_BYTES: usize = 256 * 1024;
+/// The wait after an `accept` that failed, for want of descriptors for example.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What a connection needs.
+#[derive(Debug, Clone)]
+pub struct Reception {
+    /// The server.
+    pub server: Arc<Server>,
+    /// The agent's link, if there is an agent.
+    pub link: Option<Arc<Understudy>>,
+}
+
+/// Accepts for ever.
+pub fn accept_all(listener: &TcpListener, reception: &Reception) -> ! {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(why) => {
+                log(&reception.server.name, &format!("accept failed: {why}"));
+                std::thread::sleep(ACCEPT_RETRY);
+                continue;
+            }
+        };
+        reception.server.faults.hang_if_asked();
+        if open.load(Ordering::SeqCst) >= MOST_CONNECTIONS {
+            acknowledge(&stream, "ERR too-many-connections\n");
+            continue;
+        }
+        open.fetch_add(1, Ordering::SeqCst);
+        let (reception, counted) = (reception.clone(), Counted(Arc::clone(&open)));
+        let name = reception.server.name.clone();
+        let started = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            let _counted = counted;
+            converse(&stream, &reception);
+        });
+        if let Err(why) = started {
+            log(&name, &format!("no thread for a connection: {why}"));
+        }
+    }
+}
+
+/// One open connection, as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers one client until it leaves, breaks the protocol's bounds, or reads too slowly.
+fn converse(stream: &TcpStream, reception: &Reception) {
+    // Without this an answer may wait for the client's next packet; a system that cannot is only slower.
+    let _ = stream.set_nodelay(true);
+    let mut reader = BufReader::with_capacity(LONGEST_LINE_BYTES + 2, stream);
+    let mut line = Vec::new();
+    while let Ok(true) = read_line(&mut reader, &mut line) {
+        reception.server.faults.hang_if_asked();
+        let goes_on = match parse(&line) {
+            Ok(Request::Fault(order)) => misbehave(stream, reception, order),
+            Ok(request) => answer(stream, &reception.server, request),
+            Err(why) => acknowledge(stream, &format!("ERR {why}\n")) && why != LineError::TooLong,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Reads one line without its end. `false`: the client left. A line that is too long is returned cut, one byte longer
+/// than allowed, and is the last of its connection.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let most = u64::try_from(LONGEST_LINE_BYTES + 2).unwrap_or(u64::MAX);
+    reader.take(most).read_until(b'\n', line)?;
+    let whole = line.ends_with(b"\n");
+    while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(whole || line.len() > LONGEST_LINE_BYTES)
+}
+
+fn answer(stream: &TcpStream, server: &Server, request: Request) -> bool {
+    let goes_on = server.gate.pass(|serving| acknowledge(stream, &text_of_answer(server, serving, request)));
+    server.finish_suspension_if_idle();
+    goes_on
+}
+
+fn text_of_answer(server: &Server, serving: Serving, request: Request) -> String {
+    let Serving { is_primary, epoch } = serving;
+    let mode = if is_primary { "primary" } else { "backup" };
+    if !is_primary && !request.is_for_backups_too() {
+        return format!("ERR not-primary run-mode={mode} epoch={epoch}\n");
+    }
+    let mut text = format!("OK epoch={epoch}");
+    let mut calls = server.calls();
+    // Writing to a String cannot fail.
+    let refusal = match request {
+        Request::Hello => {
+            let _ = write!(text, " name={} run-mode={mode}", server.name);
+            None
+        }
+        Request::Status => {
+            let (of_calls, agents, dns) = calls.sizes();
+            let writes = calls.written().count(0, u64::MAX - 1);
+            let _ = write!(text, " name={} run-mode={mode}", server.name);
+            let _ = write!(text, " calls={of_calls} agents={agents} dns={dns} writes={writes}");
+            None
+        }
+        Request::Do(command) if server.is_suspending() && is_new_work(&command) => {
+            Some("suspending".to_owned())
+        }
+        Request::Do(command) => match calls.apply(command) {
+            Ok(Answer::Done) => None,
+            Ok(Answer::Call(conn)) => {
+                let _ = write!(text, " conn={conn}");
+                None
+            }
+            Err(why) => Some(why.to_string()),
+        },
+        Request::Query(query) => match describe(&calls, &query) {
+            Ok(found) => {
+                text.push_str(&found);
+                None
+            }
+            Err(why) => Some(why.to_string()),
+        },
+        // Faults are answered before they get here.
+        Request::Fault(_) => Some("fault".to_owned()),
+    };
+    match refusal {
+        None => text + "\n",
+        Some(why) => format!("ERR {why} epoch={epoch}\n"),
+    }
+}
+
+fn is_new_work(command: &Command) -> bool {
+    matches!(command, Command::Make { .. } | Command::Consult { .. } | Command::Write { .. })
+}
+
+fn misbehave(stream: &TcpStream, reception: &Reception, order: FaultOrder) -> bool {
+    let Reception { server, link } = reception;
+    if !server.faults_allowed {
+        return acknowledge(stream, "ERR faults are off; start with --faults\n");
+    }
+    log(&server.name, &format!("fault: {order:?}"));
+    server.faults.note(&order);
+    server.faults.hang_if_asked();
+    match order {
+        FaultOrder::Crash => std::process::abort(),
+        FaultOrder::Exit(code) => std::process::exit(i32::from(code)),
+        FaultOrder::Unavailable(reason) => {
+            if let Some(link) = link {
+                link.unavailable(reason);
+            }
+        }
+        FaultOrder::Available => {
+            if let Some(link) = link {
+                link.ready();
+            }
+        }
+        FaultOrder::Hang
+        | FaultOrder::RefusePromotion(_)
+        | FaultOrder::SlowPromotion(_)
+        | FaultOrder::SlowDemotion(_) => {}
+    }
+    acknowledge(stream, "OK\n")
+}
+
+/// Hands a whole line to the system, without waiting. `false`: the client reads too slowly or is gone, and the
+/// connection has to end, since a cut answer cannot be mended.
+fn acknowledge(stream: &TcpStream, line: &str) -> bool {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    send(stream, line.as_bytes(), flags).is_ok_and(|sent| sent == line.len())
+}

@@ -1,0 +1,236 @@
+//! Listening, and what a stranger may cost before it has said who it is.
+//!
+//! Knows nothing of who is welcome. The law: at most [`MOST_STRANGERS`] at once, each with [`FIRST_MESSAGE_TIMEOUT`] and
+//! [`FIRST_MESSAGE_LIMIT_BYTES`] for its first message; whoever comes above that waits outside, in the system's own
+//! queue. A Unix socket is never open to others than its owner, and what is not a dead socket is never removed.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use understudy_wire::Message;
+
+use crate::address::Address;
+use crate::connection::{Connection, Peer};
+use crate::receive::{ReceiveError, Receiver};
+use crate::resolve::{ResolveError, resolve};
+use crate::send::Sender;
+
+/// The most connections of one listener whose first message has not come yet.
+pub const MOST_STRANGERS: usize = 64;
+/// How long a stranger has for its first message.
+pub const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a first message may be, in bytes with its header. Smaller than other frames may be, so that many strangers
+/// together cannot take much memory.
+pub const FIRST_MESSAGE_LIMIT_BYTES: usize = 16 * 1024;
+/// How many connections the system keeps while none is accepted.
+const BACKLOG: u32 = 128;
+/// Who may connect to a Unix socket: its owner.
+const SOCKET_MODE: u32 = 0o600;
+
+/// A place where peers can connect. Dropped, it refuses them; the file of a Unix socket stays, and the next `bind`
+/// replaces it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Why nothing listens. If anything was changed, it is only that a dead socket's file is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Plain links never leave the machine.
+    #[error(
+        "{address} is {ip}, which is not a loopback address, and links without TLS never leave the machine; TLS comes with the next version"
+    )]
+    NotLocal {
+        /// Where it should have listened.
+        address: Address,
+        /// What its host resolved to.
+        ip: IpAddr,
+    },
+    /// The host's name gave no address.
+    #[error("{address} cannot be listened at: its name is not resolved")]
+    Unresolved {
+        /// Where it should have listened.
+        address: Address,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Another program listens there.
+    #[error("{address} is in use by another program")]
+    InUse {
+        /// Where it should have listened.
+        address: Address,
+    },
+    /// The path of a Unix socket is taken by something else, which was left alone.
+    #[error("{address} cannot be listened at: the file there is not a socket")]
+    NotSocket {
+        /// Where it should have listened.
+        address: Address,
+    },
+    /// The file of a dead socket is in the way.
+    #[error("the dead socket at {address} cannot be removed")]
+    RemoveDead {
+        /// Where it should have listened.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused.
+    #[error("{address} cannot be listened at")]
+    Listen {
+        /// Where it should have listened.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why no connection could be taken; the listener goes on. Usually no file descriptor is free: the caller should wait a
+/// little ([`crate::Backoff`]) before it calls again.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection can be accepted at {address}")]
+pub struct AcceptError {
+    /// Where it listens.
+    pub address: Address,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// A connection whose peer has said nothing yet. Dropping it closes it.
+#[derive(Debug)]
+pub struct Stranger {
+    connection: Connection,
+    /// Its place among the [`MOST_STRANGERS`].
+    room: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// Listens. Port 0 is any free port: [`Listener::address`] says which. A name is listened at under its first address
+    /// that the system accepts.
+    pub async fn bind(address: &Address) -> Result<Self, BindError> {
+        let (socket, address) = match address {
+            Address::Tcp { host, port } => bind_tcp(address, host, *port).await?,
+            Address::Unix(path) => (Socket::Unix(bind_unix(address, path).await?), address.clone()),
+        };
+        Ok(Self { socket, address, room: Arc::new(Semaphore::new(MOST_STRANGERS)) })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The next peer that connects. Waits while [`MOST_STRANGERS`] have not said anything yet. May be dropped while it
+    /// waits.
+    pub async fn accept(&self) -> Result<Stranger, AcceptError> {
+        let failed = |source| AcceptError { address: self.address.clone(), source };
+        let room =
+            Arc::clone(&self.room).acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(socket) => socket.accept().await.map(|(stream, _)| Connection::over_tcp(stream)),
+                Socket::Unix(socket) => {
+                    socket.accept().await.map(|(stream, _)| Connection::over_unix(stream))
+                }
+            };
+            match accepted {
+                Ok(Ok(connection)) => return Ok(Stranger { connection, room }),
+                // It was gone before it could be readied: nothing of ours is wrong, so the next one is taken.
+                Ok(Err(_)) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+impl Stranger {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.connection.peer()
+    }
+
+    /// Hears its first message, within the bounds on strangers. Must be called inside a tokio runtime, and not from the
+    /// task that accepts: a silent stranger would hold up the next. After an error the link is closed.
+    pub async fn first_message<In: Message, Out: Message>(
+        self,
+    ) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
+        let limit = FIRST_MESSAGE_TIMEOUT;
+        let (sender, mut receiver) = self.connection.split::<Out, In>();
+        let heard = tokio::time::timeout(limit, receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES)).await;
+        let first = heard.map_err(|_| ReceiveError::FirstMessageLate { limit })??;
+        drop(self.room);
+        Ok((first.ok_or(ReceiveError::LeftSilently)?, sender, receiver))
+    }
+}
+
+async fn bind_tcp(address: &Address, host: &str, port: u16) -> Result<(Socket, Address), BindError> {
+    let address = address.clone();
+    let sockets = match resolve(host, port).await {
+        Ok(sockets) => sockets,
+        Err(ResolveError::Unresolved(source)) => return Err(BindError::Unresolved { address, source }),
+        Err(ResolveError::NotLocal(ip)) => return Err(BindError::NotLocal { address, ip }),
+    };
+    let bound = TcpListener::bind(&sockets[..]).await.and_then(|socket| Ok((socket.local_addr()?, socket)));
+    match bound {
+        Ok((local, socket)) => Ok((Socket::Tcp(socket), local.into())),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BindError::InUse { address }),
+        Err(source) => Err(BindError::Listen { address, source }),
+    }
+}
+
+/// Nobody can connect before `listen`, so there is no moment in which the socket is open to others.
+async fn bind_unix(address: &Address, path: &Path) -> Result<UnixListener, BindError> {
+    let failed = |source| BindError::Listen { address: address.clone(), source };
+    remove_dead_socket(address, path).await?;
+    let socket = UnixSocket::new_stream().map_err(failed)?;
+    socket.bind(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address: address.clone() },
+        _ => failed(error),
+    })?;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)
+}
+
+/// Makes way at `path`, if what is there is a socket on which nobody answers.
+async fn remove_dead_socket(address: &Address, path: &Path) -> Result<(), BindError> {
+    let address = || address.clone();
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(BindError::NotSocket { address: address() });
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(BindError::Listen { address: address(), source }),
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Somebody answered, or was too busy to: either way, somebody is there.
+        Ok(_) => return Err(BindError::InUse { address: address() }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(BindError::InUse { address: address() });
+        }
+        Err(source) => return Err(BindError::Listen { address: address(), source }),
+    }
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(BindError::RemoveDead { address: address(), source })
+        }
+        _ => Ok(()),
+    }
+}

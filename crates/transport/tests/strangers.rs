@@ -1,0 +1,139 @@
+//! What strangers send and how long they take: only their own link ends, and others are served.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use understudy_transport::{
+    Address, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS, ReceiveError,
+};
+use understudy_wire::{FromAgent, Message, ToAgent};
+
+async fn raw(listener: &Listener) -> TcpStream {
+    let Address::Tcp { host, port } = listener.address() else { panic!("a TCP listener") };
+    TcpStream::connect((host.as_str(), *port)).await.unwrap()
+}
+
+fn bytes_of(message: &impl Message) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    message.to_frame(&mut bytes).unwrap();
+    bytes
+}
+
+/// What the listener makes of a stranger who sends these bytes and ends.
+async fn first_words(listener: &Listener, bytes: &[u8]) -> Result<ToAgent, ReceiveError> {
+    let mut stream = raw(listener).await;
+    let stranger = soon(listener.accept()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let heard = soon(stranger.first_message::<ToAgent, FromAgent>()).await;
+    if heard.is_err() {
+        let mut rest = Vec::new();
+        // A link closed with unread bytes may end with a reset: closed all the same.
+        let closed = soon(stream.read_to_end(&mut rest)).await;
+        assert!(matches!(closed, Ok(0)) || closed.is_err(), "nothing is said to a refused stranger");
+    }
+    heard.map(|(first, ..)| first)
+}
+
+#[tokio::test]
+async fn bad_frames_close_only_their_own_link() {
+    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let (mut controller, mut agent) = link(&listener).await;
+    let hello = bytes_of(&hello());
+    let mut changed = hello.to_vec();
+    changed[20] ^= 1;
+    let first_byte = b"\x16";
+    let oversized = b"US\x01\x01\xff\xff\xff\xff";
+    let cases: [(&[u8], &str); 8] = [
+        (b"GET / HTTP/1.1\r\n\r\n", "bad-magic"),
+        (first_byte, "bad-magic"),
+        (b"US\x09", "unknown-frame-version"),
+        (oversized, "oversized"),
+        (&changed, "bad-checksum"),
+        (&hello[..hello.len() - 1], "truncated"),
+        (&bytes_of(&answer(1)), "wrong-kind"),
+        (b"", "left-silently"),
+    ];
+    for (number, (bytes, word)) in cases.iter().enumerate() {
+        let refused = first_words(&listener, bytes).await.unwrap_err();
+        assert_eq!(refused.word(), *word);
+        assert_eq!(refused.is_refusal(), *word != "left-silently");
+        exchange(&mut controller, &mut agent, number as u64).await;
+    }
+    assert_eq!(first_words(&listener, &hello).await.unwrap(), support::hello());
+}
+
+#[tokio::test]
+async fn a_bad_frame_on_a_known_link_ends_it_in_both_directions() {
+    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let (mut controller, mut agent) = link(&listener).await;
+    let mut stream = raw(&listener).await;
+    let stranger = soon(listener.accept()).await.unwrap();
+    stream.write_all(&bytes_of(&hello())).await.unwrap();
+    let (_, sender, mut receiver) = soon(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();
+    stream.write_all(&bytes_of(&order(1))).await.unwrap();
+    stream.write_all(b"garbage").await.unwrap();
+    assert_eq!(soon(receiver.next()).await.unwrap(), Some(order(1)), "what came before is good");
+    assert_eq!(soon(receiver.next()).await.unwrap_err().word(), "bad-magic");
+    assert_eq!(soon(receiver.next()).await.unwrap(), None);
+    assert!(sender.is_closed());
+    exchange(&mut controller, &mut agent, 2).await;
+}
+
+#[tokio::test]
+async fn a_first_message_has_its_own_smaller_bound() {
+    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let mut announced = BytesMut::from(&b"US\x01\x01"[..]);
+    let body = FIRST_MESSAGE_LIMIT_BYTES as u32 - 11;
+    announced.extend_from_slice(&body.to_le_bytes());
+    assert_eq!(first_words(&listener, &announced).await.unwrap_err().word(), "oversized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_who_says_nothing_whole_is_dropped_in_time() {
+    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    for said in [&b""[..], b"US\x01\x01"] {
+        let mut stream = raw(&listener).await;
+        stream.write_all(said).await.unwrap();
+        let stranger = listener.accept().await.unwrap();
+        // The clock of this test jumps forward as soon as everybody waits.
+        let began = tokio::time::Instant::now();
+        let refused = stranger.first_message::<ToAgent, FromAgent>().await.unwrap_err();
+        assert!(matches!(refused, ReceiveError::FirstMessageLate { .. }), "{refused}");
+        let took = began.elapsed();
+        assert!(
+            took >= FIRST_MESSAGE_TIMEOUT && took < FIRST_MESSAGE_TIMEOUT + Duration::from_secs(1),
+            "{took:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_strangers_at_once_and_the_next_one_when_one_has_gone() {
+    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let (mut streams, mut strangers) = (Vec::new(), Vec::new());
+    for _ in 0..MOST_STRANGERS {
+        streams.push(raw(&listener).await);
+        strangers.push(soon(listener.accept()).await.unwrap());
+    }
+    let late = connect(listener.address()).await.split::<ToAgent, FromAgent>();
+    late.0.try_send(&hello()).unwrap();
+    let next = listener.accept();
+    tokio::pin!(next);
+    let waits =
+        std::future::poll_fn(|context| std::task::Poll::Ready(next.as_mut().poll(context).is_pending()))
+            .await;
+    assert!(waits, "there is no room for one more");
+    strangers.pop();
+    let stranger = soon(next).await.unwrap();
+    let (first, ..) = soon(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();
+    assert_eq!(first, hello());
+    // Whoever has said its first message takes no room among the strangers.
+    streams.push(raw(&listener).await);
+    soon(listener.accept()).await.unwrap();
+}

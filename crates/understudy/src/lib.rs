@@ -1,0 +1,146 @@
+//! The application library: how a supervised program says that it is ready, hears whether it is primary or backup,
+//! and knows the epoch (the fencing token) of its role.
+//!
+//! It knows one Unix socket, the one of the agent that started the process, and nothing of other hosts, of TLS or of
+//! who decides about roles. It is blocking and owns one thread. The law: **the agent's absence changes nothing**. While
+//! no agent is there the application goes on in its role, and the next agent hears what it is.
+//!
+//! ```no_run
+//! use understudy::{Conduct, Environment, Epoch, Understudy};
+//!
+//! struct Counter;
+//!
+//! impl Conduct for Counter {
+//!     fn promote(&mut self, epoch: Epoch) -> Result<(), String> {
+//!         println!("serving in epoch {epoch}");
+//!         Ok(())
+//!     }
+//!     fn demote(&mut self, epoch: Epoch) {
+//!         println!("backup, epoch {epoch}");
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let Some(environment) = Environment::read()? else {
+//!         println!("no agent started this process: it serves alone");
+//!         return Ok(());
+//!     };
+//!     let port = environment.port("default").unwrap_or(7000);
+//!     let link = Understudy::start(environment, Counter)?;
+//!     // ... open `port`, load what is needed ...
+//!     link.ready();
+//!     // Other threads look at the role whenever they like.
+//!     let watch = link.watch();
+//!     if watch.role().is_primary() {
+//!         println!("port {port} serves in epoch {}", watch.role().epoch);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is promised
+//!
+//! - `promote` and `demote` are called by the library's own thread, which otherwise only waits for the agent's bytes:
+//!   between the bytes and the call nothing is queued.
+//! - Orders are answered in their order. An order for what the application already is, is answered without a call.
+//! - An order with a lower epoch than the present one is refused, as is one for an epoch that this process has left
+//!   or refused before.
+//! - A lost link is opened again for ever, first after [`SHORTEST_RETRY`], then twice as long each time, at most
+//!   [`LONGEST_RETRY`]. Each new connection begins with what the application is at that moment.
+//! - A panic in `promote`, `demote`, `suspend` or `hear_link` aborts the process; [`Conduct`] says why.
+
+mod conduct;
+mod endpoint;
+mod environment;
+mod life;
+mod obedience;
+mod role;
+mod truth;
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+pub use understudy_model::{ApplicationName, Epoch, HostName, NameError, PairName, Readiness, RunMode};
+
+pub use conduct::{Conduct, LinkChange, SuspendDone};
+pub use environment::{Environment, EnvironmentError, variable_part};
+pub use role::{HIGHEST_EPOCH, Role, RoleWatch};
+
+use truth::Truth;
+
+/// Wait before the first attempt to open a lost link again.
+pub const SHORTEST_RETRY: Duration = Duration::from_millis(10);
+/// The wait between attempts never grows beyond this.
+pub const LONGEST_RETRY: Duration = Duration::from_secs(1);
+/// The longest that saying something to the agent may block. An agent that reads nothing for so long is hung up on and
+/// hears the truth again when it is back.
+pub const LONGEST_SAYING: Duration = Duration::from_millis(100);
+/// Reasons for people are cut to this length.
+pub const LONGEST_REASON_BYTES: usize = 400;
+
+/// Why the link could not be started. Nothing runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gave no thread.
+    #[error("cannot start the thread of the agent's link: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// The link of this process to its agent. Kept for as long as the process serves: dropping it ends the link, and the
+/// agent then sees an application that does not answer. Other threads share it by reference or in an `Arc`.
+#[derive(Debug)]
+pub struct Understudy {
+    truth: Arc<Truth>,
+    watch: RoleWatch,
+}
+
+impl Understudy {
+    /// Takes the role that the environment names and begins to look for the agent, in a thread of its own.
+    ///
+    /// If the role is primary (a restart in place, or a single application) `promote` is called first, and this
+    /// returns when that has; if it refuses, the process begins as backup and the agent is told why. It does not wait
+    /// for the agent.
+    pub fn start(environment: Environment, conduct: impl Conduct) -> Result<Self, StartError> {
+        // Until promote has returned, nothing is served.
+        let watch = RoleWatch::new(Role { run_mode: RunMode::Backup, epoch: environment.role.epoch });
+        let truth = Arc::new(Truth::new(environment.application.clone(), watch.clone()));
+        let (begun, beginning) = mpsc::channel();
+        let life = life::Life::new(Arc::clone(&truth), environment, Box::new(conduct));
+        std::thread::Builder::new()
+            .name("understudy-link".to_owned())
+            .spawn(move || life.run(begun))
+            .map_err(StartError::Thread)?;
+        // The sender is only dropped unsent if the thread panicked, and then the process aborts.
+        let _ = beginning.recv();
+        Ok(Self { truth, watch })
+    }
+
+    /// Says that the application can serve, or can take over at once. Said once, and again after [`Self::unavailable`].
+    /// Blocks for at most [`LONGEST_SAYING`].
+    pub fn ready(&self) {
+        self.truth.set_readiness(Readiness::Ready);
+    }
+
+    /// Says that the application cannot serve, and why; `reason` is cut to [`LONGEST_REASON_BYTES`]. The role stays
+    /// what it is until the agent says otherwise. Blocks for at most [`LONGEST_SAYING`].
+    pub fn unavailable(&self, reason: impl Into<String>) {
+        self.truth.set_readiness(Readiness::Unavailable(reason.into()));
+    }
+
+    /// What the application acts as at this instant.
+    pub fn role(&self) -> Role {
+        self.watch.role()
+    }
+
+    /// A view of the role for other threads; it stays valid when this link is dropped, but changes no more.
+    pub fn watch(&self) -> RoleWatch {
+        self.watch.clone()
+    }
+}
+
+impl Drop for Understudy {
+    fn drop(&mut self) {
+        self.truth.end();
+    }
+}

@@ -1,0 +1,178 @@
+//! What is true of this application now, and the one place from which it is said to the agent.
+//!
+//! Knows no roles to decide about and never reads from the link. The law: what is true is changed and said under one
+//! lock, so that an agent hears changes in their order, and a new connection begins with the whole truth.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use understudy_model::{ApplicationName, FromApplication, Readiness};
+
+use crate::endpoint::Mouth;
+use crate::{LONGEST_REASON_BYTES, Role, RoleWatch};
+
+/// Shared by the application's threads and the library's own.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    application: ApplicationName,
+    role: RoleWatch,
+    inner: Mutex<Inner>,
+    ended: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    readiness: Readiness,
+    suspension: Suspension,
+    mouth: Option<Mouth>,
+    ended: bool,
+}
+
+/// How far a graceful suspension is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suspension {
+    /// Nobody asked.
+    NotAsked,
+    /// The application finishes what it has.
+    Finishing,
+    /// It has nothing left.
+    Finished,
+}
+
+impl Truth {
+    pub(crate) fn new(application: ApplicationName, role: RoleWatch) -> Self {
+        let readiness = Readiness::NotYet;
+        let inner = Inner { readiness, suspension: Suspension::NotAsked, mouth: None, ended: false };
+        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that runs under the lock can leave it half changed.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role.role()
+    }
+
+    pub(crate) fn suspension(&self) -> Suspension {
+        self.lock().suspension
+    }
+
+    /// Makes `mouth` the way to the agent, beginning with the whole truth. Answers whether it could be said.
+    pub(crate) fn attach(&self, mouth: Mouth) -> bool {
+        let mut inner = self.lock();
+        if inner.ended {
+            return false;
+        }
+        let Role { run_mode, epoch } = self.role.role();
+        inner.mouth = Some(mouth);
+        let attach = FromApplication::Attach {
+            application: self.application.clone(),
+            pid: std::process::id(),
+            run_mode,
+            epoch,
+            readiness: inner.readiness.clone(),
+            suspended: inner.suspension == Suspension::Finished,
+        };
+        inner.say(&attach);
+        inner.mouth.is_some()
+    }
+
+    /// The connection is gone.
+    pub(crate) fn detach(&self) {
+        self.lock().mouth = None;
+    }
+
+    /// Changes the role without a word: the caller says it when the application has done its part.
+    pub(crate) fn set_role(&self, role: Role) {
+        // Under the lock, so that an `Attach` never mixes an old role with a newer word.
+        let _inner = self.lock();
+        self.role.set(role);
+    }
+
+    /// Says `message` if there is a link. What is said to nobody is in the next `Attach`.
+    pub(crate) fn say(&self, message: &FromApplication) {
+        self.lock().say(message);
+    }
+
+    /// Changes readiness and says so, if it is news.
+    pub(crate) fn set_readiness(&self, readiness: Readiness) {
+        let readiness = match readiness {
+            Readiness::Unavailable(reason) => Readiness::Unavailable(shorten(reason)),
+            other => other,
+        };
+        let mut inner = self.lock();
+        if inner.readiness != readiness {
+            inner.readiness = readiness.clone();
+            inner.say(&FromApplication::Readiness(readiness));
+        }
+    }
+
+    /// Notes that a suspension was asked for. Answers what was before.
+    pub(crate) fn begin_suspension(&self) -> Suspension {
+        let mut inner = self.lock();
+        let before = inner.suspension;
+        if before == Suspension::NotAsked {
+            inner.suspension = Suspension::Finishing;
+        }
+        before
+    }
+
+    pub(crate) fn finish_suspension(&self) {
+        let mut inner = self.lock();
+        inner.suspension = Suspension::Finished;
+        inner.say(&FromApplication::Suspended);
+    }
+
+    /// Ends the link for good.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        if let Some(mouth) = inner.mouth.take() {
+            mouth.hang_up();
+        }
+        self.ended.notify_all();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// Waits before the next attempt to connect; returns early, with `true`, when the link is ended.
+    pub(crate) fn wait_for_end(&self, longest: Duration) -> bool {
+        let inner = self.lock();
+        let waited = self.ended.wait_timeout_while(inner, longest, |inner| !inner.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+}
+
+impl Inner {
+    fn say(&mut self, message: &FromApplication) {
+        let Some(mouth) = &mut self.mouth else { return };
+        if !mouth.say(message) {
+            // An agent that does not read, or is gone. Hanging up wakes the reading thread, which tells the reason,
+            // and the next connection begins with the truth: nothing is lost.
+            mouth.hang_up();
+            self.mouth = None;
+        }
+    }
+}
+
+/// Cuts a reason to [`LONGEST_REASON_BYTES`], at a character's end.
+pub(crate) fn shorten(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(LONGEST_REASON_BYTES));
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(shorten("short".to_owned()), "short");
+        let cut = shorten("é".repeat(LONGEST_REASON_BYTES));
+        assert!(cut.len() <= LONGEST_REASON_BYTES && cut.len() + 2 > LONGEST_REASON_BYTES, "{}", cut.len());
+    }
+}

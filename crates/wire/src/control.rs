@@ -1,0 +1,97 @@
+//! What a control server and an agent say to one another.
+//!
+//! The control server speaks first, with [`ToAgent::Hello`]; the agent answers with [`FromAgent::Welcome`] or
+//! [`FromAgent::HelloRefused`]. After a Welcome, orders go one way; reports, answers and events the other.
+//! Knows nothing of what either side does with it. The law: every message is whole in itself.
+
+use bytes::BytesMut;
+use understudy_model::{
+    Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, Inventory, Order,
+};
+
+use crate::body::greeting;
+use crate::error::{EncodeError, MessageError};
+use crate::frame::{Frame, Kind};
+use crate::message::{Message, read_body, write_body};
+use crate::version::VersionRange;
+
+/// Said by a control server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToAgent {
+    /// The first message of every connection, and of it only.
+    Hello(Hello),
+    /// Something to do.
+    Order(Order),
+}
+
+/// How a control server introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The protocol versions it speaks.
+    pub versions: VersionRange,
+    /// Its name.
+    pub controller: ControllerName,
+    /// Its leadership. An agent that knows a higher one refuses.
+    pub controller_epoch: ControllerEpoch,
+    /// The cluster's name, for people; at most [`crate::application::LONGEST_TEXT_BYTES`].
+    pub cluster_name: String,
+    /// The cluster's identity, if it has one.
+    pub cluster: Option<ClusterId>,
+    /// The host that it believes to talk to. An agent of another host refuses.
+    pub host: HostName,
+}
+
+/// Said by an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromAgent {
+    /// The Hello was accepted.
+    Welcome {
+        /// The version that both speak from now on.
+        version: u16,
+        /// Everything that the agent has.
+        inventory: Inventory,
+    },
+    /// The Hello was not accepted; the agent closes the connection.
+    HelloRefused {
+        /// For people.
+        reason: String,
+        /// The protocol versions that the agent speaks.
+        versions: VersionRange,
+        /// The highest leadership that the agent ever obeyed.
+        highest_controller_epoch: ControllerEpoch,
+    },
+    /// The whole truth of one application, sent whenever some of it changed.
+    Report(ApplicationReport),
+    /// What became of an order.
+    Answer(Answer),
+    /// What the agent did by itself, for the journal; at most [`MOST_EVENTS`] in one message. An event of a newer
+    /// version that this one cannot read arrives as an anomaly with its text.
+    Events(Vec<Event>),
+}
+
+/// The most events in one message.
+pub const MOST_EVENTS: usize = 256;
+
+impl Message for ToAgent {
+    const KIND: Kind = Kind::ToAgent;
+
+    fn to_frame(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        write_body::<greeting::ToAgent>(Self::KIND, self, out)
+    }
+
+    fn from_frame(frame: &Frame) -> Result<Self, MessageError> {
+        read_body::<greeting::ToAgent>(Self::KIND, "ToAgent", frame)
+    }
+}
+
+impl Message for FromAgent {
+    const KIND: Kind = Kind::FromAgent;
+
+    fn to_frame(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        write_body::<greeting::FromAgent>(Self::KIND, self, out)
+    }
+
+    fn from_frame(frame: &Frame) -> Result<Self, MessageError> {
+        read_body::<greeting::FromAgent>(Self::KIND, "FromAgent", frame)
+    }
+}

@@ -1,0 +1,49 @@
+//! Which protocol versions a program speaks, and how two programs choose one.
+//!
+//! Knows nothing of what a version contains. The law: the highest version that both speak, or none at all.
+
+/// The protocol versions that this build speaks.
+pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 1 };
+
+/// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VersionRange {
+    /// The oldest version spoken.
+    pub min: u16,
+    /// The newest version spoken.
+    pub max: u16,
+}
+
+impl VersionRange {
+    /// The newest version that both speak; none if the ranges do not meet.
+    pub fn highest_common(self, other: VersionRange) -> Option<u16> {
+        let highest = self.max.min(other.max);
+        (highest >= self.min.max(other.min)).then_some(highest)
+    }
+}
+
+impl std::fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.max)
+        } else {
+            write!(f, "{} to {}", self.min, self.max)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_version_that_both_speak_is_chosen() {
+        let range = |min, max| VersionRange { min, max };
+        assert_eq!(range(1, 3).highest_common(range(2, 5)), Some(3));
+        assert_eq!(range(2, 5).highest_common(range(1, 3)), Some(3));
+        assert_eq!(range(1, 4).highest_common(range(2, 3)), Some(3));
+        assert_eq!(range(1, 1).highest_common(range(1, 1)), Some(1));
+        assert_eq!(range(1, 2).highest_common(range(3, 4)), None);
+        assert_eq!(range(3, 4).highest_common(range(1, 2)), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Values of every message: all that the model allows, for property tests, within the bounds of the wire.
+#![allow(dead_code, reason = "each test program uses some of these")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option::of as option_of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use understudy_model::order::PairPlace;
+use understudy_model::*;
+use understudy_wire::{ApplicationHears, ApplicationSays, FromAgent, Hello, ToAgent, VersionRange};
+
+fn name<N: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = N> {
+    "[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?".prop_map(|text| text.parse().expect("the pattern is that of names"))
+}
+
+fn text() -> impl Strategy<Value = String> {
+    ".{0,20}"
+}
+
+fn word<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    select(all)
+}
+
+fn span() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_nanos)
+}
+
+fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map(text(), text(), 0..4)
+}
+
+pub fn versions() -> impl Strategy<Value = VersionRange> {
+    (1..=u16::MAX).prop_flat_map(|max| (1..=max).prop_map(move |min| VersionRange { min, max }))
+}
+
+fn role() -> impl Strategy<Value = RoleEpoch> {
+    (any::<u64>(), name()).prop_map(|(epoch, holder)| RoleEpoch::new(Epoch(epoch), holder))
+}
+
+fn ports() -> impl Strategy<Value = Vec<PortSpec>> {
+    let port = (text(), 1..=u16::MAX, word(ListeningMode::ALL), any::<bool>());
+    vec(
+        port.prop_map(|(id, port, listening_mode, ha_sync)| PortSpec { id, port, listening_mode, ha_sync }),
+        0..4,
+    )
+}
+
+fn spec() -> impl Strategy<Value = ApplicationSpec> {
+    let run = (name(), text(), word(Interface::ALL), vec(text(), 1..5), option_of(text()), texts());
+    let end = (word(Signal::ALL), word(RestartPolicy::ALL), vec(any::<i32>(), 0..5), span(), any::<u32>());
+    let rest = (span(), span(), any::<bool>(), ports(), btree_map(text(), texts(), 0..3));
+    (run, end, rest).prop_map(|(run, end, rest)| ApplicationSpec {
+        host: run.0,
+        kind: run.1,
+        interface: run.2,
+        command: run.3,
+        working_directory: run.4,
+        environment: run.5,
+        stop_signal: end.0,
+        restart: end.1,
+        success_codes: end.2,
+        restart_delay: end.3,
+        restart_limit: end.4,
+        startup_timeout: rest.0,
+        shutdown_timeout: rest.1,
+        autostart: rest.2,
+        ports: rest.3,
+        options: rest.4,
+    })
+}
+
+fn place() -> impl Strategy<Value = PairPlace> {
+    (name(), name(), text(), vec((text(), 1..=u16::MAX), 0..4), span(), span()).prop_map(
+        |(pair, peer, peer_address, peer_ports, fence_budget, link_grace)| PairPlace {
+            pair,
+            peer,
+            peer_address,
+            peer_ports,
+            fence_budget,
+            link_grace,
+        },
+    )
+}
+
+fn assignment() -> impl Strategy<Value = Assignment> {
+    (name(), spec(), word(Goal::ALL), any::<bool>(), option_of(place())).prop_map(
+        |(application, spec, goal, hands_off, pair)| Assignment { application, spec, goal, hands_off, pair },
+    )
+}
+
+fn work() -> impl Strategy<Value = Work> {
+    prop_oneof![
+        vec(assignment(), 0..3).prop_map(Work::Assign),
+        (name(), word(Goal::ALL), any::<bool>()).prop_map(|(application, goal, graceful)| Work::SetGoal {
+            application,
+            goal,
+            graceful
+        }),
+        (name(), any::<bool>())
+            .prop_map(|(application, hands_off)| Work::SetHandsOff { application, hands_off }),
+        name().prop_map(|application| Work::Restart { application }),
+        (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Promote {
+            pair,
+            role,
+            time_limit
+        }),
+        (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    (any::<u64>(), any::<u128>(), any::<u64>(), work()).prop_map(|(id, life, epoch, work)| Order {
+        id: OrderId(id),
+        incarnation: Incarnation(life),
+        controller_epoch: ControllerEpoch(epoch),
+        work,
+    })
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        any::<u64>().prop_map(|epoch| Refusal::StaleController(ControllerEpoch(epoch))),
+        Just(Refusal::OtherIncarnation),
+        role().prop_map(Refusal::StaleEpoch),
+        any::<u64>().prop_map(|epoch| Refusal::ClosedEpoch(Epoch(epoch))),
+        Just(Refusal::UnknownApplication),
+        Just(Refusal::NotRunning),
+        text().prop_map(Refusal::NotReady),
+        text().prop_map(Refusal::ApplicationRefused),
+        Just(Refusal::TooSlow),
+        text().prop_map(Refusal::Died),
+        text().prop_map(Refusal::NotDurable),
+        option_of(role()).prop_map(Refusal::NotActing),
+        Just(Refusal::Busy),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let outcome = prop_oneof![Just(Outcome::Done), refusal().prop_map(Outcome::Refused)];
+    (any::<u64>(), outcome).prop_map(|(order, outcome)| Answer { order: OrderId(order), outcome })
+}
+
+fn last_exit() -> impl Strategy<Value = LastExit> {
+    let cause = prop_oneof![
+        any::<i32>().prop_map(ExitCause::Code),
+        any::<i32>().prop_map(ExitCause::Signal),
+        text().prop_map(ExitCause::NotStarted),
+        Just(ExitCause::Unknown),
+    ];
+    (cause, any::<bool>(), any::<u64>()).prop_map(|(cause, wanted, ran_ms)| LastExit {
+        cause,
+        wanted,
+        ran_ms,
+    })
+}
+
+fn role_report() -> impl Strategy<Value = RoleReport> {
+    (name(), option_of(role()), any::<u64>(), option_of(role())).prop_map(
+        |(pair, promised, closed, acting)| RoleReport { pair, promised, closed: Epoch(closed), acting },
+    )
+}
+
+fn report() -> impl Strategy<Value = ApplicationReport> {
+    let is =
+        (name(), option_of(any::<u32>()), word(ApplicationStatus::ALL), word(Goal::ALL), word(RunMode::ALL));
+    let was = (text(), any::<u32>(), any::<bool>(), option_of(last_exit()), option_of(role_report()));
+    (is, was).prop_map(|(is, was)| ApplicationReport {
+        application: is.0,
+        pid: is.1,
+        status: is.2,
+        goal: is.3,
+        run_mode: is.4,
+        problem: was.0,
+        restarts: was.1,
+        gave_up: was.2,
+        last_exit: was.3,
+        role: was.4,
+    })
+}
+
+fn inventory() -> impl Strategy<Value = Inventory> {
+    (name(), any::<u128>(), any::<u128>(), any::<u64>(), vec(report(), 0..4)).prop_map(
+        |(host, agent, life, epoch, applications)| Inventory {
+            host,
+            agent: AgentId(agent),
+            incarnation: Incarnation(life),
+            controller_epoch: ControllerEpoch(epoch),
+            applications,
+        },
+    )
+}
+
+fn because() -> impl Strategy<Value = Because> {
+    let fact = (text(), text()).prop_map(|(what, is)| Fact { what, is });
+    let nearly = (word(Rule::ALL), text()).prop_map(|(rule, missed)| Nearly { rule, missed });
+    (word(Rule::ALL), text(), vec(fact, 0..3), vec(nearly, 0..3))
+        .prop_map(|(rule, reason, facts, nearly)| Because { rule, reason, facts, nearly })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let kinds = &[EventKind::HostLost, EventKind::RoleChanged, EventKind::GaveUp, EventKind::Anomaly];
+    let about = (option_of(name()), option_of(name()), option_of(name()))
+        .prop_map(|(host, application, pair)| Subject { host, application, pair });
+    let severity = word(&[Severity::Info, Severity::Warning, Severity::Critical]);
+    let change = (option_of(text()), option_of(text()), option_of(any::<u64>().prop_map(Epoch)));
+    (word(kinds), severity, about, change, because(), option_of(text())).prop_map(
+        |(kind, severity, about, (from, to, epoch), because, actor)| Event {
+            kind,
+            severity,
+            about,
+            from,
+            to,
+            epoch,
+            because,
+            actor,
+        },
+    )
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    (versions(), name(), any::<u64>(), text(), option_of(any::<u128>()), name()).prop_map(
+        |(versions, controller, epoch, cluster_name, cluster, host)| Hello {
+            versions,
+            controller,
+            controller_epoch: ControllerEpoch(epoch),
+            cluster_name,
+            cluster: cluster.map(ClusterId),
+            host,
+        },
+    )
+}
+
+pub fn to_agent() -> impl Strategy<Value = ToAgent> {
+    prop_oneof![1 => hello().prop_map(ToAgent::Hello), 4 => order().prop_map(ToAgent::Order)]
+}
+
+pub fn from_agent() -> impl Strategy<Value = FromAgent> {
+    prop_oneof![
+        (1..=u16::MAX, inventory())
+            .prop_map(|(version, inventory)| FromAgent::Welcome { version, inventory }),
+        (text(), versions(), any::<u64>()).prop_map(|(reason, versions, epoch)| FromAgent::HelloRefused {
+            reason,
+            versions,
+            highest_controller_epoch: ControllerEpoch(epoch),
+        }),
+        report().prop_map(FromAgent::Report),
+        answer().prop_map(FromAgent::Answer),
+        vec(event(), 0..3).prop_map(FromAgent::Events),
+    ]
+}
+
+fn readiness() -> impl Strategy<Value = Readiness> {
+    prop_oneof![Just(Readiness::NotYet), Just(Readiness::Ready), text().prop_map(Readiness::Unavailable)]
+}
+
+pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
+    let attach = (name(), any::<u32>(), word(RunMode::ALL), any::<u64>(), readiness(), any::<bool>())
+        .prop_map(|(application, pid, run_mode, epoch, readiness, suspended)| FromApplication::Attach {
+            application,
+            pid,
+            run_mode,
+            epoch: Epoch(epoch),
+            readiness,
+            suspended,
+        });
+    let change = || (word(RunMode::ALL), any::<u64>().prop_map(Epoch), text());
+    prop_oneof![
+        (attach, versions()).prop_map(|(said, versions)| ApplicationSays::from(said).with_versions(versions)),
+        readiness().prop_map(|readiness| FromApplication::Readiness(readiness).into()),
+        change().prop_map(|(run_mode, epoch, _)| FromApplication::RunModeDone { run_mode, epoch }.into()),
+        change().prop_map(|(run_mode, epoch, reason)| {
+            FromApplication::RunModeRefused { run_mode, epoch, reason }.into()
+        }),
+        Just(FromApplication::Suspended.into()),
+    ]
+}
+
+pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
+    prop_oneof![
+        (1..=u16::MAX).prop_map(ApplicationHears::attached),
+        text().prop_map(|reason| ToApplication::AttachRefused(reason).into()),
+        (word(RunMode::ALL), any::<u64>()).prop_map(|(run_mode, epoch)| ToApplication::SetRunMode {
+            run_mode,
+            epoch: Epoch(epoch)
+        }
+        .into()),
+        Just(ToApplication::Suspend.into()),
+    ]
+}
