@@ -255,6 +255,34 @@ fn a_full_disk_under_the_promise_refuses_and_the_role_goes_elsewhere() {
     assert_eq!(world.primaries(), [1], "{}", world.story.join("\n"));
 }
 
+/// Found by the random sequences: an answer to a later order made the control server forget that an earlier one was
+/// refused, so the agent never heard that maintenance was off.
+#[test]
+fn what_an_agent_could_not_store_is_told_again_although_a_later_order_was_taken() {
+    use Happens as H;
+    let mut world = World::new();
+    let what = [
+        H::StartControl,
+        H::Maintain(true),
+        H::StartAgent(0),
+        H::Connect(0),
+        H::Back(0),
+        H::Deliver(0),
+        H::Deliver(0),
+        H::Disk(0, true),
+        H::Maintain(false),
+        H::Start(0),
+        H::Deliver(0),
+    ];
+    for what in what {
+        happen(&mut world, what);
+    }
+    heal(&mut world);
+    world.kill_process(0);
+    world.settle(20);
+    assert!(world.sites[0].process.is_some(), "{}", world.story.join("\n"));
+}
+
 /// One thing that happens in a random run.
 #[derive(Debug, Clone, Copy)]
 enum Happens {

@@ -112,11 +112,13 @@ impl Control {
         }
         let Some(Outstanding { work, .. }) = self.outstanding.remove(&answer.order) else { return };
         match (work, answer.outcome) {
-            (OrderedWork::Level { .. }, Outcome::Done) => {
+            // Only an answer to everything says that everything is known there.
+            (OrderedWork::Level { application: None, .. }, Outcome::Done) => {
                 if let Some(known) = self.hosts.get_mut(host) {
                     known.refused = None;
                 }
             }
+            (OrderedWork::Level { application: Some(_), .. }, Outcome::Done) => {}
             (OrderedWork::Level { application, operation }, Outcome::Refused(refusal)) => {
                 let text = format!("the agent of {host} refused: {refusal}");
                 if let Some(known) = operation.and_then(|id| self.operations.get_mut(&id)) {
