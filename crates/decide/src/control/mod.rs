@@ -4,12 +4,14 @@
 //! records. It refuses to know how a record is stored or an order is sent. The law: no order before the epoch that it
 //! carries is durable, and what is not known is never guessed.
 
+mod asks;
 mod explain;
 mod hosts;
 mod operations;
 pub mod pair;
 mod pairs;
 mod saw;
+mod situation;
 mod state;
 mod view;
 mod viewing;

@@ -1,203 +1,34 @@
-//! What operators ask for: checks first, then an operation with steps, then an end that is said.
+//! Operations: begun with a durable number, told step by step, ended with a reason.
 
 use std::time::Duration;
 
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, Event, EventKind, Goal, Member, Moment, OperationId,
-    PairName, Rule, Severity, Subject, Work,
+    PairName, Rule, Severity, Subject,
 };
 
+use super::asks::refused;
 use super::pair::{PairState, PairTrigger};
 use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, Undo};
-use super::{
-    Ask, Check, Control, ControlDo, ControlRecord, MaintenanceOf, OperationState, Out, Reply, RequestId,
-    event,
-};
+use super::{Control, ControlDo, ControlRecord, OperationState, Out, RequestId, event};
 
 /// What is added to an application's own timeouts before an operation counts as failed.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// What a name of an operator means.
-enum Named {
-    Application(ApplicationName),
-    Pair(PairName),
+/// Who asks, and when.
+pub(super) struct Asker {
+    pub now: Moment,
+    pub request: RequestId,
+    pub actor: String,
 }
 
 impl Control {
-    pub(super) fn asked(&mut self, now: Moment, request: RequestId, actor: String, ask: Ask, out: &mut Out) {
-        let text = describe(&ask);
-        let reply = match ask {
-            Ask::Switchover { name, to, dry_run, reason } => {
-                self.switchover(now, request, &actor, &name, to.as_deref(), dry_run, reason, out)
-            }
-            Ask::Start { name } => self.set_goal(now, request, &actor, &name, Goal::Started, false, out),
-            Ask::Stop { name, graceful } => {
-                self.set_goal(now, request, &actor, &name, Goal::Stopped, graceful, out)
-            }
-            Ask::Restart { name } => self.restart(now, request, &actor, &name, out),
-            Ask::Maintenance { name, on } => self.maintain(request, &actor, &name, on, out),
-        };
-        if let Reply::Refused { message, because, .. } = &reply {
-            let mut why = Because::new(Rule::PrecheckFailed, format!("{text}: {message}"));
-            for reason in because {
-                why = why.fact("because", reason);
-            }
-            let told = event(EventKind::OperationRefused, Severity::Warning, Subject::default(), why);
-            out.events.push(Event { actor: Some(actor), ..told });
-        }
-        out.actions.push(ControlDo::Reply { request, reply });
-    }
-
-    fn named(&self, name: &str) -> Option<Named> {
-        let wanted = name.to_ascii_lowercase();
-        let application = self.applications.keys().find(|known| known.as_str() == wanted);
-        let pair = self.pairs.keys().find(|known| known.as_str() == wanted);
-        match (application, pair) {
-            (Some(application), _) => Some(Named::Application(application.clone())),
-            (None, Some(pair)) => Some(Named::Pair(pair.clone())),
-            (None, None) => None,
-        }
-    }
-
-    /// The pair of that name, or of the member of that name.
-    fn pair_named(&self, name: &str) -> Option<PairName> {
-        let wanted = name.to_ascii_lowercase();
-        if let Some(pair) = self.pairs.keys().find(|known| known.as_str() == wanted) {
-            return Some(pair.clone());
-        }
-        let member = self.applications.iter().find(|(known, _)| known.as_str() == wanted);
-        member.and_then(|(_, app)| app.pair.clone())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn switchover(
+    /// Begins an operation: its number is durable before anything of it is done.
+    pub(super) fn begin(
         &mut self,
-        now: Moment,
-        request: RequestId,
-        actor: &str,
-        name: &str,
-        to: Option<&str>,
-        dry_run: bool,
-        reason: Option<String>,
-        out: &mut Out,
-    ) -> Reply {
-        let Some(pair) = self.pair_named(name) else {
-            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
-        };
-        let Some(known) = self.pairs.get(&pair) else { return not_found("no such pair", "scsctl pairs") };
-        let holder = self.primary_of(known);
-        let target = match to {
-            None => holder.map(Member::other),
-            Some(to) => {
-                let wanted = to.to_ascii_lowercase();
-                let member = Member::BOTH
-                    .into_iter()
-                    .find(|member| known.spec.application(*member).as_str() == wanted);
-                if member.is_none() {
-                    let (a, b) = (&known.spec.primary, &known.spec.backup);
-                    return not_found(
-                        &format!("{to:?} is not a member of pair {pair}; its members are {a} and {b}"),
-                        &format!("scsctl pair {pair}"),
-                    );
-                }
-                member
-            }
-        };
-        if let (Some(target), Some(holder)) = (target, holder)
-            && target == holder
-            && known.state == PairState::Held
-        {
-            return Reply::Done { text: format!("{} is primary already", known.spec.application(target)) };
-        }
-        let checks = self.switchover_checks(now, &pair, target);
-        let failed: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.ok)
-            .map(|check| format!("{}: {}", check.what, check.found))
-            .collect();
-        let (Some(target), Some(holder)) = (target, holder) else {
-            return refused_switchover(&pair, known.state, failed);
-        };
-        let (from, to) = (known.spec.application(holder).clone(), known.spec.application(target).clone());
-        if dry_run {
-            let epoch = known.stored.as_ref().map(|stored| stored.epoch).unwrap_or_default();
-            let steps = vec![
-                format!(
-                    "order {from} to be primary no more (epoch {epoch}); it is killed if it does not confirm in time"
-                ),
-                format!("make epoch {} durable for {to}", epoch.next()),
-                format!("order {to} to be primary"),
-                format!(
-                    "if {to} refuses or is too slow: order {from} to be primary again, in a further epoch"
-                ),
-            ];
-            return Reply::Plan { checks, steps };
-        }
-        if !failed.is_empty() {
-            return refused_switchover(&pair, known.state, failed);
-        }
-        let limit = known.spec.timers.switchover_timeout;
-        let awaits = Awaits::Holder { pair: pair.clone(), member: target };
-        let id = self.begin(now, request, "switchover", pair.to_string(), actor, awaits, limit, out);
-        let mut because =
-            Because::new(Rule::OperatorAsked, format!("switchover of pair {pair} from {from} to {to}"));
-        if let Some(reason) = reason {
-            because = because.fact("reason given", reason);
-        }
-        self.tell_operation(EventKind::OperationStarted, Severity::Info, id, because, out);
-        if let Some(known) = self.pairs.get_mut(&pair) {
-            known.operation = Some(id);
-        }
-        self.fire(now, &pair, PairTrigger::SwitchoverAsked, out);
-        Reply::Begun(id)
-    }
-
-    /// Every check before a switchover, whether it holds or not.
-    fn switchover_checks(&self, now: Moment, name: &PairName, target: Option<Member>) -> Vec<Check> {
-        let Some(pair) = self.pairs.get(name) else { return Vec::new() };
-        let check = |what: &str, ok: bool, found: String| Check { what: what.to_owned(), ok, found };
-        let primary = self.primary_of(pair);
-        let mut checks = vec![check(
-            "a member is primary",
-            primary.is_some(),
-            primary.map_or_else(
-                || pair.because.as_ref().map_or("nobody is".to_owned(), |because| because.reason.clone()),
-                |member| pair.spec.application(member).to_string(),
-            ),
-        )];
-        let busy = pair.operation.map(|id| format!("operation {id} is under way"));
-        checks.push(check(
-            "no other change is under way",
-            busy.is_none() && pair.state == PairState::Held,
-            busy.unwrap_or_else(|| format!("the pair is {:?}", pair.state).to_lowercase()),
-        ));
-        let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
-        let found =
-            if maintenance { format!("on; run: scsctl maintenance off {name}") } else { "off".to_owned() };
-        checks.push(check("maintenance of the pair is off", !maintenance, found));
-        if let Some(target) = target {
-            let reasons = self.not_ready_because(now, pair, target);
-            let found = if reasons.is_empty() { "yes".to_owned() } else { reasons.join("; ") };
-            checks.push(check(
-                &format!("{} is ready", pair.spec.application(target)),
-                reasons.is_empty(),
-                found,
-            ));
-        }
-        if let Some(why) = &pair.unwritable {
-            checks.push(check("epochs can be made durable", false, why.clone()));
-        }
-        checks
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn begin(
-        &mut self,
-        now: Moment,
-        request: RequestId,
+        asker: &Asker,
         kind: &'static str,
         subject: String,
-        actor: &str,
         awaits: Awaits,
         limit: Duration,
         out: &mut Out,
@@ -208,15 +39,15 @@ impl Control {
         let operation = Operation {
             kind,
             subject,
-            actor: actor.to_owned(),
+            actor: asker.actor.clone(),
             awaits,
             state: OperationState::Running,
             steps: Vec::new(),
-            began: now,
+            began: asker.now,
             ended: None,
-            deadline: now + limit,
+            deadline: asker.now + limit,
             trouble: None,
-            request,
+            request: asker.request,
         };
         self.operations.insert(id, operation);
         while self.operations.len() > MOST_OPERATIONS {
@@ -229,146 +60,7 @@ impl Control {
         id
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn set_goal(
-        &mut self,
-        now: Moment,
-        request: RequestId,
-        actor: &str,
-        name: &str,
-        goal: Goal,
-        graceful: bool,
-        out: &mut Out,
-    ) -> Reply {
-        let applications = match self.named(name) {
-            None => {
-                return not_found(&format!("there is no application or pair called {name:?}"), "scsctl apps");
-            }
-            Some(Named::Application(application)) => vec![application],
-            Some(Named::Pair(pair)) => match self.pairs.get(&pair) {
-                // The backup's goal first: nobody is promoted while the pair is being stopped.
-                Some(pair) => vec![pair.spec.backup.clone(), pair.spec.primary.clone()],
-                None => Vec::new(),
-            },
-        };
-        let so = applications
-            .iter()
-            .all(|application| self.goal(application) == goal && self.is(application, goal));
-        if so {
-            return Reply::Done { text: format!("{name} is {goal} already") };
-        }
-        let limit =
-            applications.iter().map(|application| self.limit(application, goal)).max().unwrap_or(MARGIN);
-        self.remember_undo(None);
-        let awaits = Awaits::Goal { applications: applications.clone(), goal };
-        let kind = if goal == Goal::Started { "start" } else { "stop" };
-        let id = self.begin(now, request, kind, name.to_owned(), actor, awaits, limit, out);
-        let because = Because::new(Rule::GoalSet, format!("{name} should be {goal}"));
-        self.tell_operation(EventKind::GoalChanged, Severity::Info, id, because, out);
-        for application in applications {
-            self.memory.goals.insert(application.clone(), goal);
-            self.renew_preference(now, &application);
-            out.persist.push(ControlRecord::SetGoal { application: application.clone(), goal });
-            let text = if self.send_goal(&application, goal, graceful, id, out) {
-                format!("{application}: its agent is told that it should be {goal}")
-            } else {
-                format!("{application}: its agent is not heard, and is told as soon as it is")
-            };
-            self.step_of(now, Some(id), text);
-        }
-        Reply::Begun(id)
-    }
-
-    fn restart(&mut self, now: Moment, request: RequestId, actor: &str, name: &str, out: &mut Out) -> Reply {
-        let application = match self.named(name) {
-            Some(Named::Application(application)) => application,
-            Some(Named::Pair(pair)) => {
-                return refused(
-                    "not-possible",
-                    &format!("{pair} is a pair; its members are restarted one by one"),
-                    Vec::new(),
-                    Some(format!("scsctl pair {pair}")),
-                );
-            }
-            None => return not_found(&format!("there is no application called {name:?}"), "scsctl apps"),
-        };
-        if self.goal(&application) == Goal::Stopped {
-            let message = format!("{application} should be stopped, so it is not restarted");
-            return refused(
-                "not-possible",
-                &message,
-                Vec::new(),
-                Some(format!("scsctl start {application}")),
-            );
-        }
-        let Some(known) = self.applications.get(&application) else {
-            return not_found("no such application", "scsctl apps");
-        };
-        let host = known.host.clone();
-        let pid = known.report.as_ref().and_then(|report| report.pid);
-        if !known.heard {
-            let message = format!("the agent of host {host} is not heard");
-            return refused("unreachable", &message, Vec::new(), Some(format!("scsctl host {host}")));
-        }
-        let limit = self.limit(&application, Goal::Stopped) + self.limit(&application, Goal::Started);
-        let awaits = Awaits::OtherProcess { application: application.clone(), pid };
-        let id = self.begin(now, request, "restart", name.to_owned(), actor, awaits, limit, out);
-        let because = Because::new(Rule::OperatorAsked, format!("restart of {application}"));
-        self.tell_operation(EventKind::OperationStarted, Severity::Info, id, because, out);
-        let about = OrderedWork::Level { application: Some(application.clone()), operation: Some(id) };
-        self.send(&host, Work::Restart { application: application.clone() }, about, out);
-        self.step_of(now, Some(id), format!("the agent of {host} is told to restart it"));
-        Reply::Begun(id)
-    }
-
-    fn maintain(&mut self, request: RequestId, actor: &str, name: &str, on: bool, out: &mut Out) -> Reply {
-        let wanted = name.to_ascii_lowercase();
-        let of = match (self.named(name), self.hosts.keys().find(|host| host.as_str() == wanted)) {
-            (Some(Named::Application(application)), _) => MaintenanceOf::Application(application),
-            (Some(Named::Pair(pair)), _) => MaintenanceOf::Pair(pair),
-            (None, Some(host)) => MaintenanceOf::Host(host.clone()),
-            (None, None) => {
-                return not_found(
-                    &format!("there is no host, application or pair called {name:?}"),
-                    "scsctl status",
-                );
-            }
-        };
-        let word = if on { "on" } else { "off" };
-        let known = self.memory.maintenance.contains(&of);
-        if known == on {
-            return Reply::Done { text: format!("maintenance of {of} is {word} already") };
-        }
-        let before: Vec<(ApplicationName, bool)> =
-            self.applications.keys().map(|name| (name.clone(), self.hands_off(name))).collect();
-        self.remember_undo(Some(request));
-        if on {
-            self.memory.maintenance.push(of.clone());
-            self.memory.maintenance.sort();
-        } else {
-            self.memory.maintenance.retain(|known| *known != of);
-        }
-        out.persist.push(ControlRecord::SetMaintenance { of: of.clone(), on });
-        let text = format!("maintenance of {of} is {word}");
-        let told = event(
-            EventKind::MaintenanceChanged,
-            Severity::Info,
-            subject_of(&of),
-            Because::new(Rule::MaintenanceSet, text.clone()),
-        );
-        out.events.push(Event { actor: Some(actor.to_owned()), ..told });
-        for (application, was) in before {
-            let is = self.hands_off(&application);
-            let host = self.applications.get(&application).map(|known| known.host.clone());
-            if let Some(host) = host.filter(|_| is != was) {
-                let about = OrderedWork::Level { application: Some(application.clone()), operation: None };
-                self.send(&host, Work::SetHandsOff { application, hands_off: is }, about, out);
-            }
-        }
-        Reply::Done { text }
-    }
-
-    fn limit(&self, application: &ApplicationName, goal: Goal) -> Duration {
+    pub(super) fn limit(&self, application: &ApplicationName, goal: Goal) -> Duration {
         let spec = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(application));
         let own = spec.map(|spec| match goal {
             Goal::Started => spec.startup_timeout,
@@ -378,7 +70,7 @@ impl Control {
         own.unwrap_or_default() + MARGIN
     }
 
-    fn is(&self, application: &ApplicationName, goal: Goal) -> bool {
+    pub(super) fn is(&self, application: &ApplicationName, goal: Goal) -> bool {
         let status = self.applications.get(application).map(super::state::App::status);
         match goal {
             Goal::Started => status == Some(ApplicationStatus::Started),
@@ -522,11 +214,6 @@ impl Control {
         self.tell_operation(kind, severity, id, because.fact("took", took), out);
     }
 
-    fn remember_undo(&mut self, request: Option<RequestId>) {
-        let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
-        self.undo = Some(Undo { goals, maintenance, request });
-    }
-
     /// Goals and maintenance that could not be stored are as they were, and whoever asked is told.
     pub(super) fn take_back(&mut self, undo: Undo, why: &str, out: &mut Out) {
         self.memory.goals = undo.goals;
@@ -568,7 +255,7 @@ impl Control {
         out.actions.push(ControlDo::Reply { request: known.request, reply });
     }
 
-    fn tell_operation(
+    pub(super) fn tell_operation(
         &self,
         kind: EventKind,
         severity: Severity,
@@ -591,39 +278,4 @@ impl Control {
         let told = event(kind, severity, about, because.fact("operation", id));
         out.events.push(Event { actor: Some(known.actor.clone()), ..told });
     }
-}
-
-fn describe(ask: &Ask) -> String {
-    match ask {
-        Ask::Switchover { name, .. } => format!("switchover of {name}"),
-        Ask::Start { name } => format!("start of {name}"),
-        Ask::Stop { name, .. } => format!("stop of {name}"),
-        Ask::Restart { name } => format!("restart of {name}"),
-        Ask::Maintenance { name, .. } => format!("maintenance of {name}"),
-    }
-}
-
-fn subject_of(of: &MaintenanceOf) -> Subject {
-    let mut about = Subject::default();
-    match of {
-        MaintenanceOf::Host(host) => about.host = Some(host.clone()),
-        MaintenanceOf::Application(application) => about.application = Some(application.clone()),
-        MaintenanceOf::Pair(pair) => about.pair = Some(pair.clone()),
-    }
-    about
-}
-
-fn refused(code: &str, message: &str, because: Vec<String>, try_next: Option<String>) -> Reply {
-    Reply::Refused { code: code.to_owned(), message: message.to_owned(), because, try_next }
-}
-
-fn not_found(message: &str, try_next: &str) -> Reply {
-    refused("not-found", message, Vec::new(), Some(try_next.to_owned()))
-}
-
-fn refused_switchover(pair: &PairName, state: PairState, failed: Vec<String>) -> Reply {
-    let busy = matches!(state, PairState::Demoting | PairState::Promoting);
-    let code = if busy { "busy" } else { "not-ready" };
-    let message = format!("switchover of pair {pair} refused: nothing was done");
-    refused(code, &message, failed, Some(format!("scsctl why {pair}")))
 }

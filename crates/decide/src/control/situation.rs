@@ -1,0 +1,172 @@
+//! What situation a pair is in: everything that is known of its members, held against its rules.
+//!
+//! Nothing here changes anything. The law: what cannot be heard and may act counts as acting.
+
+use understudy_model::{ApplicationStatus, Goal, Member, Moment, OnCrash, PairName, RoleEpoch};
+
+use super::pair::{PairState, PairTrigger};
+use super::state::{App, Pair};
+use super::{Control, RETRY};
+
+impl Control {
+    pub(super) fn app(&self, pair: &Pair, member: Member) -> Option<&App> {
+        self.applications.get(pair.spec.application(member))
+    }
+
+    /// Whether a member that cannot be heard may act. Only a control server starts a promotion, and the store names
+    /// whoever was promoted last: nobody else may act without having been seen to.
+    pub(super) fn unheard_may_act(&self, pair: &Pair, member: Member) -> bool {
+        let Some(known) = self.app(pair, member) else { return false };
+        if known.heard {
+            return false;
+        }
+        let held = pair.holder() == Some(member);
+        known.ordered.is_some() || known.report.as_ref().map_or(held, |_| known.acting().is_some())
+    }
+
+    /// Why a member could not be primary right now; empty if it could.
+    pub(super) fn not_ready_because(&self, now: Moment, pair: &Pair, member: Member) -> Vec<String> {
+        let name = pair.spec.application(member);
+        let Some(known) = self.app(pair, member) else { return vec![format!("{name} is not configured")] };
+        let mut reasons = Vec::new();
+        if !known.heard {
+            let problem = self.hosts.get(&known.host).map(|host| host.problem.as_str()).unwrap_or_default();
+            reasons.push(format!("the agent of host {} is not heard: {problem}", known.host));
+            return reasons;
+        }
+        if self.goal(name) == Goal::Stopped {
+            reasons.push(format!("it should be stopped; run: scsctl start {name}"));
+        }
+        if self.hands_off(name) {
+            reasons.push(format!("maintenance is on; run: scsctl maintenance off {name}"));
+        }
+        match &known.report {
+            None => reasons.push("its agent has not reported it yet".to_owned()),
+            Some(report) if report.status != ApplicationStatus::Started => {
+                let problem =
+                    if report.problem.is_empty() { String::new() } else { format!(": {}", report.problem) };
+                reasons.push(format!("it is {}{problem}", report.status));
+            }
+            Some(_) => {}
+        }
+        if let Some(until) = known.refused_until {
+            let wait = until.since(now).as_secs_f64();
+            reasons.push(format!("it refused a promotion ({}); tried again in {wait:.1} s", known.refusal));
+        }
+        reasons
+    }
+
+    fn coming(&self, pair: &Pair, member: Member) -> bool {
+        let name = pair.spec.application(member);
+        let Some(known) = self.app(pair, member).filter(|known| known.heard) else { return false };
+        if self.goal(name) == Goal::Stopped || self.hands_off(name) {
+            return false;
+        }
+        // An agent that was only just connected has not had the time to start anything.
+        known.report.as_ref().is_none_or(|report| {
+            !report.gave_up
+                && match report.status {
+                    ApplicationStatus::Stopped
+                    | ApplicationStatus::StartPending
+                    | ApplicationStatus::Initializing
+                    | ApplicationStatus::Started => true,
+                    ApplicationStatus::Unknown
+                    | ApplicationStatus::ServiceUnavailable
+                    | ApplicationStatus::Suspending
+                    | ApplicationStatus::Suspended
+                    | ApplicationStatus::StopPending => false,
+                }
+        })
+    }
+
+    pub(super) fn acts(&self, pair: &Pair, member: Member) -> Option<RoleEpoch> {
+        let known = self.app(pair, member).filter(|known| known.heard)?;
+        known.acting().cloned()
+    }
+
+    /// The situation that a pair is in.
+    pub(super) fn situation(&self, now: Moment, name: &PairName) -> Option<PairTrigger> {
+        let pair = self.pairs.get(name)?;
+        if Member::BOTH.iter().any(|member| self.unheard_may_act(pair, *member)) {
+            return Some(PairTrigger::Unheard);
+        }
+        let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
+        let second = self.acts(pair, Member::Second).map(|role| (Member::Second, role));
+        let situation = match (first, second) {
+            (Some(_), Some(_)) => PairTrigger::TwoAct,
+            (Some((member, role)), None) | (None, Some((member, role))) => {
+                self.one_acts(now, pair, member, &role)
+            }
+            (None, None) => self.none_acts(now, name, pair),
+        };
+        Some(situation)
+    }
+
+    fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
+        if pair.stored.as_ref() != Some(role) {
+            return PairTrigger::OtherRoleActs;
+        }
+        let Some(known) = self.app(pair, member) else { return PairTrigger::HolderComing };
+        if !known.confirmed(role) {
+            return PairTrigger::HolderComing;
+        }
+        let cannot = known.status() == ApplicationStatus::ServiceUnavailable
+            && self.goal(&role.holder) == Goal::Started;
+        if cannot
+            && !self.hands_off(&role.holder)
+            && self.not_ready_because(now, pair, member.other()).is_empty()
+        {
+            return PairTrigger::HolderUnavailable;
+        }
+        PairTrigger::HolderActs
+    }
+
+    fn none_acts(&self, now: Moment, name: &PairName, pair: &Pair) -> PairTrigger {
+        if self.memory.maintenance.contains(&super::MaintenanceOf::Pair(name.clone())) {
+            return PairTrigger::NoneActsHandsOff;
+        }
+        let ready = |member| self.not_ready_because(now, pair, member).is_empty();
+        let (preferred, until) = self.preference(pair, now);
+        match preferred {
+            Some(member) if ready(member) => PairTrigger::NoneActsChosenReady,
+            Some(member) if self.coming(pair, member) && now < until => PairTrigger::NoneActsChosenComing,
+            Some(member) if ready(member.other()) => PairTrigger::NoneActsOtherReady,
+            None if ready(Member::First) || ready(Member::Second) => PairTrigger::NoneActsOtherReady,
+            Some(_) | None => PairTrigger::NoneActsNoneReady,
+        }
+    }
+
+    /// Who comes first if nobody acts, and until when the other one waits for it.
+    pub(super) fn preference(&self, pair: &Pair, now: Moment) -> (Option<Member>, Moment) {
+        match pair.state {
+            PairState::Held => match (pair.holder(), pair.spec.on_crash) {
+                (Some(holder), OnCrash::Failover) => (Some(holder.other()), now),
+                (Some(holder), OnCrash::RestartFirst) => (Some(holder), now + self.patience(pair, holder)),
+                (None, _) => (None, now),
+            },
+            PairState::Demoting => (pair.to, now),
+            PairState::Learning => {
+                let member = pair.prefer.or(pair.holder());
+                (member, member.map_or(now, |member| now + self.patience(pair, member)))
+            }
+            PairState::Vacant | PairState::Promoting | PairState::Withheld => {
+                (pair.prefer, pair.prefer_until)
+            }
+        }
+    }
+
+    /// How long the other member waits for this one to come up.
+    pub(super) fn patience(&self, pair: &Pair, member: Member) -> std::time::Duration {
+        let cluster = self.cluster.as_ref();
+        let spec = cluster.and_then(|cluster| cluster.applications.get(pair.spec.application(member)));
+        spec.map_or(RETRY, |spec| spec.startup_timeout)
+    }
+
+    /// The member that holds the stored role and has said that it is primary.
+    pub(super) fn primary_of(&self, pair: &Pair) -> Option<Member> {
+        let stored = pair.stored.as_ref()?;
+        let holder = pair.holder()?;
+        let app = self.app(pair, holder)?;
+        (app.heard && app.confirmed(stored)).then_some(holder)
+    }
+}
