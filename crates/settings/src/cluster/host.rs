@@ -1,0 +1,80 @@
+//! `[[host]]`: machines with agents.
+//!
+//! Knows no applications. The law: a host that nobody could reach is no host.
+
+use std::collections::BTreeMap;
+
+use understudy_model::{HostName, HostSpec};
+
+use super::keep;
+use super::timers::{TimerDrafts, read_changes};
+use crate::problem::{Problem, ProblemKind};
+use crate::raw::{Found, Report, View};
+use crate::values;
+
+const DEFAULT_AGENT_PORT: u16 = 4999;
+
+/// Most addresses of one host: each is tried in turn, and a reconnection must end.
+const MOST_ADDRESSES: usize = 16;
+
+/// A host as read.
+pub(super) struct HostDraft {
+    /// Its name.
+    pub(super) name: Found<HostName>,
+    /// Where its agent is reached.
+    pub(super) addresses: Vec<Found<String>>,
+    /// Timers set on it.
+    pub(super) timers: TimerDrafts,
+}
+
+impl HostDraft {
+    pub(super) fn into_spec(self) -> HostSpec {
+        HostSpec { addresses: self.addresses.into_iter().map(|address| address.value).collect() }
+    }
+}
+
+/// Every host of the file.
+pub(super) fn read_all(report: &mut Report, file: View<'_>) -> BTreeMap<HostName, HostDraft> {
+    let mut hosts = BTreeMap::new();
+    for table in file.tables("host") {
+        let view = View::new("host", table);
+        let addresses = read_addresses(report, view);
+        let timers = read_changes(report, view);
+        let name = values::needed_name(view, report, "name", "agents and applications name it");
+        if let Some(name) = name {
+            let draft = HostDraft { name: name.clone(), addresses, timers };
+            keep(report, &mut hosts, "host", &name, |first: &HostDraft| first.name.at, draft);
+        }
+    }
+    hosts
+}
+
+fn read_addresses(report: &mut Report, view: View<'_>) -> Vec<Found<String>> {
+    let port = view
+        .integer(report, "lca-port", 1, i64::from(u16::MAX))
+        .and_then(|port| u16::try_from(port.value).ok())
+        .unwrap_or(DEFAULT_AGENT_PORT);
+    if view.raw("addresses").is_none() {
+        report.missing(view.at(), view.key("addresses"), "without one its agent cannot be reached");
+        return Vec::new();
+    }
+    let Some(texts) = view.texts(report, "addresses") else { return Vec::new() };
+    if texts.value.is_empty() || texts.value.len() > MOST_ADDRESSES {
+        let why = "without an address its agent cannot be reached, and each is tried in turn";
+        let problem = Problem::new(ProblemKind::BadValue, texts.key.as_str(), why)
+            .found(format!("{} addresses", texts.value.len()));
+        report.problem(texts.at, problem.allowed(format!("1 to {MOST_ADDRESSES} addresses")));
+    }
+    let mut addresses = Vec::new();
+    for text in texts.value {
+        match values::reached_at(text.value, port) {
+            Ok(address) => addresses.push(text.with(address)),
+            Err(why) => {
+                let problem = Problem::new(ProblemKind::BadValue, text.key.as_str(), why);
+                let allowed = "an IPv4 or IPv6 address, a machine's name, or unix:/PATH";
+                report.problem(text.at, problem.found(format!("{:?}", text.value)).allowed(allowed));
+            }
+        }
+    }
+    addresses
+}

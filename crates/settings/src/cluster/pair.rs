@@ -1,0 +1,108 @@
+//! `[[pair]]`, and the seeds' form on the primary application: who stands by for whom.
+//!
+//! Knows no ports and hosts. The law: both forms give the same pair.
+
+use std::collections::BTreeMap;
+
+use understudy_model::{ApplicationName, OnCrash, PairName, Policy, Redundancy};
+
+use super::application::ApplicationDraft;
+use super::keep;
+use super::timers::{TimerDrafts, read_changes};
+use crate::problem::{Problem, ProblemKind};
+use crate::raw::{Found, Report, Value, View};
+use crate::values;
+
+/// A pair as read.
+pub(super) struct PairDraft {
+    /// Its name.
+    pub(super) name: Found<PairName>,
+    /// Primary the very first time.
+    pub(super) primary: Option<Found<ApplicationName>>,
+    /// The other member.
+    pub(super) backup: Option<Found<ApplicationName>>,
+    /// How much the backup knows.
+    pub(super) redundancy: Redundancy,
+    /// What is preferred in doubt.
+    pub(super) policy: Policy,
+    /// What follows a crash.
+    pub(super) on_crash: OnCrash,
+    /// Timers set on it.
+    pub(super) timers: TimerDrafts,
+}
+
+/// Every pair of the file, in either form.
+pub(super) fn read_all(
+    report: &mut Report,
+    file: View<'_>,
+    applications: &BTreeMap<ApplicationName, ApplicationDraft>,
+) -> BTreeMap<PairName, PairDraft> {
+    let mut pairs = BTreeMap::new();
+    let tables = file.tables("pair").into_iter().filter_map(|table| read(report, View::new("pair", table)));
+    let mut drafts: Vec<PairDraft> = tables.collect();
+    drafts.extend(applications.values().filter_map(|application| read_seed_form(report, application)));
+    for draft in drafts {
+        let name = draft.name.clone();
+        keep(report, &mut pairs, "pair", &name, |first: &PairDraft| first.name.at, draft);
+    }
+    pairs
+}
+
+fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
+    let redundancies: Vec<_> = Redundancy::ALL.iter().map(|word| word.as_str()).collect();
+    let crashes: Vec<_> = OnCrash::ALL.iter().map(|word| word.as_str()).collect();
+    let redundancy = view.word(report, "redundancy", &redundancies, Redundancy::from_word);
+    let on_crash = view.word(report, "on-crash", &crashes, OnCrash::from_word);
+    let policy = read_policy(report, view);
+    let timers = read_changes(report, view);
+    let primary = values::needed_name(view, report, "primary", "it is primary the very first time");
+    let backup = values::needed_name(view, report, "backup", "it stands by for the primary");
+    let name = values::needed_name(view, report, "name", "commands name it")?;
+    Some(PairDraft {
+        name,
+        primary,
+        backup,
+        redundancy: redundancy.map_or(Redundancy::WarmStandby, |found| found.value),
+        policy,
+        on_crash: on_crash.map_or(OnCrash::Failover, |found| found.value),
+        timers,
+    })
+}
+
+fn read_policy(report: &mut Report, view: View<'_>) -> Policy {
+    if let Some(Found { value: Value::Text(text), at, key }) = view.raw("policy")
+        && text == Policy::Strict.as_str()
+    {
+        let why = "\"strict\" is known, but not in this version: it needs leases, without which two primaries cannot be ruled out";
+        let problem = Problem::new(ProblemKind::NotInThisVersion, key, why);
+        report.problem(
+            at,
+            problem.advise("write \"available\", or remove the key, which means the same in this version"),
+        );
+        return Policy::Available;
+    }
+    let words: Vec<_> = Policy::ALL.iter().map(|word| word.as_str()).collect();
+    view.word(report, "policy", &words, Policy::from_word).map_or(Policy::Available, |found| found.value)
+}
+
+fn read_seed_form(report: &mut Report, application: &ApplicationDraft) -> Option<PairDraft> {
+    let Some(backup) = &application.backup else {
+        if let Some(redundancy) = &application.redundancy {
+            let why = "redundancy without a backup says nothing";
+            let advice = "name the backup on the same application, or write the pair as [[pair]]";
+            report.broken(redundancy.at, &redundancy.key, why, advice);
+        }
+        return None;
+    };
+    // Names of pairs and of applications follow one rule, so this cannot fail.
+    let name = PairName::new(application.name.value.as_str()).ok()?;
+    Some(PairDraft {
+        name: backup.with(name),
+        primary: Some(backup.with(application.name.value.clone())),
+        backup: Some(backup.clone()),
+        redundancy: application.redundancy.as_ref().map_or(Redundancy::WarmStandby, |found| found.value),
+        policy: Policy::Available,
+        on_crash: OnCrash::Failover,
+        timers: TimerDrafts::default(),
+    })
+}

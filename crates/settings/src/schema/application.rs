@@ -1,0 +1,201 @@
+//! The keys of an application and of a template, in `cluster.toml`.
+//!
+//! Knows no values and no rules. The law: see the parent module.
+
+use understudy_model::{Interface, ListeningMode, Redundancy, RestartPolicy, Signal};
+
+use super::cluster::RESERVED;
+use super::{Key, Keys, Shape, later, now};
+
+const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
+const NO_LIMITS: &str = "remove it, or set the limit in a script that `command` names";
+const NO_HOOKS: &str = "remove it, or use interface \"library\", which is told of every change of role";
+const NO_PROBES: &str =
+    "remove it; in this version readiness comes from interface \"library\", or from running";
+
+/// Every key of `[[application]]`.
+pub(crate) const APPLICATION: Keys = &[OWN, SHARED, RESERVED];
+
+/// What only an application has.
+const OWN: &[Key] = &[
+    now("name", Shape::Text, "must be there", "The application's name."),
+    now("template", Shape::Text, "none", "The template whose keys it takes where it has none of its own."),
+    now(
+        "backup",
+        Shape::Text,
+        "none",
+        "The application that stands by for this one: makes a pair named after this one.",
+    ),
+    now(
+        "redundancy",
+        Shape::Word(redundancy_words),
+        "`warm-standby`",
+        "With `backup`: how much the backup knows.",
+    ),
+];
+
+/// Keys that a template keeps for later.
+pub(crate) const TEMPLATE_ONLY: &[Key] = RESERVED;
+
+/// What an application and a template have.
+pub(crate) const SHARED: &[Key] = &[
+    now("host", Shape::Text, "must be there", "The host that it runs on."),
+    now("type", Shape::Text, "`server`", "A free word for people, such as `t-server`."),
+    now(
+        "interface",
+        Shape::Word(interface_words),
+        "`plain`",
+        "How it says that it is ready and hears its role: `library`, or `plain`, which is not at all.",
+    ),
+    now(
+        "command",
+        Shape::Texts,
+        "must be there",
+        "Program, as an absolute path, and arguments. No shell reads it.",
+    ),
+    now(
+        "working-directory",
+        Shape::Text,
+        "the agent's directory for it",
+        "Where it starts; made if missing.",
+    ),
+    now("environment", Shape::Free("texts"), "empty", "Variables beyond the ones that the agent sets."),
+    now("stop-signal", Shape::Word(signal_words), "`TERM`", "The first signal of a stop."),
+    now(
+        "restart",
+        Shape::Word(restart_words),
+        "`always`",
+        "When to start it again after it ended by itself.",
+    ),
+    now("auto-restart", Shape::Boolean, "true", "The field's word: false means restart `never`."),
+    now("success-codes", Shape::Integers, "[0]", "Exit codes that count as success."),
+    now(
+        "restart-delay",
+        Shape::Duration,
+        "`1s`",
+        "Wait before the second and later restarts in a row, doubled each time up to 60s.",
+    ),
+    now(
+        "restart-limit",
+        Shape::Integer,
+        "5",
+        "Starts that may fail in a row before the agent gives up and says so.",
+    ),
+    now("startup-timeout", Shape::Duration, "`90s`", "From start to ready; then it is killed."),
+    now("shutdown-timeout", Shape::Duration, "`10s`", "From the first signal of a stop to the kill."),
+    now("autostart", Shape::Boolean, "true", "Started as soon as its agent is known."),
+    now("port", Shape::Tables(&[PORT]), "none", "A port that it listens on."),
+    now(
+        "options",
+        Shape::Free("tables of texts, numbers, true or false"),
+        "empty",
+        "Sections of options, handed to the application as they are.",
+    ),
+    later(
+        "environment-file",
+        Shape::Text,
+        "A file with variables.",
+        "remove it, or write them under `environment`",
+    ),
+    later("user", Shape::Text, "The user that it runs as.", NO_USERS),
+    later("group", Shape::Text, "The group that it runs as.", NO_USERS),
+    later("groups", Shape::Texts, "Further groups.", NO_USERS),
+    later("umask", Shape::Text, "The mode bits that new files lack.", NO_LIMITS),
+    later("limits", Shape::Table(&[LIMITS]), "What the process may use.", NO_LIMITS),
+    later("nice", Shape::Integer, "The priority.", NO_LIMITS),
+    later("oom-score-adjust", Shape::Integer, "How readily it is killed when memory runs out.", NO_LIMITS),
+    later("memory-max", Shape::Text, "The most memory.", NO_LIMITS),
+    later("cpu-max", Shape::Text, "The most processor time.", NO_LIMITS),
+    later("pids-max", Shape::Integer, "The most processes.", NO_LIMITS),
+    later(
+        "stop-command",
+        Shape::Texts,
+        "A command in place of the stop signal.",
+        "remove it, or set `stop-signal`",
+    ),
+    later("start-before", Shape::Texts, "A command that runs first.", NO_HOOKS),
+    later("promote-signal", Shape::Text, "Told by signal to be primary.", NO_HOOKS),
+    later("demote-signal", Shape::Text, "Told by signal to be backup.", NO_HOOKS),
+    later("reload-signal", Shape::Text, "Told by signal to read its options again.", NO_HOOKS),
+    later("hooks", Shape::Table(&[HOOKS]), "Commands at a change of role.", NO_HOOKS),
+    later(
+        "after",
+        Shape::Texts,
+        "Applications of the host that start first.",
+        "remove it; applications start together",
+    ),
+    later("probe", Shape::Table(&[PROBE]), "A question that tells whether it can serve.", NO_PROBES),
+    later("watchdog", Shape::Duration, "Silence after which it counts as hung.", NO_PROBES),
+    later("hang-limit", Shape::Duration, "Silence after which it is killed.", NO_PROBES),
+    later(
+        "output",
+        Shape::Text,
+        "Where its output goes.",
+        "remove it; output goes to a file in the agent's log directory",
+    ),
+];
+
+const PORT: &[Key] = &[
+    now("id", Shape::Text, "must be there", "The port's name, such as `default` or `ha`."),
+    now("port", Shape::Integer, "must be there", "The number."),
+    now("listening-mode", Shape::Word(listening_words), "`unsecured`", "Whether the port speaks TLS."),
+    now("ha-sync", Shape::Boolean, "false", "The backup connects here to be kept up to date."),
+    now(
+        "protocol",
+        Shape::Word(protocol_words),
+        "`default`",
+        "`tls` means a secured port; `addp` comes later.",
+    ),
+];
+
+const LIMITS: &[Key] = &[
+    later("nofile", Shape::Integer, "Open files.", NO_LIMITS),
+    later("core", Shape::Integer, "Size of a core file.", NO_LIMITS),
+    later("memlock", Shape::Integer, "Locked memory.", NO_LIMITS),
+    later("nproc", Shape::Integer, "Processes of the user.", NO_LIMITS),
+];
+
+const HOOKS: &[Key] = &[
+    later("on-start", Shape::Texts, "Before it starts.", NO_HOOKS),
+    later("on-promote", Shape::Texts, "When it becomes primary.", NO_HOOKS),
+    later("on-demote", Shape::Texts, "When it is primary no more.", NO_HOOKS),
+    later("user", Shape::Text, "The user that hooks run as.", NO_HOOKS),
+    later("timeout", Shape::Duration, "The longest that a hook may take.", NO_HOOKS),
+];
+
+const PROBE: &[Key] = &[
+    later("exec", Shape::Texts, "A command whose exit code answers.", NO_PROBES),
+    later("tcp", Shape::Text, "A port that must accept.", NO_PROBES),
+    later("http", Shape::Text, "A page that must answer.", NO_PROBES),
+    later("interval", Shape::Duration, "How often it is asked.", NO_PROBES),
+    later("timeout", Shape::Duration, "The longest that an answer may take.", NO_PROBES),
+    later("failures", Shape::Integer, "Failures in a row that count.", NO_PROBES),
+];
+
+/// The words of `protocol`, on a port.
+pub(crate) const PROTOCOLS: [&str; 3] = ["default", "addp", "tls"];
+
+/// The words of `interface`, with the one that this version refuses.
+pub(crate) fn interface_words() -> Vec<&'static str> {
+    Interface::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn protocol_words() -> Vec<&'static str> {
+    PROTOCOLS.to_vec()
+}
+
+fn redundancy_words() -> Vec<&'static str> {
+    Redundancy::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn signal_words() -> Vec<&'static str> {
+    Signal::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn restart_words() -> Vec<&'static str> {
+    RestartPolicy::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn listening_words() -> Vec<&'static str> {
+    ListeningMode::ALL.iter().map(|word| word.as_str()).collect()
+}

@@ -1,0 +1,156 @@
+//! The keys of `cluster.toml`, those of an application apart.
+//!
+//! Knows no values and no rules. The law: see the parent module.
+
+use understudy_model::{OnCrash, Policy, Preset, Redundancy};
+
+use super::application::{APPLICATION, SHARED, TEMPLATE_ONLY};
+use super::{Key, Keys, Shape, later, now};
+
+const NO_ADDP: &str = "remove it; in this version a lost agent is seen by its connection alone";
+const NO_GRANTS: &str = "remove it; leases come with policy \"strict\", in a later version";
+const NO_SITES: &str = "remove it; the key is kept for sites and tenants of later versions";
+const NOT_USED: &str = "remove it; no rule of this version uses this timer";
+
+/// Every key of the file.
+pub(crate) const CLUSTER_FILE: Keys = &[&[
+    now("cluster", Shape::Table(&[CLUSTER]), "", "What the whole cluster is called, and its timers."),
+    now(
+        "timers",
+        Shape::Table(&[TIMERS, LATER_TIMERS]),
+        "",
+        "Single timers that differ from the preset, for every pair.",
+    ),
+    now("host", Shape::Tables(&[HOST, TIMERS, LATER_TIMERS, RESERVED]), "", "A machine with an agent."),
+    now(
+        "template",
+        Shape::Named(&[SHARED, TEMPLATE_ONLY]),
+        "",
+        "Keys shared by the applications that name it.",
+    ),
+    now("application", Shape::Tables(APPLICATION), "", "A supervised program."),
+    now(
+        "pair",
+        Shape::Tables(&[PAIR, TIMERS, LATER_TIMERS, RESERVED]),
+        "",
+        "Two applications of which one is primary.",
+    ),
+]];
+
+const CLUSTER: &[Key] = &[
+    now("name", Shape::Text, "must be there", "The cluster's name for people."),
+    now(
+        "id",
+        Shape::Text,
+        "none",
+        "The cluster's identity for machines: 32 hexadecimal digits, hyphens allowed.",
+    ),
+    now("timers", Shape::Word(preset_words), "`normal`", "The preset that every timer starts from."),
+    later("site", Shape::Text, "The site of the cluster.", NO_SITES),
+    later("tenant", Shape::Text, "The tenant of the cluster.", NO_SITES),
+];
+
+/// The timers that this version uses: in `[timers]`, on a host and on a pair.
+pub(crate) const TIMERS: &[Key] = &[
+    now(
+        "switchover-timeout",
+        Shape::Duration,
+        "preset",
+        "The longest that a planned switchover may take, both halves together.",
+    ),
+    now(
+        "link-grace",
+        Shape::Duration,
+        "preset",
+        "How long an application's link to its agent may be gone while the process lives.",
+    ),
+    now(
+        "fence-budget",
+        Shape::Duration,
+        "preset",
+        "How long a member may take to confirm that it is primary no more, before it is killed.",
+    ),
+    now(
+        "agent-restart-grace",
+        Shape::Duration,
+        "preset",
+        "How long an agent that refuses connections on a living machine counts as restarting.",
+    ),
+];
+
+const LATER_TIMERS: &[Key] = &[
+    later("addp-timeout", Shape::Duration, "Silence of the other side before it is polled.", NO_ADDP),
+    later("addp-remote-timeout", Shape::Duration, "The same, as the other side shall do it.", NO_ADDP),
+    later("lease", Shape::Duration, "How long a grant lasts without renewal.", NO_GRANTS),
+    later("renew", Shape::Duration, "How often a grant is renewed.", NO_GRANTS),
+    later("kill-budget", Shape::Duration, "How long before expiry the guard kills.", NO_GRANTS),
+    later(
+        "disconnect-switchover-timeout",
+        Shape::Duration,
+        "Wait after a host is lost, before its pairs fail over.",
+        NOT_USED,
+    ),
+    later("hang-limit", Shape::Duration, "Silence of a living process before it counts as hung.", NOT_USED),
+    later("flap-damping", Shape::Text, "Role changes in a span after which a pair is left alone.", NOT_USED),
+];
+
+const HOST: &[Key] = &[
+    now("name", Shape::Text, "must be there", "The host's name."),
+    now(
+        "addresses",
+        Shape::Texts,
+        "must be there",
+        "Where its agent is reached, tried in turn: addresses, names, or `unix:/PATH`.",
+    ),
+    now("lca-port", Shape::Integer, "4999", "The port of its agent, for every address but `unix:`."),
+    later("addp", Shape::Table(&[ADDP]), "How the link to this host's agent is watched.", NO_ADDP),
+];
+
+const ADDP: &[Key] = &[
+    later("addp-timeout", Shape::Duration, "Silence of the agent before it is polled.", NO_ADDP),
+    later("addp-remote-timeout", Shape::Duration, "The same, as the agent shall do it.", NO_ADDP),
+    later("addp-trace", Shape::Text, "Which side writes down what it polls.", NO_ADDP),
+];
+
+const PAIR: &[Key] = &[
+    now("name", Shape::Text, "must be there", "The pair's name."),
+    now("primary", Shape::Text, "must be there", "The application that is primary the very first time."),
+    now("backup", Shape::Text, "must be there", "The other member."),
+    now("redundancy", Shape::Word(redundancy_words), "`warm-standby`", "How much the backup knows."),
+    now(
+        "policy",
+        Shape::Word(policy_words),
+        "`available`",
+        "What is preferred when nobody can know whether the primary still acts; `strict` comes later.",
+    ),
+    now(
+        "on-crash",
+        Shape::Word(on_crash_words),
+        "`failover`",
+        "What follows when the primary's process ends by itself.",
+    ),
+];
+
+/// Keys that names and tables keep for later, wherever an object stands.
+pub(crate) const RESERVED: &[Key] = &[
+    later("site", Shape::Text, "Where it stands.", NO_SITES),
+    later("tenant", Shape::Text, "Whose it is.", NO_SITES),
+    later("dormant", Shape::Boolean, "Configured, and left alone.", NO_SITES),
+    later("labels", Shape::Free("any text"), "Words to choose by.", NO_SITES),
+];
+
+fn preset_words() -> Vec<&'static str> {
+    Preset::ALL.iter().map(|preset| preset.as_str()).collect()
+}
+
+fn redundancy_words() -> Vec<&'static str> {
+    Redundancy::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn policy_words() -> Vec<&'static str> {
+    Policy::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn on_crash_words() -> Vec<&'static str> {
+    OnCrash::ALL.iter().map(|word| word.as_str()).collect()
+}

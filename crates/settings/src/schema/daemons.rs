@@ -1,0 +1,88 @@
+//! The keys of `lca.toml` and `scs.toml`.
+//!
+//! Knows no values and no rules. The law: see the parent module.
+
+use super::{Key, Keys, Shape, later, now};
+
+const NO_TLS: &str = "remove the table; TLS comes with the next version, until then links stay on loopback addresses or Unix sockets";
+const NO_STATUS: &str = "remove it; ask the control server with `scsctl status`";
+const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
+const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
+const NO_NOTICES: &str = "remove the table, or follow `scsctl events --follow -o json`";
+
+/// Every key of `lca.toml`.
+pub(crate) const AGENT_FILE: Keys = &[&[
+    now("agent", Shape::Table(&[AGENT]), "must be there", "The agent itself."),
+    now("policy", Shape::Table(&[POLICY]), "", "What this host lets any control server do."),
+    later("tls", Shape::Table(&[TLS]), "Certificates of the agent.", NO_TLS),
+]];
+
+/// Every key of `scs.toml`.
+pub(crate) const SERVER_FILE: Keys = &[&[
+    now("server", Shape::Table(&[SERVER]), "must be there", "The control server itself."),
+    now("journal", Shape::Table(&[JOURNAL]), "", "What it remembers."),
+    later("tls", Shape::Table(&[TLS]), "Certificates of the control server.", NO_TLS),
+    later("notify", Shape::Table(&[NOTIFY]), "Commands that run at an event.", NO_NOTICES),
+]];
+
+const AGENT: &[Key] = &[
+    now("host", Shape::Text, "must be there", "The host's name, as `cluster.toml` has it."),
+    now(
+        "listen",
+        Shape::Texts,
+        "[\"127.0.0.1:4999\"]",
+        "Where the control server connects to: `ADDRESS:PORT` on loopback, or `unix:/PATH`.",
+    ),
+    now(
+        "state-directory",
+        Shape::Text,
+        "`/var/lib/understudy/lca`",
+        "Promises and what runs; must outlive a reboot.",
+    ),
+    now("runtime-directory", Shape::Text, "`/run/understudy`", "Sockets; gone after a reboot."),
+    now("log-directory", Shape::Text, "`/var/log/understudy`", "Output of applications."),
+    later("status-listen", Shape::Texts, "Where load balancers ask.", NO_STATUS),
+];
+
+const POLICY: &[Key] = &[
+    now(
+        "commands",
+        Shape::Texts,
+        "every command",
+        "Programs that may be started: absolute paths in which `*` and `?` stand for anything but `/`.",
+    ),
+    later("users", Shape::Texts, "Users that applications may run as.", NO_USERS),
+    later("allow-root", Shape::Boolean, "Whether applications may run as root.", NO_USERS),
+];
+
+const SERVER: &[Key] = &[
+    now("name", Shape::Text, "must be there", "The control server's name."),
+    now("cluster-file", Shape::Text, "`/etc/understudy/cluster.toml`", "The cluster that it controls."),
+    now(
+        "api-socket",
+        Shape::Text,
+        "`/run/understudy/scs.sock`",
+        "The Unix socket that `scsctl` connects to.",
+    ),
+    now(
+        "state-directory",
+        Shape::Text,
+        "`/var/lib/understudy/scs`",
+        "Epochs, goals and the journal; must outlive a reboot.",
+    ),
+    later("api-listen", Shape::Texts, "Where the API is served over the network.", NO_API_PORT),
+];
+
+const JOURNAL: &[Key] =
+    &[now("keep", Shape::Duration, "`90d`", "How long observations, decisions and events are kept.")];
+
+const TLS: &[Key] = &[
+    later("certificate", Shape::Text, "Its certificate.", NO_TLS),
+    later("key", Shape::Text, "Its key.", NO_TLS),
+    later("authorities", Shape::Texts, "Who may have signed the others.", NO_TLS),
+];
+
+const NOTIFY: &[Key] = &[
+    later("on", Shape::Texts, "At which events.", NO_NOTICES),
+    later("command", Shape::Texts, "What runs.", NO_NOTICES),
+];

@@ -1,0 +1,159 @@
+//! Values that several files share: names, absolute paths, addresses.
+//!
+//! Knows no keys. The law: a text becomes a checked value or a problem, never something in between.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use crate::problem::{Problem, ProblemKind};
+use crate::raw::{Found, Report, View};
+
+/// Longest path of a Unix socket, in bytes: the system's own limit, less the closing zero.
+const LONGEST_SOCKET_PATH_BYTES: usize = 107;
+
+/// Longest name of a machine, in characters.
+const LONGEST_MACHINE_NAME: usize = 253;
+
+/// A name of one of the model's kinds.
+pub(crate) fn name<N: FromStr<Err: Display>>(
+    view: View<'_>,
+    report: &mut Report,
+    key: &str,
+) -> Option<Found<N>> {
+    let text = view.text(report, key)?;
+    match text.value.parse() {
+        Ok(name) => Some(text.with(name)),
+        Err(why) => {
+            let problem = Problem::new(ProblemKind::BadValue, text.key.as_str(), why.to_string());
+            report.problem(text.at, problem.found(format!("{:?}", text.value)));
+            None
+        }
+    }
+}
+
+/// A name that must be there.
+pub(crate) fn needed_name<N: FromStr<Err: Display>>(
+    view: View<'_>,
+    report: &mut Report,
+    key: &str,
+    advice: &str,
+) -> Option<Found<N>> {
+    if view.raw(key).is_none() {
+        report.missing(view.at(), view.key(key), advice);
+    }
+    name(view, report, key)
+}
+
+/// An absolute path without `..`; `default` if the key is absent.
+pub(crate) fn path(view: View<'_>, report: &mut Report, key: &str, default: &str) -> Option<String> {
+    if view.raw(key).is_none() {
+        return Some(default.to_owned());
+    }
+    let text = view.text(report, key)?;
+    check_path(report, &text, text.value).then(|| text.value.to_owned())
+}
+
+/// True if `path` is absolute and has no `..`; else a problem at `found`.
+pub(crate) fn check_path<T>(report: &mut Report, found: &Found<T>, path: &str) -> bool {
+    let why = if !path.starts_with('/') {
+        "a daemon has no directory of its own that a relative path could start from"
+    } else if path.split('/').any(|part| part == "..") {
+        "a path with \"..\" may lead elsewhere than it says"
+    } else {
+        return true;
+    };
+    let problem = Problem::new(ProblemKind::BadValue, found.key.as_str(), why);
+    report.problem(found.at, problem.found(format!("{path:?}")).allowed("an absolute path without \"..\""));
+    false
+}
+
+/// True if a Unix socket can be made at that path, which stands behind `unix:`.
+pub(crate) fn is_socket_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= LONGEST_SOCKET_PATH_BYTES
+        && !path.chars().any(char::is_control)
+        && !path.split('/').any(|part| part == "..")
+}
+
+/// Where an agent is reached: `ADDRESS:PORT` or `unix:/PATH`; the reason if the text is neither.
+pub(crate) fn reached_at(text: &str, port: u16) -> Result<String, &'static str> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return if is_socket_path(path) { Ok(text.to_owned()) } else { Err(BAD_SOCKET) };
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
+        return Ok(format!("[{address}]:{port}"));
+    }
+    if text.parse::<SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(name, _)| is_machine_name(name))
+    {
+        return Err("an address stands here without its port; the port is set once, with lca-port");
+    }
+    if is_machine_name(text) { Ok(format!("{text}:{port}")) } else { Err("neither an address nor a name") }
+}
+
+/// Why a text behind `unix:` is refused.
+pub(crate) const BAD_SOCKET: &str =
+    "a Unix socket needs an absolute path of at most 107 bytes, without \"..\"";
+
+/// The address of `ADDRESS:PORT` if it says by itself that only this machine can reach it, or not.
+pub(crate) fn is_loopback(reached_at: &str) -> Option<bool> {
+    if reached_at.starts_with("unix:") {
+        return Some(true);
+    }
+    let (machine, _) = reached_at.rsplit_once(':')?;
+    let bare = machine.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => Some(address.is_loopback()),
+        Err(_) if bare.eq_ignore_ascii_case("localhost") => Some(true),
+        Err(_) => None,
+    }
+}
+
+fn is_machine_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    // Digits and dots alone are an address or a mistyped one, never a name.
+    let all_digits = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    text.len() <= LONGEST_MACHINE_NAME
+        && text.split('.').all(|part| !part.is_empty() && part.chars().all(plain))
+        && (!all_digits || text.parse::<IpAddr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_get_the_port_and_sockets_do_not() {
+        assert_eq!(reached_at("127.0.0.1", 4999).as_deref(), Ok("127.0.0.1:4999"));
+        assert_eq!(reached_at("::1", 4999).as_deref(), Ok("[::1]:4999"));
+        assert_eq!(reached_at("[fe80::2]", 1).as_deref(), Ok("[fe80::2]:1"));
+        assert_eq!(reached_at("alpha.example.net", 1).as_deref(), Ok("alpha.example.net:1"));
+        assert_eq!(reached_at("unix:/run/a.sock", 1).as_deref(), Ok("unix:/run/a.sock"));
+        for bad in [
+            "",
+            "10.0.0.1:4999",
+            "[::1]:4999",
+            "a b",
+            "10.0.0.256",
+            "unix:a.sock",
+            "unix:/a/../b",
+            "a..b",
+            "alpha:5",
+        ] {
+            assert!(reached_at(bad, 1).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_known_where_the_text_says_it() {
+        assert_eq!(is_loopback("127.8.0.1:1"), Some(true));
+        assert_eq!(is_loopback("[::1]:1"), Some(true));
+        assert_eq!(is_loopback("unix:/a"), Some(true));
+        assert_eq!(is_loopback("localhost:1"), Some(true));
+        assert_eq!(is_loopback("10.0.0.1:1"), Some(false));
+        assert_eq!(is_loopback("[::]:1"), Some(false));
+        assert_eq!(is_loopback("alpha.example.net:1"), None);
+    }
+}

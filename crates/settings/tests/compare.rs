@@ -1,0 +1,117 @@
+//! What a reload may change while it runs, and what it may not.
+
+use std::collections::BTreeSet;
+
+use understudy_model::{ApplicationName, Cluster, HostName, PairName};
+use understudy_settings::{Change, compare, parse_cluster};
+
+const TEXT: &str = include_str!("good/demo.toml");
+
+fn cluster(text: &str) -> Cluster {
+    parse_cluster("c", text).unwrap().value
+}
+
+fn running(names: &[&str]) -> BTreeSet<ApplicationName> {
+    names.iter().map(|name| ApplicationName::new(name).unwrap()).collect()
+}
+
+/// What changes if `from` is written as `to`, while those run.
+fn outcome(from: &str, to: &str, names: &[&str]) -> Result<Vec<Change>, Vec<String>> {
+    let text = TEXT.replacen(from, to, 1);
+    assert_ne!(text, TEXT, "{from} does not stand in the file");
+    compare(&cluster(TEXT), &cluster(&text), &running(names))
+        .map_err(|forbidden| forbidden.iter().map(ToString::to_string).collect())
+}
+
+fn changed(name: &str) -> Change {
+    Change::ApplicationChanged(ApplicationName::new(name).unwrap())
+}
+
+fn pair() -> PairName {
+    PairName::new("tserver").unwrap()
+}
+
+const PAIR: &str = "[[pair]]\nname = \"tserver\"\nprimary = \"tserver-1\"\nbackup = \"tserver-2\"\nredundancy = \"hot-standby\"\nswitchover-timeout = \"3s\"\n";
+
+#[test]
+fn nothing_changed_is_no_change() {
+    let same = cluster(TEXT);
+    assert_eq!(compare(&same, &same, &running(&["tserver-1", "tserver-2", "lone"])), Ok(vec![]));
+}
+
+#[test]
+fn redundancy_waits_until_no_member_runs() {
+    let (from, to) = ("redundancy = \"hot-standby\"", "redundancy = \"warm-standby\"");
+    assert_eq!(outcome(from, to, &[]), Ok(vec![Change::PairChanged(pair())]));
+    for one in ["tserver-1", "tserver-2"] {
+        let why = outcome(from, to, &[one]).unwrap_err();
+        assert_eq!(why.len(), 1);
+        assert!(
+            why[0].starts_with("pair tserver: its redundancy cannot change while")
+                && why[0].contains("; stop "),
+            "{why:?}"
+        );
+    }
+    assert!(outcome(from, to, &["lone"]).is_ok(), "others may run");
+}
+
+#[test]
+fn a_port_of_either_member_waits_until_no_member_runs() {
+    for (from, to, name) in
+        [("port = 7001", "port = 7002", "tserver-1"), ("port = 7011", "port = 7012", "tserver-2")]
+    {
+        assert_eq!(outcome(from, to, &[]), Ok(vec![changed(name)]));
+        for one in ["tserver-1", "tserver-2"] {
+            assert!(outcome(from, to, &[one]).unwrap_err()[0].contains("ports"));
+        }
+    }
+}
+
+#[test]
+fn a_host_of_either_member_waits_until_no_member_runs() {
+    let (from, to) = ("host = \"beta\"", "host = \"alpha\"");
+    assert_eq!(outcome(from, to, &[]), Ok(vec![changed("tserver-2")]));
+    assert!(outcome(from, to, &["tserver-1"]).unwrap_err()[0].contains("its peer was told"));
+    assert!(outcome(from, to, &["tserver-2"]).unwrap_err()[0].contains("it would run on both"));
+}
+
+#[test]
+fn a_backup_may_be_removed_while_one_runs_and_not_while_both_run() {
+    assert_eq!(outcome(PAIR, "", &["tserver-1"]), Ok(vec![Change::PairRemoved(pair())]));
+    let why = outcome(PAIR, "", &["tserver-1", "tserver-2"]).unwrap_err();
+    assert!(why.len() == 1 && why[0].contains("two primaries"), "{why:?}");
+}
+
+#[test]
+fn members_that_change_places_wait_and_single_programs_join_stopped() {
+    let swapped =
+        PAIR.replace("tserver-1", "x").replace("tserver-2", "tserver-1").replace("\"x\"", "\"tserver-2\"");
+    assert!(outcome(PAIR, &swapped, &["tserver-1"]).unwrap_err()[0].contains("members cannot change"));
+    let old = cluster(&TEXT.replacen(PAIR, "", 1));
+    let join = |names: &[&str]| compare(&old, &cluster(TEXT), &running(names));
+    assert!(join(&["tserver-1"]).unwrap_err()[0].why.contains("not started as one"));
+    assert_eq!(join(&["lone"]), Ok(vec![Change::PairAdded(pair())]));
+}
+
+#[test]
+fn single_values_change_live() {
+    let all = ["tserver-1", "tserver-2", "lone"];
+    assert_eq!(outcome("startup-timeout = 5", "startup-timeout = 6", &all), Ok(vec![changed("lone")]));
+    assert_eq!(
+        outcome("switchover-timeout = \"3s\"", "switchover-timeout = \"4s\"", &all),
+        Ok(vec![Change::PairChanged(pair())])
+    );
+    let beta = HostName::new("beta").unwrap();
+    assert_eq!(outcome("lca-port = 5999", "lca-port = 5998", &all), Ok(vec![Change::HostChanged(beta)]));
+    assert_eq!(outcome("name = \"demo\"", "name = \"other\"", &all), Ok(vec![Change::ClusterChanged]));
+}
+
+#[test]
+fn a_running_program_is_not_removed_and_the_identity_stays() {
+    let lone = TEXT.split("[[application]]\nname = \"lone\"").nth(1).unwrap();
+    let lone = format!("[[application]]\nname = \"lone\"{}", lone.split("[[pair]]").next().unwrap());
+    assert!(outcome(&lone, "", &["lone"]).unwrap_err()[0].contains("cannot be removed while it runs"));
+    let gone = ApplicationName::new("lone").unwrap();
+    assert_eq!(outcome(&lone, "", &[]), Ok(vec![Change::ApplicationRemoved(gone)]));
+    assert!(outcome("00ffff\"", "00fffe\"", &[]).unwrap_err()[0].contains("identity"));
+}

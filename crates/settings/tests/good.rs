@@ -1,0 +1,113 @@
+//! Good settings files, and the exact values that come out of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use understudy_model::{
+    ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
+    RestartPolicy, Signal,
+};
+use understudy_settings::{parse_agent, parse_cluster, parse_server, reference_markdown};
+
+fn application(name: &str) -> ApplicationName {
+    ApplicationName::new(name).unwrap()
+}
+
+#[test]
+fn the_documented_example_becomes_a_cluster() {
+    let checked = parse_cluster("demo.toml", include_str!("good/demo.toml")).unwrap();
+    assert_eq!(checked.warnings, []);
+    let cluster = checked.value;
+    assert_eq!(cluster.name, "demo");
+    assert_eq!(cluster.id.unwrap().to_string(), "0123abcd00004000800000000000ffff");
+    let addresses = |host| &cluster.hosts[&HostName::new(host).unwrap()].addresses;
+    assert_eq!(*addresses("alpha"), ["127.0.0.11:4999", "localhost:4999"]);
+    assert_eq!(*addresses("beta"), ["[::1]:5999", "unix:/tmp/demo/beta.sock"]);
+
+    let first = &cluster.applications[&application("tserver-1")];
+    assert_eq!((first.kind.as_str(), first.interface), ("t-server", Interface::Library));
+    assert_eq!(
+        (first.restart, first.restart_limit, first.restart_delay),
+        (RestartPolicy::Always, 5, Duration::from_secs(1))
+    );
+    assert_eq!(
+        (first.startup_timeout, first.shutdown_timeout),
+        (Duration::from_secs(90), Duration::from_secs(10))
+    );
+    assert_eq!((first.stop_signal, first.autostart), (Signal::Term, true));
+    let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    assert_eq!(first.environment, text(&[("LANG", "C"), ("MODE", "own")]));
+    assert_eq!(first.options["log"], text(&[("level", "all")]));
+    let sync = [("protocol", "addp"), ("addp-timeout", "3"), ("ratio", "0.5"), ("on", "true")];
+    assert_eq!(first.options["backup-sync"], text(&sync));
+    let ports: Vec<_> =
+        first.ports.iter().map(|p| (p.id.as_str(), p.port, p.listening_mode, p.ha_sync)).collect();
+    let plain = ListeningMode::Unsecured;
+    assert_eq!(ports, [("default", 7000, plain, false), ("ha", 7001, plain, true)]);
+    assert_eq!(cluster.applications[&application("tserver-2")].restart, RestartPolicy::OnFailure);
+
+    let lone = &cluster.applications[&application("lone")];
+    assert_eq!((lone.kind.as_str(), lone.interface, lone.autostart), ("server", Interface::Plain, false));
+    assert_eq!((lone.restart, &lone.success_codes[..]), (RestartPolicy::Never, &[0, 3][..]));
+
+    let pair = &cluster.pairs[&PairName::new("tserver").unwrap()];
+    assert_eq!(
+        (pair.redundancy, pair.policy, pair.on_crash),
+        (Redundancy::HotStandby, Policy::Available, OnCrash::Failover)
+    );
+    let ms = Duration::from_millis;
+    assert_eq!(pair.timers.switchover_timeout, ms(3_000), "set on the pair");
+    assert_eq!(pair.timers.link_grace, ms(750), "set in [timers]");
+    assert_eq!(pair.timers.fence_budget, ms(80), "set on one of its hosts");
+    assert_eq!(pair.timers.agent_restart_grace, ms(5_000), "of the preset");
+}
+
+#[test]
+fn the_form_of_the_seeds_makes_the_same_pair() {
+    let text = include_str!("good/seed-form.toml");
+    let cluster = parse_cluster("c", text).unwrap().value;
+    let (name, pair) = cluster.pairs.first_key_value().unwrap();
+    assert_eq!(name.as_str(), "redis-1");
+    let as_pair = text.replace("redundancy = \"hot-standby\"\nbackup = \"redis-2\"\n", "")
+        + "\n[[pair]]\nname = \"redis-1\"\nprimary = \"redis-1\"\nbackup = \"redis-2\"\nredundancy = \"hot-standby\"\n";
+    assert_ne!(as_pair.len(), text.len());
+    assert_eq!(&parse_cluster("c", &as_pair).unwrap().value.pairs[name], pair);
+}
+
+#[test]
+fn daemons_have_defaults_for_everything_but_their_name() {
+    let agent = parse_agent("lca.toml", "[agent]\nhost = \"Alpha\"\n").unwrap().value;
+    assert_eq!((agent.host.as_str(), &agent.listen[..]), ("alpha", &["127.0.0.1:4999".to_owned()][..]));
+    assert_eq!(agent.state_directory, "/var/lib/understudy/lca");
+    assert_eq!(agent.runtime_directory, "/run/understudy");
+    assert_eq!(agent.log_directory, "/var/log/understudy");
+    assert!(agent.policy.permits("/usr/bin/anything"));
+    let text =
+        "[agent]\nhost = \"a\"\nlisten = [\"[::1]:1\", \"unix:/a\"]\n[policy]\ncommands = [\"/usr/bin/*\"]\n";
+    let agent = parse_agent("lca.toml", text).unwrap().value;
+    assert_eq!(agent.listen, ["[::1]:1", "unix:/a"]);
+    assert!(agent.policy.permits("/usr/bin/x") && !agent.policy.permits("/usr/sbin/x"));
+
+    let server = parse_server("scs.toml", "[server]\nname = \"scs-1\"\n").unwrap().value;
+    assert_eq!(server.cluster_file, "/etc/understudy/cluster.toml");
+    assert_eq!(server.api_socket, "/run/understudy/scs.sock");
+    assert_eq!(server.state_directory, "/var/lib/understudy/scs");
+    assert_eq!(server.journal_keep, Duration::from_secs(90 * 86_400));
+}
+
+#[test]
+fn the_reference_lists_keys_of_every_file() {
+    let text = reference_markdown();
+    for wanted in [
+        "### `[[host]]`",
+        "### `[[application.port]]`",
+        "### `[agent]`",
+        "| `keep` |",
+        "| `lca-port` |",
+        "`hot-standby`",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is missing");
+    }
+}

@@ -1,0 +1,42 @@
+//! Retention: old rows go in small batches.
+//!
+//! Knows no clock: the caller says what is old. The law: the newest row always stays, so that no number is used twice.
+
+use rusqlite::Connection;
+
+use crate::CommitError;
+use crate::write::begin;
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Rows that are gone.
+    pub rows: u64,
+    /// There may be more: the same call is worth repeating.
+    pub more: bool,
+}
+
+/// Deletes rows older than `wall_ms`, of the `most` oldest of each table.
+pub(crate) fn forget_before(
+    connection: &mut Connection,
+    wall_ms: i64,
+    most: u32,
+) -> Result<Forgotten, CommitError> {
+    let transaction = begin(connection)?;
+    let mut forgotten = Forgotten { rows: 0, more: false };
+    for sql in [
+        "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?1) AND at_wall_ms < ?2
+         AND id < (SELECT max(id) FROM journal)",
+        "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?1) AND at_wall_ms < ?2
+         AND id < (SELECT max(id) FROM event)",
+    ] {
+        let gone = transaction
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute((most, wall_ms)))
+            .map_err(CommitError::before_commit)?;
+        forgotten.rows += gone as u64;
+        forgotten.more |= gone > 0 && gone >= most as usize;
+    }
+    transaction.commit().map_err(CommitError::at_commit)?;
+    Ok(forgotten)
+}

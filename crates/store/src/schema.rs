@@ -1,0 +1,60 @@
+//! The tables, and how an older file is brought to them.
+//!
+//! Knows no rows. The law: a step once released is never edited; a later version adds one.
+
+/// Marks the file as ours, in SQLite's header: "UsSc".
+pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
+
+/// Steps from an empty file to the present schema. The file's `user_version` counts the steps it has.
+///
+/// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
+/// name read backwards from the newest row.
+pub(crate) const STEPS: [&str; 1] = ["
+    CREATE TABLE control (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        leadership INTEGER NOT NULL,
+        leader TEXT NOT NULL,
+        last_operation INTEGER NOT NULL,
+        cluster_id TEXT,
+        checkpoints INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO control VALUES (1, 0, '', 0, NULL, 0);
+    CREATE TABLE role (
+        pair TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL CHECK (epoch > 0),
+        holder TEXT NOT NULL,
+        leadership INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE goal (
+        application TEXT PRIMARY KEY,
+        goal TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE maintenance (
+        subject TEXT PRIMARY KEY,
+        until_wall_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY,
+        at_boot INTEGER NOT NULL,
+        at_wall_ms INTEGER NOT NULL,
+        kind INTEGER NOT NULL CHECK (kind IN (0, 1)),
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        at_wall_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        host TEXT,
+        application TEXT,
+        pair TEXT,
+        before TEXT,
+        after TEXT,
+        epoch INTEGER,
+        rule TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        because TEXT NOT NULL,
+        nearly TEXT NOT NULL,
+        actor TEXT
+    ) STRICT;
+"];
