@@ -128,6 +128,8 @@ pub enum EventKind {
     DemotionOrdered,
     /// A member confirmed to be primary or backup.
     RoleChanged,
+    /// A new leadership found the primary as it was.
+    RoleKept,
     /// A member did not become primary.
     PromotionFailed,
     /// A member did not confirm its demotion.
@@ -167,6 +169,7 @@ impl EventKind {
             EventKind::PromotionOrdered => "promotion-ordered",
             EventKind::DemotionOrdered => "demotion-ordered",
             EventKind::RoleChanged => "role-changed",
+            EventKind::RoleKept => "role-kept",
             EventKind::PromotionFailed => "promotion-failed",
             EventKind::DemotionFailed => "demotion-failed",
             EventKind::NoPrimary => "no-primary",

@@ -134,21 +134,12 @@ impl Agent {
         {
             return;
         }
-        let former = std::mem::replace(&mut known.readiness, readiness.clone());
+        known.readiness = readiness.clone();
         match readiness {
-            Readiness::Ready => {
-                self.trigger(now, name, Trigger::Ready, out);
-                if former != Readiness::Ready {
-                    let because = Because::new(Rule::ReadinessSaid, "it said that it can serve");
-                    out.events.push(self.event(EventKind::StatusChanged, Severity::Info, name, because));
-                }
-            }
+            Readiness::Ready => self.trigger(now, name, Trigger::Ready, out),
             Readiness::Unavailable(why) => {
-                known.problem = why.clone();
+                known.problem = why;
                 self.trigger(now, name, Trigger::NotReady, out);
-                let because =
-                    Because::new(Rule::ReadinessSaid, format!("it said that it cannot serve: {why}"));
-                out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
             }
             Readiness::NotYet => {}
         }

@@ -55,6 +55,7 @@ impl Control {
             Rule::PrimaryStopped,
             Rule::OperatorAsked,
             Rule::WaitForAgents,
+            Rule::AgentSilent,
             Rule::FormerHolderFirst,
             Rule::NobodyReady,
         ] {
@@ -93,6 +94,13 @@ impl Control {
                     Member::BOTH.iter().all(|member| self.app(pair, *member).is_some_and(|app| app.heard));
                 heard.then(|| "both agents are heard".to_owned())
             }
+            Rule::AgentSilent => {
+                let host = self.hosts.get(&app?.host)?;
+                let ago = now.since(host.heard?).as_millis();
+                app?.heard.then(|| format!("the agent of {} was heard {ago} ms ago; the loss of a host changes no role in this version", app.map_or("", |app| app.host.as_str())))
+            }
+            // Somebody acts: nobody is being chosen.
+            Rule::FormerHolderFirst | Rule::NobodyReady if self.primary_of(pair).is_some() => None,
             Rule::FormerHolderFirst => {
                 let holder = holder?;
                 let reasons = self.not_ready_because(now, pair, holder);

@@ -1,8 +1,9 @@
 //! Agents: connected, lost, and what they report.
 
 use understudy_model::{
-    Answer, ApplicationName, ApplicationReport, Assignment, Because, Event, EventKind, Goal, HostName,
-    HostStatus, Inventory, Moment, Outcome, PairPlace, Refusal, Rule, Severity, Subject, Work,
+    Answer, ApplicationName, ApplicationReport, ApplicationStatus, Assignment, Because, Event, EventKind,
+    Goal, HostName, HostStatus, Inventory, Moment, Outcome, PairPlace, Refusal, Rule, Severity, Subject,
+    Work,
 };
 
 use super::pair::PairTrigger;
@@ -84,13 +85,14 @@ impl Control {
         let Some(known) = self.applications.get_mut(&name).filter(|known| known.host == *host) else {
             return;
         };
-        let (status, mode) = (known.status(), known.run_mode());
+        let (status, mode) = (known.told.unwrap_or(ApplicationStatus::Unknown), known.run_mode());
         let mut because = Because::new(Rule::AgentReported, describe(&report)).fact("goal", report.goal);
         if let Some(pid) = report.pid {
             because = because.fact("pid", pid);
         }
         let changed = status != report.status || mode != report.run_mode;
         let about = Subject { host: Some(host.clone()), application: Some(name), pair: known.pair.clone() };
+        known.told = Some(report.status);
         if changed {
             known.since = now;
         }
@@ -144,10 +146,8 @@ impl Control {
                 self.note_refusal(now, &role.holder, &refusal);
                 self.promotion_refused(now, &pair, &role, &refusal, out);
             }
-            (OrderedWork::Demote { pair, role }, Outcome::Done) => {
-                let operation = self.pairs.get(&pair).and_then(|pair| pair.operation);
-                self.step_of(now, operation, format!("{} confirmed that it is primary no more", role.holder));
-            }
+            // That it serves no more is in the report that came with this.
+            (OrderedWork::Demote { .. }, Outcome::Done) => {}
             (OrderedWork::Demote { pair, role }, Outcome::Refused(refusal)) => {
                 let text = format!("{} refused to be demoted from {role}: {refusal}", role.holder);
                 let because = Because::new(Rule::DemotionRefused, text.clone());

@@ -29,6 +29,7 @@ impl Control {
             if over {
                 self.fire(now, name, PairTrigger::Deadline, out);
             }
+            self.show_primary(now, name, out);
             for _ in 0..MOST_MOVES {
                 let Some(situation) = self.situation(now, name) else { break };
                 let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
@@ -412,6 +413,8 @@ impl Control {
     }
 
     /// Tells the story when another member is seen to be primary, or none.
+    ///
+    /// A holder that a new leadership finds acting is primary as before: that is told as kept, not as a change.
     fn show_primary(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
         let primary = self.primary_of(known);
@@ -419,9 +422,10 @@ impl Control {
         if primary == shown {
             return;
         }
-        // A primary whose agent is silent is not known to have gone.
-        let silent = |member: Member| self.app(known, member).is_some_and(|app| !app.heard);
-        if primary.is_none() && shown.is_some_and(silent) {
+        // A primary that is silent, or whose agent has just come back, is not known to have gone.
+        let may_act =
+            |member: Member| self.acts(known, member).is_some() || self.unheard_may_act(known, member);
+        if primary.is_none() && shown.is_some_and(may_act) {
             return;
         }
         let word = |member: Option<Member>| member.map(|member| known.spec.application(member).to_string());
@@ -440,21 +444,25 @@ impl Control {
             None => Because::new(Rule::MemberDemoted, "no member acts as primary"),
         };
         let severity = if primary.is_some() { Severity::Info } else { Severity::Warning };
+        let kept = known.because.as_ref().is_none_or(|because| because.rule == Rule::ActingHolderKept);
+        let kind = if kept && shown.is_none() { EventKind::RoleKept } else { EventKind::RoleChanged };
         let about = Subject {
             application: primary.or(shown).map(|member| known.spec.application(member).clone()),
             ..about_pair(name)
         };
-        let told = Event {
-            from: word(shown),
-            to: word(primary),
-            epoch,
-            ..event(EventKind::RoleChanged, severity, about, because)
-        };
+        let told =
+            Event { from: word(shown), to: word(primary), epoch, ..event(kind, severity, about, because) };
         out.events.push(told);
         let operation = known.operation;
-        if let Some(member) = primary {
-            let text = format!("{} confirmed that it is primary", known.spec.application(member));
-            self.step_of(now, operation, text);
+        let step = match (primary, shown) {
+            (Some(member), _) => {
+                Some(format!("{} confirmed that it is primary", known.spec.application(member)))
+            }
+            (None, Some(member)) => Some(format!("{} serves no more", known.spec.application(member))),
+            (None, None) => None,
+        };
+        if let Some(step) = step {
+            self.step_of(now, operation, step);
         }
         if let Some(known) = self.pairs.get_mut(name) {
             known.shown_primary = primary;

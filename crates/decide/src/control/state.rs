@@ -32,6 +32,8 @@ pub(super) struct App {
     pub report: Option<ApplicationReport>,
     /// Its agent is connected, and has reported it since.
     pub heard: bool,
+    /// The status that people were last told; a lost and regained agent alone is no news of its applications.
+    pub told: Option<ApplicationStatus>,
     /// A promotion is ordered and neither its answer nor a newer inventory was seen.
     pub ordered: Option<RoleEpoch>,
     /// It refused a promotion: not before this moment again.
@@ -49,6 +51,7 @@ impl App {
             pair,
             report: None,
             heard: false,
+            told: None,
             ordered: None,
             refused_until: None,
             refusal: String::new(),

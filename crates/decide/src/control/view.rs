@@ -95,8 +95,10 @@ pub struct PairView {
     pub redundancy: Redundancy,
     /// What is promised about two primaries.
     pub policy: Policy,
-    /// Who is primary now; nobody knows of one if absent.
+    /// Who is primary; nobody is known to be if absent.
     pub primary: Option<ApplicationName>,
+    /// It said so, and its agent is heard. If not, it holds the role, may act, and is assumed to.
+    pub primary_heard: bool,
     /// The other member; the configured backup if nobody is primary.
     pub backup: ApplicationName,
     /// The role that the store holds.

@@ -74,7 +74,8 @@ impl Control {
 
     fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {
         let pair = self.pairs.get(name)?;
-        let primary = self.primary_of(pair);
+        let heard = self.primary_of(pair);
+        let primary = heard.or(self.assumed_primary(pair));
         let standby = primary.map_or(Member::Second, Member::other);
         let not_ready_because = self.not_ready_because(now, pair, standby);
         let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
@@ -89,6 +90,7 @@ impl Control {
             redundancy: pair.spec.redundancy,
             policy: pair.spec.policy,
             primary: primary.map(|member| pair.spec.application(member).clone()),
+            primary_heard: heard.is_some(),
             backup: pair.spec.application(standby).clone(),
             stored: pair.stored.clone(),
             state: format!("{:?}", pair.state).to_lowercase(),
@@ -167,13 +169,22 @@ impl Control {
         pair: &Pair,
         warnings: &mut Vec<String>,
     ) {
-        let primary = self.primary_of(pair);
+        let heard = self.primary_of(pair);
+        let assumed = self.assumed_primary(pair);
         if let Some(why) = &pair.unwritable {
             warnings.push(format!(
                 "pair {name}: its next epoch cannot be made durable, so nobody can be promoted: {why}"
             ));
         }
-        match primary {
+        match heard.or(assumed) {
+            Some(member) if heard.is_none() => {
+                let holder = pair.spec.application(member);
+                let host = self.app(pair, member).map_or("", |app| app.host.as_str());
+                warnings.push(format!(
+                    "pair {name}: its primary {holder} cannot be heard and is assumed to act; nobody else is promoted \
+                     before the agent of host {host} is heard"
+                ));
+            }
             None => {
                 let why = pair.because.as_ref().map_or("", |because| because.reason.as_str());
                 warnings.push(format!(
@@ -192,6 +203,13 @@ impl Control {
         if pair.spec.policy == Policy::Available && self.same_host(pair) {
             warnings.push(format!("pair {name}: both members are on one host, whose loss nobody survives"));
         }
+    }
+
+    /// The holder, while nothing says that it has stopped acting.
+    fn assumed_primary(&self, pair: &Pair) -> Option<Member> {
+        let holder = pair.holder()?;
+        let acts = self.acts(pair, holder).is_some() || self.unheard_may_act(pair, holder);
+        (pair.state != PairState::Promoting && acts).then_some(holder)
     }
 
     fn same_host(&self, pair: &Pair) -> bool {
