@@ -1,0 +1,124 @@
+//! What a managed application sees: its environment, and its options as a file.
+//!
+//! Refuses to know processes. The law: nothing of the agent's own environment is handed on; a variable that the agent
+//! sets cannot be overridden by settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use understudy_decide::agent::Spawn;
+use understudy_model::HostName;
+
+use crate::whole_file::{self, Keep};
+
+/// The search path that every application begins with, unless its settings say otherwise.
+pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything that is not in the start itself.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The agent's host.
+    pub host: HostName,
+    /// The socket that applications connect to.
+    pub link: PathBuf,
+    /// Home of the agent's user, if it has one.
+    pub home: Option<String>,
+}
+
+/// The whole environment of one start, in a fixed order.
+pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<(String, String)> {
+    let mut all = BTreeMap::from([("PATH".to_owned(), SEARCH_PATH.to_owned())]);
+    if let Some(home) = &around.home {
+        all.insert("HOME".to_owned(), home.clone());
+    }
+    all.extend(spawn.spec.environment.clone());
+    all.retain(|name, _| !name.starts_with("UNDERSTUDY_"));
+    let mut set = |name: String, value: String| all.insert(format!("UNDERSTUDY_{name}"), value);
+    set("APPLICATION".to_owned(), spawn.application.to_string());
+    set("HOST".to_owned(), around.host.to_string());
+    set("RUN_MODE".to_owned(), spawn.run_mode.to_string());
+    set("EPOCH".to_owned(), spawn.epoch.to_string());
+    set("LINK".to_owned(), format!("unix:{}", around.link.display()));
+    set("OPTIONS_FILE".to_owned(), options.display().to_string());
+    for port in &spawn.spec.ports {
+        set(format!("PORT_{}", variable_part(&port.id)), port.port.to_string());
+    }
+    if let Some(place) = &spawn.pair {
+        set("PAIR".to_owned(), place.pair.to_string());
+        set("PEER".to_owned(), place.peer.to_string());
+        set("PEER_ADDRESS".to_owned(), place.peer_address.clone());
+        for (id, port) in &place.peer_ports {
+            set(format!("PEER_PORT_{}", variable_part(id)), port.to_string());
+        }
+    }
+    all.into_iter().collect()
+}
+
+/// A port id at the end of a variable's name: upper case, and `_` for all but letters and digits.
+fn variable_part(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+/// Writes the options of an application as JSON, readable by the agent's user only: they may hold secrets.
+pub fn write_options(path: &Path, spawn: &Spawn) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(&spawn.spec.options).map_err(io::Error::from)?;
+    whole_file::replace(path, &text, Keep::ThisBoot)
+}
+
+/// Home of a user, from the system's list of users.
+pub fn home_of(user: u32) -> Option<String> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let is_it = fields.next()?.parse() == Ok(user);
+        fields.nth(2).filter(|home| is_it && home.starts_with('/')).map(str::to_owned)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use understudy_model::{ApplicationName, PairName, PairPlace};
+
+    #[test]
+    fn an_application_sees_what_is_documented_and_nothing_else() {
+        let around = Surroundings {
+            host: HostName::new("alpha").unwrap(),
+            link: PathBuf::from("/run/x/lca.sock"),
+            home: Some("/root".to_owned()),
+        };
+        let mut spawn = samples::spawn("tserver-1", &["/bin/true"], 1);
+        spawn.spec.environment = BTreeMap::from([
+            ("A".to_owned(), "b".to_owned()),
+            ("UNDERSTUDY_EPOCH".to_owned(), "99".to_owned()),
+        ]);
+        spawn.pair = Some(PairPlace {
+            pair: PairName::new("tserver").unwrap(),
+            peer: ApplicationName::new("tserver-2").unwrap(),
+            peer_address: "127.0.0.12".to_owned(),
+            peer_ports: vec![("ha-sync".to_owned(), 7001)],
+            fence_budget: std::time::Duration::ZERO,
+            link_grace: std::time::Duration::ZERO,
+        });
+        let environment = environment(&around, &spawn, Path::new("/run/x/o.json"));
+        let shown: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = [
+            "A=b",
+            "HOME=/root",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "UNDERSTUDY_APPLICATION=tserver-1",
+            "UNDERSTUDY_EPOCH=0",
+            "UNDERSTUDY_HOST=alpha",
+            "UNDERSTUDY_LINK=unix:/run/x/lca.sock",
+            "UNDERSTUDY_OPTIONS_FILE=/run/x/o.json",
+            "UNDERSTUDY_PAIR=tserver",
+            "UNDERSTUDY_PEER=tserver-2",
+            "UNDERSTUDY_PEER_ADDRESS=127.0.0.12",
+            "UNDERSTUDY_PEER_PORT_HA_SYNC=7001",
+            "UNDERSTUDY_RUN_MODE=primary",
+        ];
+        assert_eq!(shown, expected);
+    }
+}

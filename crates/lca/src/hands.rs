@@ -1,0 +1,118 @@
+//! The hands of the machine: each action carried out, each record kept, each reason told.
+//!
+//! Refuses to decide anything. The law: what does not happen at once is begun here and its outcome observed.
+
+use std::sync::Arc;
+
+use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw};
+use understudy_drive::{Hands, Told};
+use understudy_model::{Decision, Event, Moment, Severity};
+
+use crate::application_links::ApplicationLinks;
+use crate::keeper::Keeper;
+use crate::links::Links;
+use crate::platform::Platform;
+use crate::processes::Processes;
+
+/// What the agent's machine is given to act with.
+pub struct AgentHands<P: Platform> {
+    /// Files.
+    pub keeper: Keeper,
+    /// Processes.
+    pub processes: Arc<Processes<P>>,
+    /// Control servers.
+    pub links: Arc<Links>,
+    /// Applications.
+    pub applications: Arc<ApplicationLinks<P>>,
+}
+
+impl<P: Platform> Hands<Agent> for AgentHands<P> {
+    fn record(&mut self, at: Moment, saw: &AgentSaw, _: &Decision<AgentRecord, AgentDo>) {
+        // The journal is the control server's; here it is for those who look closely.
+        tracing::trace!(%at, observed = word(saw));
+    }
+
+    async fn persist(
+        &mut self,
+        at: Moment,
+        saw: &AgentSaw,
+        decision: &Decision<AgentRecord, AgentDo>,
+    ) -> Result<(), (String, bool)> {
+        tracing::trace!(%at, observed = word(saw));
+        self.keeper.keep(decision.persist.clone()).await?;
+        for record in &decision.persist {
+            if let AgentRecord::ControllerEpoch(epoch) = record {
+                self.links.obeyed(*epoch);
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: AgentDo) {
+        match action {
+            AgentDo::Welcome { link, inventory } => self.links.welcome(link, inventory),
+            AgentDo::TurnAway { link, reason, controller_epoch } => {
+                self.links.turn_away(link, &reason, controller_epoch);
+            }
+            AgentDo::Report(report) => self.links.report(report),
+            AgentDo::Answer { link, answer } => self.links.answer(link, answer),
+            AgentDo::Spawn(spawn) => self.processes.spawn(spawn),
+            AgentDo::Signal { application, start, signal } => {
+                self.processes.signal(&application, start, signal);
+            }
+            AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
+            AgentDo::Say { application, start, message } => {
+                self.applications.say(&application, start, message)
+            }
+        }
+    }
+
+    fn tell(&mut self, _: &Agent, told: Told) {
+        if !told.events.is_empty() {
+            self.links.tell_events(&told.events);
+        }
+        for event in &told.events {
+            log(event);
+        }
+        for because in &told.quiet {
+            tracing::debug!(rule = because.rule.id(), reason = %because.reason, "quiet");
+        }
+    }
+}
+
+/// What was observed, without what it says: orders carry environments and options, which may hold secrets.
+fn word(saw: &AgentSaw) -> &'static str {
+    match saw {
+        AgentSaw::Awake { .. } => "awake",
+        AgentSaw::ControllerJoined { .. } => "controller-joined",
+        AgentSaw::ControllerLeft { .. } => "controller-left",
+        AgentSaw::Ordered { .. } => "ordered",
+        AgentSaw::Spawned { .. } => "spawned",
+        AgentSaw::SpawnFailed { .. } => "spawn-failed",
+        AgentSaw::Ended { .. } => "ended",
+        AgentSaw::TreeGone { .. } => "tree-gone",
+        AgentSaw::Said { .. } => "said",
+        AgentSaw::ApplicationLeft { .. } => "application-left",
+        AgentSaw::StoreFailed { .. } => "store-failed",
+        AgentSaw::DeadlinePassed => "deadline-passed",
+    }
+}
+
+/// One line an event.
+fn log(event: &Event) {
+    let application = event.about.application.as_ref().map_or("", |name| name.as_str());
+    let (rule, reason) = (event.because.rule.id(), event.because.reason.as_str());
+    let facts: Vec<String> =
+        event.because.facts.iter().map(|fact| format!("{}: {}", fact.what, fact.is)).collect();
+    let facts = facts.join("; ");
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(kind = event.kind.as_str(), application, rule, %facts, "{reason}")
+        };
+    }
+    match event.severity {
+        Severity::Info => line!(info),
+        Severity::Warning => line!(warn),
+        Severity::Critical => line!(error),
+    }
+}

@@ -1,0 +1,28 @@
+//! The agent of one host, as parts that tests reach: hands, not mind.
+//!
+//! Processes, promises on disk and links are here; what to do with them is decided in `understudy-decide`. The law: no
+//! action before what it rests on is durable, and the end of an agent is never the end of an application.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "this version of the agent has processes of Linux only; its `Platform` is what another system fills in"
+);
+
+pub mod accepting;
+pub mod application_links;
+pub mod assignments_file;
+pub mod environment;
+pub mod exit;
+pub mod hands;
+pub mod keeper;
+pub mod life;
+pub mod links;
+pub mod platform;
+pub mod processes;
+pub mod promise_file;
+pub mod reload;
+#[cfg(test)]
+mod samples;
+pub mod starts;
+pub mod state;
+pub mod whole_file;

@@ -1,0 +1,247 @@
+//! One life of an agent: everything opened, wired together, run, and left alone again.
+//!
+//! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
+//! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use understudy_decide::agent::{Agent, AgentMemory, AgentSaw};
+use understudy_drive::{Inbox, Stop};
+use understudy_model::{AgentId, Incarnation};
+use understudy_settings::AgentSettings;
+use understudy_transport::{Address, AddressError, BindError, Listener};
+
+use crate::accepting::cause;
+use crate::application_links::ApplicationLinks;
+use crate::environment::{Surroundings, home_of};
+use crate::hands::AgentHands;
+use crate::keeper::Keeper;
+use crate::links::Links;
+use crate::platform::{Linux, Platform, PlatformError};
+use crate::processes::{Footing, Places, Processes};
+use crate::promise_file::Owner;
+use crate::starts::Starts;
+use crate::state::{self, State, StateError};
+
+/// Mail that may wait for the machine.
+const INBOX_BOUND: usize = 1024;
+
+/// Why a life did not begin. Nothing was started, signalled or answered.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// The settings name something that cannot be.
+    #[error("{key}: {source}")]
+    Address {
+        /// Which setting.
+        key: &'static str,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// The state is not ours, not whole, or in use.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system lacks what an agent needs.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// A directory for what runs.
+    #[error("cannot use the runtime directory {}: {source}", path.display())]
+    Runtime {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What runs could not be searched.
+    #[error("cannot search for applications that still run: {0}")]
+    Search(#[source] io::Error),
+    /// The thread that writes to disk.
+    #[error("cannot make the thread that writes to disk: {0}")]
+    Keeper(#[source] io::Error),
+    /// A place to listen at.
+    #[error("cannot listen: {0}")]
+    Listen(#[source] BindError),
+}
+
+impl LifeError {
+    /// Whether a person must change settings or state before another start can succeed.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            LifeError::Address { .. } => true,
+            LifeError::State(error) => {
+                matches!(
+                    error,
+                    StateError::Promises(_) | StateError::Assignments(_) | StateError::InUse { .. }
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The socket of applications, and every place to listen at; what settings alone cannot check.
+pub fn addresses(settings: &AgentSettings) -> Result<(PathBuf, Vec<Address>), LifeError> {
+    let link = Path::new(&settings.runtime_directory).join("lca.sock");
+    let parse =
+        |key, text: &str| text.parse::<Address>().map_err(|source| LifeError::Address { key, source });
+    parse("agent.runtime-directory", &format!("unix:{}", link.display()))?;
+    let listen = settings.listen.iter().map(|text| parse("agent.listen", text)).collect::<Result<_, _>>()?;
+    Ok((link, listen))
+}
+
+/// An agent that has begun: everything is adopted, nothing was decided yet.
+pub struct Life {
+    agent: Agent,
+    first: AgentSaw,
+    mail: tokio::sync::mpsc::Receiver<understudy_drive::Mail<Agent>>,
+    hands: AgentHands<Linux>,
+    platform: Arc<Linux>,
+    links: Arc<Links>,
+    applications: Arc<ApplicationLinks<Linux>>,
+    link_path: PathBuf,
+    listen: Vec<Address>,
+    /// Held until the end: the lock on the state directory.
+    _lock: fs::File,
+}
+
+impl Life {
+    /// Opens everything and searches what still runs. Must be called inside a tokio runtime.
+    pub fn begin(settings: &AgentSettings) -> Result<Self, LifeError> {
+        let (link_path, listen) = addresses(settings)?;
+        let state_directory = Path::new(&settings.state_directory);
+        let owner = Owner { host: settings.host.to_string(), machine: state::machine_id() };
+        let State { lock, promise_file, promises, assignments_file, assignments } =
+            State::open(state_directory, &owner)?;
+        for remark in &promises.remarks {
+            tracing::warn!("{remark}");
+        }
+        let incarnation = Incarnation(state::random().map_err(StateError::Random)?);
+        let (platform, missing) = Linux::new(promises.agent)?;
+        if let Some(missing) = missing {
+            tracing::warn!("{missing}");
+        }
+        let platform = Arc::new(platform);
+        let (inbox, mail) = Inbox::new(INBOX_BOUND);
+        let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
+        let (processes, found) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
+        tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
+            adopted = found.len(), "agent begins");
+        let links = Links::new(settings.host.clone(), inbox.clone(), promises.controller_epoch);
+        let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
+        let memory = AgentMemory {
+            agent: promises.agent,
+            controller_epoch: promises.controller_epoch,
+            assignments,
+            roles: promises.roles,
+        };
+        Ok(Self {
+            agent: Agent::new(settings.host.clone(), incarnation, memory),
+            first: AgentSaw::Awake { found },
+            mail,
+            hands: AgentHands {
+                keeper,
+                processes,
+                links: Arc::clone(&links),
+                applications: Arc::clone(&applications),
+            },
+            platform,
+            links,
+            applications,
+            link_path,
+            listen,
+            _lock: lock,
+        })
+    }
+
+    /// The processes, for settings that change while the agent lives.
+    pub fn processes(&self) -> Arc<Processes<Linux>> {
+        Arc::clone(&self.hands.processes)
+    }
+
+    /// Lives until `stop` is asked. Applications run on after that.
+    pub async fn live(mut self, stop: &Stop) -> Result<(), LifeError> {
+        // Bound before the machine runs, so that a place that is taken ends the agent before it decided anything;
+        // accepted from only after, as what waits in the system's queue is not answered yet.
+        let link = Listener::bind(&Address::Unix(self.link_path)).await.map_err(LifeError::Listen)?;
+        let mut listeners = Vec::new();
+        for address in &self.listen {
+            listeners.push(Listener::bind(address).await.map_err(LifeError::Listen)?);
+        }
+        let platform = Arc::clone(&self.platform);
+        tokio::spawn(async move {
+            if let Err(error) = platform.serve().await {
+                tracing::error!(%error, "orphans of applications are not waited for any more");
+            }
+        });
+        let (links, applications) = (self.links, self.applications);
+        // The machine's task takes the first observation before any other task of this thread runs.
+        let accepting = async move {
+            tokio::spawn(applications.serve(link));
+            for listener in listeners {
+                tracing::info!(address = %listener.address(), "listening for control servers");
+                tokio::spawn(Arc::clone(&links).serve(listener));
+            }
+            std::future::pending::<()>().await;
+        };
+        let machine = understudy_drive::run(self.agent, self.first, self.mail, &mut self.hands, stop);
+        tokio::select! {
+            biased;
+            _ = machine => {}
+            () = accepting => {}
+        }
+        self.platform.remove_leftovers();
+        tracing::info!("agent ends; applications run on");
+        Ok(())
+    }
+}
+
+/// Where processes and their notes are, and what is found of earlier lives.
+fn adopt(
+    settings: &AgentSettings,
+    agent: AgentId,
+    platform: &Arc<Linux>,
+    link: &Path,
+    inbox: &Inbox<Agent>,
+) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>), LifeError> {
+    let runtime = Path::new(&settings.runtime_directory);
+    let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
+    let options = runtime.join("options");
+    state::make_directory(&options).map_err(failed)?;
+    let starts = Starts::open(&runtime.join("starts"), agent).map_err(failed)?;
+    let (notes, removed) = starts.all(platform.boot_id()).map_err(failed)?;
+    if removed > 0 {
+        tracing::info!(removed, "notes of another boot, or unreadable ones, are removed");
+    }
+    let hints: Vec<_> =
+        notes.iter().map(|note| (note.application.clone(), note.start, note.tree.clone())).collect();
+    let survivors = platform.survivors(&hints).map_err(LifeError::Search)?;
+    for note in &notes {
+        if !survivors.iter().any(|survivor| survivor.start == note.start)
+            && let Err(error) = starts.forget(&note.application, note.start)
+        {
+            tracing::warn!(application = %note.application, cause = %cause(&error), "cannot remove an old note");
+        }
+    }
+    let around = Surroundings {
+        host: settings.host.clone(),
+        link: link.to_owned(),
+        home: home_of(rustix::process::geteuid().as_raw()),
+    };
+    let processes = Processes::new(Footing {
+        platform: Arc::clone(platform),
+        inbox: inbox.clone(),
+        starts,
+        boot: platform.boot_id().to_owned(),
+        places: Places {
+            applications: Path::new(&settings.state_directory).join("applications"),
+            options,
+            logs: PathBuf::from(&settings.log_directory),
+        },
+        around,
+        policy: settings.policy.clone(),
+    });
+    let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);
+    let found = processes.adopt(survivors, restarts);
+    Ok((processes, found))
+}

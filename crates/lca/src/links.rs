@@ -1,0 +1,224 @@
+//! The links of control servers: the conversation before the Welcome, and everything that is said after it.
+//!
+//! Refuses to know what an order means and whether a leadership is the right one; the machine decides that. The law: a
+//! control server that is too slow to read is let go, and finds everything again in the inventory of its next
+//! connection; nothing waits for one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use understudy_decide::agent::{Agent, AgentSaw, LinkId};
+use understudy_drive::Inbox;
+use understudy_model::{Answer, ApplicationReport, ControllerEpoch, Event, HostName, Inventory};
+use understudy_transport::{Listener, Receiver, SendError, Sender, Stranger};
+use understudy_wire::control::MOST_EVENTS;
+use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
+
+use crate::accepting::{Refusals, accept_all};
+
+/// Most control servers at once. A cluster has a few.
+const MOST_LINKS: usize = 64;
+
+/// All links of control servers.
+pub struct Links {
+    host: HostName,
+    inbox: Inbox<Agent>,
+    open: Mutex<BTreeMap<LinkId, Link>>,
+    next: AtomicU64,
+    highest_epoch: AtomicU64,
+    refusals: Refusals,
+}
+
+struct Link {
+    sender: Sender<FromAgent>,
+    version: u16,
+    peer: String,
+    welcomed: bool,
+    /// Told when the link is to be ended from this side.
+    ended: Arc<Notify>,
+}
+
+impl Links {
+    /// No link yet; `highest_epoch` is what an earlier life obeyed.
+    pub fn new(host: HostName, inbox: Inbox<Agent>, highest_epoch: ControllerEpoch) -> Arc<Self> {
+        Arc::new(Self {
+            host,
+            inbox,
+            open: Mutex::default(),
+            next: AtomicU64::new(1),
+            highest_epoch: AtomicU64::new(highest_epoch.0),
+            refusals: Refusals::new("control link"),
+        })
+    }
+
+    /// Accepts control servers as long as the runtime lives.
+    pub async fn serve(self: Arc<Self>, listener: Listener) {
+        accept_all(&listener, |stranger| {
+            let this = Arc::clone(&self);
+            tokio::spawn(async move { this.converse(stranger).await });
+        })
+        .await;
+    }
+
+    async fn converse(self: Arc<Self>, stranger: Stranger) {
+        let peer = stranger.peer().to_string();
+        let (hello, sender, receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
+            Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
+            Ok((ToAgent::Order(_), sender, _)) => {
+                return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");
+            }
+            Err(error) => return self.refusals.count(&peer, &error),
+        };
+        let version = match self.examine(&hello) {
+            Ok(version) => version,
+            Err((word, reason)) => return self.refuse(&sender, &peer, word, &reason),
+        };
+        let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
+        let ended = Arc::new(Notify::new());
+        let entry = Link { sender, version, peer: peer.clone(), welcomed: false, ended: Arc::clone(&ended) };
+        if let Some(entry) = self.take_in(link, entry) {
+            let reason = format!("{MOST_LINKS} control servers are connected already");
+            return self.refuse(&entry.sender, &peer, "too-many-links", &reason);
+        }
+        let Hello { controller, controller_epoch, .. } = hello;
+        tracing::info!(%controller, %controller_epoch, %peer, "control server connected");
+        self.inbox
+            .saw(AgentSaw::ControllerJoined { link, controller: controller.clone(), controller_epoch })
+            .await;
+        self.listen(link, &peer, receiver, &ended).await;
+        self.open().remove(&link);
+        tracing::info!(%controller, %peer, "control server left");
+        self.inbox.saw(AgentSaw::ControllerLeft { link }).await;
+    }
+
+    fn examine(&self, hello: &Hello) -> Result<u16, (&'static str, String)> {
+        if hello.host != self.host {
+            let reason = format!("this is host {}, not host {}", self.host, hello.host);
+            return Err(("other-host", reason));
+        }
+        SPOKEN.highest_common(hello.versions).ok_or_else(|| {
+            let reason =
+                format!("this agent speaks versions {SPOKEN}, the control server {}", hello.versions);
+            ("no-common-version", reason)
+        })
+    }
+
+    fn take_in(&self, link: LinkId, entry: Link) -> Option<Link> {
+        let mut open = self.open();
+        if open.len() >= MOST_LINKS {
+            return Some(entry);
+        }
+        open.insert(link, entry);
+        None
+    }
+
+    async fn listen(&self, link: LinkId, peer: &str, mut receiver: Receiver<ToAgent>, ended: &Notify) {
+        loop {
+            let heard = tokio::select! {
+                heard = receiver.next() => heard,
+                () = ended.notified() => return,
+            };
+            match heard {
+                Ok(Some(ToAgent::Order(order))) => {
+                    self.inbox.saw(AgentSaw::Ordered { link, order }).await;
+                }
+                Ok(Some(ToAgent::Hello(_))) => {
+                    return self.refusals.count_word(peer, "second-hello", "a link has one Hello");
+                }
+                Ok(None) => return,
+                Err(error) => return self.refusals.count(peer, &error),
+            }
+        }
+    }
+
+    fn refuse(&self, sender: &Sender<FromAgent>, peer: &str, word: &'static str, reason: &str) {
+        self.refusals.count_word(peer, word, reason);
+        let refused = FromAgent::HelloRefused {
+            reason: reason.to_owned(),
+            versions: SPOKEN,
+            highest_controller_epoch: ControllerEpoch(self.highest_epoch.load(Ordering::Relaxed)),
+        };
+        if let Err(error) = sender.try_send(&refused) {
+            tracing::debug!(%peer, %error, "cannot say why a control server is refused");
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<LinkId, Link>> {
+        // Every change is one insertion or removal.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A higher controller epoch is durable.
+    pub fn obeyed(&self, epoch: ControllerEpoch) {
+        self.highest_epoch.fetch_max(epoch.0, Ordering::Relaxed);
+    }
+
+    /// Accepts a control server; from now on it hears everything.
+    pub fn welcome(&self, link: LinkId, inventory: Inventory) {
+        let mut open = self.open();
+        let Some(entry) = open.get_mut(&link) else { return };
+        entry.welcomed = true;
+        let message = FromAgent::Welcome { version: entry.version, inventory };
+        if !say(entry, &message) {
+            open.remove(&link);
+        }
+    }
+
+    /// Refuses a control server and ends its link as soon as it can have heard why.
+    pub fn turn_away(&self, link: LinkId, reason: &str, highest: ControllerEpoch) {
+        let Some(entry) = self.open().remove(&link) else { return };
+        let refused = FromAgent::HelloRefused {
+            reason: reason.to_owned(),
+            versions: SPOKEN,
+            highest_controller_epoch: highest,
+        };
+        say(&entry, &refused);
+        entry.ended.notify_one();
+    }
+
+    /// Answers an order on its own link.
+    pub fn answer(&self, link: LinkId, answer: Answer) {
+        let mut open = self.open();
+        if let Some(entry) = open.get(&link)
+            && !say(entry, &FromAgent::Answer(answer))
+        {
+            open.remove(&link);
+        }
+    }
+
+    /// Tells one application's state to every welcomed control server.
+    pub fn report(&self, report: ApplicationReport) {
+        self.tell_all(&FromAgent::Report(report));
+    }
+
+    /// Tells events to every welcomed control server.
+    pub fn tell_events(&self, events: &[Event]) {
+        for some in events.chunks(MOST_EVENTS) {
+            self.tell_all(&FromAgent::Events(some.to_vec()));
+        }
+    }
+
+    fn tell_all(&self, message: &FromAgent) {
+        self.open().retain(|_, entry| !entry.welcomed || say(entry, message));
+    }
+}
+
+/// Says something; false if the link is to be given up, which its own task has then been told.
+fn say(entry: &Link, message: &FromAgent) -> bool {
+    match entry.sender.try_send(message) {
+        Ok(()) => true,
+        Err(error @ SendError::Encode(_)) => {
+            tracing::error!(peer = %entry.peer, %error, "a message is left out");
+            true
+        }
+        // Its own task meets the end of the link too, and tells it.
+        Err(SendError::Closed) => true,
+        Err(error @ SendError::Full { .. }) => {
+            tracing::warn!(peer = %entry.peer, %error, "a control server does not read; its link is ended");
+            entry.ended.notify_one();
+            false
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `lca`, the agent of one host: command line, log, exit code.
+//!
+//! Refuses to know everything else. The law: the exit code tells a service unit whether another start can help.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing_subscriber::EnvFilter;
+use understudy_lca::exit::Exit;
+use understudy_lca::life::{Life, LifeError, addresses};
+use understudy_lca::reload::{reload_on_request, reload_signal};
+use understudy_settings::{AgentSettings, read_agent};
+
+/// Starts, watches and stops the applications of this host, and acts for their control server.
+#[derive(Debug, Parser)]
+#[command(name = "lca", version)]
+struct Arguments {
+    /// Settings file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/understudy/lca.toml")]
+    config: PathBuf,
+    /// Only check the settings: report all problems and end.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(asked) => {
+            let shown = asked.print();
+            let exit = match asked.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if shown.is_ok() => Exit::Done,
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Failed,
+                _ => Exit::Usage,
+            };
+            return exit.into();
+        }
+    };
+    let settings = match read(&arguments.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::BadConfiguration.into();
+        }
+    };
+    if arguments.check {
+        println!("{} is well", arguments.config.display());
+        return Exit::Done.into();
+    }
+    begin_log();
+    match live(arguments.config, settings) {
+        Ok(()) => Exit::Done.into(),
+        Err(problem) => {
+            tracing::error!("{}", problem.0);
+            problem.1.into()
+        }
+    }
+}
+
+/// The settings, checked as far as they can be without changing anything.
+fn read(path: &Path) -> Result<AgentSettings, String> {
+    let checked = read_agent(path).map_err(|error| error.to_string())?;
+    for warning in &checked.warnings {
+        eprintln!("{warning}");
+    }
+    addresses(&checked.value).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(checked.value)
+}
+
+/// One line an event, on standard error. `LCA_LOG` takes other levels than `info`.
+fn begin_log() {
+    let wanted = std::env::var("LCA_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+        eprintln!("LCA_LOG is {wanted:?}, which is not a filter ({error}); info is logged");
+        EnvFilter::new("info")
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> {
+    let failed = |what: &str, error: std::io::Error| (format!("{what}: {error}"), Exit::Failed);
+    let refused = |error: LifeError| {
+        let exit = if error.is_configuration() { Exit::BadConfiguration } else { Exit::Failed };
+        (understudy_lca::accepting::cause(&error), exit)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed("cannot make a runtime", error))?;
+    runtime.block_on(async {
+        let stop = understudy_drive::stop_signals().map_err(|error| failed("cannot catch signals", error))?;
+        let reload = reload_signal().map_err(|error| failed("cannot catch signals", error))?;
+        let life = Life::begin(&settings).map_err(refused)?;
+        tokio::spawn(reload_on_request(reload, config, settings, life.processes()));
+        life.live(&stop).await.map_err(refused)
+    })
+}

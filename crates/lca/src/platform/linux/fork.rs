@@ -1,0 +1,233 @@
+//! The room in which a new process is made: `clone3` into a control group, and the few calls between that and `exec`.
+//!
+//! Refuses to know applications, paths and errors for people. The law: between `clone3` and `execve` the child makes
+//! only calls that are safe after a fork of a program with threads: no allocation, no lock, no panic.
+//!
+//! The standard library's `Command` is not used: it cannot place the child in a control group while making it, and
+//! moving a process later waits for every processor (about 6 ms measured, twice the time a whole restart may take).
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use libc::{c_char, c_int};
+
+/// What the child becomes. Everything is allocated before the child exists.
+pub struct Child<'a> {
+    /// File to run.
+    pub program: &'a CStr,
+    /// Its arguments, the first one included.
+    pub arguments: &'a [CString],
+    /// `NAME=value`.
+    pub environment: &'a [CString],
+    /// Where it begins.
+    pub directory: &'a CStr,
+    /// Becomes its descriptor 0.
+    pub input: BorrowedFd<'a>,
+    /// Becomes its descriptors 1 and 2.
+    pub output: BorrowedFd<'a>,
+    /// The control group it is born in.
+    pub control_group: Option<BorrowedFd<'a>>,
+}
+
+/// Born in the control group whose directory is named.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// Which step of a child failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Own session.
+    Session,
+    /// Signals, descriptors.
+    Descriptors,
+    /// Working directory.
+    Directory,
+    /// The program itself.
+    Execute,
+}
+
+impl Step {
+    fn from_byte(byte: u8) -> Step {
+        match byte {
+            1 => Step::Session,
+            2 => Step::Descriptors,
+            3 => Step::Directory,
+            _ => Step::Execute,
+        }
+    }
+}
+
+/// Why there is no child that runs the program.
+#[derive(Debug)]
+pub enum ForkError {
+    /// No process was made.
+    Fork(io::Error),
+    /// One was made, and ended before it ran the program.
+    Child(Step, io::Error),
+}
+
+/// Makes a process and returns when it runs the program: its number and a descriptor for it.
+pub fn fork(child: &Child<'_>) -> Result<(u32, OwnedFd), ForkError> {
+    let arguments = pointers(child.arguments);
+    let environment = pointers(child.environment);
+    let (told, tells) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|source| ForkError::Fork(source.into()))?;
+    let (pid, pidfd) = {
+        let _blocked = Blocked::all_signals().map_err(ForkError::Fork)?;
+        match clone(child.control_group).map_err(ForkError::Fork)? {
+            // SAFETY: this is the child; all pointers live as long as `child` and the two vectors above.
+            None => unsafe { become_program(child, &arguments, &environment, tells.as_raw_fd()) },
+            Some(made) => made,
+        }
+    };
+    drop(tells);
+    let mut report = [0_u8; 5];
+    let read = loop {
+        match rustix::io::read(&told, &mut report) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other.map_err(|source| ForkError::Fork(source.into()))?,
+        }
+    };
+    if read == 0 {
+        return Ok((pid, pidfd));
+    }
+    // It ends right after its report. Nobody else waits for it, as it was never known to anybody.
+    let _ = rustix::process::waitid(
+        rustix::process::WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)),
+        rustix::process::WaitIdOptions::EXITED,
+    );
+    let number = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
+    Err(ForkError::Child(Step::from_byte(report[0]), io::Error::from_raw_os_error(number)))
+}
+
+fn pointers(texts: &[CString]) -> Vec<*const c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// All signals are kept from this thread, and so from the child, until it is dropped: a handler of this program must
+/// never run in the child.
+struct Blocked {
+    before: libc::sigset_t,
+}
+
+impl Blocked {
+    fn all_signals() -> io::Result<Self> {
+        // SAFETY: both sets are local and written by the calls before they are read.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            match libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) {
+                0 => Ok(Self { before }),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: `before` was written by the kernel; setting a mask that was in force cannot fail.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Makes a copy of this process; `None` is the answer in the copy.
+fn clone(control_group: Option<BorrowedFd<'_>>) -> io::Result<Option<(u32, OwnedFd)>> {
+    let mut pidfd: c_int = -1;
+    // SAFETY: the structure is plain numbers; zero is a valid value of each.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = libc::CLONE_PIDFD as u64;
+    arguments.pidfd = (&raw mut pidfd) as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(group) = control_group {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = group.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM this is a fork: the child has its own copy of everything, and its own stack.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
+    match pid {
+        0 => Ok(None),
+        // SAFETY: the kernel has just stored a new descriptor that nobody else owns.
+        pid if pid > 0 => Ok(Some((pid as u32, unsafe { OwnedFd::from_raw_fd(pidfd) }))),
+        _ => match io::Error::last_os_error() {
+            // Some containers forbid the call; the older one makes the same copy.
+            error if error.raw_os_error() == Some(libc::ENOSYS) && control_group.is_none() => plain_fork(),
+            error => Err(error),
+        },
+    }
+}
+
+/// Makes a copy without `clone3`.
+fn plain_fork() -> io::Result<Option<(u32, OwnedFd)>> {
+    // SAFETY: as above; what the child does next is the same.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let Some(child) = rustix::process::Pid::from_raw(pid).filter(|_| pid > 0) else {
+        return Err(io::Error::last_os_error());
+    };
+    // The number is the child's until we have waited for it.
+    let pidfd = rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty())?;
+    Ok(Some((child.as_raw_nonzero().get().cast_unsigned(), pidfd)))
+}
+
+/// The child's whole life in our code.
+///
+/// # Safety
+/// Only to be called in a child that is a copy of this process; both lists must end with a null pointer.
+unsafe fn become_program(
+    child: &Child<'_>,
+    arguments: &[*const c_char],
+    environment: &[*const c_char],
+    tells: RawFd,
+) -> ! {
+    // SAFETY: every call is async-signal-safe; no value that needs dropping is made.
+    unsafe {
+        if libc::setsid() < 0 {
+            fail(tells, 1);
+        }
+        // Asked of the kernel itself: the C library does not let go of two signals that it keeps for threads. What
+        // cannot be changed (KILL, STOP) is default already.
+        let default = [0_u64; 4];
+        for signal in 1..=64 {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8);
+        }
+        libc::umask(0o022);
+        if libc::dup2(child.input.as_raw_fd(), 0) < 0
+            || libc::dup2(child.output.as_raw_fd(), 1) < 0
+            || libc::dup2(child.output.as_raw_fd(), 2) < 0
+        {
+            fail(tells, 2);
+        }
+        // Everything is opened close-on-exec anyway; this also covers what this agent itself inherited. Kernels
+        // without the call are older than the rest of what is needed here.
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        if libc::chdir(child.directory.as_ptr()) < 0 {
+            fail(tells, 3);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        libc::execve(child.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        fail(tells, 4)
+    }
+}
+
+/// Tells the parent which step failed and ends.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn fail(tells: RawFd, step: u8) -> ! {
+    // SAFETY: reading errno, writing five bytes of this stack to a pipe, and ending are async-signal-safe.
+    unsafe {
+        let number = (*libc::__errno_location()).to_le_bytes();
+        let report = [step, number[0], number[1], number[2], number[3]];
+        libc::write(tells, report.as_ptr().cast(), report.len());
+        libc::_exit(127)
+    }
+}

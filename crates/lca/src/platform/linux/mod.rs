@@ -1,0 +1,294 @@
+//! Linux: process descriptors, control groups where they can be had, and `/proc`.
+//!
+//! Refuses to know what is decided. The law: only processes that this agent started, or that carry its mark or lie in
+//! its control groups, are ever signalled.
+
+mod adopt;
+mod control_group;
+mod fork;
+mod launch;
+mod membership;
+mod pidfd;
+mod proc;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fs, io};
+
+use tokio::signal::unix::{SignalKind, signal};
+use understudy_decide::agent::StartId;
+use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
+
+use self::control_group::Hierarchy;
+pub use self::tree::Tree;
+use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
+
+/// How long the end of a process that is not our child may take to be told by the kernel: its parent waits for it first.
+const TELL_END_WITHIN: Duration = Duration::from_millis(20);
+
+/// Why the processes of this machine cannot be looked after. Nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// A file of the kernel that must be there.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which.
+        path: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Descendants would go to somebody else when their parents end.
+    #[error("cannot become the reaper of descendants: {0}")]
+    Reaper(#[source] io::Error),
+    /// The standard input of applications.
+    #[error("cannot open /dev/null: {0}")]
+    Null(#[source] io::Error),
+}
+
+/// This machine.
+#[derive(Debug)]
+pub struct Linux {
+    agent: AgentId,
+    boot_id: String,
+    hierarchy: Option<Hierarchy>,
+    null: OwnedFd,
+    children: Mutex<Children>,
+}
+
+#[derive(Debug, Default)]
+struct Children {
+    /// Main processes by number, as long as the number is kept for them.
+    mains: BTreeMap<u32, Main>,
+    /// Launches begun, ever.
+    begun: u64,
+    /// Launches ended, ever.
+    done: u64,
+}
+
+#[derive(Debug)]
+struct Main {
+    application: ApplicationName,
+    start: StartId,
+    contained: bool,
+}
+
+/// Whose child an adopted process without a mark must have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orphans {
+    /// There is only one start that can have left it.
+    Of(StartId),
+    /// There are several, or a start is being made.
+    Unclear,
+}
+
+impl Linux {
+    /// Prepares this process to look after others. `Ok` carries what cannot be had here, as a sentence for people.
+    pub fn new(agent: AgentId) -> Result<(Self, Option<String>), PlatformError> {
+        let name = format!("understudy-{}", &agent.to_string()[..12]);
+        let (hierarchy, missing) = match Hierarchy::prepare(&name) {
+            Ok(hierarchy) => (Some(hierarchy), None),
+            Err(error) => (
+                None,
+                Some(format!("no control groups ({error}): processes are found by session, parent and mark")),
+            ),
+        };
+        let platform = Self::with_hierarchy(agent, hierarchy)?;
+        Ok((platform, missing))
+    }
+
+    /// The same without control groups, as on a machine that has none.
+    pub fn without_control_groups(agent: AgentId) -> Result<Self, PlatformError> {
+        Self::with_hierarchy(agent, None)
+    }
+
+    fn with_hierarchy(agent: AgentId, hierarchy: Option<Hierarchy>) -> Result<Self, PlatformError> {
+        const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+        let boot_id =
+            fs::read_to_string(BOOT_ID).map_err(|source| PlatformError::Read { path: BOOT_ID, source })?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|error| PlatformError::Reaper(error.into()))?;
+        let null = fs::File::open("/dev/null").map_err(PlatformError::Null)?;
+        Ok(Self {
+            agent,
+            boot_id: boot_id.trim().to_owned(),
+            hierarchy,
+            null: null.into(),
+            children: Mutex::default(),
+        })
+    }
+
+    /// This boot of this machine.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Gives back what the system keeps for applications that do not run.
+    pub fn remove_leftovers(&self) {
+        if let Some(hierarchy) = &self.hierarchy {
+            hierarchy.remove_empty();
+        }
+    }
+
+    fn children(&self) -> MutexGuard<'_, Children> {
+        // A panic elsewhere leaves a map of numbers that is still right.
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mains(&self) -> BTreeSet<u32> {
+        self.children().mains.keys().copied().collect()
+    }
+
+    fn know(&self, tree: &Tree) {
+        let Some(number) = tree.number else { return };
+        let main = Main {
+            application: tree.application.clone(),
+            start: tree.start,
+            contained: tree.group.is_some(),
+        };
+        self.children().mains.insert(number, main);
+    }
+
+    fn orphans(&self, start: StartId) -> Orphans {
+        let children = self.children();
+        let alone = children.mains.values().all(|main| main.contained || main.start == start);
+        if alone && children.begun == children.done { Orphans::Of(start) } else { Orphans::Unclear }
+    }
+
+    /// Waits for the ends of adopted orphans, never for a main process: those have their own watch.
+    fn reap_orphans(&self) {
+        loop {
+            let children = self.children();
+            if children.begun != children.done {
+                return; // asked again when the launch is done
+            }
+            let Ok(Some(pid)) = pidfd::ended_child() else { return };
+            if children.mains.contains_key(&pid) {
+                return; // asked again when that one is released
+            }
+            if pidfd::reap(pid).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the process behind a descriptor has ended.
+    async fn watch(&self, tree: &Tree, main: &OwnedFd) -> io::Result<ExitCause> {
+        let watch = pidfd::watch(main.as_fd())?;
+        let mut readable = watch.readable().await?;
+        if tree.child {
+            // Left in place: its number is not given to another while its tree is searched.
+            return Ok(pidfd::child_end(main, true)?.unwrap_or(ExitCause::Unknown));
+        }
+        let told = async {
+            loop {
+                if let Some(cause) = pidfd::stranger_end(main) {
+                    return cause;
+                }
+                // Readable again when its parent has waited for it.
+                readable.clear_ready();
+                match watch.readable().await {
+                    Ok(again) => readable = again,
+                    Err(_) => return ExitCause::Unknown,
+                }
+            }
+        };
+        Ok(tokio::time::timeout(TELL_END_WITHIN, told).await.unwrap_or(ExitCause::Unknown))
+    }
+}
+
+impl Platform for Linux {
+    type Tree = Tree;
+
+    fn launch(&self, launch: &Launch) -> Result<Tree, LaunchError> {
+        self.children().begun += 1;
+        let launched = launch::launch(self, launch);
+        if let Ok(tree) = &launched {
+            self.know(tree);
+        }
+        // Only now: until its number is known, it must not be taken for an orphan.
+        self.children().done += 1;
+        self.reap_orphans();
+        launched
+    }
+
+    fn pid(&self, tree: &Tree) -> Option<u32> {
+        tree.number
+    }
+
+    fn note(&self, tree: &Tree) -> TreeNote {
+        let container = tree.group.as_ref().and_then(|group| group.path().to_str()).map(str::to_owned);
+        TreeNote { pid: tree.number, began: tree.began, container }
+    }
+
+    fn survivors(&self, notes: &[(ApplicationName, StartId, TreeNote)]) -> io::Result<Vec<Survivor<Tree>>> {
+        let survivors = adopt::survivors(self, notes)?;
+        for survivor in survivors.iter().filter(|survivor| survivor.main_lives) {
+            self.know(&survivor.tree);
+        }
+        Ok(survivors)
+    }
+
+    async fn ended(&self, tree: &Tree) -> io::Result<TreeEnd> {
+        let cause = match &tree.main {
+            Some(main) => self.watch(tree, main).await?,
+            None => ExitCause::Unknown,
+        };
+        Ok(TreeEnd { cause, others_live: self.others_live(tree) })
+    }
+
+    fn signal(&self, tree: &Tree, signal: Signal) -> io::Result<()> {
+        let Some(main) = &tree.main else { return Ok(()) };
+        let signal = match signal {
+            Signal::Hup => rustix::process::Signal::HUP,
+            Signal::Int => rustix::process::Signal::INT,
+            Signal::Quit => rustix::process::Signal::QUIT,
+            Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Usr1 => rustix::process::Signal::USR1,
+            Signal::Usr2 => rustix::process::Signal::USR2,
+            Signal::Term => rustix::process::Signal::TERM,
+        };
+        match rustix::process::pidfd_send_signal(main, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn kill(&self, tree: &Tree) -> io::Result<()> {
+        self.kill_all(tree)
+    }
+
+    fn release(&self, tree: &Tree) {
+        self.children().mains.retain(|_, main| main.start != tree.start);
+        if let Some(main) = &tree.main
+            && tree.child
+        {
+            // It has ended, and how is known already.
+            let _ = pidfd::child_end(main, false);
+        }
+        self.reap_orphans();
+    }
+
+    fn start_of(&self, pid: u32) -> Option<StartId> {
+        if let Some(main) = self.children().mains.get(&pid) {
+            return Some(main.start);
+        }
+        if let Some(mark) = proc::mark(pid).filter(|mark| mark.agent == self.agent) {
+            return Some(mark.start);
+        }
+        let (application, _) = self.hierarchy.as_ref()?.group_of(pid)?;
+        let children = self.children();
+        children.mains.values().find(|main| main.application.as_str() == application).map(|main| main.start)
+    }
+
+    async fn serve(&self) -> io::Result<()> {
+        let mut child_ended = signal(SignalKind::child())?;
+        self.reap_orphans();
+        while child_ended.recv().await.is_some() {
+            self.reap_orphans();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What `/proc` says of processes.
+//!
+//! Refuses to know control groups and decisions. The law: a process that vanishes while it is read is simply not
+//! there; only a `/proc` that cannot be read at all is an error.
+
+use std::{fs, io};
+
+use understudy_decide::agent::StartId;
+use understudy_model::{AgentId, Incarnation};
+
+/// The variable by which a process is found again where there is no control group.
+pub const MARK: &str = "UNDERSTUDY_START";
+
+/// A number and a moment: one process, also after its number was given to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    /// Its number.
+    pub pid: u32,
+    /// When it began, in clock ticks since boot.
+    pub began: u64,
+    /// Its parent.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// It runs no more: a zombie, or dead.
+    pub ended: bool,
+}
+
+/// One process.
+pub fn look(pid: u32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse(pid, &stat)
+}
+
+fn parse(pid: u32, stat: &str) -> Option<Seen> {
+    // The name in parentheses may contain anything, also parentheses and spaces.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    // `starttime` is field 22; the session was field 6.
+    let began = fields.nth(15)?.parse().ok()?;
+    Some(Seen { pid, began, parent, group, session, ended: matches!(state, "Z" | "X" | "x") })
+}
+
+/// Every process.
+pub fn all() -> io::Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        seen.extend(look(pid));
+    }
+    Ok(seen)
+}
+
+/// The mark in the environment that a process was started with, and the name beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Which agent set it.
+    pub agent: AgentId,
+    /// For which start.
+    pub start: StartId,
+    /// `UNDERSTUDY_APPLICATION`.
+    pub application: String,
+}
+
+/// The value of the mark.
+pub fn mark_text(agent: AgentId, start: StartId) -> String {
+    format!("{agent}.{}.{}", start.incarnation, start.number)
+}
+
+/// The mark of a process, if it has one and may be read.
+pub fn mark(pid: u32) -> Option<Mark> {
+    read_mark(&environment(pid)?)
+}
+
+/// The environment that a process was started with, if it may be read. While a program is being loaded it is empty
+/// for a moment; of a program that was given none, for ever.
+pub fn environment(pid: u32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// The mark in an environment.
+pub fn read_mark(environment: &[u8]) -> Option<Mark> {
+    let value = |name: &str| {
+        environment.split(|&byte| byte == 0).find_map(|variable| {
+            std::str::from_utf8(variable).ok()?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+        })
+    };
+    let text = value(MARK)?;
+    let mut parts = text.split('.');
+    let agent = AgentId(u128::from_str_radix(parts.next()?, 16).ok()?);
+    let incarnation = Incarnation(u128::from_str_radix(parts.next()?, 16).ok()?);
+    let number = parts.next()?.parse().ok()?;
+    if parts.next().is_some() {
+        return None;
+    }
+    let start = StartId { incarnation, number };
+    Some(Mark { agent, start, application: value("UNDERSTUDY_APPLICATION")? })
+}
+
+/// The path of its control group in the unified hierarchy, from the root of that hierarchy.
+pub fn control_group(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_contain_anything() {
+        let stat = "7 (a) R 1) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
+        let seen = parse(7, stat).unwrap();
+        assert_eq!((seen.parent, seen.group, seen.session, seen.began, seen.ended), (1, 2, 3, 4711, false));
+        assert!(parse(7, "7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
+        assert_eq!(parse(7, "7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn we_see_ourselves() {
+        let own = std::process::id();
+        assert!(all().unwrap().iter().any(|seen| seen.pid == own && !seen.ended));
+    }
+
+    #[test]
+    fn a_mark_is_read_whole_or_not_at_all() {
+        let start = StartId { incarnation: Incarnation(7), number: 3 };
+        let text = mark_text(AgentId(5), start);
+        let environment = format!("A=B\0{MARK}={text}\0UNDERSTUDY_APPLICATION=t-1\0");
+        let mark = read_mark(environment.as_bytes()).unwrap();
+        assert_eq!((mark.agent, mark.start, mark.application.as_str()), (AgentId(5), start, "t-1"));
+        for bad in ["X=1", "UNDERSTUDY_START=5.7", "UNDERSTUDY_START=5.7.3.1", "UNDERSTUDY_START=5.x.3"] {
+            assert_eq!(read_mark(format!("{bad}\0UNDERSTUDY_APPLICATION=t\0").as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Trees: which processes belong to one start, and how all of them are killed.
+//!
+//! Refuses to know why. The law: a tree is gone only when a search has found nothing of it alive; a zombie is not
+//! alive; nothing is signalled by number alone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use understudy_decide::agent::StartId;
+use understudy_model::ApplicationName;
+
+use super::control_group::Group;
+use super::membership::{self, Scene, Sought, untouchable};
+use super::proc::{self, Seen};
+use super::{Linux, Orphans};
+
+/// How long a killed process may take to go before the tree is searched again.
+const SEARCH_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// One start on this system.
+#[derive(Debug)]
+pub struct Tree {
+    pub(super) application: ApplicationName,
+    pub(super) start: StartId,
+    /// The main process's number, kept while its session may live; `None` if no main process was found. Never 0: that
+    /// is the session of the kernel.
+    pub(super) number: Option<u32>,
+    pub(super) began: u64,
+    /// The main process; `None` if it was gone when the tree was found.
+    pub(super) main: Option<OwnedFd>,
+    /// The main process was started by this life of the agent, so that its end can be waited for.
+    pub(super) child: bool,
+    pub(super) group: Option<Group>,
+}
+
+impl Tree {
+    /// Of which application.
+    pub fn application(&self) -> &ApplicationName {
+        &self.application
+    }
+
+    /// Which start.
+    pub fn start(&self) -> StartId {
+        self.start
+    }
+}
+
+impl Linux {
+    /// Whether anything of the tree lives, apart from a main process that has ended.
+    pub(super) fn others_live(&self, tree: &Tree) -> bool {
+        if let Some(group) = &tree.group
+            && let Ok(false) = group.populated()
+        {
+            return false;
+        }
+        // If it cannot be known, it is not known to be gone; whoever kills will say what the system said.
+        self.living(tree).map_or(true, |living| !living.is_empty())
+    }
+
+    /// Every living process of the tree.
+    pub(super) fn living(&self, tree: &Tree) -> io::Result<Vec<Seen>> {
+        let mut living = match &tree.group {
+            Some(group) => group.processes()?.into_iter().filter_map(proc::look).collect(),
+            None => self.search(tree)?,
+        };
+        living.retain(|seen| !seen.ended);
+        Ok(living)
+    }
+
+    fn search(&self, tree: &Tree) -> io::Result<Vec<Seen>> {
+        let before = self.orphans(tree.start);
+        let all = proc::all()?;
+        let marks = all.iter().filter_map(|seen| Some((seen.pid, proc::mark(seen.pid)?))).collect();
+        let mains = self.mains();
+        // While a child is between fork and exec it looks like an orphan.
+        let orphans_are_its = before == Orphans::Of(tree.start) && before == self.orphans(tree.start);
+        let (agent, start, number, began) = (self.agent, tree.start, tree.number, tree.began);
+        let sought = Sought { agent, start, number, began, orphans_are_its };
+        let scene = Scene { all: &all, marks: &marks, mains: &mains, own: std::process::id() };
+        let members = membership::members(&sought, &scene);
+        Ok(all.into_iter().filter(|seen| members.contains(&seen.pid)).collect())
+    }
+
+    /// Kills until a search finds nothing alive.
+    pub(super) fn kill_all(&self, tree: &Tree) -> io::Result<()> {
+        let mut found_none = 0;
+        loop {
+            let living = self.living(tree)?;
+            refuse_ourselves(&living)?;
+            if let Some(group) = &tree.group {
+                group.kill();
+            }
+            let killed = kill_each(&living)?;
+            found_none = if living.is_empty() { found_none + 1 } else { 0 };
+            // A search of all of /proc is no moment: a process may slip past it. A control group is one.
+            if found_none == 2 || (living.is_empty() && tree.group.is_some()) {
+                return Ok(());
+            }
+            wait_for_any_progress(&killed)?;
+        }
+    }
+}
+
+/// A tree that holds this agent, or what it stands on, is not one of ours, however it came to look like one. This is
+/// asked again here, where the signal is sent, and not only where members are found.
+fn refuse_ourselves(living: &[Seen]) -> io::Result<()> {
+    let never = untouchable(std::process::id(), |pid| proc::look(pid).map(|seen| seen.parent));
+    match living.iter().find(|seen| never.contains(&seen.pid)) {
+        None => Ok(()),
+        Some(seen) => {
+            let text = format!("process {} is this agent or one above it; nothing is killed", seen.pid);
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+        }
+    }
+}
+
+/// Signals each process that is still the one that was seen; their descriptors.
+fn kill_each(living: &[Seen]) -> io::Result<Vec<OwnedFd>> {
+    let mut killed = Vec::with_capacity(living.len());
+    for seen in living {
+        let Some(pidfd) = open(*seen)? else { continue };
+        match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
+            Ok(()) => killed.push(pidfd),
+            Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(killed)
+}
+
+/// A descriptor of exactly that process, if it still is there.
+pub(super) fn open(seen: Seen) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(seen.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let same = proc::look(seen.pid).is_some_and(|now| now.began == seen.began);
+    Ok(same.then_some(pidfd))
+}
+
+/// Returns when all of them have ended, or after a while: one that the kernel cannot end now is tried again.
+fn wait_for_any_progress(killed: &[OwnedFd]) -> io::Result<()> {
+    for pidfd in killed {
+        let mut waiting = [PollFd::new(pidfd, PollFlags::IN)];
+        match rustix::event::poll(&mut waiting, Some(&SEARCH_AGAIN)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_and_those_above_it_are_refused_where_signals_are_sent() {
+        let own = proc::look(std::process::id()).unwrap();
+        let parent = proc::look(own.parent);
+        for seen in [Some(own), parent, proc::look(1)].into_iter().flatten() {
+            let refused = refuse_ourselves(&[seen]).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+        }
+        let stranger = Seen { pid: u32::MAX, ..own };
+        assert!(refuse_ourselves(&[stranger]).is_ok());
+    }
+}

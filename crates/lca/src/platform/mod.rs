@@ -1,0 +1,177 @@
+//! What a system must be able to do with the processes of an application, as one small trait.
+//!
+//! Refuses to know which system it is on, what an application is told, and what is decided. The law: outside of an
+//! implementation nobody does arithmetic on process numbers; a number is for people and for reports, a [`Tree`] is
+//! what is watched, signalled and killed. (A job object and its handles fit the same words.)
+//!
+//! [`Tree`]: Platform::Tree
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use understudy_decide::agent::StartId;
+use understudy_model::{ApplicationName, ExitCause, Signal};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::{Linux, PlatformError};
+
+/// Everything that a process needs to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Of which application.
+    pub application: ApplicationName,
+    /// Which start of it.
+    pub start: StartId,
+    /// Program and arguments; the program is searched in the `PATH` of `environment` if it has no `/`.
+    pub command: Vec<String>,
+    /// All of its environment, apart from the mark that the platform adds to find it again.
+    pub environment: Vec<(String, String)>,
+    /// Where it begins; made if it is missing.
+    pub directory: PathBuf,
+    /// Its output is appended here; the directory of it is made if it is missing.
+    pub output: PathBuf,
+}
+
+/// Why a process was not started. Nothing of it runs; directories may have been made.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Without a program there is nothing to run.
+    #[error("the command is empty")]
+    NoCommand,
+    /// A zero byte in a text that the system takes as ended by one.
+    #[error("{0} contains a zero byte")]
+    ZeroByte(&'static str),
+    /// The program has no `/` and is in no directory of `PATH`.
+    #[error("{program} was not found in PATH ({path})")]
+    NotInPath {
+        /// As configured.
+        program: String,
+        /// Where it was searched.
+        path: String,
+    },
+    /// A directory could not be made.
+    #[error("cannot make the {purpose} {}: {source}", path.display())]
+    MakeDirectory {
+        /// `working directory` or `log directory`.
+        purpose: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its output has nowhere to go.
+    #[error("cannot append to the log {}: {source}", path.display())]
+    OpenOutput {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system made no new process.
+    #[error("cannot make a process: {0}")]
+    Fork(#[source] io::Error),
+    /// The new process could not enter its working directory.
+    #[error("cannot enter the working directory {}: {source}", path.display())]
+    EnterDirectory {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The new process could not be set up.
+    #[error("cannot set up the new process ({step}): {source}")]
+    Prepare {
+        /// Which step of it.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program could not be run.
+    #[error("cannot run {}: {why}{source}", program.display())]
+    Execute {
+        /// The file.
+        program: PathBuf,
+        /// What a look at the file adds, ending in `: `; empty if nothing.
+        why: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What is written down about a running start, so that the next life of the agent knows its processes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeNote {
+    /// Its main process; none if only what it left behind was ever found.
+    pub pid: Option<u32>,
+    /// When that began, in the system's own unit; tells it from a later process with the same number.
+    pub began: u64,
+    /// What the system keeps its processes together with (a control group's path, a job's name), if it does.
+    pub container: Option<String>,
+}
+
+/// A start of an earlier life of which something still lives.
+pub struct Survivor<T> {
+    /// Of which application.
+    pub application: ApplicationName,
+    /// Which start.
+    pub start: StartId,
+    /// What lives.
+    pub tree: T,
+    /// Whether the main process lives; if not, the others should not.
+    pub main_lives: bool,
+    /// How long the main process has run.
+    pub running_for: std::time::Duration,
+}
+
+/// How a main process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEnd {
+    /// Code or signal.
+    pub cause: ExitCause,
+    /// Whether others of its tree live.
+    pub others_live: bool,
+}
+
+/// A system's hands. Calls that may take time are named so; all others return at once.
+pub trait Platform: Send + Sync + 'static {
+    /// One start: its main process and whatever that left behind.
+    type Tree: Send + Sync + 'static;
+
+    /// Starts a process; takes as long as the system takes to load the program. Not for the runtime's thread.
+    fn launch(&self, launch: &Launch) -> Result<Self::Tree, LaunchError>;
+
+    /// The number of its main process, for people; none if that was gone when the tree was found.
+    fn pid(&self, tree: &Self::Tree) -> Option<u32>;
+
+    /// What must be written down to know it again.
+    fn note(&self, tree: &Self::Tree) -> TreeNote;
+
+    /// Searches what earlier lives of this agent left running: what is noted, and what is not. Takes time.
+    fn survivors(
+        &self,
+        notes: &[(ApplicationName, StartId, TreeNote)],
+    ) -> io::Result<Vec<Survivor<Self::Tree>>>;
+
+    /// Returns when the main process has ended, having looked whether others of its tree live. An error means that
+    /// it cannot be watched; nothing is known of it then.
+    fn ended(&self, tree: &Self::Tree) -> impl Future<Output = io::Result<TreeEnd>> + Send;
+
+    /// Signals the main process. A process that has ended is no error.
+    fn signal(&self, tree: &Self::Tree, signal: Signal) -> io::Result<()>;
+
+    /// Kills every process of the tree and returns when none lives. Takes time; not for the runtime's thread.
+    fn kill(&self, tree: &Self::Tree) -> io::Result<()>;
+
+    /// Gives back what the system keeps for a tree of which nothing lives.
+    fn release(&self, tree: &Self::Tree);
+
+    /// Which start a process that connected to us belongs to, if any.
+    fn start_of(&self, pid: u32) -> Option<StartId>;
+
+    /// What the system wants done as long as the agent lives (waiting for adopted orphans, say); never returns
+    /// unless it cannot be done.
+    fn serve(&self) -> impl Future<Output = io::Result<()>> + Send;
+}

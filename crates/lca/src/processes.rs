@@ -1,0 +1,271 @@
+//! The processes of this agent: started, watched, signalled, killed, and every end observed once.
+//!
+//! Refuses to know which system it is on and what is decided. The law: for every `Spawn` there is one `Spawned` or
+//! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
+
+mod table;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
+use understudy_drive::Inbox;
+use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_settings::HostPolicy;
+
+use self::table::{Known, Table};
+use crate::environment::{self, Surroundings};
+use crate::platform::{Launch, Platform, Survivor, TreeEnd};
+use crate::starts::{StartNote, Starts};
+
+/// Between two tries to kill a tree that the system would not let us kill.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// Stack of a thread that starts or kills.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Where things lie.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Working directories of applications that name none.
+    pub applications: PathBuf,
+    /// Options files.
+    pub options: PathBuf,
+    /// Output of applications.
+    pub logs: PathBuf,
+}
+
+/// All processes of this agent.
+pub struct Processes<P: Platform> {
+    platform: Arc<P>,
+    table: Table<P::Tree>,
+    inbox: Inbox<Agent>,
+    runtime: Handle,
+    starts: Starts,
+    boot: String,
+    places: Places,
+    around: Surroundings,
+    policy: Mutex<HostPolicy>,
+}
+
+/// Everything that [`Processes`] stands on.
+pub struct Footing<P> {
+    /// The system.
+    pub platform: Arc<P>,
+    /// Where ends are observed.
+    pub inbox: Inbox<Agent>,
+    /// Notes for the next life.
+    pub starts: Starts,
+    /// This boot of the machine.
+    pub boot: String,
+    /// Where things lie.
+    pub places: Places,
+    /// What applications are told.
+    pub around: Surroundings,
+    /// What may be started.
+    pub policy: HostPolicy,
+}
+
+impl<P: Platform> Processes<P> {
+    /// Nothing runs yet. Must be called inside a tokio runtime.
+    pub fn new(footing: Footing<P>) -> Arc<Self> {
+        let Footing { platform, inbox, starts, boot, places, around, policy } = footing;
+        let runtime = Handle::current();
+        let table = Table::default();
+        let policy = Mutex::new(policy);
+        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy })
+    }
+
+    /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
+    /// is told; any other of the same application is a leftover that no decision names, and is killed.
+    pub fn adopt(
+        self: &Arc<Self>,
+        survivors: Vec<Survivor<P::Tree>>,
+        restarts: impl Fn(StartId) -> u32,
+    ) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
+        let mut survivors = survivors;
+        // The ones with a main process first, then the latest.
+        survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
+        for Survivor { application, start, tree, main_lives, running_for } in survivors {
+            let pid = self.platform.pid(&tree).filter(|_| main_lives);
+            self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
+            if main_lives {
+                self.runtime.spawn(Arc::clone(self).watch(application.clone(), start));
+            } else {
+                self.runtime.spawn(Arc::clone(self).await_gone(application.clone(), start));
+            }
+            if found.iter().any(|other| other.application == application) {
+                tracing::warn!(%application, ?pid, "more than one start survived; this one is killed");
+                self.kill_tree(&application, start);
+                continue;
+            }
+            found.push(Found { application, start, pid, running_for, restarts: restarts(start) });
+        }
+        found
+    }
+
+    /// What may be started from now on; what runs is not touched.
+    pub fn set_policy(&self, policy: HostPolicy) {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Begins a start. Its outcome is observed.
+    pub fn spawn(self: &Arc<Self>, spawn: Spawn) {
+        let (application, start) = (spawn.application.clone(), spawn.start);
+        self.table.insert_starting(start, application.clone());
+        let this = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("start".to_owned()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(move || this.launch(&spawn)) {
+            self.table.remove(start);
+            self.observe(AgentSaw::SpawnFailed {
+                application,
+                start,
+                why: format!("cannot make a thread to start it: {error}"),
+            });
+        }
+    }
+
+    /// On a thread of its own: loading a program takes as long as its disk takes.
+    fn launch(self: Arc<Self>, spawn: &Spawn) {
+        let (application, start) = (spawn.application.clone(), spawn.start);
+        let tree = match self.try_launch(spawn) {
+            Ok(tree) => Arc::new(tree),
+            Err(why) => {
+                self.table.remove(start);
+                self.inbox.saw_blocking(AgentSaw::SpawnFailed { application, start, why });
+                return;
+            }
+        };
+        let note = StartNote {
+            agent: self.starts.agent(),
+            application: application.clone(),
+            start,
+            boot: self.boot.clone(),
+            restarts: spawn.restarts,
+            tree: self.platform.note(&tree),
+        };
+        if let Err(error) = self.starts.note(&note) {
+            // It is found by its mark or group then.
+            tracing::warn!(%application, %error, "cannot note the start");
+        }
+        // What was just launched always has one.
+        if let Some(pid) = self.platform.pid(&tree) {
+            self.inbox.saw_blocking(AgentSaw::Spawned { application: application.clone(), start, pid });
+        }
+        let asked = self.table.now_running(start, Arc::clone(&tree));
+        for signal in asked.signals {
+            self.deliver(&application, &tree, signal);
+        }
+        if asked.kill {
+            self.kill_tree(&application, start);
+        }
+        self.runtime.clone().spawn(self.watch(application, start));
+    }
+
+    fn try_launch(&self, spawn: &Spawn) -> Result<P::Tree, String> {
+        let program = spawn.spec.command.first().map_or("", String::as_str);
+        let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
+        if !permitted {
+            return Err(format!("this host's [policy] does not permit to run {program:?}"));
+        }
+        let options = self.places.options.join(format!("{}.json", spawn.application));
+        environment::write_options(&options, spawn)
+            .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
+        let own = || self.places.applications.join(spawn.application.as_str());
+        let launch = Launch {
+            application: spawn.application.clone(),
+            start: spawn.start,
+            command: spawn.spec.command.clone(),
+            environment: environment::environment(&self.around, spawn, &options),
+            directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
+            output: self.places.logs.join(format!("{}.log", spawn.application)),
+        };
+        self.platform.launch(&launch).map_err(|error| error.to_string())
+    }
+
+    /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.
+    async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
+        let Some(tree) = self.table.tree(start) else { return };
+        let end = self.platform.ended(&tree).await.unwrap_or_else(|error| {
+            // What cannot be watched must not run: nobody would hear of its end.
+            tracing::error!(%application, %error, "the process cannot be watched; it is killed");
+            TreeEnd { cause: ExitCause::Unknown, others_live: true }
+        });
+        let TreeEnd { cause, others_live } = end;
+        if others_live {
+            self.kill_tree(&application, start);
+        }
+        self.inbox.saw(AgentSaw::Ended { application: application.clone(), start, cause, others_live }).await;
+        if others_live {
+            self.await_gone(application, start).await;
+        } else {
+            self.forget(&application, start);
+        }
+    }
+
+    async fn await_gone(self: Arc<Self>, application: ApplicationName, start: StartId) {
+        let Some(gone) = self.table.gone(start) else { return };
+        gone.notified().await;
+        self.inbox.saw(AgentSaw::TreeGone { application: application.clone(), start }).await;
+        self.forget(&application, start);
+    }
+
+    fn forget(&self, application: &ApplicationName, start: StartId) {
+        if let Some(Known::Running { tree, .. }) = self.table.remove(start) {
+            self.platform.release(&tree);
+        }
+        if let Err(error) = self.starts.forget(application, start) {
+            tracing::warn!(%application, %error, "cannot remove the note of an ended start");
+        }
+    }
+
+    /// Signals a main process; one that is just being started gets it as soon as it runs.
+    pub fn signal(&self, application: &ApplicationName, start: StartId, signal: Signal) {
+        if let Some(tree) = self.table.signal(start, signal) {
+            self.deliver(application, &tree, signal);
+        }
+    }
+
+    fn deliver(&self, application: &ApplicationName, tree: &P::Tree, signal: Signal) {
+        if let Err(error) = self.platform.signal(tree, signal) {
+            tracing::error!(%application, %signal, %error, "cannot signal");
+        }
+    }
+
+    /// Begins to kill a whole tree. Asking again while that is under way changes nothing.
+    pub fn kill_tree(self: &Arc<Self>, application: &ApplicationName, start: StartId) {
+        let Some((tree, gone)) = self.table.kill(start) else { return };
+        let (this, name) = (Arc::clone(self), application.clone());
+        let kill = move || {
+            while let Err(error) = this.platform.kill(&tree) {
+                tracing::error!(application = %name, %error, "cannot kill all of its processes; trying again");
+                std::thread::sleep(KILL_AGAIN);
+            }
+            gone.notify_one();
+        };
+        let thread = std::thread::Builder::new().name("kill".to_owned()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(kill) {
+            tracing::error!(%application, %error, "cannot make a thread to kill; trying again");
+            self.table.kill_failed(start);
+            let (this, name) = (Arc::clone(self), application.clone());
+            self.runtime.spawn(async move {
+                tokio::time::sleep(KILL_AGAIN).await;
+                this.kill_tree(&name, start);
+            });
+        }
+    }
+
+    /// The start that a process belongs to, once its `Spawned` was observed; `None` if it is none of ours.
+    pub async fn start_of(&self, pid: u32) -> Option<(ApplicationName, StartId)> {
+        let start = self.platform.start_of(pid)?;
+        self.table.running(start).await.map(|application| (application, start))
+    }
+
+    /// An observation from a place that must not wait.
+    fn observe(&self, saw: AgentSaw) {
+        let inbox = self.inbox.clone();
+        self.runtime.spawn(async move { inbox.saw(saw).await });
+    }
+}

@@ -1,0 +1,54 @@
+//! SIGHUP: settings are read again, and what cannot change in a living agent is said.
+//!
+//! Refuses to know what settings mean. The law: wrong settings change nothing.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use understudy_settings::{AgentSettings, read_agent};
+
+use crate::platform::Platform;
+use crate::processes::Processes;
+
+/// The signal, caught from now on. Must be called inside a tokio runtime.
+pub fn reload_signal() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// Reads the settings again whenever asked, as long as the runtime lives.
+pub async fn reload_on_request<P: Platform>(
+    mut asked: Signal,
+    path: PathBuf,
+    mut settings: AgentSettings,
+    processes: Arc<Processes<P>>,
+) {
+    while asked.recv().await.is_some() {
+        let new = match read_agent(&path) {
+            Ok(checked) => checked.value,
+            Err(error) => {
+                tracing::error!("settings are kept as they are, as the new ones are wrong: {error}");
+                continue;
+            }
+        };
+        for key in unchangeable(&settings, &new) {
+            tracing::warn!(key, "cannot change while the agent lives; restart it (its applications run on)");
+        }
+        processes.set_policy(new.policy.clone());
+        settings.policy = new.policy;
+        tracing::info!("settings read again");
+    }
+}
+
+/// The keys that differ and cannot change in a living agent.
+fn unchangeable(old: &AgentSettings, new: &AgentSettings) -> Vec<&'static str> {
+    let differences = [
+        ("agent.host", old.host != new.host),
+        ("agent.listen", old.listen != new.listen),
+        ("agent.state-directory", old.state_directory != new.state_directory),
+        ("agent.runtime-directory", old.runtime_directory != new.runtime_directory),
+        ("agent.log-directory", old.log_directory != new.log_directory),
+    ];
+    differences.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
