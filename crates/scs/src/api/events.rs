@@ -1,0 +1,199 @@
+//! What happened: a list, or a stream of lines that goes on.
+//!
+//! The law: a follower that reads too slowly loses nothing, it reads on from the journal; and it holds up nobody.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use understudy_store::{EventQuery, StoredEvent};
+
+use super::Seat;
+use super::error::ApiError;
+use super::input::Asked;
+use super::shapes;
+use crate::journal::Progress;
+
+/// Events in one answer unless it says otherwise, and at most.
+const USUAL_EVENTS: u32 = 100;
+const MOST_EVENTS: u32 = 1_000;
+/// Lines that wait for a slow follower.
+const LINES_WAITING: usize = 64;
+/// An empty line at least this often, so that a follower who has gone is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Which events.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    since: Option<String>,
+    after: Option<i64>,
+    app: Option<String>,
+    pair: Option<String>,
+    host: Option<String>,
+    limit: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+impl Which {
+    fn query(&self, now: Timestamp) -> Result<EventQuery, ApiError> {
+        let since = self.since.as_deref().map(|text| parse_since(text, now)).transpose()?;
+        let lower = |name: &Option<String>| name.as_ref().map(|name| name.to_ascii_lowercase());
+        Ok(EventQuery {
+            after_id: self.after,
+            since_wall_ms: since.map(Timestamp::as_millisecond),
+            application: lower(&self.app),
+            pair: lower(&self.pair),
+            host: lower(&self.host),
+            limit: self.limit.unwrap_or(USUAL_EVENTS).clamp(1, MOST_EVENTS),
+            // With a number to go on from, the next ones are meant; else the newest ones.
+            newest_first: self.after.is_none(),
+            ..EventQuery::default()
+        })
+    }
+}
+
+/// A time, or how long ago: `90s`, `10m`, `2h`, `7d`.
+fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let wrong = || {
+        ApiError::bad_request(format!("{text:?} is no time"))
+            .because("a time is 2026-11-20T08:00:00Z, or how long ago: 90s, 10m, 2h, 7d")
+    };
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let unit_seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds =
+        number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_seconds)).ok_or_else(wrong)?;
+    now.checked_sub(SignedDuration::from_secs(seconds)).map_err(|_| wrong())
+}
+
+/// Events, oldest first; with `follow` a stream of them, one JSON value a line.
+pub(super) async fn events(
+    State(seat): State<Seat>,
+    Asked(which): Asked<Which>,
+) -> Result<Response, ApiError> {
+    let query = which.query(Timestamp::now())?;
+    if which.follow {
+        return follow(seat, query).await;
+    }
+    let found = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+    let last = found.last().map_or(which.after.unwrap_or(0), |event| event.id);
+    Ok(Json(json!({ "events": shapes::all(&found, shapes::event), "last": last })).into_response())
+}
+
+async fn follow(seat: Seat, query: EventQuery) -> Result<Response, ApiError> {
+    let room = seat.journal.room_for_follower().ok_or_else(|| {
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many followers of events already")
+            .try_next("scsctl events")
+    })?;
+    let mut progress = seat.journal.progress();
+    // Where the past ends is noted before it is read: what is written meanwhile is read as news.
+    let seen = progress.borrow_and_update().last_event;
+    let past = seat.journal.events(query.clone()).await.map_err(|error| error.into_api())?;
+    let (lines, body) = mpsc::channel(LINES_WAITING);
+    let last = past.last().map_or(seen, |event| event.id).max(query.after_id.unwrap_or(0));
+    let follower = Follower { seat, query, progress, lines, last };
+    tokio::spawn(async move {
+        follower.run(past).await;
+        drop(room);
+    });
+    let body = Body::from_stream(ReceiverStream::new(body));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+struct Follower {
+    seat: Seat,
+    query: EventQuery,
+    progress: watch::Receiver<Progress>,
+    lines: mpsc::Sender<Result<Bytes, Infallible>>,
+    /// The newest event that was written or passed over.
+    last: i64,
+}
+
+impl Follower {
+    /// Writes until the follower has gone or the program ends.
+    async fn run(mut self, past: Vec<StoredEvent>) {
+        for event in &past {
+            if !self.write(event).await {
+                return;
+            }
+        }
+        loop {
+            let going_on = match tokio::time::timeout(KEEP_ALIVE, self.progress.changed()).await {
+                Err(_) => self.lines.send(Ok(Bytes::from_static(b"\n"))).await.is_ok(),
+                Ok(Ok(())) => self.catch_up().await,
+                Ok(Err(_)) => false,
+            };
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    /// Writes what the journal holds since the last event. False if there is nobody to write for.
+    async fn catch_up(&mut self) -> bool {
+        let newest = self.progress.borrow_and_update().last_event;
+        while newest > self.last {
+            let query = EventQuery {
+                after_id: Some(self.last),
+                since_wall_ms: None,
+                limit: MOST_EVENTS,
+                newest_first: false,
+                ..self.query.clone()
+            };
+            let Ok(found) = self.seat.journal.events(query).await else { return false };
+            for event in &found {
+                if !self.write(event).await {
+                    return false;
+                }
+            }
+            // Nothing more that fits: everything up to the newest was passed over.
+            if found.len() < MOST_EVENTS as usize {
+                self.last = self.last.max(newest);
+            }
+        }
+        true
+    }
+
+    async fn write(&mut self, event: &StoredEvent) -> bool {
+        self.last = self.last.max(event.id);
+        let mut line = shapes::event(event).to_string();
+        line.push('\n');
+        self.lines.send(Ok(Bytes::from(line))).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_times_or_as_how_long_ago() {
+        let now: Timestamp = "2026-11-20T08:00:00Z".parse().unwrap();
+        let read = |text| parse_since(text, now).map(|time| time.to_string());
+        assert_eq!(read("10m").unwrap(), "2026-11-20T07:50:00Z");
+        assert_eq!(read("2026-11-20T01:02:03Z").unwrap(), "2026-11-20T01:02:03Z");
+        for wrong in ["", "10", "m", "10x", "99999999999999999999d", "9223372036854775807d", "-1h"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The JSON that the API promises, made from what the machine shows.
+//!
+//! It knows no HTTP. The law: a field once promised stays, with its meaning; absent values are null, never left out.
+
+use serde_json::{Value, json};
+use understudy_decide::control::{
+    ApplicationState, ClusterView, HostState, OperationState, OperationView, PairView,
+};
+use understudy_model::{ApplicationStatus, Because, Goal, HostStatus, LastExit, Rule};
+use understudy_store::StoredEvent;
+
+use crate::wall::{Wall, show_unix_ms};
+
+/// What status shows beside the machine's own view.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// The cluster's identity, if it has one.
+    pub cluster_id: Option<String>,
+    /// Warnings of the program itself: the journal, the configuration.
+    pub warnings: Vec<String>,
+    /// Those of them that are about something that fails now.
+    pub wrong: Vec<String>,
+}
+
+/// The answer to `GET /v1/status`.
+pub fn status(view: &ClusterView, wall: Wall, beside: &Beside) -> Value {
+    let controllers: Vec<Value> = view
+        .controller
+        .iter()
+        .map(|(name, epoch)| json!({ "name": name, "leading": true, "epoch": epoch }))
+        .collect();
+    let warnings: Vec<&String> = view.warnings.iter().chain(&beside.warnings).collect();
+    let maintenance: Vec<String> = view.maintenance.iter().map(ToString::to_string).collect();
+    json!({
+        "cluster": { "name": view.cluster, "id": beside.cluster_id },
+        "revision": view.revision,
+        "at": wall.text(wall.moment()),
+        "controllers": controllers,
+        "hosts": all(&view.hosts, |one| host(one, wall)),
+        "applications": all(&view.applications, |one| application(one, wall)),
+        "pairs": all(&view.pairs, |one| pair(one, wall)),
+        "operations": all(&view.operations, |one| operation(one, wall)),
+        "maintenance": maintenance,
+        "warnings": warnings,
+        "wrong": wrong(view, beside),
+        "alarms": [],
+    })
+}
+
+/// What is not as it should be now, one line each; empty exactly if `scsctl status --check` may be content.
+fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
+    let hosts = view.hosts.iter().filter(|host| host.status != HostStatus::Running);
+    let hosts = hosts.map(|host| format!("host {} is {}", host.name, host.status));
+    // A pair of which nothing should run is as wished.
+    let wanted = |pair: &&PairView| {
+        view.applications.iter().any(|one| one.pair.as_ref() == Some(&pair.name) && one.goal == Goal::Started)
+    };
+    let pairs = view.pairs.iter().filter(wanted).filter_map(|pair| match &pair.primary {
+        None => Some(format!("pair {} has no primary", pair.name)),
+        Some(primary) if !pair.primary_heard => {
+            Some(format!("{primary}, the primary of pair {}, is not heard", pair.name))
+        }
+        Some(_) if !pair.ready => {
+            Some(format!("pair {} has no ready backup: {}", pair.name, pair.not_ready_because.join("; ")))
+        }
+        Some(_) => None,
+    });
+    let as_wished = |one: &ApplicationState| match one.goal {
+        Goal::Started => one.status == ApplicationStatus::Started,
+        Goal::Stopped => one.status == ApplicationStatus::Stopped,
+    };
+    let applications = view.applications.iter().filter(|one| !as_wished(one));
+    let applications = applications
+        .map(|one| format!("application {} is {}, its goal is {}", one.name, one.status, one.goal));
+    let operations = view.operations.iter().filter(|one| matches!(one.state, OperationState::Unknown(_)));
+    let operations = operations.map(|one| format!("the outcome of operation {} is not known", one.id));
+    let mut wrong: Vec<String> = hosts.chain(pairs).chain(applications).chain(operations).collect();
+    wrong.extend(beside.wrong.iter().cloned());
+    wrong
+}
+
+/// Each of a list.
+pub fn all<T>(list: &[T], shape: impl Fn(&T) -> Value) -> Vec<Value> {
+    list.iter().map(shape).collect()
+}
+
+/// One host.
+pub fn host(host: &HostState, wall: Wall) -> Value {
+    json!({
+        "name": host.name,
+        "address": host.address,
+        "status": host.status,
+        "since": wall.text(host.since),
+        "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
+        "loss_survivable": host.loss_survivable,
+        "problem": host.problem,
+    })
+}
+
+/// One application.
+pub fn application(application: &ApplicationState, wall: Wall) -> Value {
+    json!({
+        "name": application.name,
+        "host": application.host,
+        "pair": application.pair,
+        "pid": application.pid,
+        "status": application.status,
+        "goal": application.goal,
+        "run_mode": application.run_mode,
+        "epoch": application.epoch,
+        "restarts": application.restarts,
+        "gave_up": application.gave_up,
+        "hands_off": application.hands_off,
+        "problem": application.problem,
+        "last_exit": application.last_exit.as_ref().map(last_exit),
+        "since": wall.text(application.since),
+    })
+}
+
+fn last_exit(exit: &LastExit) -> Value {
+    json!({ "text": exit.cause.to_string(), "cause": exit.cause, "wanted": exit.wanted, "ran_ms": exit.ran_ms })
+}
+
+/// One pair.
+pub fn pair(pair: &PairView, wall: Wall) -> Value {
+    json!({
+        "name": pair.name,
+        "redundancy": pair.redundancy,
+        "policy": pair.policy,
+        "primary": pair.primary,
+        "primary_heard": pair.primary_heard,
+        "backup": pair.backup,
+        // Nothing stored is epoch 0: nobody was ever primary.
+        "epoch": pair.stored.as_ref().map_or(0, |role| role.epoch.0),
+        "holder": pair.stored.as_ref().map(|role| &role.holder),
+        "state": pair.state,
+        "since": wall.text(pair.since),
+        "ready": pair.ready,
+        "not_ready_because": pair.not_ready_because,
+        "because": pair.because.as_ref().map(because),
+        "considered": because(&pair.considered),
+    })
+}
+
+/// A rule that fired or would, with the sentence that explains it.
+pub fn because(because: &Because) -> Value {
+    json!({
+        "rule": because.rule,
+        "says": because.rule.says(),
+        "reason": because.reason,
+        "because": because.facts,
+        "nearly": because.nearly,
+    })
+}
+
+/// One operation.
+pub fn operation(operation: &OperationView, wall: Wall) -> Value {
+    let (state, why) = match &operation.state {
+        OperationState::Running => ("running", None),
+        OperationState::Done => ("done", None),
+        OperationState::Failed(why) => ("failed", Some(why)),
+        OperationState::Unknown(why) => ("unknown", Some(why)),
+    };
+    let steps: Vec<Value> =
+        operation.steps.iter().map(|(after, what)| json!({ "after_ms": ms(*after), "what": what })).collect();
+    json!({
+        "id": operation.id,
+        "kind": operation.kind,
+        "subject": operation.subject,
+        "actor": operation.actor,
+        "state": state,
+        "why": why,
+        "steps": steps,
+        "began": wall.text(operation.began),
+        "ended": operation.ended.map(|ended| wall.text(ended)),
+        "took_ms": operation.ended.map(|ended| ms(ended.since(operation.began))),
+    })
+}
+
+/// Milliseconds with microseconds behind the point.
+fn ms(span: std::time::Duration) -> f64 {
+    (span.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+/// One event of the journal.
+pub fn event(event: &StoredEvent) -> Value {
+    let rule = Rule::ALL.iter().find(|rule| rule.id() == event.rule);
+    json!({
+        "id": event.id,
+        "at": show_unix_ms(event.at_wall_ms),
+        "kind": event.kind,
+        "severity": event.severity,
+        "host": event.host,
+        "application": event.application,
+        "pair": event.pair,
+        "from": event.from,
+        "to": event.to,
+        "epoch": event.epoch,
+        "rule": event.rule,
+        // A rule of another version has no sentence here.
+        "says": rule.map(|rule| rule.says()),
+        "reason": event.reason,
+        "because": event.because,
+        "nearly": event.nearly,
+        "actor": event.actor,
+    })
+}
+
+/// The reason of an event, in the form of [`because`].
+pub fn event_reason(event: &StoredEvent) -> Value {
+    let says = Rule::ALL.iter().find(|rule| rule.id() == event.rule).map(|rule| rule.says());
+    json!({
+        "rule": event.rule,
+        "says": says,
+        "reason": event.reason,
+        "because": event.because,
+        "nearly": event.nearly,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use understudy_model::{Moment, Policy, Redundancy, RunMode};
+
+    fn application(status: ApplicationStatus, goal: Goal) -> ApplicationState {
+        ApplicationState {
+            name: "a".parse().unwrap(),
+            host: "alpha".parse().unwrap(),
+            pair: None,
+            pid: None,
+            status,
+            goal,
+            run_mode: RunMode::Unknown,
+            epoch: None,
+            restarts: 0,
+            gave_up: false,
+            hands_off: false,
+            problem: String::new(),
+            last_exit: None,
+            since: Moment(0),
+        }
+    }
+
+    fn pair_without_primary() -> PairView {
+        PairView {
+            name: "p".parse().unwrap(),
+            redundancy: Redundancy::HotStandby,
+            policy: Policy::Available,
+            primary: None,
+            primary_heard: false,
+            backup: "a".parse().unwrap(),
+            stored: None,
+            state: "vacant".to_owned(),
+            since: Moment(0),
+            ready: false,
+            not_ready_because: Vec::new(),
+            because: None,
+            considered: Because::new(Rule::NobodyReady, "nobody"),
+        }
+    }
+
+    fn wrongs(change: impl FnOnce(&mut ClusterView, &mut Beside)) -> Vec<String> {
+        let host = HostState {
+            name: "alpha".parse().unwrap(),
+            address: String::new(),
+            status: HostStatus::Running,
+            since: Moment(0),
+            heard: None,
+            problem: String::new(),
+            loss_survivable: false,
+        };
+        let applications = vec![
+            application(ApplicationStatus::Started, Goal::Started),
+            application(ApplicationStatus::Stopped, Goal::Stopped),
+        ];
+        let mut view = ClusterView { hosts: vec![host], applications, ..ClusterView::default() };
+        let mut beside = Beside::default();
+        change(&mut view, &mut beside);
+        wrong(&view, &beside)
+    }
+
+    #[test]
+    fn what_is_as_wished_is_not_wrong_and_everything_else_is_named() {
+        assert_eq!(wrongs(|_, _| {}), [""; 0]);
+        assert_eq!(wrongs(|view, _| view.warnings.push("a risk".to_owned())), [""; 0]);
+        assert_eq!(
+            wrongs(|view, _| view.hosts[0].status = HostStatus::Inaccessible),
+            ["host alpha is inaccessible"]
+        );
+        let stopped = wrongs(|view, _| view.applications[0].status = ApplicationStatus::Stopped);
+        assert_eq!(stopped, ["application a is stopped, its goal is started"]);
+        let pair = |view: &mut ClusterView, goal| {
+            view.pairs.push(pair_without_primary());
+            view.applications[1].pair = Some("p".parse().unwrap());
+            view.applications[1].goal = goal;
+        };
+        assert_eq!(wrongs(|view, _| pair(view, Goal::Stopped)), [""; 0], "nothing of it should run");
+        assert_eq!(wrongs(|view, _| pair(view, Goal::Started))[0], "pair p has no primary");
+        assert_eq!(wrongs(|_, beside| beside.wrong.push("the journal".to_owned())), ["the journal"]);
+    }
+}

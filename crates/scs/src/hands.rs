@@ -1,0 +1,144 @@
+//! The hands of the deciding machine: durable first, then orders and answers, then the telling.
+//!
+//! They know no rules. The law: a decision whose records are not certainly durable is not carried out, and one whose
+//! outcome nobody can know ends this leadership.
+
+use tokio::sync::watch;
+use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw};
+use understudy_drive::{Hands, Stop, Told};
+use understudy_model::{ControllerEpoch, Decision, Moment};
+use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
+
+use crate::journal::{Journal, now_ms};
+use crate::links::Links;
+use crate::replies::Replies;
+use crate::standing::{Concern, Standing};
+
+type ControlDecision = Decision<ControlRecord, ControlDo>;
+
+/// What the machine's decisions are carried out with.
+pub struct ControlHands {
+    /// Where records, observations and events go.
+    pub journal: Journal,
+    /// Where orders go.
+    pub links: Links,
+    /// Where answers go.
+    pub replies: Replies,
+    /// Where trouble with the store is shown.
+    pub standing: Standing,
+    /// Counts the machine's steps, for those who wait for one.
+    pub steps: watch::Sender<u64>,
+    /// The leadership under which epochs are raised.
+    pub controller_epoch: ControllerEpoch,
+    /// Ends the program.
+    pub stop: Stop,
+    /// Why this leadership must end, if it must.
+    pub lost: Option<String>,
+    /// The last durable batch failed.
+    pub store_failing: bool,
+}
+
+impl Hands<Control> for ControlHands {
+    fn record(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) {
+        self.links.observed(saw);
+        if decision.is_empty() && *saw == ControlSaw::DeadlinePassed {
+            return;
+        }
+        self.journal.note(Batch { journal: entries(at, saw, decision), ..Batch::default() });
+    }
+
+    async fn persist(
+        &mut self,
+        at: Moment,
+        saw: &ControlSaw,
+        decision: &ControlDecision,
+    ) -> Result<(), (String, bool)> {
+        self.links.observed(saw);
+        let changes = decision.persist.iter().map(|record| change(record, self.controller_epoch)).collect();
+        let batch = Batch { changes, journal: entries(at, saw, decision), durable: true, ..Batch::default() };
+        let committed = self.journal.commit(batch).await;
+        committed.map(|()| self.store_works()).map_err(|error| self.store_fails(&error))
+    }
+
+    fn act(&mut self, action: ControlDo) {
+        match action {
+            ControlDo::Send { host, order } => self.links.send(&host, order),
+            ControlDo::Reply { request, reply } => {
+                if !self.replies.answer(request, reply) {
+                    tracing::debug!(request = request.0, "nobody waits for this answer any more");
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, _: &Control, told: Told) {
+        for because in &told.quiet {
+            tracing::debug!(rule = because.rule.id(), "{}", because.reason);
+        }
+        self.journal.tell(told.events);
+        self.steps.send_modify(|steps| *steps += 1);
+    }
+}
+
+impl ControlHands {
+    fn store_works(&mut self) {
+        if std::mem::take(&mut self.store_failing) {
+            tracing::info!("the store can be written again");
+            self.standing.set(Concern::Store, Vec::new());
+        }
+    }
+
+    fn store_fails(&mut self, error: &CommitError) -> (String, bool) {
+        self.store_failing = true;
+        tracing::error!(%error, "a decision could not be made durable and is not carried out");
+        let warning = format!(
+            "the store cannot be written, so nobody can be promoted: {error}; what runs goes on: make room under the \
+             state directory"
+        );
+        self.standing.set(Concern::Store, vec![warning]);
+        if !error.is_definite() || matches!(error, CommitError::NotLeading { .. }) {
+            // Only a new leadership, which reads the store first, can know what is stored (safety.md, G2 and G7).
+            self.lost = Some(error.to_string());
+            self.stop.ask();
+        }
+        (error.to_string(), error.is_definite())
+    }
+}
+
+/// What the machine wants remembered, in the store's words.
+fn change(record: &ControlRecord, controller_epoch: ControllerEpoch) -> Change {
+    match record {
+        ControlRecord::RaiseEpoch { pair, expected, next } => Change::RaiseEpoch {
+            pair: pair.clone(),
+            expected: expected.clone(),
+            next: next.clone(),
+            controller_epoch,
+        },
+        ControlRecord::SetGoal { application, goal } => {
+            Change::SetGoal { application: application.clone(), goal: *goal }
+        }
+        ControlRecord::SetMaintenance { of, on } => {
+            Change::SetMaintenance { subject: of.to_string(), on: *on, until_wall_ms: None }
+        }
+        ControlRecord::UseOperation(id) => Change::UseOperation(*id),
+    }
+}
+
+fn entries(at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Vec<JournalEntry> {
+    let at_wall_ms = now_ms();
+    let entry = |kind, text| JournalEntry { at_boot: at, at_wall_ms, kind, text };
+    let mut entries = vec![entry(EntryKind::Observation, json(saw))];
+    if !decision.is_empty() {
+        entries.push(entry(EntryKind::Decision, json(decision)));
+    }
+    entries
+}
+
+/// As JSON; what has no such form or is too long is named instead, so that it cannot keep an epoch from being stored.
+fn json(value: &impl serde::Serialize) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) if text.len() <= LONGEST_TEXT_BYTES => text,
+        Ok(text) => serde_json::json!({ "left-out-bytes": text.len() }).to_string(),
+        Err(error) => serde_json::json!({ "unwritable": error.to_string() }).to_string(),
+    }
+}

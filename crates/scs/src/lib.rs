@@ -1,0 +1,17 @@
+//! The control server: the hands of the deciding machine `understudy_decide::control::Control`.
+//!
+//! It carries observations in, makes decisions durable, carries them out and tells people; it decides nothing itself.
+//! The law: nothing is ordered before what it rests on is durable, and ending this program touches nothing that runs.
+
+pub mod api;
+pub mod exit;
+pub mod hands;
+pub mod journal;
+pub mod leadership;
+pub mod links;
+pub mod reload;
+pub mod replies;
+pub mod retention;
+pub mod service;
+pub mod standing;
+pub mod wall;

@@ -1,0 +1,179 @@
+//! The links to the agents: one task a host, and the table of where orders go.
+//!
+//! It knows what is said, not what it means. The law: an order leaves only over the link that the deciding machine
+//! knows of, so a link carries orders from the moment its inventory was observed until its loss is.
+
+mod talk;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use understudy_decide::control::{Control, ControlSaw};
+use understudy_drive::Inbox;
+use understudy_model::{
+    AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Order,
+};
+use understudy_transport::Sender;
+use understudy_wire::ToAgent;
+
+use crate::journal::Journal;
+
+/// How this control server introduces itself.
+#[derive(Debug, Clone)]
+pub struct Introduction {
+    /// Its name.
+    pub controller: ControllerName,
+    /// Its leadership.
+    pub controller_epoch: ControllerEpoch,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The cluster's identity.
+    pub cluster: Option<ClusterId>,
+}
+
+/// All links. Clones share them.
+#[derive(Clone)]
+pub struct Links {
+    table: Arc<Mutex<BTreeMap<HostName, Slot>>>,
+    inbox: Inbox<Control>,
+    journal: Journal,
+}
+
+/// One host's place in the table.
+#[derive(Default)]
+struct Slot {
+    addresses: Vec<String>,
+    task: Option<tokio::task::JoinHandle<()>>,
+    /// Ends the present connection.
+    drop_link: Arc<Notify>,
+    /// Connected and welcomed; the machine has not observed it yet.
+    welcomed: Option<Sender<ToAgent>>,
+    /// The machine has observed it.
+    open: Option<Sender<ToAgent>>,
+    /// The agent that was heard there.
+    agent: Option<AgentId>,
+}
+
+impl Links {
+    /// No links yet.
+    pub fn new(inbox: Inbox<Control>, journal: Journal) -> Self {
+        Self { table: Arc::default(), inbox, journal }
+    }
+
+    /// Makes the links those of this cluster: new hosts are dialed, hosts that are gone are left, hosts with other
+    /// addresses are dialed anew. Agents whose identity was refused are believed again: an operator has looked.
+    pub fn reconcile(&self, cluster: &Cluster, introduction: &Introduction) {
+        let mut table = self.table();
+        table.retain(|host, slot| {
+            let stays = cluster.hosts.contains_key(host);
+            if !stays {
+                slot.end();
+            }
+            stays
+        });
+        for (host, spec) in &cluster.hosts {
+            let slot = table.entry(host.clone()).or_default();
+            if slot.open.is_none() {
+                slot.agent = None;
+            }
+            if slot.task.is_none() || slot.addresses != spec.addresses {
+                // The machine may believe in the former task's link, or be about to.
+                let replaces = slot.task.is_some();
+                slot.end();
+                *slot = Slot { addresses: spec.addresses.clone(), agent: slot.agent, ..Slot::default() };
+                let task = self.task(host, spec, introduction, slot, replaces);
+                slot.task = Some(tokio::spawn(task.run()));
+            }
+        }
+    }
+
+    fn task(
+        &self,
+        host: &HostName,
+        spec: &HostSpec,
+        introduction: &Introduction,
+        slot: &Slot,
+        replaces: bool,
+    ) -> talk::Talk {
+        talk::Talk {
+            host: host.clone(),
+            addresses: spec.addresses.clone(),
+            introduction: introduction.clone(),
+            links: self.clone(),
+            drop_link: Arc::clone(&slot.drop_link),
+            replaces,
+        }
+    }
+
+    /// What the machine is about to observe decides which link carries its orders.
+    pub fn observed(&self, saw: &ControlSaw) {
+        match saw {
+            ControlSaw::LinkUp { host, .. } => {
+                if let Some(slot) = self.table().get_mut(host) {
+                    slot.open = slot.welcomed.take();
+                }
+            }
+            ControlSaw::LinkDown { host, .. } => {
+                if let Some(slot) = self.table().get_mut(host) {
+                    slot.open = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends an order, at once and without waiting. An order for a host without a link is lost, and so is one that a
+    /// full queue refuses; then the link is dropped. The machine observes the loss of the link in both cases.
+    pub fn send(&self, host: &HostName, order: Order) {
+        let mut table = self.table();
+        let Some(slot) = table.get_mut(host) else {
+            tracing::debug!(%host, order = %order.id, "an order for a host that is not configured any more was dropped");
+            return;
+        };
+        let Some(sender) = &slot.open else {
+            tracing::debug!(%host, order = %order.id, "an order was dropped: its link is down");
+            return;
+        };
+        let id = order.id;
+        if let Err(error) = sender.try_send(&ToAgent::Order(order)) {
+            tracing::warn!(%host, order = %id, %error, "an order could not be sent: the link is dropped");
+            slot.open = None;
+            slot.drop_link.notify_one();
+        }
+    }
+
+    /// Ends all links. Nothing that runs on a host is touched.
+    pub fn end(&self) {
+        for slot in self.table().values_mut() {
+            slot.end();
+        }
+    }
+
+    /// Notes a welcomed link, whose inventory is observed next.
+    fn welcomed(&self, host: &HostName, sender: Sender<ToAgent>, agent: AgentId) {
+        if let Some(slot) = self.table().get_mut(host) {
+            slot.welcomed = Some(sender);
+            slot.agent = Some(agent);
+        }
+    }
+
+    fn known_agent(&self, host: &HostName) -> Option<AgentId> {
+        self.table().get(host).and_then(|slot| slot.agent)
+    }
+
+    /// Changes of the table are whole before the lock is given back, so a poisoned lock still guards a whole table.
+    fn table(&self) -> MutexGuard<'_, BTreeMap<HostName, Slot>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn end(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        self.welcomed = None;
+        self.open = None;
+    }
+}

@@ -1,0 +1,235 @@
+//! One link: dial, introduce, listen, and begin again.
+//!
+//! It decides nothing of what it hears. The law: the end of a link is said once, and again only if its reason changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use understudy_decide::control::ControlSaw;
+use understudy_model::{AgentId, HostName, Inventory};
+use understudy_transport::{Address, Backoff, Receiver, Sender, dial};
+use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
+
+use super::{Introduction, Links};
+
+/// How long one address may take to answer.
+const DIAL_LIMIT: Duration = Duration::from_secs(2);
+/// How long an agent may take to answer the Hello. It reads its state and looks at its processes first.
+const WELCOME_LIMIT: Duration = Duration::from_secs(5);
+
+/// What one task needs to talk with one agent.
+pub(super) struct Talk {
+    pub(super) host: HostName,
+    pub(super) addresses: Vec<String>,
+    pub(super) introduction: Introduction,
+    pub(super) links: Links,
+    pub(super) drop_link: Arc<Notify>,
+    /// A former task had a link to this host, in which the machine may believe.
+    pub(super) replaces: bool,
+}
+
+/// Why there is no link, as the machine hears it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Down {
+    refused: bool,
+    why: String,
+}
+
+impl Down {
+    fn because(why: impl Into<String>) -> Self {
+        Self { refused: false, why: why.into() }
+    }
+}
+
+type Ends = (Sender<ToAgent>, Receiver<FromAgent>);
+
+impl Talk {
+    /// Talks until the program ends or the host is not configured any more.
+    pub(super) async fn run(self) {
+        let mut backoff = Backoff::new(seed());
+        let mut said: Option<Down> = None;
+        if self.replaces {
+            let down = Down::because("the host's addresses were changed in the configuration");
+            if !self.say(&mut said, down).await {
+                return;
+            }
+        }
+        loop {
+            let down = match self.connect().await {
+                Ok((ends, inventory)) => {
+                    backoff.reset();
+                    said = None;
+                    match self.listen(ends, inventory).await {
+                        Some(down) => down,
+                        None => return,
+                    }
+                }
+                Err(down) => down,
+            };
+            if !self.say(&mut said, down).await {
+                return;
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Tells the machine that there is no link, unless it was told the same before. False if the machine has ended.
+    async fn say(&self, said: &mut Option<Down>, down: Down) -> bool {
+        if said.as_ref() == Some(&down) {
+            return true;
+        }
+        // The machine's own event says it to people.
+        tracing::debug!(host = %self.host, refused = down.refused, why = %down.why, "no link to the agent");
+        let saw =
+            ControlSaw::LinkDown { host: self.host.clone(), refused: down.refused, why: down.why.clone() };
+        *said = Some(down);
+        self.links.inbox.saw(saw).await
+    }
+
+    async fn connect(&self) -> Result<(Ends, Inventory), Down> {
+        let addresses =
+            self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
+        let addresses = addresses.map_err(|error| Down::because(error.to_string()))?;
+        let connection = dial(&addresses, DIAL_LIMIT)
+            .await
+            .map_err(|error| Down { refused: error.is_refused(), why: error.to_string() })?;
+        let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
+        let hello = ToAgent::Hello(Hello {
+            versions: SPOKEN,
+            controller: self.introduction.controller.clone(),
+            controller_epoch: self.introduction.controller_epoch,
+            cluster_name: self.introduction.cluster_name.clone(),
+            cluster: self.introduction.cluster,
+            host: self.host.clone(),
+        });
+        sender.try_send(&hello).map_err(|error| Down::because(format!("the hello was not sent: {error}")))?;
+        let first = tokio::time::timeout(WELCOME_LIMIT, receiver.next()).await;
+        match first {
+            Err(_) => {
+                Err(Down::because(format!("the agent did not answer the hello within {WELCOME_LIMIT:?}")))
+            }
+            Ok(Err(error)) => Err(Down::because(format!("the agent's answer cannot be read: {error}"))),
+            Ok(Ok(None)) => Err(Down::because("the agent closed the link at once")),
+            Ok(Ok(Some(message))) => {
+                let inventory = self.welcome(message)?;
+                Ok(((sender, receiver), inventory))
+            }
+        }
+    }
+
+    /// The inventory, if the agent is who it should be.
+    fn welcome(&self, message: FromAgent) -> Result<Inventory, Down> {
+        match message {
+            FromAgent::Welcome { inventory, .. } => {
+                let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
+                problem.map_or(Ok(inventory), |why| Err(Down::because(why)))
+            }
+            FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => {
+                Err(Down::because(format!(
+                    "the agent refused this control server: {reason} (it speaks versions {versions}, this server \
+                     {SPOKEN}; it obeyed controller epoch {highest_controller_epoch}, this server has {})",
+                    self.introduction.controller_epoch
+                )))
+            }
+            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) => {
+                Err(Down::because("the agent spoke before it answered the hello"))
+            }
+        }
+    }
+
+    /// Hears the agent until the link ends, and says why it did; `None` if the machine has ended.
+    async fn listen(&self, (sender, mut receiver): Ends, inventory: Inventory) -> Option<Down> {
+        self.links.welcomed(&self.host, sender, inventory.agent);
+        tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
+        let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
+        if !self.links.inbox.saw(up).await {
+            return None;
+        }
+        loop {
+            let heard = tokio::select! {
+                heard = receiver.next() => heard,
+                () = self.drop_link.notified() => {
+                    return Some(Down::because("the agent reads too slowly: the link was dropped"));
+                }
+            };
+            match heard {
+                Err(error) => return Some(Down::because(format!("the link broke: {error}"))),
+                Ok(None) => return Some(Down::because("the agent closed the link")),
+                Ok(Some(message)) => match self.hear(message).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(down) => return Some(down),
+                },
+            }
+        }
+    }
+
+    /// Passes on what was heard. False if the machine has ended.
+    async fn hear(&self, message: FromAgent) -> Result<bool, Down> {
+        let host = self.host.clone();
+        match message {
+            FromAgent::Report(report) => {
+                Ok(self.links.inbox.saw(ControlSaw::Reported { host, report }).await)
+            }
+            FromAgent::Answer(answer) => {
+                Ok(self.links.inbox.saw(ControlSaw::Answered { host, answer }).await)
+            }
+            FromAgent::Events(events) => {
+                self.links.journal.tell(events);
+                Ok(true)
+            }
+            FromAgent::Welcome { .. } | FromAgent::HelloRefused { .. } => {
+                Err(Down::because("the agent answered a hello twice"))
+            }
+        }
+    }
+}
+
+/// Why this inventory is not that of the host's agent, if it is not.
+fn identity_problem(host: &HostName, known: Option<AgentId>, inventory: &Inventory) -> Option<String> {
+    if &inventory.host != host {
+        return Some(format!("the agent at this address says it is host {}, not {host}", inventory.host));
+    }
+    match known {
+        Some(known) if known != inventory.agent => Some(format!(
+            "the agent of host {host} has identity {}, and it was {known} before: if it was reinstalled, run \
+             scsctl config reload to accept it",
+            inventory.agent
+        )),
+        _ => None,
+    }
+}
+
+/// A start for the delays, so that many control servers do not dial together.
+fn seed() -> u64 {
+    // Without randomness the delays are still right, only not spread.
+    getrandom::u64().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use understudy_model::{ControllerEpoch, Incarnation};
+
+    fn inventory(host: &str, agent: u128) -> Inventory {
+        Inventory {
+            host: HostName::new(host).unwrap(),
+            agent: AgentId(agent),
+            incarnation: Incarnation(1),
+            controller_epoch: ControllerEpoch(1),
+            applications: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_agent_of_another_host_and_a_changed_identity_are_refused_by_name() {
+        let alpha = HostName::new("alpha").unwrap();
+        assert_eq!(identity_problem(&alpha, None, &inventory("alpha", 7)), None);
+        assert_eq!(identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 7)), None);
+        let other = identity_problem(&alpha, None, &inventory("beta", 7)).unwrap();
+        assert!(other.contains("beta") && other.contains("alpha"), "{other}");
+        let changed = identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 8)).unwrap();
+        assert!(changed.contains("reload"), "{changed}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Reads the cluster file again while everything runs.
+//!
+//! It knows no rules of the file. The law: all of it takes effect, or nothing, and every reason is said.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use understudy_decide::control::{Control, ControlSaw};
+use understudy_drive::Inbox;
+use understudy_model::{
+    ApplicationName, ApplicationStatus, Because, Event, EventKind, Rule, Severity, Subject,
+};
+use understudy_settings::{Checked, ReadError, compare, read_cluster};
+
+use crate::api::ReloadAsked;
+use crate::journal::Journal;
+use crate::links::{Introduction, Links};
+use crate::standing::{Concern, Standing};
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// It is in use.
+    Accepted {
+        /// Each change.
+        changes: Vec<String>,
+        /// What should be looked at.
+        warnings: Vec<String>,
+    },
+    /// The file is wrong. Nothing changed.
+    Wrong {
+        /// Each problem.
+        problems: Vec<String>,
+    },
+    /// The file is right, and may not take effect now. Nothing changed.
+    Forbidden {
+        /// Each reason.
+        reasons: Vec<String>,
+    },
+}
+
+/// Everything that a reload touches.
+pub struct Reload {
+    /// The file.
+    pub cluster_file: PathBuf,
+    /// What runs is known there, and the new configuration observed.
+    pub inbox: Inbox<Control>,
+    /// Hosts come and go.
+    pub links: Links,
+    /// How agents are spoken to.
+    pub introduction: Introduction,
+    /// What is in use.
+    pub standing: Standing,
+    /// Refusals are events.
+    pub journal: Journal,
+}
+
+impl Reload {
+    /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
+        while let Some(asker) = asked.recv().await {
+            let reloaded = self.reload().await;
+            // An asker who has gone finds the outcome in the events.
+            let _ = asker.send(reloaded);
+        }
+    }
+
+    /// As [`Reload::run`], once.
+    async fn reload(&mut self) -> Reloaded {
+        let reloaded = self.try_reload().await;
+        match &reloaded {
+            Reloaded::Accepted { changes, .. } => {
+                self.standing.set(Concern::Reload, Vec::new());
+                tracing::info!(changes = changes.len(), "the configuration was read again");
+            }
+            Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => self.refused(reasons),
+        }
+        reloaded
+    }
+
+    async fn try_reload(&mut self) -> Reloaded {
+        let Checked { value: cluster, warnings } = match read_cluster(&self.cluster_file) {
+            Ok(checked) => checked,
+            Err(ReadError::Wrong(wrong)) => {
+                return Reloaded::Wrong {
+                    problems: wrong.problems.iter().map(ToString::to_string).collect(),
+                };
+            }
+            Err(unreadable @ ReadError::Unreadable { .. }) => {
+                return Reloaded::Wrong { problems: vec![unreadable.to_string()] };
+            }
+        };
+        let Some(running) = self.inbox.look(running).await else {
+            return Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] };
+        };
+        let changes = match compare(&self.standing.cluster(), &cluster, &running) {
+            Ok(changes) => changes.iter().map(ToString::to_string).collect(),
+            Err(forbidden) => {
+                return Reloaded::Forbidden { reasons: forbidden.iter().map(ToString::to_string).collect() };
+            }
+        };
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        self.standing.set(Concern::Configuration, warnings.clone());
+        self.standing.configured(Arc::new(cluster.clone()));
+        self.introduction.cluster_name.clone_from(&cluster.name);
+        self.introduction.cluster = cluster.id;
+        self.inbox.saw(ControlSaw::Configured { cluster: cluster.clone() }).await;
+        self.links.reconcile(&cluster, &self.introduction);
+        Reloaded::Accepted { changes, warnings }
+    }
+
+    fn refused(&self, reasons: &[String]) {
+        for reason in reasons {
+            tracing::error!(%reason, "the configuration was refused; what ran before goes on");
+        }
+        let file = self.standing.cluster_file();
+        let warning = format!(
+            "{file} was refused and an older configuration is in use ({} reason(s)): run scsctl config validate {file}, \
+             then scsctl config reload",
+            reasons.len()
+        );
+        self.standing.set(Concern::Reload, vec![warning]);
+        let mut because =
+            Because::new(Rule::ConfigurationRead, "the configuration was refused; what ran before goes on");
+        for reason in reasons {
+            because = because.fact("refused because", reason);
+        }
+        self.journal.tell(vec![Event {
+            kind: EventKind::ConfigurationChanged,
+            severity: Severity::Warning,
+            about: Subject::default(),
+            from: None,
+            to: None,
+            epoch: None,
+            because,
+            actor: None,
+        }]);
+    }
+}
+
+/// What has a process or may have one.
+fn running(control: &Control) -> BTreeSet<ApplicationName> {
+    let view = control.view(understudy_drive::now());
+    let may_run = view
+        .applications
+        .into_iter()
+        .filter(|application| application.pid.is_some() || application.status != ApplicationStatus::Stopped);
+    may_run.map(|application| application.name).collect()
+}

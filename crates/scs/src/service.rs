@@ -1,0 +1,229 @@
+//! One life of the control server: settings, store, leadership, machine, links, API, and the end.
+//!
+//! It knows the order of these and nothing inside them. The law: the machine and the links share one thread, so that a
+//! report reaches a decision and a decision its socket without waking another; operators are served on another thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use understudy_decide::control::{Control, ControlSaw};
+use understudy_drive::{Inbox, Stop, stop_signals};
+use understudy_model::Cluster;
+use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
+use understudy_store::{Reader, Store};
+
+use crate::api::{Api, ReloadAsked, Seat, router};
+use crate::exit::Exit;
+use crate::hands::ControlHands;
+use crate::journal::Journal;
+use crate::leadership;
+use crate::links::{Introduction, Links};
+use crate::reload::Reload;
+use crate::replies::Replies;
+use crate::retention;
+use crate::standing::{Concern, Standing};
+
+/// Observations and looks that may wait for the machine.
+const INBOX_BOUND: usize = 1_024;
+/// Reloads that may wait.
+const RELOADS_WAITING: usize = 4;
+
+/// Everything that the files say.
+#[derive(Debug)]
+pub struct Files {
+    /// `scs.toml`
+    pub server: ServerSettings,
+    /// `cluster.toml`
+    pub cluster: Cluster,
+    /// What should be looked at in either.
+    pub warnings: Vec<Problem>,
+}
+
+/// Every reason why the files cannot be used.
+#[derive(Debug)]
+pub struct BadFiles {
+    /// One for each problem.
+    pub problems: Vec<String>,
+    /// What should be looked at as well.
+    pub warnings: Vec<String>,
+}
+
+/// Reads both files. The cluster file can only be looked for once the settings say where it is.
+pub fn read_files(config: &Path) -> Result<Files, BadFiles> {
+    let Checked { value: server, mut warnings } = read_server(config).map_err(bad)?;
+    let cluster = read_cluster(Path::new(&server.cluster_file)).map_err(bad)?;
+    warnings.extend(cluster.warnings);
+    Ok(Files { server, cluster: cluster.value, warnings })
+}
+
+fn bad(error: ReadError) -> BadFiles {
+    let texts = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect();
+    match error {
+        ReadError::Wrong(wrong) => {
+            BadFiles { problems: texts(&wrong.problems), warnings: texts(&wrong.warnings) }
+        }
+        unreadable @ ReadError::Unreadable { .. } => {
+            BadFiles { problems: vec![unreadable.to_string()], warnings: Vec::new() }
+        }
+    }
+}
+
+/// Why the service could not start or go on. What runs on the hosts was not touched.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] understudy_store::OpenError),
+    /// Leadership was not taken.
+    #[error(transparent)]
+    Leadership(#[from] leadership::LeadershipError),
+    /// The API's socket cannot be made.
+    #[error(transparent)]
+    Api(#[from] crate::api::ApiSocketError),
+    /// The system refused a thread, a runtime or a signal.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// The outcome of a durable write is unknown, or somebody else leads.
+    #[error("this leadership ends, the next start reads the store anew: {0}")]
+    LeadershipLost(String),
+}
+
+impl ServiceError {
+    /// How the program ends with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ServiceError::Leadership(leadership::LeadershipError::OtherCluster { .. }) => {
+                Exit::BadConfiguration
+            }
+            _ => Exit::Failed,
+        }
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> ServiceError {
+    move |source| ServiceError::System { what, source }
+}
+
+/// Serves until it is asked to end.
+pub fn serve(files: Files) -> Result<(), ServiceError> {
+    let directory = PathBuf::from(&files.server.state_directory);
+    let mut store = Store::open(&directory)?;
+    let memory = leadership::take(&mut store, &files.server.name, &files.cluster)?;
+    let reader = Reader::open(&directory)?;
+    let cluster = Arc::new(files.cluster);
+    let standing = Standing::new(Path::new(&files.server.cluster_file), Arc::clone(&cluster));
+    standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
+    let journal =
+        Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(system("a runtime"))?;
+    let life = Life { server: files.server, cluster, standing, journal: journal.clone() };
+    let outcome = runtime.block_on(life.run(memory));
+    drop(runtime);
+    match journal.close() {
+        Ok(()) => tracing::info!("ended; what runs on the hosts was not touched"),
+        Err(error) => tracing::error!(%error, "ended, and the last journal entries were not written"),
+    }
+    outcome
+}
+
+struct Life {
+    server: ServerSettings,
+    cluster: Arc<Cluster>,
+    standing: Standing,
+    journal: Journal,
+}
+
+impl Life {
+    async fn run(self, memory: understudy_decide::control::ControlMemory) -> Result<(), ServiceError> {
+        let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
+        let api = Api::bind(Path::new(&self.server.api_socket))?;
+        let (inbox, mail) = Inbox::new(INBOX_BOUND);
+        let links = Links::new(inbox.clone(), self.journal.clone());
+        let introduction = Introduction {
+            controller: memory.controller.clone(),
+            controller_epoch: memory.controller_epoch,
+            cluster_name: self.cluster.name.clone(),
+            cluster: self.cluster.id,
+        };
+        let (steps, steps_seen) = watch::channel(0);
+        let replies = Replies::default();
+        let mut hands = ControlHands {
+            journal: self.journal.clone(),
+            links: links.clone(),
+            replies: replies.clone(),
+            standing: self.standing.clone(),
+            steps,
+            controller_epoch: memory.controller_epoch,
+            stop: stop.clone(),
+            lost: None,
+            store_failing: false,
+        };
+        // The machine observes the configuration before any mail, so links may be dialed already.
+        links.reconcile(&self.cluster, &introduction);
+        let reload = self.start_reloading(&inbox, &links, introduction)?;
+        tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
+        let seat = Seat {
+            inbox,
+            replies,
+            journal: self.journal.clone(),
+            standing: self.standing.clone(),
+            steps: steps_seen,
+            reload,
+        };
+        let serving = api.serve(router(seat), stop.clone()).map_err(system("a thread for the API"))?;
+        tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
+            socket = %self.server.api_socket, "leading");
+        let configured = ControlSaw::Configured { cluster: (*self.cluster).clone() };
+        understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
+        end(&stop, &links, serving).await;
+        hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
+    }
+
+    /// SIGHUP and the API both lead to the same reload.
+    fn start_reloading(
+        &self,
+        inbox: &Inbox<Control>,
+        links: &Links,
+        introduction: Introduction,
+    ) -> Result<mpsc::Sender<ReloadAsked>, ServiceError> {
+        let (reload, asked) = mpsc::channel(RELOADS_WAITING);
+        let reloading = Reload {
+            cluster_file: PathBuf::from(&self.server.cluster_file),
+            inbox: inbox.clone(),
+            links: links.clone(),
+            introduction,
+            standing: self.standing.clone(),
+            journal: self.journal.clone(),
+        };
+        tokio::spawn(reloading.run(asked));
+        let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal HUP"))?;
+        let asker = reload.clone();
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                let (asked, _) = oneshot::channel();
+                if asker.send(asked).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(reload)
+    }
+}
+
+async fn end(stop: &Stop, links: &Links, serving: std::thread::JoinHandle<()>) {
+    stop.ask();
+    links.end();
+    // The API thread ends by itself; it is only waited for, so that its socket is gone when this program is.
+    let ended = tokio::task::spawn_blocking(move || serving.join()).await;
+    if !matches!(ended, Ok(Ok(()))) {
+        tracing::error!("the thread of the API panicked");
+    }
+}

@@ -1,0 +1,185 @@
+//! The API's edges: refusals and their one body, bounds, streams, reloads, and agents who are not who they should be.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Bench, http, until};
+
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.start();
+    bench
+}
+
+#[track_caller]
+fn refused(bench: &Bench, method: &str, path: &str, body: &str, expected: (u16, &str)) -> Value {
+    let (status, answer) = bench.ask(method, path, body);
+    let error = answer["error"].clone();
+    assert_eq!((status, error["code"].as_str().unwrap_or("")), expected, "{method} {path}: {answer}");
+    assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{answer}");
+    assert!(error["because"].is_array() && error["try"].is_string(), "{answer}");
+    error
+}
+
+#[test]
+fn every_error_has_the_one_body() {
+    let bench = bench();
+    let not_found = (404, "not-found");
+    for path in [
+        "/nothing",
+        "/v1/hosts/x",
+        "/v1/applications/x",
+        "/v1/pairs/x",
+        "/v1/operations/9",
+        "/v1/why/x",
+        "/v1/why?event=999999",
+    ] {
+        refused(&bench, "GET", path, "", not_found);
+    }
+    refused(&bench, "POST", "/v1/pairs/x/switchover", "{}", not_found);
+    refused(&bench, "DELETE", "/v1/status", "", (405, "method-not-allowed"));
+    for path in ["/v1/operations/x", "/v1/events?since=yesterday", "/v1/events?colour=red", "/v1/why"] {
+        refused(&bench, "GET", path, "", (400, "bad-request"));
+    }
+    for body in ["{", "[]", "{\"too\": \"tserver-2\"}", "{\"to\": 7}"] {
+        refused(&bench, "POST", "/v1/pairs/tserver/switchover", body, (400, "bad-request"));
+    }
+    refused(&bench, "PUT", "/v1/maintenance/tserver", "{}", (400, "bad-request"));
+    let long = format!("{{\"reason\": \"{}\"}}", "x".repeat(20_000));
+    refused(&bench, "POST", "/v1/pairs/tserver/switchover", &long, (413, "too-large"));
+    let error = refused(&bench, "GET", "/v1/pairs/x", "", not_found);
+    assert_eq!(error["try"], "scsctl pairs");
+}
+
+#[test]
+fn an_operation_that_cannot_be_is_refused_with_reasons() {
+    let bench = bench();
+    let (status, answer) = bench.ask("POST", "/v1/pairs/tserver/switchover", "{}");
+    assert!((400..=503).contains(&status) && status != 404, "{answer}");
+    assert!(!answer["error"]["because"].as_array().unwrap().is_empty(), "{answer}");
+}
+
+#[test]
+fn the_socket_is_open_to_owner_and_group_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench();
+    let mode = std::fs::metadata(bench.path("scs.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn events_are_followed_from_the_past_into_the_present() {
+    let bench = bench();
+    let mut followed = http::lines(&bench.path("scs.sock"), "/v1/events?follow=true");
+    assert_eq!(followed.next().unwrap()["kind"], "controller-started");
+    let (status, answer) = bench.ask("PUT", "/v1/maintenance/tserver", "{\"on\": true}");
+    assert_eq!(status, 200, "{answer}");
+    let seen = followed.find(|event| event["kind"] == "maintenance-changed").unwrap();
+    assert_eq!(seen["pair"], "tserver");
+    let after = seen["id"].as_i64().unwrap();
+    let later = bench.get(&format!("/v1/events?after={after}"));
+    assert!(later["events"].as_array().unwrap().iter().all(|event| event["id"].as_i64().unwrap() > after));
+}
+
+#[test]
+fn the_newest_events_are_given_oldest_first() {
+    let bench = bench();
+    for on in ["true", "false", "true"] {
+        bench.ask("PUT", "/v1/maintenance/tserver", &format!("{{\"on\": {on}}}"));
+    }
+    let events = bench.get("/v1/events?limit=2")["events"].clone();
+    let ids: Vec<i64> =
+        events.as_array().unwrap().iter().map(|event| event["id"].as_i64().unwrap()).collect();
+    assert!(ids.len() == 2 && ids[0] < ids[1], "{events}");
+    assert_eq!(events[1]["kind"], "maintenance-changed");
+}
+
+#[test]
+fn a_wrong_cluster_file_changes_nothing_and_is_shown_until_it_is_right() {
+    let bench = bench();
+    let good = bench.cluster();
+    bench.write("cluster.toml", &good.replace("host = \"beta\"", "host = \"gamma\""));
+    let error = refused(&bench, "POST", "/v1/config/reload", "", (422, "bad-configuration"));
+    assert!(error["because"].to_string().contains("gamma"), "{error}");
+    let warnings = bench.get("/v1/status")["warnings"].to_string();
+    assert!(warnings.contains("older configuration is in use"), "{warnings}");
+    assert_eq!(bench.get("/v1/status")["revision"], 1);
+    bench.write("cluster.toml", &format!("{good}[[host]]\nname = \"gamma\"\naddresses = [\"127.0.0.1\"]\n"));
+    bench.signal("-HUP");
+    let status = until("the new configuration is in use", || {
+        let status = bench.get("/v1/status");
+        (status["revision"] == 2).then_some(status)
+    });
+    assert_eq!(status["hosts"].as_array().unwrap().len(), 3);
+    assert!(!status["warnings"].to_string().contains("older configuration"), "{status}");
+}
+
+#[test]
+fn what_may_not_change_while_it_runs_is_refused_whole() {
+    let mut bench = Bench::new();
+    let _agents = bench.start_with_agents();
+    bench.write("cluster.toml", &bench.cluster().replace("hot-standby", "warm-standby"));
+    let error = refused(&bench, "POST", "/v1/config/reload", "", (409, "not-possible"));
+    assert!(error["because"].to_string().contains("redundancy"), "{error}");
+    assert_eq!(bench.pair()["redundancy"], "hot-standby");
+    let events = bench.get("/v1/events")["events"].to_string();
+    assert!(events.contains("the configuration was refused"), "{events}");
+}
+
+fn problem_of_alpha(bench: &Bench) -> String {
+    bench.get("/v1/hosts/alpha")["problem"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_agent_of_another_host_is_refused_by_name() {
+    let mut bench = Bench::new();
+    let alpha = bench.agent("alpha");
+    alpha.claim_host("gamma");
+    bench.start();
+    until("the wrong host is named", || problem_of_alpha(&bench).contains("gamma").then_some(()));
+    assert!(alpha.told().is_empty(), "it was given orders");
+}
+
+#[test]
+fn a_changed_agent_is_refused_until_an_operator_accepts_it() {
+    let mut bench = Bench::new();
+    let (alpha, _beta) = bench.start_with_agents();
+    alpha.change_identity();
+    alpha.drop_link();
+    until("the change is named", || problem_of_alpha(&bench).contains("identity").then_some(()));
+    let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
+    assert_eq!(status, 200, "{answer}");
+    until("it is accepted", || (bench.get("/v1/hosts/alpha")["status"] == "running").then_some(()));
+}
+
+#[test]
+fn a_lost_link_is_said_once_and_made_again() {
+    let mut bench = Bench::new();
+    let (alpha, _beta) = bench.start_with_agents();
+    alpha.drop_link();
+    until("it is connected again", || (alpha.hellos().len() == 2).then_some(()));
+    bench.until_primary("tserver-1");
+    assert_eq!(alpha.roles_told(), ["promote 1"], "a lost link is no reason to change roles");
+    assert_eq!(bench.log().matches("no link to the agent host=alpha").count(), 1, "{}", bench.log());
+    assert_eq!(json!(1), bench.pair()["epoch"]);
+}
+
+#[test]
+fn a_host_with_another_address_is_connected_to_anew() {
+    let mut bench = Bench::new();
+    let (alpha, _beta) = bench.start_with_agents();
+    let elsewhere = bench.path("elsewhere.sock");
+    let moved = bench
+        .cluster()
+        .replace(&bench.path("alpha.sock").display().to_string(), &elsewhere.display().to_string());
+    bench.write("cluster.toml", &moved);
+    let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
+    assert_eq!((status, &answer["changes"]), (200, &json!(["host alpha changed"])), "{answer}");
+    until("the loss of the former link was observed", || {
+        (bench.get("/v1/hosts/alpha")["status"] != "running").then_some(())
+    });
+    std::fs::hard_link(bench.path("alpha.sock"), &elsewhere).unwrap();
+    until("the agent is heard at its new address", || (alpha.hellos().len() == 2).then_some(()));
+    bench.until_primary("tserver-1");
+    assert_eq!(alpha.roles_told(), ["promote 1"]);
+}

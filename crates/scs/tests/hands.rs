@@ -1,0 +1,137 @@
+//! The hands alone: what happens when something cannot be made durable, and what the journal keeps.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, Reply, RequestId};
+use understudy_drive::{Hands, Inbox, Stop};
+use understudy_model::{
+    ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Moment, OperationId, PairName, RoleEpoch,
+};
+use understudy_scs::hands::ControlHands;
+use understudy_scs::journal::Journal;
+use understudy_scs::links::Links;
+use understudy_scs::replies::Replies;
+use understudy_scs::standing::Standing;
+use understudy_store::{EntryKind, JournalQuery, Reader, Store};
+
+struct Bench {
+    directory: tempfile::TempDir,
+    hands: ControlHands,
+    journal: Journal,
+    standing: Standing,
+    replies: Replies,
+    stop: Stop,
+}
+
+fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    let controller_epoch = store.take_leadership(&"scs-1".parse().unwrap()).unwrap();
+    prepare(&mut store);
+    let reader = Reader::open(directory.path()).unwrap();
+    let cluster = understudy_settings::parse_cluster("c", "[cluster]\nname = \"demo\"\n").unwrap().value;
+    let standing = Standing::new(directory.path(), Arc::new(cluster));
+    let journal = Journal::start(store, reader, standing.clone()).unwrap();
+    let (inbox, _mail) = Inbox::<Control>::new(8);
+    let (replies, stop) = (Replies::default(), Stop::default());
+    let hands = ControlHands {
+        links: Links::new(inbox, journal.clone()),
+        journal: journal.clone(),
+        replies: replies.clone(),
+        standing: standing.clone(),
+        steps: watch::channel(0).0,
+        controller_epoch,
+        stop: stop.clone(),
+        lost: None,
+        store_failing: false,
+    };
+    Bench { directory, hands, journal, standing, replies, stop }
+}
+
+fn raise(epoch: u64, expected: Option<RoleEpoch>) -> Decision<ControlRecord, ControlDo> {
+    let next = RoleEpoch::new(Epoch(epoch), ApplicationName::new("tserver-1").unwrap());
+    let pair = PairName::new("tserver").unwrap();
+    Decision { persist: vec![ControlRecord::RaiseEpoch { pair, expected, next }], ..Decision::default() }
+}
+
+fn use_operation(id: u64) -> Decision<ControlRecord, ControlDo> {
+    Decision { persist: vec![ControlRecord::UseOperation(OperationId(id))], ..Decision::default() }
+}
+
+/// An observation whose journal entry is about so many bytes long.
+fn saw(bytes: usize) -> ControlSaw {
+    ControlSaw::LinkDown { host: HostName::new("alpha").unwrap(), refused: false, why: "x".repeat(bytes) }
+}
+
+#[tokio::test]
+async fn a_full_store_is_certain_and_shown_until_it_has_room_again() {
+    let mut bench = bench(|store| store.limit_size(1).unwrap());
+    // The file may have room inside; a few long entries fill it.
+    let mut refused = None;
+    for _ in 0..20 {
+        refused = refused.or(bench.hands.persist(Moment(1), &saw(900_000), &use_operation(1)).await.err());
+    }
+    let (why, definite) = refused.expect("the store was never full");
+    assert!(definite, "{why}");
+    assert!(why.contains("full"), "{why}");
+    let warnings = bench.standing.beside().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("nobody can be promoted")), "{warnings:?}");
+    assert!(!bench.stop.is_asked(), "a full disk is no reason to end");
+    bench.hands.persist(Moment(2), &saw(10), &use_operation(2)).await.unwrap();
+    assert!(bench.standing.beside().warnings.is_empty(), "{:?}", bench.standing.beside().warnings);
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_as_expected_is_certain() {
+    let mut bench = bench(|_| {});
+    bench.hands.persist(Moment(1), &saw(10), &raise(1, None)).await.unwrap();
+    let (why, definite) = bench.hands.persist(Moment(2), &saw(10), &raise(2, None)).await.unwrap_err();
+    assert!(definite && why.contains("not the expected one"), "{why}");
+    assert!(!bench.stop.is_asked());
+}
+
+#[tokio::test]
+async fn a_lost_leadership_ends_the_program() {
+    let mut bench = bench(|_| {});
+    bench.hands.controller_epoch = ControllerEpoch(0);
+    let (_, definite) = bench.hands.persist(Moment(1), &saw(10), &raise(1, None)).await.unwrap_err();
+    assert!(definite && bench.stop.is_asked());
+    assert!(bench.hands.lost.is_some());
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_long_does_not_keep_an_epoch_from_being_stored() {
+    let mut bench = bench(|_| {});
+    bench.hands.persist(Moment(1), &saw(2 * 1024 * 1024), &raise(1, None)).await.unwrap();
+    let reader = Reader::open(bench.directory.path()).unwrap();
+    assert_eq!(reader.roles().unwrap().len(), 1);
+    let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
+    assert!(entries[0].text.contains("left-out-bytes"), "{}", &entries[0].text);
+}
+
+#[tokio::test]
+async fn the_journal_can_be_read_back_as_what_was_seen_and_decided() {
+    let mut bench = bench(|_| {});
+    let (observed, decided) = (saw(3), raise(1, None));
+    bench.hands.record(Moment(5), &ControlSaw::DeadlinePassed, &Decision::default());
+    bench.hands.persist(Moment(7), &observed, &decided).await.unwrap();
+    let reader = Reader::open(bench.directory.path()).unwrap();
+    let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
+    let kinds: Vec<EntryKind> = entries.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [EntryKind::Observation, EntryKind::Decision], "an idle deadline is not kept");
+    assert_eq!(serde_json::from_str::<ControlSaw>(&entries[0].text).unwrap(), observed);
+    let read: Decision<ControlRecord, ControlDo> = serde_json::from_str(&entries[1].text).unwrap();
+    assert_eq!((read, entries[1].at_boot), (decided, Moment(7)));
+}
+
+#[tokio::test]
+async fn a_reply_reaches_its_asker() {
+    let mut bench = bench(|_| {});
+    let (request, answer) = bench.replies.open().unwrap();
+    let reply = Reply::Done { text: "it is so".to_owned() };
+    bench.hands.act(ControlDo::Reply { request: RequestId(999), reply: reply.clone() });
+    bench.hands.act(ControlDo::Reply { request, reply: reply.clone() });
+    assert_eq!(answer.await.unwrap(), reply);
+    drop(bench.journal);
+}

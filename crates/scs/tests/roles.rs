@@ -1,0 +1,203 @@
+//! Roles through the whole program: first start, failover, switchover, restart of the server itself.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Bench, until};
+use understudy_model::Work;
+
+fn running() -> (Bench, support::agent::FakeAgent, support::agent::FakeAgent) {
+    let mut bench = Bench::new();
+    let (alpha, beta) = bench.start_with_agents();
+    (bench, alpha, beta)
+}
+
+#[test]
+fn the_first_primary_is_ordered_only_when_its_epoch_is_durable() {
+    let (bench, alpha, beta) = running();
+    assert_eq!(alpha.roles_told(), ["promote 1"]);
+    assert!(beta.roles_told().is_empty());
+    let told = alpha.told();
+    let promotion = told.iter().find(|told| matches!(told.order.work, Work::Promote { .. })).unwrap();
+    let stored = promotion.stored.as_ref().expect("nothing was stored when the order came");
+    assert_eq!((stored.epoch.0, stored.holder.as_str()), (1, "tserver-1"));
+    assert_eq!(promotion.order.controller_epoch.0, 1);
+    let why = bench.get("/v1/why/tserver");
+    assert!(
+        why["now"].as_str().unwrap().contains("tserver-1 is primary of pair tserver in epoch 1"),
+        "{why}"
+    );
+    let story: Vec<&Value> = why["events"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
+    assert!(story.contains(&&json!("role-changed")), "{story:?}");
+}
+
+#[test]
+fn status_has_every_promised_field() {
+    let (bench, _alpha, _beta) = running();
+    let status = bench.get("/v1/status");
+    let promised = json!({
+        "": ["cluster", "revision", "controllers", "hosts", "applications", "pairs", "warnings", "alarms"],
+        "cluster": ["name", "id"],
+        "controllers": ["name", "leading", "epoch"],
+        "hosts": ["name", "address", "status", "heard_ms_ago", "loss_survivable"],
+        "applications": ["name", "host", "pair", "pid", "status", "goal", "run_mode", "epoch", "restarts", "since"],
+        "pairs": ["name", "redundancy", "policy", "primary", "backup", "epoch", "ready", "not_ready_because"],
+    });
+    for (part, fields) in promised.as_object().unwrap() {
+        let part = if part.is_empty() { &status } else { &status[part] };
+        let object = part.get(0).unwrap_or(part).as_object().unwrap();
+        for field in fields.as_array().unwrap() {
+            assert!(object.contains_key(field.as_str().unwrap()), "{field} is missing in {object:?}");
+        }
+    }
+    let first = &status["applications"][0];
+    assert_eq!(
+        (&first["run_mode"], &first["epoch"], &first["status"]),
+        (&json!("primary"), &json!(1), &json!("started"))
+    );
+    assert_eq!(status["pairs"][0]["redundancy"], "hot-standby");
+    assert!(first["since"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn a_crash_of_the_primary_promotes_the_backup_and_the_story_is_told() {
+    let (bench, alpha, beta) = running();
+    alpha.crash("tserver-1");
+    until("tserver-2 is primary", || (bench.pair()["primary"] == "tserver-2").then_some(()));
+    assert_eq!(beta.roles_told(), ["promote 2"]);
+    alpha.recover("tserver-1");
+    bench.until_primary("tserver-2");
+    assert_eq!(alpha.roles_told(), ["promote 1"], "nobody fails back by itself");
+    let why = bench.get("/v1/why/tserver");
+    let rules: Vec<&str> =
+        why["events"].as_array().unwrap().iter().filter_map(|event| event["rule"].as_str()).collect();
+    assert!(rules.contains(&"primary-exited"), "{rules:?}");
+    let ordered =
+        why["events"].as_array().unwrap().iter().find(|event| event["rule"] == "primary-exited").unwrap();
+    let one = bench.get(&format!("/v1/why?event={}", ordered["id"]));
+    assert_eq!(&one["event"], ordered);
+    assert!(!one["event"]["because"].as_array().unwrap().is_empty(), "{one}");
+}
+
+#[test]
+fn a_switchover_is_an_operation_that_can_be_followed() {
+    let (bench, alpha, beta) = running();
+    let (status, begun) = bench.ask("POST", "/v1/pairs/tserver-2/switchover", "{\"reason\": \"a test\"}");
+    assert_eq!(status, 202, "{begun}");
+    let id = &begun["operation"]["id"];
+    let ended = bench.get(&format!("/v1/operations/{id}?wait_ms=20000"));
+    assert_eq!(ended["state"], "done", "{ended}");
+    assert!(ended["steps"].as_array().unwrap().len() >= 2, "{ended}");
+    assert!(!ended["actor"].as_str().unwrap().is_empty());
+    assert_eq!(
+        (alpha.roles_told(), beta.roles_told()),
+        (vec!["promote 1".into(), "demote 1".into()], vec!["promote 2".to_owned()])
+    );
+    let (status, again) = bench.ask("POST", "/v1/pairs/tserver/switchover", "{\"to\": \"tserver-2\"}");
+    assert_eq!(status, 200, "{again}");
+    assert!(again["done"].is_string(), "{again}");
+    let (status, plan) = bench.ask("POST", "/v1/pairs/tserver/switchover", "{\"dry_run\": true}");
+    assert_eq!(status, 200, "{plan}");
+    assert!(!plan["plan"]["checks"].as_array().unwrap().is_empty(), "{plan}");
+}
+
+#[test]
+fn a_repeated_request_with_the_same_key_is_done_once() {
+    let (bench, _alpha, beta) = running();
+    let again = || {
+        let socket = bench.path("scs.sock");
+        support::http::ask_with(
+            &socket,
+            "POST",
+            "/v1/pairs/tserver/switchover",
+            "idempotency-key: k-1\r\n",
+            "",
+        )
+    };
+    let (status, first) = again();
+    assert_eq!(status, 202, "{first}");
+    bench.get(&format!("/v1/operations/{}?wait_ms=20000", first["operation"]["id"]));
+    assert_eq!(again(), (202, first));
+    bench.until_primary("tserver-2");
+    assert_eq!(beta.roles_told(), ["promote 2"]);
+}
+
+#[test]
+fn an_asker_who_left_finds_the_answer_by_its_key() {
+    let (bench, _alpha, beta) = running();
+    let (socket, path) = (bench.path("scs.sock"), "/v1/pairs/tserver/switchover");
+    let key = "idempotency-key: k-2\r\n";
+    drop(support::http::send(&socket, "POST", path, key, "").unwrap());
+    until("the answer is there", || {
+        let (status, _) = support::http::ask_with(&socket, "POST", path, key, "");
+        assert!([202, 409].contains(&status), "{status}");
+        (status == 202).then_some(())
+    });
+    bench.until_primary("tserver-2");
+    assert_eq!(beta.roles_told(), ["promote 2"]);
+    assert_eq!(bench.get("/v1/operations")["operations"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_second_switchover_meanwhile_is_refused() {
+    let (bench, alpha, _beta) = running();
+    alpha.be_silent();
+    let (status, begun) = bench.ask("POST", "/v1/pairs/tserver/switchover", "");
+    assert_eq!(status, 202, "{begun}");
+    let (status, second) = bench.ask("POST", "/v1/pairs/tserver/switchover", "");
+    assert_eq!(status, 409, "{second}");
+    let error = &second["error"];
+    assert!(error["message"].is_string() && error["try"].is_string(), "{second}");
+    assert!(!error["because"].as_array().unwrap().is_empty(), "{second}");
+}
+
+#[test]
+fn a_refused_promotion_is_rolled_back_and_said() {
+    let (bench, _alpha, beta) = running();
+    beta.refuse_promotions();
+    let (_, begun) = bench.ask("POST", "/v1/pairs/tserver/switchover", "");
+    let ended = bench.get(&format!("/v1/operations/{}?wait_ms=20000", begun["operation"]["id"]));
+    assert_eq!(ended["state"], "failed", "{ended}");
+    assert!(ended["why"].as_str().unwrap().contains("not today"), "{ended}");
+    until("the former primary is primary again", || (bench.pair()["primary"] == "tserver-1").then_some(()));
+    assert_eq!(bench.pair()["epoch"], 3);
+}
+
+#[test]
+fn a_killed_server_comes_back_and_changes_nothing() {
+    let (mut bench, alpha, beta) = running();
+    let (status, _) = bench.ask("PUT", "/v1/maintenance/beta", "{\"on\": true}");
+    assert_eq!(status, 200);
+    alpha.forget_told();
+    beta.forget_told();
+    bench.signal("-KILL");
+    assert!(!bench.wait().success());
+    bench.start();
+    until("both agents were heard again", || {
+        (alpha.hellos().len() == 2 && beta.hellos().len() == 2).then_some(())
+    });
+    let pair = until("the primary is known again", || {
+        let pair = bench.pair();
+        (pair["primary"] == "tserver-1").then_some(pair)
+    });
+    assert_eq!(pair["epoch"], 1);
+    assert!(alpha.roles_told().is_empty() && beta.roles_told().is_empty());
+    assert!(alpha.hellos()[1].controller_epoch > alpha.hellos()[0].controller_epoch);
+    let maintenance = bench.get("/v1/status")["maintenance"].clone();
+    assert_eq!(maintenance, json!(["host beta"]));
+    assert!(
+        bench.get("/v1/events?pair=tserver")["events"].as_array().unwrap().len() > 1,
+        "the journal was kept"
+    );
+}
+
+#[test]
+fn the_end_of_the_server_touches_nothing_that_runs() {
+    let (mut bench, alpha, beta) = running();
+    alpha.forget_told();
+    beta.forget_told();
+    bench.signal("-TERM");
+    assert_eq!(bench.wait().code(), Some(0));
+    assert!(!bench.path("scs.sock").exists());
+    assert!(alpha.told().is_empty() && beta.told().is_empty());
+}

@@ -1,0 +1,289 @@
+//! The command line: which commands there are and what they take. It knows nothing of what they do.
+//! The law: a command or option once published keeps its meaning.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Talks to an Understudy control server.
+///
+/// Exit codes: 0 done or already so, 1 failed, 2 usage, 3 refused, 4 server unreachable, 5 outcome unknown,
+/// 6 needs --yes, 78 bad configuration.
+#[derive(Debug, Parser)]
+#[command(name = "scsctl", version, disable_help_subcommand = true, verbatim_doc_comment)]
+pub struct Args {
+    /// Where the control server's API listens: unix:/PATH
+    #[arg(long, global = true, env = "SCSCTL_SERVER", default_value = "unix:/run/understudy/scs.sock")]
+    pub server: String,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Longest time to wait: 500ms, 10s, 2m [default: 10s for an answer, 60s for `wait` and for an operation]
+    #[arg(long, global = true, value_parser = span)]
+    pub timeout: Option<Duration>,
+    /// Do it even though it interrupts service
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// No colours, also on a terminal
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// For people with wide terminals
+    Wide,
+    /// For scripts: exactly what the server said
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The cluster at a glance: what runs, who is primary, what is wrong and what to do
+    Status {
+        /// Show it again and again
+        #[arg(short, long)]
+        watch: bool,
+        /// Exit 1 if anything is wrong
+        #[arg(long)]
+        check: bool,
+    },
+    /// All hosts
+    Hosts,
+    /// One host
+    Host(Named),
+    /// All applications
+    #[command(alias = "applications")]
+    Apps,
+    /// One application
+    #[command(alias = "application")]
+    App(Named),
+    /// All pairs
+    Pairs,
+    /// One pair
+    Pair(Named),
+    /// Start an application, or both members of a pair
+    Start(Doing),
+    /// Stop an application, or both members of a pair; needs --yes if it stops a primary
+    Stop {
+        #[command(flatten)]
+        doing: Doing,
+        /// Let it finish what it has
+        #[arg(long)]
+        graceful: bool,
+    },
+    /// Stop an application and start it again
+    Restart(Doing),
+    /// Change the roles of a pair
+    Switchover(Switchover),
+    /// Why something is as it is, and what nearly happened instead
+    #[command(group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
+    Why {
+        /// Pair, application or host
+        name: Option<String>,
+        /// The number of an event
+        #[arg(long)]
+        event: Option<u64>,
+    },
+    /// What happened, oldest first
+    Events(Events),
+    /// Take a host, an application or a pair out of automatic care, or back
+    Maintenance {
+        /// Out (on) or back (off)
+        #[arg(value_enum)]
+        switch: Switch,
+        /// Host, application or pair
+        name: String,
+    },
+    /// Wait until something is so
+    Wait {
+        /// Pair, application or host
+        name: String,
+        /// What it shall be
+        #[arg(long = "for", value_enum)]
+        what: Awaited,
+    },
+    /// Operations that were asked for
+    #[command(alias = "operation")]
+    Operations {
+        /// Its number
+        id: Option<u64>,
+    },
+    /// Configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Play the demonstration on this machine
+    Demo {
+        /// Handed on as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// The version of this program
+    Version,
+    /// Completions for a shell
+    Completions {
+        /// Which
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A name.
+#[derive(Debug, ClapArgs)]
+pub struct Named {
+    /// Its name
+    pub name: String,
+}
+
+/// Something to be done to an object.
+#[derive(Debug, ClapArgs)]
+pub struct Doing {
+    /// Application or pair
+    pub name: String,
+    /// Print the operation's number and do not wait for its end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// A planned change of roles.
+#[derive(Debug, ClapArgs)]
+pub struct Switchover {
+    /// Pair, or one of its members
+    pub pair: String,
+    /// The member that shall be primary; if it is, nothing is done
+    #[arg(long, value_name = "MEMBER")]
+    pub to: Option<String>,
+    /// Make every check and print the plan; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print the operation's number and do not wait for its end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Which events.
+#[derive(Debug, ClapArgs)]
+pub struct Events {
+    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Only of this application
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Only of this pair
+    #[arg(long)]
+    pub pair: Option<String>,
+    /// Only of this host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// At most this many, the newest ones
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Go on with what happens from now
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Hands off
+    On,
+    /// Automatic again
+    Off,
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Awaited {
+    /// The application is primary; the pair has a primary
+    Primary,
+    /// The application runs and is ready; every member of the pair is; the host's agent answers
+    Started,
+    /// The application can serve or take over; the pair's backup could take over now; the host's agent answers
+    Ready,
+    /// The application, or every member of the pair, does not run
+    Stopped,
+}
+
+impl Awaited {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Awaited::Primary => "primary",
+            Awaited::Started => "started",
+            Awaited::Ready => "ready",
+            Awaited::Stopped => "stopped",
+        }
+    }
+}
+
+/// Configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check a cluster file without any server
+    Validate {
+        /// The file
+        #[arg(default_value = "/etc/understudy/cluster.toml")]
+        file: PathBuf,
+    },
+    /// Let the control server read its cluster file again
+    Reload,
+}
+
+/// Reads `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.
+fn span(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a time such as 500ms, 10s or 2m, longer than nothing and at most a day";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let ms = number.checked_mul(unit_ms).ok_or(EXPECTED)?;
+    if ms == 0 || ms > 86_400_000 { Err(EXPECTED.to_owned()) } else { Ok(Duration::from_millis(ms)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_are_read_with_their_units_and_bounded() {
+        assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(span("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "0", "s", "5x", "25h", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(span(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn why_takes_a_name_or_an_event_and_not_neither() {
+        assert!(Args::try_parse_from(["scsctl", "why", "tserver"]).is_ok());
+        assert!(Args::try_parse_from(["scsctl", "why", "--event", "7"]).is_ok());
+        assert!(Args::try_parse_from(["scsctl", "why"]).is_err());
+        assert!(Args::try_parse_from(["scsctl", "why", "tserver", "--event", "7"]).is_err());
+    }
+}

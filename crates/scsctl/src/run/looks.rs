@@ -1,0 +1,155 @@
+//! The commands that only look. Nothing here changes anything in the cluster; that is the law.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Session;
+use crate::answers::{self, read};
+use crate::args;
+use crate::exit::{Exit, Failure};
+use crate::server::escape;
+use crate::show::{self, Show};
+
+/// Pause between two pictures of `status --watch`.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// Asks, and prints the answer as it is or as `text` makes it.
+async fn look<T: DeserializeOwned>(
+    mut session: Session<'_>,
+    path: &str,
+    text: impl FnOnce(&T, Show) -> String,
+) -> Result<Exit, Failure> {
+    let answer = session.server.get(path).await?;
+    if session.wants_json() {
+        session.json(&answer)?;
+    } else {
+        let text = text(&read::<T>(&answer)?, session.show());
+        session.out.print(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn status(mut session: Session<'_>, watch: bool, check: bool) -> Result<Exit, Failure> {
+    loop {
+        let answer = session.server.get("/v1/status").await;
+        if watch {
+            session.out.clear()?;
+        }
+        let wrong = match answer {
+            // Whoever watches wants to see the server come back.
+            Err(failure) if watch && failure.exit() == Exit::Unreachable => {
+                session.out.line(&failure.to_string())?;
+                true
+            }
+            Err(failure) => return Err(failure),
+            Ok(answer) => {
+                let status: answers::Status = read(&answer)?;
+                if session.wants_json() {
+                    session.json(&answer)?;
+                } else {
+                    let text = show::status(&status, session.show());
+                    session.out.print(&text)?;
+                }
+                !status.wrong.is_empty()
+            }
+        };
+        if !watch {
+            return Ok(if check && wrong { Exit::Failed } else { Exit::Done });
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+pub(super) async fn hosts(session: Session<'_>) -> Result<Exit, Failure> {
+    look(session, "/v1/hosts", |all: &answers::Hosts, show| show::hosts(&all.hosts, show)).await
+}
+
+pub(super) async fn host(session: Session<'_>, name: &str) -> Result<Exit, Failure> {
+    look(session, &format!("/v1/hosts/{}", escape(name)), show::host).await
+}
+
+pub(super) async fn applications(session: Session<'_>) -> Result<Exit, Failure> {
+    look(session, "/v1/applications", |all: &answers::Applications, show| {
+        show::applications(&all.applications, show)
+    })
+    .await
+}
+
+pub(super) async fn application(session: Session<'_>, name: &str) -> Result<Exit, Failure> {
+    look(session, &format!("/v1/applications/{}", escape(name)), show::application).await
+}
+
+pub(super) async fn pairs(session: Session<'_>) -> Result<Exit, Failure> {
+    look(session, "/v1/pairs", |all: &answers::Pairs, show| show::pairs(&all.pairs, show)).await
+}
+
+pub(super) async fn pair(session: Session<'_>, name: &str) -> Result<Exit, Failure> {
+    look(session, &format!("/v1/pairs/{}", escape(name)), show::pair).await
+}
+
+pub(super) async fn operations(session: Session<'_>, id: Option<u64>) -> Result<Exit, Failure> {
+    match id {
+        None => {
+            look(session, "/v1/operations", |all: &answers::Operations, show| {
+                show::operations(&all.operations, show)
+            })
+            .await
+        }
+        Some(id) => {
+            look(session, &format!("/v1/operations/{id}"), |one: &answers::Operation, show| {
+                let steps: String = one.steps.iter().map(show::step).collect();
+                steps + &show::operation(one, show)
+            })
+            .await
+        }
+    }
+}
+
+pub(super) async fn why(
+    session: Session<'_>,
+    name: Option<&str>,
+    event: Option<u64>,
+) -> Result<Exit, Failure> {
+    let path = match (name, event) {
+        (Some(name), _) => format!("/v1/why/{}", escape(name)),
+        (None, Some(id)) => format!("/v1/why?event={id}"),
+        (None, None) => return Err(Failure::new(Exit::Usage, "name something, or an event with --event")),
+    };
+    look(session, &path, show::why).await
+}
+
+pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
+    let mut query = format!("/v1/events?limit={}", which.limit);
+    let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
+    for (key, value) in parts {
+        if let Some(value) = value {
+            query.push_str(&format!("&{key}={}", escape(value)));
+        }
+    }
+    if which.follow {
+        let mut lines = session.server.lines(&format!("{query}&follow=true")).await?;
+        while let Some(event) = lines.next().await? {
+            print_event(&mut session, &event)?;
+        }
+        return Err(Failure::new(Exit::Unreachable, "the control server ended the stream of events")
+            .try_next("scsctl events --follow, when it is back"));
+    }
+    let answer = session.server.get(&query).await?;
+    let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
+    for event in &events {
+        print_event(&mut session, event)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// One event, one line, also as JSON.
+fn print_event(session: &mut Session<'_>, event: &Value) -> Result<(), Failure> {
+    if session.wants_json() {
+        session.json(event)
+    } else {
+        let text = show::event_line(&read(event)?, session.show());
+        session.out.print(&text)
+    }
+}

@@ -1,0 +1,113 @@
+//! Runs one command: which questions are asked, and what is shown of the answers.
+//!
+//! It knows the paths of the API, not its bytes. The law: what interrupts service is asked for twice.
+
+mod config;
+mod demo;
+mod does;
+mod looks;
+mod wait;
+
+use std::time::Duration;
+
+use clap::CommandFactory;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::args::{Args, Command, Config, Output};
+use crate::exit::{Exit, Failure};
+use crate::out::Out;
+use crate::server::Server;
+use crate::show::{Show, own_zone};
+
+/// How long an answer may take unless `--timeout` says otherwise.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long `wait` and the end of an operation may take unless `--timeout` says otherwise.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// What every command needs.
+struct Session<'a> {
+    server: Server,
+    output: Output,
+    yes: bool,
+    wait_limit: Duration,
+    out: &'a mut Out,
+}
+
+/// Runs the command and says how it ended.
+pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::Config(Config::Validate { file }) => return config::validate(file, args.output, out),
+        Command::Demo { arguments } => return demo::play(arguments),
+        Command::Version => return out.line(&version()).map(|()| Exit::Done),
+        Command::Completions { shell } => return completions(*shell, out),
+        _ => {}
+    }
+    let session = Session {
+        server: Server::new(&args.server, args.timeout.unwrap_or(ANSWER_LIMIT))?,
+        output: args.output,
+        yes: args.yes,
+        wait_limit: args.timeout.unwrap_or(WAIT_LIMIT),
+        out,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Failed, format!("the program cannot start: {error}")))?;
+    runtime.block_on(ask(session, &args.command))
+}
+
+async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Status { watch, check } => looks::status(session, *watch, *check).await,
+        Command::Hosts => looks::hosts(session).await,
+        Command::Host(named) => looks::host(session, &named.name).await,
+        Command::Apps => looks::applications(session).await,
+        Command::App(named) => looks::application(session, &named.name).await,
+        Command::Pairs => looks::pairs(session).await,
+        Command::Pair(named) => looks::pair(session, &named.name).await,
+        Command::Why { name, event } => looks::why(session, name.as_deref(), *event).await,
+        Command::Events(which) => looks::events(session, which).await,
+        Command::Operations { id } => looks::operations(session, *id).await,
+        Command::Start(doing) => does::start(session, doing).await,
+        Command::Stop { doing, graceful } => does::stop(session, doing, *graceful).await,
+        Command::Restart(doing) => does::restart(session, doing).await,
+        Command::Switchover(which) => does::switchover(session, which).await,
+        Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
+        Command::Wait { name, what } => wait::until(session, name, *what).await,
+        Command::Config(Config::Reload) => config::reload(session).await,
+        Command::Config(Config::Validate { .. })
+        | Command::Demo { .. }
+        | Command::Version
+        | Command::Completions { .. } => Ok(Exit::Done),
+    }
+}
+
+impl Session<'_> {
+    fn show(&self) -> Show {
+        Show {
+            now: Timestamp::now(),
+            zone: own_zone(),
+            paint: self.out.paint(),
+            wide: self.output == Output::Wide,
+        }
+    }
+
+    fn json(&mut self, answer: &Value) -> Result<(), Failure> {
+        self.out.line(&answer.to_string())
+    }
+
+    fn wants_json(&self) -> bool {
+        self.output == Output::Json
+    }
+}
+
+fn version() -> String {
+    format!("scsctl {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn completions(shell: clap_complete::Shell, out: &mut Out) -> Result<Exit, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "scsctl", &mut text);
+    out.print(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,126 @@
+//! What people see, word for word: each picture is kept as a file and compared.
+
+use serde_json::{Value, json};
+
+use super::Show;
+use crate::answers::read;
+use crate::out::Paint;
+
+fn show(wide: bool) -> Show {
+    static UTC: jiff::tz::TimeZone = jiff::tz::TimeZone::UTC;
+    Show { now: "2026-11-20T08:00:00Z".parse().unwrap(), zone: &UTC, paint: Paint::OFF, wide }
+}
+
+#[track_caller]
+fn assert_looks(found: &str, expected: &str) {
+    assert!(found == expected, "--- found ---\n{found}\n--- expected ---\n{expected}");
+}
+
+fn application(name: &str, host: &str, pair: Option<&str>, mode: &str) -> Value {
+    json!({"name": name, "host": host, "pair": pair, "pid": 4711, "status": "started", "goal": "started",
+           "run_mode": mode, "epoch": (mode == "primary").then_some(7), "restarts": 0, "gave_up": false,
+           "hands_off": false, "problem": "", "since": "2026-11-20T07:56:55Z"})
+}
+
+fn cluster() -> Value {
+    let mut ivr = application("ivr-1", "alpha", None, "unknown");
+    ivr["status"] = json!("stopped");
+    ivr["pid"] = Value::Null;
+    ivr["gave_up"] = json!(true);
+    ivr["problem"] =
+        json!("not started: /usr/bin/ivr: no such file or directory, or something else that is long");
+    ivr["last_exit"] = json!({"text": "exit code 3", "wanted": false, "ran_ms": 1500});
+    json!({
+        "cluster": {"name": "demo", "id": "00000000000000000000000000000abc"}, "revision": 12,
+        "controllers": [{"name": "scs-1", "leading": true, "epoch": 3}],
+        "hosts": [
+            {"name": "alpha", "address": "127.0.0.11:4999", "status": "running", "heard_ms_ago": 12,
+             "since": "2026-11-20T05:55:30Z", "loss_survivable": false, "problem": ""},
+            {"name": "beta", "address": "127.0.0.12:4999", "status": "inaccessible", "heard_ms_ago": 61000,
+             "since": "2026-11-20T07:59:00Z", "loss_survivable": false, "problem": "refused"}],
+        "applications": [ivr, application("tserver-1", "alpha", Some("tserver"), "primary"),
+                         application("tserver-2", "beta", Some("tserver"), "backup")],
+        "pairs": [{"name": "tserver", "redundancy": "hot-standby", "policy": "available", "primary": "tserver-1",
+                   "backup": "tserver-2", "epoch": 7, "state": "settled", "since": "2026-11-20T07:56:55Z",
+                   "ready": false, "not_ready_because": ["host beta is not heard"]}],
+        "operations": [{"id": 9, "kind": "restart", "subject": "ivr-1", "actor": "ann", "state": "running",
+                        "began": "2026-11-20T07:59:58Z", "steps": []}],
+        "maintenance": ["host beta"],
+        "warnings": ["host beta: its agent is not heard; on that host run: systemctl status lca"], "alarms": []
+    })
+}
+
+fn reason() -> Value {
+    json!({"rule": "primary-exited", "says": "The primary's process ended.", "reason": "tserver-1 was killed",
+           "because": [{"what": "tserver-1", "is": "ended by signal 9 (KILL)"}, {"what": "tserver-2", "is": "ready"}],
+           "nearly": [{"rule": "nobody-ready", "missed": "tserver-2 is ready"}]})
+}
+
+fn event() -> Value {
+    json!({"id": 41, "at": "2026-11-19T07:59:59.123Z", "kind": "promotion-ordered", "severity": "info", "host": null,
+           "application": "tserver-2", "pair": "tserver", "from": "tserver-1", "to": "tserver-2", "epoch": 8,
+           "rule": "primary-exited", "reason": "tserver-1 was killed", "because": [], "nearly": [], "actor": "ann"})
+}
+
+#[test]
+fn the_cluster_at_a_glance() {
+    let text = super::status(&read(&cluster()).unwrap(), show(false));
+    assert_looks(&text, include_str!("golden/status.txt"));
+}
+
+#[test]
+fn applications_with_room() {
+    let all: crate::answers::Status = read(&cluster()).unwrap();
+    assert_looks(
+        &super::applications(&all.applications, show(true)),
+        include_str!("golden/applications-wide.txt"),
+    );
+}
+
+#[test]
+fn one_application() {
+    let text = super::application(&read(&cluster()["applications"][0]).unwrap(), show(false));
+    assert_looks(&text, include_str!("golden/application.txt"));
+}
+
+#[test]
+fn one_pair_and_why_it_is_so() {
+    let mut pair = cluster()["pairs"][0].clone();
+    pair["because"] = reason();
+    pair["members"] = json!([cluster()["applications"][1]]);
+    assert_looks(&super::pair(&read(&pair).unwrap(), show(false)), include_str!("golden/pair.txt"));
+}
+
+#[test]
+fn the_reasons_and_the_story() {
+    let why = json!({"name": "tserver", "kind": "pair", "now": "tserver-2 is primary of pair tserver in epoch 8",
+                     "because": reason(), "considered": {"rule": "acting-holder-kept", "reason": "tserver-2 acts",
+                     "says": "A member acts.", "because": [], "nearly": []}, "events": [event()]});
+    assert_looks(&super::why(&read(&why).unwrap(), show(false)), include_str!("golden/why.txt"));
+    let same = json!({"now": "x", "because": reason(), "considered": reason(), "events": []});
+    let text = super::why(&read(&same).unwrap(), show(false));
+    assert_eq!(text.matches("it saw").count(), 1, "the same reason is told once: {text}");
+}
+
+#[test]
+fn a_plan_and_an_operation() {
+    let plan = json!({"checks": [{"what": "the backup is ready", "ok": true, "found": "started"},
+                                 {"what": "no maintenance", "ok": false, "found": "host beta"}],
+                      "steps": ["demote tserver-1", "promote tserver-2"]});
+    let operation = json!({"id": 5, "kind": "switchover", "subject": "tserver", "actor": "ann", "state": "failed",
+                           "why": "tserver-2 refused", "took_ms": 12.3456,
+                           "steps": [{"after_ms": 0.4123, "what": "demotion of tserver-1 ordered"}]});
+    let operation: crate::answers::Operation = read(&operation).unwrap();
+    let mut text = super::plan(&read(&plan).unwrap(), show(false));
+    text.extend(operation.steps.iter().map(super::step));
+    text.push_str(&super::operation(&operation, show(false)));
+    assert_looks(&text, include_str!("golden/operation.txt"));
+}
+
+#[test]
+fn a_cluster_without_trouble_says_so() {
+    let status = json!({"cluster": {"name": "demo"}, "warnings": [], "wrong": []});
+    assert!(super::status(&read(&status).unwrap(), show(false)).ends_with("\nNothing is wrong.\n"));
+    let status = json!({"cluster": {"name": "demo"}, "warnings": [], "wrong": ["host beta is unreachable"]});
+    assert!(!super::status(&read(&status).unwrap(), show(false)).contains("Nothing is wrong"));
+}

@@ -1,0 +1,91 @@
+//! The cluster at a glance. It judges nothing but what deserves a colour; the law: whatever is wrong is in sight.
+
+use super::Show;
+use super::ago::ago;
+use super::objects::{application_row, host_table, mode_tone, pair_row};
+use super::table::Table;
+use crate::answers::{Application, Pair, Status};
+use crate::out::Tone;
+
+const APPLICATION_COLUMNS: [&str; 9] =
+    ["NAME", "HOST", "MODE", "STATUS", "EPOCH", "PID", "RESTARTS", "SINCE", "PROBLEM"];
+
+/// Everything, the most important first.
+pub fn status(status: &Status, show: Show) -> String {
+    let mut text = heading(status, show);
+    if !status.pairs.is_empty() {
+        let mut table = Table::new(&APPLICATION_COLUMNS);
+        for pair in &status.pairs {
+            table.row(pair_row(pair, show));
+            for member in members(pair, &status.applications) {
+                table.row(application_row(member, "  ", show));
+            }
+        }
+        section(&mut text, "PAIRS", &table, show);
+    }
+    let mut single = Table::new(&APPLICATION_COLUMNS);
+    for application in status.applications.iter().filter(|application| application.pair.is_none()) {
+        single.row(application_row(application, "", show));
+    }
+    section(&mut text, "APPLICATIONS", &single, show);
+    section(&mut text, "HOSTS", &host_table(&status.hosts, show), show);
+    running_operations(&mut text, status, show);
+    if !status.maintenance.is_empty() {
+        text.push_str(&format!(
+            "\n{} {}\n",
+            show.paint.tone(Tone::Heading, "MAINTENANCE"),
+            status.maintenance.join(", ")
+        ));
+    }
+    if status.warnings.is_empty() {
+        if status.wrong.is_empty() {
+            text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Good, "Nothing is wrong.")));
+        }
+    } else {
+        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, "WARNINGS")));
+        for warning in &status.warnings {
+            text.push_str(&format!("{} {warning}\n", show.paint.tone(Tone::Warn, "!")));
+        }
+    }
+    text
+}
+
+fn heading(status: &Status, show: Show) -> String {
+    let name = show.paint.tone(Tone::Heading, &status.cluster.name);
+    let mut text = format!("cluster {name}   revision {}", status.revision);
+    if let Some(id) = &status.cluster.id {
+        text.push_str(&format!("   id {id}"));
+    }
+    text.push('\n');
+    for controller in &status.controllers {
+        let (word, tone) =
+            if controller.leading { ("leading", Tone::Good) } else { ("standing by", Tone::Faint) };
+        let word = show.paint.tone(tone, word);
+        text.push_str(&format!("controller {} {word}, epoch {}\n", controller.name, controller.epoch));
+    }
+    text
+}
+
+fn members<'a>(pair: &'a Pair, applications: &'a [Application]) -> impl Iterator<Item = &'a Application> {
+    applications.iter().filter(|application| application.pair.as_deref() == Some(pair.name.as_str()))
+}
+
+fn section(text: &mut String, title: &str, table: &Table, show: Show) {
+    if !table.is_empty() {
+        text.push_str(&format!("\n{}\n{}", show.paint.tone(Tone::Heading, title), table.text(show.paint)));
+    }
+}
+
+fn running_operations(text: &mut String, status: &Status, show: Show) {
+    for operation in status.operations.iter().filter(|operation| operation.state == "running") {
+        let age = ago(show.now, operation.began.as_deref());
+        text.push_str(&format!(
+            "\n{} {} of {} (operation {}, asked by {}, {age})\n",
+            show.paint.tone(mode_tone("primary"), "RUNNING"),
+            operation.kind,
+            operation.subject,
+            operation.id,
+            operation.actor
+        ));
+    }
+}

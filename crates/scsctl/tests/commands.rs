@@ -1,0 +1,240 @@
+//! The program as scripts see it: exit codes, what is asked of the server, what is printed.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{FakeServer, error, ok, scsctl};
+
+fn application(name: &str, mode: &str, status: &str) -> Value {
+    json!({"name": name, "host": "alpha", "pair": "tserver", "pid": 7, "status": status, "goal": "started",
+           "run_mode": mode, "epoch": 7, "restarts": 0, "since": "2026-11-20T08:00:00Z", "problem": ""})
+}
+
+fn status(ready: bool) -> Value {
+    json!({
+        "cluster": {"name": "demo", "id": null}, "revision": 1,
+        "controllers": [{"name": "scs-1", "leading": true, "epoch": 3}],
+        "hosts": [{"name": "alpha", "address": "127.0.0.11:4999", "status": "running", "heard_ms_ago": 12,
+                   "loss_survivable": false}],
+        "applications": [application("tserver-1", "primary", "started"), application("tserver-2", "backup", "started")],
+        "pairs": [{"name": "tserver", "redundancy": "hot-standby", "policy": "available", "primary": "tserver-1",
+                   "backup": "tserver-2", "epoch": 7, "ready": ready, "not_ready_because": []}],
+        "warnings": ["both members are on one host"], "alarms": [], "wrong": (!ready).then_some("tserver-2 is not ready").into_iter().collect::<Vec<_>>(),
+        "of_a_later_version": {"x": 1}
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn status_is_shown_and_checked() {
+    let server =
+        FakeServer::start(&[("GET /v1/status", vec![ok(status(true)), ok(status(true)), ok(status(false))])]);
+    let shown = server.run(&["status"]);
+    assert_eq!(shown.status.code(), Some(0));
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("tserver-1") && shown.contains("primary") && !shown.contains('\x1b'), "{shown}");
+    assert_eq!(server.run(&["status", "--check"]).status.code(), Some(0));
+    assert_eq!(
+        server.run(&["status", "--check"]).status.code(),
+        Some(1),
+        "a backup that is not ready is wrong"
+    );
+}
+
+#[test]
+fn json_is_exactly_what_the_server_said() {
+    let server = FakeServer::start(&[("GET /v1/status", vec![ok(status(true))])]);
+    let printed = server.run(&["-o", "json", "status"]);
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), status(true));
+}
+
+#[test]
+fn refusals_end_with_three_and_say_why_and_what_next() {
+    let refused = error(409, "not-ready", "the backup is not ready");
+    let server = FakeServer::start(&[("POST /v1/pairs/tserver/switchover", vec![refused])]);
+    let ended = server.run(&["switchover", "tserver", "--to", "tserver-2", "--reason", "test"]);
+    assert_eq!(ended.status.code(), Some(3));
+    let said = text(&ended.stderr);
+    for part in ["the backup is not ready", "because of a reason", "try: scsctl status"] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    let sent: Value = serde_json::from_str(&server.asked()[0].1).unwrap();
+    assert_eq!(sent, json!({"to": "tserver-2", "dry_run": false, "reason": "test"}));
+    assert_eq!(server.run(&["app", "nothing"]).status.code(), Some(3));
+}
+
+fn operation(state: &str, steps: &[&str]) -> Value {
+    let steps: Vec<Value> = steps.iter().map(|what| json!({"after_ms": 0.4, "what": what})).collect();
+    json!({"id": 5, "kind": "switchover", "subject": "tserver", "actor": "root", "state": state, "steps": steps,
+           "why": (state == "failed").then_some("the new primary refused"), "took_ms": 1.25})
+}
+
+fn following(end: Value) -> FakeServer {
+    FakeServer::start(&[
+        (
+            "POST /v1/pairs/tserver/switchover",
+            vec![(202, json!({"operation": operation("running", &[])}).to_string())],
+        ),
+        ("GET /v1/operations/5", vec![ok(operation("running", &["demote"])), ok(end)]),
+    ])
+}
+
+#[test]
+fn a_switchover_is_followed_to_its_end_step_by_step() {
+    let server = following(operation("done", &["demote", "promote"]));
+    let ended = server.run(&["switchover", "tserver"]);
+    assert_eq!(ended.status.code(), Some(0));
+    let said = text(&ended.stdout);
+    assert_eq!(said.matches("demote").count(), 1, "{said}");
+    assert!(said.contains("promote") && said.contains("done after 1.25 ms"), "{said}");
+    assert!(server.asked()[2].0.ends_with("&steps=1"), "{:?}", server.asked());
+}
+
+#[test]
+fn failed_and_unknown_operations_have_their_own_codes() {
+    assert_eq!(
+        following(operation("failed", &["demote"])).run(&["switchover", "tserver"]).status.code(),
+        Some(1)
+    );
+    assert_eq!(
+        following(operation("unknown", &["demote"])).run(&["switchover", "tserver"]).status.code(),
+        Some(5)
+    );
+    let still =
+        following(operation("running", &["demote"])).run(&["--timeout", "50ms", "switchover", "tserver"]);
+    assert_eq!(still.status.code(), Some(5));
+}
+
+#[test]
+fn no_wait_prints_only_the_number() {
+    let server = following(operation("done", &[]));
+    let ended = server.run(&["switchover", "tserver", "--no-wait"]);
+    assert_eq!((ended.status.code(), text(&ended.stdout).as_str()), (Some(0), "5\n"));
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_is_refused_if_a_check_fails() {
+    let plan = |ok| {
+        json!({"plan": {"checks": [{"what": "the backup is ready", "ok": ok, "found": "started"}],
+                        "steps": ["demote tserver-1", "promote tserver-2"]}})
+    };
+    let server =
+        FakeServer::start(&[("POST /v1/pairs/tserver/switchover", vec![ok(plan(true)), ok(plan(false))])]);
+    let planned = server.run(&["switchover", "tserver", "--dry-run"]);
+    assert_eq!(planned.status.code(), Some(0));
+    assert!(text(&planned.stdout).contains("2. promote tserver-2"));
+    assert_eq!(server.run(&["switchover", "tserver", "--dry-run"]).status.code(), Some(3));
+}
+
+#[test]
+fn stopping_a_primary_or_a_pair_needs_yes() {
+    let pair = status(true)["pairs"][0].clone();
+    let server = FakeServer::start(&[
+        ("GET /v1/applications/tserver-1", vec![ok(application("tserver-1", "primary", "started"))]),
+        ("GET /v1/applications/tserver-2", vec![ok(application("tserver-2", "backup", "started"))]),
+        ("GET /v1/pairs/tserver", vec![ok(pair)]),
+        ("POST /v1/applications/tserver-1/stop", vec![ok(json!({"done": "it is stopped"}))]),
+        ("POST /v1/applications/tserver-2/stop", vec![ok(json!({"done": "it is stopped"}))]),
+        ("POST /v1/pairs/tserver/stop", vec![ok(json!({"done": "both are stopped"}))]),
+    ]);
+    let refused = server.run(&["stop", "tserver-1"]);
+    assert_eq!(refused.status.code(), Some(6));
+    let said = text(&refused.stderr);
+    assert!(said.contains("tserver-2 would take over") && said.contains("--yes"), "{said}");
+    assert_eq!(server.run(&["stop", "tserver"]).status.code(), Some(6));
+    assert!(!server.asked().iter().any(|(asked, _)| asked.starts_with("POST")), "something was done");
+    assert_eq!(server.run(&["stop", "tserver-2"]).status.code(), Some(0));
+    assert_eq!(server.run(&["stop", "tserver-1", "--graceful", "--yes"]).status.code(), Some(0));
+    assert_eq!(server.asked().last().unwrap().1, "{\"graceful\":true}");
+    assert_eq!(server.run(&["stop", "tserver", "-y"]).status.code(), Some(0));
+}
+
+#[test]
+fn an_absent_server_is_unreachable_and_a_lost_answer_is_unknown() {
+    let absent = scsctl("unix:/nonexistent/scs.sock", &["status"]);
+    assert_eq!(absent.status.code(), Some(4));
+    assert!(text(&absent.stderr).contains("/nonexistent/scs.sock"));
+    let server = FakeServer::start(&[
+        ("POST /v1/applications/a/restart", vec![(0, String::new())]),
+        ("GET /v1/status", vec![(0, String::new())]),
+    ]);
+    assert_eq!(server.run(&["restart", "a"]).status.code(), Some(5), "it may have been done");
+    assert_eq!(server.run(&["status"]).status.code(), Some(4), "nothing was asked to be done");
+}
+
+#[test]
+fn bad_usage_ends_with_two_and_help_with_zero() {
+    assert_eq!(scsctl("unix:/x", &["dance"]).status.code(), Some(2));
+    assert_eq!(scsctl("http://x", &["status"]).status.code(), Some(2));
+    assert_eq!(scsctl("unix:/x", &["--help"]).status.code(), Some(0));
+    assert_eq!(scsctl("unix:/x", &["version"]).status.code(), Some(0));
+    let completions = scsctl("unix:/x", &["completions", "bash"]);
+    assert!(text(&completions.stdout).contains("switchover"));
+}
+
+#[test]
+fn wait_ends_when_it_is_so_or_says_what_is_so_instead() {
+    let server = FakeServer::start(&[(
+        "GET /v1/status",
+        vec![ok(status(false)), ok(status(false)), ok(status(true))],
+    )]);
+    assert_eq!(server.run(&["wait", "tserver", "--for", "ready"]).status.code(), Some(0));
+    assert_eq!(server.asked().len(), 3);
+    let late = server.run(&["wait", "tserver-1", "--for", "stopped", "--timeout", "60ms"]);
+    assert_eq!(late.status.code(), Some(1));
+    assert!(text(&late.stderr).contains("tserver-1 is started"), "{}", text(&late.stderr));
+    assert_eq!(server.run(&["wait", "nothing", "--for", "ready"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    use std::process::{Command, Stdio};
+    let server = FakeServer::start(&[("GET /v1/status", vec![ok(status(true))])]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_scsctl"))
+        .args(["--server", &format!("unix:{}", server.socket.display()), "status", "--watch"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), text(&ended.stderr).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn followed_events_are_printed_one_a_line() {
+    let event = json!({"id": 41, "at": "2020-01-02T03:04:05.678Z", "kind": "role-changed", "severity": "info",
+                       "host": null, "application": "tserver-2", "pair": "tserver", "from": "backup", "to": "primary",
+                       "epoch": 8, "rule": "primary-exited", "reason": "the primary\nended", "because": [],
+                       "nearly": [], "actor": null});
+    let server = FakeServer::start(&[("GET /v1/events", vec![(200, format!("\n{event}\n\n"))])]);
+    let followed = server.run(&["events", "--follow", "--pair", "tserver", "--since", "10m"]);
+    let line = text(&followed.stdout);
+    assert_eq!(
+        line,
+        "#41    2020-01-02 03:04:05.678 role-changed         tserver/tserver-2 backup -> primary epoch 8  \
+         the primary ended [primary-exited]\n"
+    );
+    assert_eq!(followed.status.code(), Some(4), "the stream ended");
+    assert_eq!(server.asked()[0].0, "GET /v1/events?limit=50&since=10m&pair=tserver&follow=true");
+}
+
+#[test]
+fn a_wrong_cluster_file_ends_with_78_and_a_right_one_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.toml");
+    std::fs::write(&file, "[cluster]\nnam = \"demo\"\n").unwrap();
+    let path = file.to_str().unwrap();
+    let wrong = scsctl("unix:/x", &["config", "validate", path]);
+    assert_eq!(wrong.status.code(), Some(78));
+    assert!(text(&wrong.stdout).contains(":2"), "{}", text(&wrong.stdout));
+    assert_eq!(scsctl("unix:/x", &["config", "validate", "/nonexistent"]).status.code(), Some(78));
+    let right = "[cluster]\nname = \"demo\"\n[[host]]\nname = \"alpha\"\naddresses = [\"127.0.0.1\"]\n\
+                 [[application]]\nname = \"a\"\nhost = \"alpha\"\ncommand = [\"/bin/true\"]\n";
+    std::fs::write(&file, right).unwrap();
+    let valid = scsctl("unix:/x", &["config", "validate", path]);
+    assert_eq!(valid.status.code(), Some(0), "{}", text(&valid.stdout));
+}
