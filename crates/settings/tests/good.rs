@@ -69,9 +69,9 @@ fn the_form_of_the_seeds_makes_the_same_pair() {
     let text = include_str!("good/seed-form.toml");
     let cluster = parse_cluster("c", text).unwrap().value;
     let (name, pair) = cluster.pairs.first_key_value().unwrap();
-    assert_eq!(name.as_str(), "redis-1");
-    let as_pair = text.replace("redundancy = \"hot-standby\"\nbackup = \"redis-2\"\n", "")
-        + "\n[[pair]]\nname = \"redis-1\"\nprimary = \"redis-1\"\nbackup = \"redis-2\"\nredundancy = \"hot-standby\"\n";
+    assert_eq!(name.as_str(), "licence-1");
+    let as_pair = text.replace("redundancy = \"hot-standby\"\nbackup = \"licence-2\"\n", "")
+        + "\n[[pair]]\nname = \"licence-1\"\nprimary = \"licence-1\"\nbackup = \"licence-2\"\nredundancy = \"hot-standby\"\n";
     assert_ne!(as_pair.len(), text.len());
     assert_eq!(&parse_cluster("c", &as_pair).unwrap().value.pairs[name], pair);
 }

@@ -65,6 +65,11 @@ struct Rest {
 }
 
 impl ApplicationDraft {
+    /// It says nothing, and can be told nothing but a signal.
+    pub(super) fn is_plain(&self) -> bool {
+        self.rest.interface == Interface::Plain
+    }
+
     /// The checked application; none only if its host was reported as missing or wrong.
     pub(super) fn into_spec(self) -> Option<ApplicationSpec> {
         let ports: Vec<PortSpec> = self.ports.ports.into_iter().map(|port| port.value).collect();
@@ -247,7 +252,8 @@ fn read_interface(report: &mut Report, view: View<'_>) -> Interface {
         let why = "\"notify\" is known, but not in this version";
         let problem = Problem::new(ProblemKind::NotInThisVersion, key, why);
         report.problem(at, problem.advise("use \"library\", or \"plain\" for a program that says nothing"));
-        return Interface::Plain;
+        // The file is refused; what a pair would say of a plain member is not said as well.
+        return Interface::Library;
     }
     view.word(report, "interface", &interface_words(), Interface::from_word)
         .map_or(Interface::Plain, |found| found.value)

@@ -144,7 +144,10 @@ fn check_members(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
                 let known = drafts.applications.keys().map(ApplicationName::as_str);
                 report.problem(member.at, unknown_name("application", member, known));
             }
-            Some(application) => check_restart(report, pair, application),
+            Some(application) => {
+                check_restart(report, pair, application);
+                check_interface(report, member, application);
+            }
         }
     }
     let (Some(primary), Some(backup)) = (&pair.primary, &pair.backup) else { return };
@@ -170,6 +173,20 @@ fn check_restart(report: &mut Report, pair: &PairDraft, application: &Applicatio
     );
     let problem = Problem::new(ProblemKind::BrokenRule, restart.key.as_str(), why);
     report.warning(restart.at, problem.advise("set auto-restart = true"));
+}
+
+/// A change of roles is told over the application link; hooks and signals for plain programs come later.
+fn check_interface(report: &mut Report, member: &Found<ApplicationName>, application: &ApplicationDraft) {
+    if !application.is_plain() {
+        return;
+    }
+    let why = format!(
+        "\"{}\" is a member of a pair and has the interface \"plain\", which hears of no run mode in this version: it could not be told to serve no more",
+        member.value
+    );
+    let advice = "give it interface = \"library\" and link the library, or take it out of the pair";
+    let problem = Problem::new(ProblemKind::NotInThisVersion, "application.interface", why);
+    report.problem(application.name.at, problem.advise(advice));
 }
 
 fn check_same_host(
