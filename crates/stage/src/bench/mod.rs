@@ -1,0 +1,219 @@
+//! The benches: how long roles take to change, with the shipped programs as separate processes and state on a disk.
+//!
+//! It knows what is measured from where to where; the measuring itself is in the parts. The law: a time is taken in the
+//! process in which the moment happens, all on the boot clock; nothing is asserted, everything is printed.
+//!
+//! # Figures
+//!
+//! Percentiles are nearest ranks: the smallest measured time that is at least as long as that share of all. The
+//! median is the 50th, so of two middle ones the lower. Nothing is left out, also no first round.
+
+mod floor;
+mod member;
+mod rounds;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::disk::lasting_file_system;
+use crate::figures::{Figures, Summed};
+use crate::{Ground, Interrupt, Programs, StageError};
+
+/// First argument of this program when it plays a part in a bench.
+pub const PART: &str = "--be";
+
+/// Measures how long roles take to change. Prints one JSON object a line.
+///
+/// Exit codes: 0 everything was measured, 1 something failed, 2 usage.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "understudy-bench", version)]
+pub struct Arguments {
+    /// Which; by default all
+    #[arg(value_enum, value_name = "NAME")]
+    pub benches: Vec<Bench>,
+    /// How often each is measured
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rounds: u32,
+    /// Directory on a disk for state and floor; by default beside the programs
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Directory of the programs; by default the one in which this program lies
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+}
+
+/// One of the benches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Bench {
+    /// From kill -9 of the primary to the call of promote() in the backup; with a floor
+    CrashFailover,
+    /// Planned: from the end of demote() in the one member to the call of promote() in the other
+    SwitchoverGap,
+    /// From kill -9 of a single application to main() of its successor
+    LocalRestart,
+}
+
+/// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Bar {
+    median: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99: Option<f64>,
+    /// And how many floors, where there is a floor; the p99 may be whichever is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    floors: Option<f64>,
+}
+
+impl Bench {
+    const ALL: [Bench; 3] = [Bench::CrashFailover, Bench::SwitchoverGap, Bench::LocalRestart];
+
+    fn name(self) -> &'static str {
+        match self {
+            Bench::CrashFailover => "crash_failover",
+            Bench::SwitchoverGap => "switchover_gap",
+            Bench::LocalRestart => "local_restart",
+        }
+    }
+
+    fn bar(self) -> Bar {
+        match self {
+            Bench::CrashFailover => Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0) },
+            Bench::SwitchoverGap => Bar { median: 2.0, p99: Some(15.0), floors: None },
+            Bench::LocalRestart => Bar { median: 3.0, p99: None, floors: None },
+        }
+    }
+}
+
+/// What a bench measured, in nanoseconds.
+#[derive(Debug, Default)]
+struct Measured {
+    times_ns: Vec<u64>,
+    floor_ns: Vec<u64>,
+}
+
+/// Runs the benches, one after the other, each on a stage of its own.
+pub fn run(arguments: &Arguments) -> Result<(), StageError> {
+    let interrupt = Interrupt::catch()?;
+    let programs = Programs::find(arguments.programs.as_deref(), &["lca", "scs"])?;
+    let parent = arguments.dir.clone().unwrap_or_else(|| programs.path("bench-state"));
+    std::fs::create_dir_all(&parent).map_err(StageError::file("make", &parent))?;
+    let file_system = lasting_file_system(&parent)?;
+    println!("{}", machine());
+    let chosen = if arguments.benches.is_empty() { &Bench::ALL[..] } else { &arguments.benches };
+    for &bench in chosen {
+        let measured = measure(bench, arguments.rounds, &programs, &parent, &interrupt)?;
+        println!("{}", line(bench, &measured, &file_system)?);
+    }
+    Ok(())
+}
+
+fn measure(
+    bench: Bench,
+    rounds: u32,
+    programs: &Programs,
+    parent: &Path,
+    interrupt: &Interrupt,
+) -> Result<Measured, StageError> {
+    let ground = Ground::in_directory(parent)?;
+    match bench {
+        Bench::CrashFailover => rounds::crash_failover(rounds, programs, ground, interrupt),
+        Bench::SwitchoverGap => rounds::switchover_gap(rounds, programs, ground, interrupt),
+        Bench::LocalRestart => rounds::local_restart(rounds, programs, ground, interrupt),
+    }
+}
+
+fn line(bench: Bench, measured: &Measured, file_system: &str) -> Result<serde_json::Value, StageError> {
+    let nothing = || StageError::Unexpected(format!("{} measured nothing", bench.name()));
+    let summed = Figures::of_ns(&measured.times_ns).summed().ok_or_else(nothing)?;
+    let floor = Figures::of_ns(&measured.floor_ns).summed();
+    let bar = bench.bar();
+    let mut line = json!({
+        "bench": bench.name(),
+        "unit": "ms",
+        "n": summed.n,
+        "min": summed.min,
+        "median": summed.median,
+        "p99": summed.p99,
+        "max": summed.max,
+        "file_system": file_system,
+        "bar": bar,
+        "ok": is_within(bar, summed, floor),
+    });
+    if let Some(floor) = floor {
+        line["floor_median"] = floor.median.into();
+        line["floor_p99"] = floor.p99.into();
+    }
+    Ok(line)
+}
+
+fn is_within(bar: Bar, summed: Summed, floor: Option<Summed>) -> bool {
+    let floors = |figure: fn(&Summed) -> f64| Some(bar.floors? * figure(floor.as_ref()?));
+    let median = floors(|floor| floor.median).map_or(bar.median, |floors| bar.median.min(floors));
+    let p99 = bar.p99.map(|p99| floors(|floor| floor.p99).map_or(p99, |floors| p99.max(floors)));
+    summed.median <= median && p99.is_none_or(|p99| summed.p99 <= p99)
+}
+
+/// What the figures were measured on.
+fn machine() -> serde_json::Value {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = cpuinfo.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    json!({
+        "machine": {
+            "cores": std::thread::available_parallelism().ok(),
+            "processor": processor,
+            "kernel": rustix::system::uname().release().to_string_lossy(),
+            "optimized": !cfg!(debug_assertions),
+        }
+    })
+}
+
+/// Plays a part in a bench: `arguments` are those after [`PART`]. Returns only if something failed or the part is over.
+pub fn be(arguments: &[String]) -> Result<(), StageError> {
+    let began_ns = crate::clock::boot_ns();
+    match arguments {
+        [part] if part == member::PART_MEMBER => member::be(began_ns),
+        [part, rest @ ..] => floor::be(part, rest),
+        [] => Err(StageError::Unexpected(format!("{PART} needs the name of a part"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summed(median: f64, p99: f64) -> Summed {
+        Summed { n: 200, min: 0.1, median, p99, max: 99.0 }
+    }
+
+    #[test]
+    fn a_bar_with_floors_is_the_stricter_for_the_median_and_the_looser_for_the_p99() {
+        let bar = Bench::CrashFailover.bar();
+        let within = |median, p99, floor_median, floor_p99| {
+            is_within(bar, summed(median, p99), Some(summed(floor_median, floor_p99)))
+        };
+        assert!(within(2.5, 20.0, 1.0, 1.0));
+        assert!(!within(2.6, 20.0, 1.0, 1.0), "above the bar");
+        assert!(!within(2.0, 20.0, 0.5, 1.0), "more than three floors");
+        assert!(within(2.0, 29.0, 1.0, 10.0), "three slow floors");
+        assert!(!within(2.0, 31.0, 1.0, 10.0));
+    }
+
+    #[test]
+    fn a_line_has_what_was_promised() {
+        let measured = Measured { times_ns: vec![1_000_000, 3_000_000], floor_ns: vec![500_000] };
+        let line = line(Bench::CrashFailover, &measured, "ext4").unwrap();
+        assert_eq!((line["bench"].as_str(), line["n"].as_u64()), (Some("crash_failover"), Some(2)));
+        assert_eq!((line["median"].as_f64(), line["floor_p99"].as_f64()), (Some(1.0), Some(0.5)));
+        let bare = super::line(Bench::LocalRestart, &Measured { times_ns: vec![1], floor_ns: vec![] }, "xfs");
+        assert!(bare.unwrap().get("floor_median").is_none());
+        assert!(super::line(Bench::LocalRestart, &Measured::default(), "xfs").is_err());
+    }
+}

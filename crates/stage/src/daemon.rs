@@ -1,0 +1,86 @@
+//! One program of ours as a process of its own: started, killed, started again.
+//!
+//! It knows no settings. The law: a process that was started is waited for, and its log is one file through all its
+//! lives.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::StageError;
+use crate::plan::STAGE_MARK;
+
+/// A program with its arguments, and the process if it runs.
+#[derive(Debug)]
+pub struct DaemonProcess {
+    what: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    mark: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl DaemonProcess {
+    /// Nothing is started yet. `mark` is the stage's directory, `log` is appended to.
+    pub fn new(what: &str, program: PathBuf, arguments: Vec<String>, mark: &Path, log: PathBuf) -> Self {
+        Self { what: what.to_owned(), program, arguments, mark: mark.to_owned(), log, child: None }
+    }
+
+    /// Starts it, if it does not run.
+    pub fn start(&mut self) -> Result<u32, StageError> {
+        if let Some(child) = &self.child {
+            return Ok(child.id());
+        }
+        let open = || OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = open().map_err(StageError::file("open", &self.log))?;
+        let errors = log.try_clone().map_err(StageError::file("open", &self.log))?;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env(STAGE_MARK, &self.mark)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // A Ctrl-C is for the play, which then ends its daemons itself.
+            .process_group(0)
+            .spawn()
+            .map_err(|source| StageError::Start { program: self.program.clone(), source })?;
+        let pid = child.id();
+        self.child = Some(child);
+        Ok(pid)
+    }
+
+    /// Kill -9. False if it did not run.
+    pub fn kill(&mut self) -> Result<bool, StageError> {
+        let Some(mut child) = self.child.take() else { return Ok(false) };
+        let failed = |act, source| StageError::Process { act, what: self.what.clone(), source };
+        child.kill().map_err(|source| failed("kill", source))?;
+        child.wait().map_err(|source| failed("wait for", source))?;
+        Ok(true)
+    }
+
+    /// An error if it ended by itself.
+    pub fn check(&mut self) -> Result<(), StageError> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let failed = |source| StageError::Process { act: "look at", what: self.what.clone(), source };
+        match child.try_wait().map_err(failed)? {
+            None => Ok(()),
+            Some(status) => {
+                self.child = None;
+                let (what, how, log) = (self.what.clone(), status.to_string(), self.log.clone());
+                Err(StageError::Ended { what, how, log })
+            }
+        }
+    }
+
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Lets it run on after this program has ended.
+    pub fn leave(&mut self) {
+        self.child = None;
+    }
+}

@@ -1,0 +1,208 @@
+//! What is to be played: two hosts, applications, pairs; and the settings files that say so.
+//!
+//! It knows the keys of the settings files and no processes. The law: every application carries the stage's mark in its
+//! environment, so that it can be found when its agent is gone.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+/// The variable that holds the stage's directory, in every process that belongs to it.
+pub const STAGE_MARK: &str = "STAGE_DIRECTORY";
+
+/// One of the two hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// 127.0.0.11
+    Alpha,
+    /// 127.0.0.12
+    Beta,
+}
+
+impl Host {
+    /// Both.
+    pub const ALL: [Host; 2] = [Host::Alpha, Host::Beta];
+
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Host::Alpha => "alpha",
+            Host::Beta => "beta",
+        }
+    }
+
+    /// The loopback address that stands for it.
+    pub fn address(self) -> Ipv4Addr {
+        match self {
+            Host::Alpha => Ipv4Addr::new(127, 0, 0, 11),
+            Host::Beta => Ipv4Addr::new(127, 0, 0, 12),
+        }
+    }
+
+    /// The host with that name.
+    pub fn named(name: &str) -> Option<Host> {
+        Host::ALL.into_iter().find(|host| host.name() == name)
+    }
+}
+
+/// An application of the play.
+#[derive(Debug, Clone)]
+pub struct ApplicationPlan {
+    /// Its name.
+    pub name: String,
+    /// Where it runs.
+    pub host: Host,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Variables of its own.
+    pub environment: Vec<(String, String)>,
+    /// Its port with the id `default`, if it listens.
+    pub port: Option<u16>,
+}
+
+/// A pair of the play.
+#[derive(Debug, Clone)]
+pub struct PairPlan {
+    /// Its name.
+    pub name: String,
+    /// Primary the very first time.
+    pub primary: String,
+    /// The other member.
+    pub backup: String,
+}
+
+/// The whole play.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
+    pub restart_delay_ms: u64,
+    /// Applications; all use the library.
+    pub applications: Vec<ApplicationPlan>,
+    /// Pairs.
+    pub pairs: Vec<PairPlan>,
+}
+
+impl Plan {
+    /// A play without applications.
+    pub fn new(cluster: &str, restart_delay_ms: u64) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            restart_delay_ms,
+            applications: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
+    pub fn add_pair(&mut self, name: &str, member: impl Fn(Host, String) -> ApplicationPlan) {
+        let [primary, backup] = [format!("{name}-1"), format!("{name}-2")];
+        self.applications.push(member(Host::Alpha, primary.clone()));
+        self.applications.push(member(Host::Beta, backup.clone()));
+        self.pairs.push(PairPlan { name: name.to_owned(), primary, backup });
+    }
+
+    /// `cluster.toml`; `lca_ports` are those of alpha and beta.
+    pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
+        let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
+        for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
+            let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
+            text += &format!("\n[[host]]\nname = {name}\naddresses = [{address}]\nlca-port = {port}\n");
+        }
+        for one in &self.applications {
+            text += &self.application(one, directory);
+        }
+        for pair in &self.pairs {
+            let (name, primary, backup) = (quote(&pair.name), quote(&pair.primary), quote(&pair.backup));
+            text += &format!("\n[[pair]]\nname = {name}\nprimary = {primary}\nbackup = {backup}\n");
+        }
+        text
+    }
+
+    fn application(&self, one: &ApplicationPlan, directory: &Path) -> String {
+        let command: Vec<String> = one.command.iter().map(|word| quote(word)).collect();
+        let mark = (STAGE_MARK.to_owned(), directory.to_string_lossy().into_owned());
+        let variables = one.environment.iter().chain([&mark]);
+        let environment: Vec<String> =
+            variables.map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
+        let mut text = format!(
+            "\n[[application]]\nname = {}\nhost = {}\ninterface = \"library\"\ncommand = [{}]\n\
+             environment = {{ {} }}\nrestart-delay = \"{}ms\"\n",
+            quote(&one.name),
+            quote(one.host.name()),
+            command.join(", "),
+            environment.join(", "),
+            self.restart_delay_ms,
+        );
+        if let Some(port) = one.port {
+            text += &format!("[[application.port]]\nid = \"default\"\nport = {port}\n");
+        }
+        text
+    }
+}
+
+/// `lca.toml` of one host. `directory` holds what must last, `sockets` what needs a short path.
+pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> String {
+    let place = |base: &Path, what: &str| quote(&base.join(what).join(host.name()).to_string_lossy());
+    format!(
+        "[agent]\nhost = {}\nlisten = [{}]\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n",
+        quote(host.name()),
+        quote(&format!("{}:{port}", host.address())),
+        place(directory, "state"),
+        place(sockets, "run"),
+        place(directory, "logs"),
+    )
+}
+
+/// `scs.toml`.
+pub fn server_file(cluster_file: &Path, socket: &Path, directory: &Path) -> String {
+    let text = |path: &Path| quote(&path.to_string_lossy());
+    format!(
+        "[server]\nname = \"scs-1\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
+        text(cluster_file),
+        text(socket),
+        text(&directory.join("state").join("scs")),
+    )
+}
+
+/// A text as TOML writes it; what JSON writes is read by TOML too.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_that_are_written_are_ones_that_are_read() {
+        let mut plan = Plan::new("demo", 100);
+        plan.add_pair("tserver", |host, name| ApplicationPlan {
+            name,
+            host,
+            command: vec!["/a \"b\"/tserver".to_owned(), "--bind".to_owned(), host.address().to_string()],
+            environment: vec![("X".to_owned(), "y z".to_owned())],
+            port: Some(21_000),
+        });
+        let text = plan.cluster_file(Path::new("/tmp/stage"), [21_002, 21_003]);
+        let read = understudy_settings::parse_cluster("cluster.toml", &text);
+        let read = read.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        let seen = format!("{:?}", read.value);
+        for word in ["tserver-1", "tserver-2", "/a \\\"b\\\"/tserver", "127.0.0.12", STAGE_MARK, "y z"] {
+            assert!(seen.contains(word), "{word}: {seen}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_the_daemons_are_read_too() {
+        let (directory, sockets) = (Path::new("/d"), Path::new("/s"));
+        let agent = agent_file(Host::Beta, 21_000, directory, sockets);
+        let agent = understudy_settings::parse_agent("lca.toml", &agent).unwrap().value;
+        assert_eq!(agent.listen, ["127.0.0.12:21000"]);
+        assert_eq!(agent.runtime_directory, "/s/run/beta");
+        let server = server_file(Path::new("/d/cluster.toml"), Path::new("/s/scs.sock"), directory);
+        let server = understudy_settings::parse_server("scs.toml", &server).unwrap().value;
+        assert_eq!(server.api_socket, "/s/scs.sock");
+        assert_eq!(server.state_directory, "/d/state/scs");
+    }
+}

@@ -1,0 +1,135 @@
+//! Long runs. `chaos`: kill -9 of everything at random moments, in every combination, with switchovers in between.
+//!
+//! It knows how a run is asked for and summed up; what a phase does is in `phase`. The law: faults, then quiet, then
+//! checks; a violation is never forgotten, and a seed repeats the choices.
+
+mod dice;
+mod faults;
+mod phase;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+
+use crate::demo::add_tservers;
+use crate::ports::Ports;
+use crate::{Ground, Interrupt, Plan, Programs, Stage, StageError};
+use dice::Dice;
+use phase::Phase;
+use summary::Summary;
+
+/// Where a kept summary goes, from where the program is started.
+const SUMMARY_FILE: &str = "docs/benchmarks/soak-chaos.json";
+/// An end after a shorter run counts as one of several in a row.
+const RESTART_DELAY_MS: u64 = 100;
+/// How long the cluster may take to be well at the start.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Long runs that look for what short ones do not show. Each ends with one JSON object on standard output.
+///
+/// Exit codes: 0 no violation, 1 a violation or a failure, 2 usage.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "understudy-soak", version)]
+pub struct Arguments {
+    /// Which run
+    #[command(subcommand)]
+    pub run: Run,
+}
+
+/// The runs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Run {
+    /// kill -9 of agents, control server and members at random moments
+    Chaos(Chaos),
+}
+
+/// How to make chaos.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Chaos {
+    /// How long; the last phase is finished
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    pub minutes: u64,
+    /// Repeats the choices of an earlier run
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// How many pairs
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub pairs: u8,
+    /// Keep the summary in docs/benchmarks/soak-chaos.json
+    #[arg(long)]
+    pub keep_summary: bool,
+    /// Directory for state; by default the system's one for temporary files
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Directory of the programs; by default the one in which this program lies
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+}
+
+/// Runs. `false`: there was a violation.
+pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
+    let Run::Chaos(chaos) = &arguments.run;
+    let interrupt = Interrupt::catch()?;
+    let programs = Programs::find(chaos.programs.as_deref(), &["lca", "scs", "tserver", "tserver-load"])?;
+    let seed = match chaos.seed {
+        Some(seed) => seed,
+        None => getrandom::u64()
+            .map_err(|error| StageError::Unexpected(format!("the system has no random number: {error}")))?,
+    };
+    let ground = match &chaos.dir {
+        Some(directory) => Ground::in_directory(directory)?,
+        None => Ground::temporary()?,
+    };
+    let mut ports = Ports::default();
+    let mut plan = Plan::new("soak", RESTART_DELAY_MS);
+    for number in 1..=chaos.pairs {
+        add_tservers(&mut plan, &format!("pair{number}"), &programs, &mut ports)?;
+    }
+    let mut stage = Stage::set_up(&programs, ground, plan, &mut ports, interrupt)?;
+    let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs);
+    eprintln!("seed {seed}, files in {}", stage.directory().display());
+    let played = play(&mut stage, &programs, chaos, &mut summary, Dice::new(seed));
+    match played {
+        // What was seen until then still counts.
+        Ok(()) | Err(StageError::Interrupted) => {}
+        Err(error) => summary.violation(format!("the run ended early: {error}")),
+    }
+    let is_clean = summary.is_clean();
+    if !is_clean {
+        eprintln!("the files of this run are kept in {}", stage.keep_files().display());
+    }
+    drop(stage);
+    let shown = summary.to_json();
+    println!("{shown}");
+    if chaos.keep_summary {
+        keep(&shown, Path::new(SUMMARY_FILE))?;
+    }
+    Ok(is_clean)
+}
+
+fn play(
+    stage: &mut Stage,
+    programs: &Programs,
+    chaos: &Chaos,
+    summary: &mut Summary,
+    mut dice: Dice,
+) -> Result<(), StageError> {
+    stage.start_all()?;
+    stage.until_well(START_LIMIT)?;
+    let end = Instant::now() + Duration::from_secs(chaos.minutes * 60);
+    while Instant::now() < end {
+        Phase::begin(stage, programs)?.play(&mut dice, summary)?;
+        eprintln!("{}", summary.one_line());
+    }
+    Ok(())
+}
+
+fn keep(shown: &Value, path: &Path) -> Result<(), StageError> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(StageError::file("make", directory))?;
+    }
+    std::fs::write(path, format!("{shown:#}\n")).map_err(StageError::file("write", path))
+}

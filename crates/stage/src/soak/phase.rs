@@ -1,0 +1,147 @@
+//! One phase: clients write, faults for a while, quiet until the cluster is well, then every check.
+//!
+//! It knows what must be so when faults have ended. The law: a member that was not killed has the process that it had
+//! before, and each pair has exactly one primary, as the members themselves say.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::dice::Dice;
+use super::faults::Faults;
+use super::summary::Summary;
+use crate::demo::members;
+use crate::load::Load;
+use crate::{Programs, Stage, StageError, Status};
+
+/// Faults are made for so long.
+const FAULTS: Duration = Duration::from_secs(10);
+/// The longest pause between two strokes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1_500);
+/// How often away daemons are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long the cluster may take to be well after the faults.
+const WELL_LIMIT: Duration = Duration::from_secs(60);
+/// Quiet service before the faults, and after the cluster is well again.
+const SERVICE: Duration = Duration::from_secs(1);
+/// Between two writes of a client, so that the machine has time for faults.
+const PAUSE_US: &str = "500";
+/// Events that are asked for at once.
+const EVENTS_AT_ONCE: i64 = 1_000;
+
+/// A phase that has begun: the cluster is well and clients write.
+pub(super) struct Phase<'a> {
+    stage: &'a mut Stage,
+    programs: &'a Programs,
+    before: Status,
+    loads: Vec<(String, Load)>,
+    last_event: i64,
+}
+
+impl<'a> Phase<'a> {
+    pub fn begin(stage: &'a mut Stage, programs: &'a Programs) -> Result<Self, StageError> {
+        let before = stage.until_well(WELL_LIMIT)?;
+        let last_event = newest_event(stage)?;
+        let names: Vec<String> = stage.plan().pairs.iter().map(|pair| pair.name.clone()).collect();
+        let mut loads = Vec::new();
+        for name in names {
+            let load = Load::start(programs, &members(stage.plan(), &name), &["--pause-us", PAUSE_US])?;
+            loads.push((name, load));
+        }
+        Ok(Self { stage, programs, before, loads, last_event })
+    }
+
+    pub fn play(mut self, dice: &mut Dice, summary: &mut Summary) -> Result<(), StageError> {
+        let interrupt = self.stage.interrupt().clone();
+        interrupt.let_pass(SERVICE)?;
+        let mut faults = Faults::default();
+        let end = Instant::now() + FAULTS;
+        while Instant::now() < end {
+            faults.strike(self.stage, dice, summary)?;
+            let next = Instant::now() + dice.span(LONGEST_PAUSE);
+            while Instant::now() < next {
+                faults.bring_back(self.stage, false)?;
+                interrupt.let_pass(LOOK)?;
+            }
+        }
+        faults.bring_back(self.stage, true)?;
+        let quiet = Instant::now();
+        let after = self.stage.until_well(WELL_LIMIT)?;
+        let well_again_ms = quiet.elapsed().as_secs_f64() * 1000.0;
+        interrupt.let_pass(SERVICE)?;
+        let now = self.stage.until_well(WELL_LIMIT)?;
+        if now.pids() != after.pids() {
+            summary.violation(format!("without faults {:?} became {:?}", after.pids(), now.pids()));
+        }
+        self.check_members(&now, &faults, summary);
+        self.check_primaries(summary)?;
+        self.count_events(summary)?;
+        for (pair, load) in std::mem::take(&mut self.loads) {
+            let (client, _) = load.end(&interrupt)?;
+            summary.client(&pair, &client);
+        }
+        summary.phase_done(well_again_ms);
+        Ok(())
+    }
+
+    /// A member that nobody killed has the process that it had; epochs never go back.
+    fn check_members(&self, now: &Status, faults: &Faults, summary: &mut Summary) {
+        let before: BTreeMap<String, Option<u32>> = self.before.pids().into_iter().collect();
+        for (name, pid) in now.pids() {
+            let had = before.get(&name).copied().flatten();
+            let was_killed = faults.killed_members.contains(&name);
+            if !was_killed && had != pid {
+                summary.violation(format!("{name} was not killed, and its process {had:?} became {pid:?}"));
+            }
+            if was_killed && had == pid {
+                summary.violation(format!("{name} was killed, and process {pid:?} still counts as its own"));
+            }
+        }
+        for pair in &now.pairs {
+            let had = self.before.pair(&pair.name).map_or(0, |before| before.epoch);
+            if pair.epoch < had {
+                summary.violation(format!("{}: epoch {had} became {}", pair.name, pair.epoch));
+            }
+        }
+    }
+
+    /// The members themselves say who serves: exactly one.
+    fn check_primaries(&self, summary: &mut Summary) -> Result<(), StageError> {
+        let program = self.programs.path("tserver-load");
+        for pair in &self.stage.plan().pairs {
+            let asked = Command::new(&program)
+                .arg("--once")
+                .args(members(self.stage.plan(), &pair.name))
+                .stderr(Stdio::inherit())
+                .output();
+            let said = asked.map_err(|source| StageError::Start { program: program.clone(), source })?;
+            if !said.status.success() {
+                let text = String::from_utf8_lossy(&said.stdout).into_owned();
+                summary.violation(format!("{}: not exactly one member serves: {text}", pair.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn count_events(&self, summary: &mut Summary) -> Result<(), StageError> {
+        let mut after = self.last_event;
+        loop {
+            let path = format!("/v1/events?after={after}&limit={EVENTS_AT_ONCE}");
+            let answer = self.stage.api().get(&path)?;
+            let events = answer["events"].as_array().cloned().unwrap_or_default();
+            for event in &events {
+                let text = |key: &str| event[key].as_str().unwrap_or("?").to_owned();
+                summary.event(&text("kind"), &text("rule"));
+            }
+            let last = answer["last"].as_i64().unwrap_or(after);
+            if events.is_empty() || last <= after {
+                return Ok(());
+            }
+            after = last;
+        }
+    }
+}
+
+fn newest_event(stage: &Stage) -> Result<i64, StageError> {
+    Ok(stage.api().get("/v1/events?limit=1")?["last"].as_i64().unwrap_or(0))
+}
