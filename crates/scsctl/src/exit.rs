@@ -27,6 +27,20 @@ pub enum Exit {
     BadConfiguration = 78,
 }
 
+impl Exit {
+    /// Every code with its sentence, in the order of the numbers.
+    pub const ALL: &'static [(Exit, &'static str)] = &[
+        (Exit::Done, "done, or already so"),
+        (Exit::Failed, "it was tried and failed, or a condition that was asked for does not hold"),
+        (Exit::Usage, "the command line is wrong"),
+        (Exit::Refused, "the server refused it, with a reason; nothing was done"),
+        (Exit::Unreachable, "the server could not be reached; nothing was done"),
+        (Exit::Unknown, "it was sent, and what became of it is not known"),
+        (Exit::NeedsYes, "it would interrupt service: say `--yes` if that is meant"),
+        (Exit::BadConfiguration, "a configuration file is wrong"),
+    ];
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

@@ -9,11 +9,13 @@ mod answers;
 mod args;
 mod exit;
 mod out;
+mod reference;
 mod run;
 mod server;
 mod show;
 
 pub use exit::{Exit, Failure};
+pub use reference::commands_markdown;
 
 use std::ffi::OsString;
 
