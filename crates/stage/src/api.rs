@@ -140,9 +140,12 @@ impl Api {
         stream.write_all(format!("{head}{body}").as_bytes()).map_err(talk)?;
         let mut answer = Vec::new();
         stream.take(LONGEST_ANSWER_BYTES).read_to_end(&mut answer).map_err(talk)?;
-        let wrong = |why: &str| ApiError::Answer { request: request(), why: why.to_owned() };
-        let (status, body) = split(&answer).map_err(wrong)?;
-        let value: Value = serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
+        let wrong = |why: String| ApiError::Answer { request: request(), why };
+        let (status, body) = split(&answer).map_err(|odd| match odd {
+            Odd::Cut => talk(io::ErrorKind::UnexpectedEof.into()),
+            Odd::Wrong(why) => wrong(why.to_owned()),
+        })?;
+        let value: Value = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
         if (200..300).contains(&status) { Ok(value) } else { Err(refusal(request(), status, &value)) }
     }
 }
@@ -163,24 +166,32 @@ fn refusal(request: String, status: u16, value: &Value) -> ApiError {
     }
 }
 
+/// Why an answer has no status and body.
+enum Odd {
+    /// It ended too early: whoever answered was ended.
+    Cut,
+    /// It is none.
+    Wrong(&'static str),
+}
+
 /// Status and body of a whole answer whose body ends with the connection.
-fn split(answer: &[u8]) -> Result<(u16, &[u8]), &'static str> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("its head has no end")?;
-    let head = std::str::from_utf8(&answer[..end]).map_err(|_| "its head is no text")?;
+fn split(answer: &[u8]) -> Result<(u16, &[u8]), Odd> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(Odd::Cut)?;
+    let head = std::str::from_utf8(&answer[..end]).map_err(|_| Odd::Wrong("its head is no text"))?;
     let (first, fields) = head.split_once("\r\n").unwrap_or((head, ""));
     let mut words = first.split(' ');
     if !words.next().is_some_and(|version| version.starts_with("HTTP/1.")) {
-        return Err("it is not HTTP");
+        return Err(Odd::Wrong("it is not HTTP"));
     }
-    let status = words.next().and_then(|word| word.parse().ok()).ok_or("it has no status")?;
+    let status = words.next().and_then(|word| word.parse().ok()).ok_or(Odd::Wrong("it has no status"))?;
     let body = &answer[end + 4..];
     for field in fields.split("\r\n") {
         let Some((name, value)) = field.split_once(':') else { continue };
         if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err("it comes in pieces, which this client does not read");
+            return Err(Odd::Wrong("it comes in pieces, which this client does not read"));
         }
         if name.eq_ignore_ascii_case("content-length") && value.trim().parse() != Ok(body.len()) {
-            return Err("it is not as long as it says");
+            return Err(Odd::Cut);
         }
     }
     Ok((status, body))
@@ -215,18 +226,21 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_its_reasons() {
-        let body =
-            "HTTP/1.1 409 Conflict\r\n\r\n{\"error\":{\"code\":\"busy\",\"message\":\"m\",\"because\":[\"b\"]}}";
+        let body = "HTTP/1.1 409 Conflict\r\n\r\n{\"error\":{\"code\":\"busy\",\"message\":\"m\",\"because\":[\"b\"]}}";
         let error = asked(body);
         let Err(ApiError::Refused { code, because, .. }) = error else { panic!("{error:?}") };
         assert_eq!((code.as_str(), because), ("busy", vec!["b".to_owned()]));
     }
 
     #[test]
-    fn a_cut_answer_is_an_error() {
+    fn an_answer_that_is_cut_or_none_is_an_error() {
         let short = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}";
-        for cut in ["", "HTTP/1.1 200 OK\r\n", short, "x y\r\n\r\n{}"] {
-            assert!(matches!(asked(cut), Err(ApiError::Answer { .. })), "{cut:?}");
+        for cut in ["", "HTTP/1.1 200 OK\r\n", short] {
+            assert!(matches!(asked(cut), Err(ApiError::Talk { .. })), "{cut:?}");
+        }
+        let pieces = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}";
+        for wrong in ["x y\r\n\r\n{}", "HTTP/1.1 x\r\n\r\n{}", "HTTP/1.1 200 OK\r\n\r\n{", pieces] {
+            assert!(matches!(asked(wrong), Err(ApiError::Answer { .. })), "{wrong:?}");
         }
     }
 

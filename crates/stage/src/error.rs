@@ -26,6 +26,12 @@ pub enum StageError {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory of the stage is gone.
+    #[error("somebody removed {} while the cluster ran", path.display())]
+    Removed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A Unix socket there could not be bound by any program.
     #[error("the path {} is too long for a Unix socket; set TMPDIR to a shorter one", path.display())]
     PathTooLong {

@@ -34,9 +34,10 @@ impl Figures {
         Self { sorted_ms: sorted_ns.into_iter().map(|ns| (ns / 1000) as f64 / 1000.0).collect() }
     }
 
-    /// Of times in milliseconds; what is no number is left out.
+    /// Of times in milliseconds, cut to microseconds; what is no number is left out.
     pub fn of_ms(times_ms: &[f64]) -> Self {
-        let mut sorted_ms: Vec<f64> = times_ms.iter().copied().filter(|ms| ms.is_finite()).collect();
+        let numbers = times_ms.iter().filter(|ms| ms.is_finite());
+        let mut sorted_ms: Vec<f64> = numbers.map(|ms| (ms * 1000.0).floor() / 1000.0).collect();
         sorted_ms.sort_by(f64::total_cmp);
         Self { sorted_ms }
     }

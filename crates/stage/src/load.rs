@@ -115,7 +115,8 @@ impl Load {
     /// Everything it has told until now.
     pub fn moments(&mut self) -> Result<&[Moment], StageError> {
         while let Ok(line) = self.lines.try_recv() {
-            let wrong = |why: serde_json::Error| StageError::Load { line: line.clone(), why: why.to_string() };
+            let wrong =
+                |why: serde_json::Error| StageError::Load { line: line.clone(), why: why.to_string() };
             let value: serde_json::Value = serde_json::from_str(&line).map_err(wrong)?;
             if value.get("event").is_some() {
                 self.moments.push(serde_json::from_value(value).map_err(wrong)?);
@@ -137,7 +138,9 @@ impl Load {
         interrupt.until(what, limit, || {
             let moments = self.moments()?;
             Ok(moments.iter().find(|moment| wanted(moment)).cloned().ok_or_else(|| {
-                moments.last().map_or_else(|| "the client has told nothing".to_owned(), |last| format!("{last:?}"))
+                moments
+                    .last()
+                    .map_or_else(|| "the client has told nothing".to_owned(), |last| format!("{last:?}"))
             }))
         })
     }

@@ -86,12 +86,7 @@ pub struct Plan {
 impl Plan {
     /// A play without applications.
     pub fn new(cluster: &str, restart_delay_ms: u64) -> Self {
-        Self {
-            cluster: cluster.to_owned(),
-            restart_delay_ms,
-            applications: Vec::new(),
-            pairs: Vec::new(),
-        }
+        Self { cluster: cluster.to_owned(), restart_delay_ms, applications: Vec::new(), pairs: Vec::new() }
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.

@@ -16,9 +16,7 @@ impl Programs {
     /// The programs in `directory`, or beside this one. Every one of `needed` must be there.
     pub fn find(directory: Option<&Path>, needed: &[&str]) -> Result<Self, StageError> {
         let directory = match directory {
-            Some(directory) => {
-                std::path::absolute(directory).map_err(StageError::file("find", directory))?
-            }
+            Some(directory) => std::path::absolute(directory).map_err(StageError::file("find", directory))?,
             None => {
                 let own = std::env::current_exe().map_err(StageError::file("find", "this program"))?;
                 own.parent().map(Path::to_owned).ok_or(StageError::NoProgram { path: own })?

@@ -21,6 +21,8 @@ use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
 const LONGEST_SOCKET_PATH_BYTES: usize = 107;
 /// Room for the names that agents give their sockets.
 const SOCKET_NAME_BYTES: usize = 32;
+/// How the names of the directories of every stage begin.
+pub const GROUND_PREFIX: &str = "understudy-";
 /// How long applications may take to stop at an orderly end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -73,7 +75,7 @@ impl Ground {
         fs::create_dir_all(parent).map_err(StageError::file("make", parent))?;
         let parent = fs::canonicalize(parent).map_err(StageError::file("find", parent))?;
         let make = |parent: &Path| {
-            let made = tempfile::Builder::new().prefix("understudy-").tempdir_in(parent);
+            let made = tempfile::Builder::new().prefix(GROUND_PREFIX).tempdir_in(parent);
             made.map_err(StageError::file("make a directory in", parent))
         };
         let ground = Self { directory: make(&parent)?, sockets: make(&std::env::temp_dir())? };
@@ -92,6 +94,14 @@ impl Ground {
     /// Sockets.
     pub fn sockets(&self) -> &Path {
         self.sockets.path()
+    }
+
+    /// An error if somebody else removed a directory: nothing that is seen afterwards says anything of the cluster.
+    fn check(&self) -> Result<(), StageError> {
+        match [self.directory(), self.sockets()].into_iter().find(|path| !path.is_dir()) {
+            Some(path) => Err(StageError::Removed { path: path.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     fn leave(&mut self) {
@@ -214,15 +224,13 @@ impl Stage {
         let interrupt = self.interrupt.clone();
         interrupt.until(what, limit, || {
             self.daemons.iter_mut().try_for_each(DaemonProcess::check)?;
+            self.ground.check()?;
             match self.api.status() {
                 Ok(status) => Ok(look(&status)),
-                // It may be starting, or it was killed.
-                Err(error @ (ApiError::Connect { .. } | ApiError::Talk { .. } | ApiError::Refused { .. })) => {
-                    Ok(Err(error.to_string()))
-                }
-                Err(error @ ApiError::Answer { .. }) if error.to_string().contains("its head has no end") => {
-                    Ok(Err(error.to_string()))
-                }
+                // It may be starting, or it was killed in the middle of an answer.
+                Err(
+                    error @ (ApiError::Connect { .. } | ApiError::Talk { .. } | ApiError::Refused { .. }),
+                ) => Ok(Err(error.to_string())),
                 Err(error) => Err(error.into()),
             }
         })
@@ -310,5 +318,19 @@ impl Drop for Stage {
         {
             eprintln!("not everything of {} was ended: {error}", self.ground.directory().display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ground_that_somebody_removed_is_noticed() {
+        let ground = Ground::temporary().unwrap();
+        assert!(ground.check().is_ok());
+        fs::remove_dir(ground.sockets()).unwrap();
+        let error = ground.check().unwrap_err().to_string();
+        assert!(error.contains(&ground.sockets().display().to_string()), "{error}");
     }
 }

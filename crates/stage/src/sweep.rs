@@ -123,7 +123,11 @@ mod tests {
         let sleeper = |mark: &Path| Command::new("sleep").arg("60").env(STAGE_MARK, mark).spawn().unwrap();
         let (mut ours, mut theirs) = (sleeper(own), sleeper(other));
         // Until it has become the program, a new process has the environment of this one.
-        let both_run = || Ok((is_marked(ours.id(), own) && is_marked(theirs.id(), other)).then_some(()).ok_or_else(String::new));
+        let both_run = || {
+            Ok((is_marked(ours.id(), own) && is_marked(theirs.id(), other))
+                .then_some(())
+                .ok_or_else(String::new))
+        };
         Interrupt::default().until("both run", Duration::from_secs(10), both_run).unwrap();
         // The zombie that is left until `wait` counts as gone.
         assert_eq!(end_all(own).unwrap(), 1);

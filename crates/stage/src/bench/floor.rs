@@ -133,8 +133,7 @@ fn say(line: &str) -> Result<(), StageError> {
 }
 
 fn connect(port: &str) -> Result<TcpStream, StageError> {
-    let port: u16 =
-        port.parse().map_err(|_| StageError::Unexpected(format!("{port:?} is not a port")))?;
+    let port: u16 = port.parse().map_err(|_| StageError::Unexpected(format!("{port:?} is not a port")))?;
     let stream =
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(StageError::system("connect on loopback"))?;
     stream.set_nodelay(true).map_err(StageError::system("set a connection's options"))?;
@@ -178,11 +177,8 @@ fn watch(port: &str) -> Result<(), StageError> {
 }
 
 fn keep_journal(path: &Path, port: &str) -> Result<(), StageError> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(StageError::file("open", path))?;
+    let mut file =
+        OpenOptions::new().create(true).append(true).open(path).map_err(StageError::file("open", path))?;
     let mut next = connect(port)?;
     let mut before = accept()?;
     while before.read_exact(&mut [0; MESSAGE_BYTES]).is_ok() {

@@ -13,6 +13,7 @@ mod member;
 mod rounds;
 mod words;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
@@ -103,13 +104,18 @@ pub fn run(arguments: &Arguments) -> Result<(), StageError> {
     let parent = arguments.dir.clone().unwrap_or_else(|| programs.path("bench-state"));
     std::fs::create_dir_all(&parent).map_err(StageError::file("make", &parent))?;
     let file_system = lasting_file_system(&parent)?;
-    println!("{}", machine());
+    say(&machine())?;
     let chosen = if arguments.benches.is_empty() { &Bench::ALL[..] } else { &arguments.benches };
     for &bench in chosen {
         let measured = measure(bench, arguments.rounds, &programs, &parent, &interrupt)?;
-        println!("{}", line(bench, &measured, &file_system)?);
+        say(&line(bench, &measured, &file_system)?)?;
     }
     Ok(())
+}
+
+fn say(line: &serde_json::Value) -> Result<(), StageError> {
+    let mut output = std::io::stdout();
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(StageError::system("print a result"))
 }
 
 fn measure(

@@ -101,7 +101,9 @@ impl Ear {
             interrupt.check()?;
             let length = match self.socket.recv(&mut buffer) {
                 Ok(length) => length,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+                {
                     continue;
                 }
                 Err(source) => return Err(StageError::System { act: "listen", source }),
@@ -128,9 +130,8 @@ mod tests {
         let ear = Ear::in_directory(directory.path()).unwrap();
         let mouth = Mouth::to(ear.path(), "b-1").unwrap();
         let interrupt = Interrupt::default();
-        let hear = |kind: &'static str| {
-            ear.hear(&interrupt, kind, Duration::from_secs(5), |word| word.kind == kind)
-        };
+        let hear =
+            |kind: &'static str| ear.hear(&interrupt, kind, Duration::from_secs(5), |word| word.kind == kind);
         mouth.tell("old", 1);
         ear.forget().unwrap();
         mouth.tell("main", 2);

@@ -20,6 +20,7 @@ use voice::Voice;
 
 use crate::load::{Load, LoadSummary};
 use crate::ports::Ports;
+use crate::stage::GROUND_PREFIX;
 use crate::{ApplicationPlan, Ground, Host, Interrupt, Plan, Programs, Stage, StageError, sweep};
 
 /// The pair of the demonstration.
@@ -143,8 +144,8 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     };
     let all_ok = endings.iter().all(|ending| ending.ok);
     match arguments.output {
-        Output::Json => println!("{}", json!({ "scenarios": endings })),
-        Output::Table => print!("\n{}", table::endings(&endings)),
+        Output::Json => voice.result(&json!({ "scenarios": endings }).to_string())?,
+        Output::Table => voice.result(&format!("\n{}", table::endings(&endings).trim_end()))?,
     }
     if arguments.keep {
         let socket = stage.api().socket().to_owned();
@@ -215,7 +216,7 @@ fn play_all(
         voice.title(scenario);
         stage.until_well(WELL_LIMIT)?;
         let mut load = Load::start(programs, &members(stage.plan(), PAIR), &[])?;
-        voice.set_zero(load.began());
+        voice.begin_client(load.began());
         let played = scenario::play(scenario, stage, &mut load, voice)?;
         let (client, moments) = load.end(stage.interrupt())?;
         voice.client(&moments, stage.plan());
@@ -251,13 +252,18 @@ fn end_left(directory: &Path) -> Result<(), StageError> {
     let directory = std::fs::canonicalize(directory).map_err(StageError::file("find", directory))?;
     let socket = std::fs::read_to_string(directory.join(voice::SOCKETS_FILE))
         .map_err(StageError::file("find a stage in", &directory))?;
-    let ended = sweep::end_all(&directory)?;
     let sockets = PathBuf::from(socket.trim());
+    for path in [&sockets, &directory] {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if !name.starts_with(GROUND_PREFIX) {
+            return Err(StageError::Unexpected(format!("{} is not one of ours", path.display())));
+        }
+    }
+    let ended = sweep::end_all(&directory)?;
     for path in [&sockets, &directory] {
         std::fs::remove_dir_all(path).map_err(StageError::file("remove", path))?;
     }
-    println!("{ended} processes ended, files removed");
-    Ok(())
+    Voice::new(Output::Table).result(&format!("{ended} processes ended, files removed"))
 }
 
 #[cfg(test)]
@@ -302,6 +308,16 @@ mod tests {
             let ending = judge(Scenario::Switchover, &client);
             assert!(!ending.ok && ending.problems.len() == 1, "{ending:?}");
         }
+    }
+
+    #[test]
+    fn a_directory_that_is_no_stage_is_left_alone() {
+        let kept = tempfile::tempdir().unwrap();
+        let directory = kept.path();
+        assert!(end_left(directory).is_err(), "without the file that only a stage has");
+        std::fs::write(directory.join(voice::SOCKETS_FILE), directory.to_str().unwrap()).unwrap();
+        let refused = end_left(directory).unwrap_err().to_string();
+        assert!(refused.contains("not one of ours") && directory.is_dir(), "{refused}");
     }
 
     #[test]

@@ -102,11 +102,12 @@ pub(super) fn play(
     scenario: Scenario,
     stage: &mut Stage,
     load: &mut Load,
-    voice: &Voice,
+    voice: &mut Voice,
 ) -> Result<Played, StageError> {
     let interrupt = stage.interrupt().clone();
     load.until(&interrupt, "the client is served", SERVED_LIMIT, |moment| moment.event == "epoch-changed")?;
     interrupt.let_pass(SERVICE)?;
+    voice.client(load.moments()?, stage.plan());
     let played = match scenario {
         Scenario::Crash => crash(stage, load, voice),
         Scenario::Switchover => switchover(stage, load, voice),
@@ -124,23 +125,24 @@ fn roles(status: &Status) -> Result<(String, String, u64), StageError> {
     both.ok_or_else(|| StageError::Unexpected(format!("pair {PAIR} has not both members: {pair:?}")))
 }
 
-fn crash(stage: &mut Stage, load: &mut Load, voice: &Voice) -> Result<Played, StageError> {
+fn crash(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
     let (primary, backup, epoch) = roles(&stage.until_well(WELL_LIMIT)?)?;
+    let at = voice.now();
     let (pid, _) = stage.kill_application(&primary)?;
-    voice.act(&format!("kill -9 of {primary} (process {pid}), primary in epoch {epoch}"));
+    voice.act_at(at, &format!("kill -9 of {primary} (process {pid}), primary in epoch {epoch}"));
     let interrupt = stage.interrupt().clone();
     load.until(&interrupt, "somebody serves in a later epoch", SERVED_LIMIT, |moment| {
         moment.event == "served-again" && moment.epoch > Some(epoch)
     })?;
+    voice.client(load.moments()?, stage.plan());
     let status = stage.until_well(WELL_LIMIT)?;
     voice.act(&format!("{primary} is back as backup"));
     let (now, _, _) = roles(&status)?;
-    let problems =
-        if now == backup { Vec::new() } else { vec![format!("{now} is primary, not {backup}")] };
+    let problems = if now == backup { Vec::new() } else { vec![format!("{now} is primary, not {backup}")] };
     Ok(Played { new_primary: Some(now), problems })
 }
 
-fn switchover(stage: &mut Stage, load: &mut Load, voice: &Voice) -> Result<Played, StageError> {
+fn switchover(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
     let (first, second, _) = roles(&stage.until_well(WELL_LIMIT)?)?;
     let interrupt = stage.interrupt().clone();
     let mut problems = Vec::new();
@@ -148,12 +150,13 @@ fn switchover(stage: &mut Stage, load: &mut Load, voice: &Voice) -> Result<Playe
         let (_, _, epoch) = roles(&stage.until_well(WELL_LIMIT)?)?;
         voice.act(&format!("planned switchover to {to}"));
         let took_ms = stage.switch_over(PAIR, to, WELL_LIMIT)?;
-        if let Some(took_ms) = took_ms {
-            voice.act(&format!("the operation took {took_ms:.1} ms, checks and verification included"));
-        }
         load.until(&interrupt, "somebody serves in a later epoch", SERVED_LIMIT, |moment| {
             moment.event == "served-again" && moment.epoch > Some(epoch)
         })?;
+        voice.client(load.moments()?, stage.plan());
+        if let Some(took_ms) = took_ms {
+            voice.act(&format!("the whole operation took {took_ms:.1} ms, checks included"));
+        }
         let (now, _, _) = roles(&stage.until_well(WELL_LIMIT)?)?;
         if now != *to {
             problems.push(format!("{now} is primary, not {to}"));
@@ -163,7 +166,7 @@ fn switchover(stage: &mut Stage, load: &mut Load, voice: &Voice) -> Result<Playe
     Ok(Played { new_primary: Some(first), problems })
 }
 
-fn agent_crash(stage: &mut Stage, voice: &Voice) -> Result<Played, StageError> {
+fn agent_crash(stage: &mut Stage, voice: &mut Voice) -> Result<Played, StageError> {
     let before = stage.until_well(WELL_LIMIT)?;
     let (primary, _, _) = roles(&before)?;
     let host = before.application(&primary).and_then(|one| Host::named(&one.host));
@@ -176,16 +179,18 @@ fn agent_crash(stage: &mut Stage, voice: &Voice) -> Result<Played, StageError> {
     bring_back(stage, Daemon::Agent(host), &before, voice)
 }
 
-fn control_plane_loss(stage: &mut Stage, voice: &Voice) -> Result<Played, StageError> {
+fn control_plane_loss(stage: &mut Stage, voice: &mut Voice) -> Result<Played, StageError> {
     let before = stage.until_well(WELL_LIMIT)?;
     lose(stage, Daemon::Server, voice)?;
     bring_back(stage, Daemon::Server, &before, voice)
 }
 
-fn lose(stage: &mut Stage, daemon: Daemon, voice: &Voice) -> Result<(), StageError> {
+fn lose(stage: &mut Stage, daemon: Daemon, voice: &mut Voice) -> Result<(), StageError> {
     let pid = stage.daemon_pid(daemon).unwrap_or(0);
+    let at = voice.now();
     stage.kill(daemon)?;
-    voice.act(&format!("kill -9 of the {} (process {pid}); the client goes on writing", daemon.name()));
+    voice
+        .act_at(at, &format!("kill -9 of the {} (process {pid}); the client goes on writing", daemon.name()));
     Ok(())
 }
 
@@ -194,7 +199,7 @@ fn bring_back(
     stage: &mut Stage,
     daemon: Daemon,
     before: &Status,
-    voice: &Voice,
+    voice: &mut Voice,
 ) -> Result<Played, StageError> {
     stage.interrupt().clone().let_pass(AWAY)?;
     let pid = stage.start(daemon)?;

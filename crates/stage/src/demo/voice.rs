@@ -3,13 +3,13 @@
 //! It knows how lines look. The law: standard output belongs to the table or the JSON object; with JSON the story goes
 //! to standard error.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Ending, Output, Scenario};
 use crate::load::Moment;
-use crate::{Plan, Programs};
+use crate::{Plan, Programs, StageError};
 
 /// In the directory of a cluster that was left up: where its sockets lie.
 pub(super) const SOCKETS_FILE: &str = "sockets";
@@ -19,18 +19,29 @@ pub(super) const SOCKETS_FILE: &str = "sockets";
 pub(super) struct Voice {
     output: Output,
     zero: Instant,
+    /// Moments of the client that were told already.
+    told: usize,
 }
 
 impl Voice {
     pub fn new(output: Output) -> Self {
-        Self { output, zero: Instant::now() }
+        Self { output, zero: Instant::now(), told: 0 }
     }
 
     pub fn line(&self, text: &str) {
-        match self.output {
-            Output::Table => println!("{text}"),
-            Output::Json => eprintln!("{text}"),
-        }
+        // A listener who has gone away is no reason to stop: the exit code still tells.
+        let _ = match self.output {
+            Output::Table => writeln!(std::io::stdout(), "{text}"),
+            Output::Json => writeln!(std::io::stderr(), "{text}"),
+        };
+    }
+
+    /// What belongs on standard output, whatever it is.
+    pub fn result(&self, text: &str) -> Result<(), StageError> {
+        let mut output = std::io::stdout();
+        writeln!(output, "{text}")
+            .and_then(|()| output.flush())
+            .map_err(StageError::system("print the result"))
     }
 
     pub fn title(&self, scenario: Scenario) {
@@ -41,19 +52,32 @@ impl Voice {
         self.line(&format!("\n== {}: {}; {limit}", scenario.name(), scenario.deed()));
     }
 
-    /// Times are told from here on.
-    pub fn set_zero(&mut self, zero: Instant) {
+    /// A new client was started at `zero`; times are told from there on.
+    pub fn begin_client(&mut self, zero: Instant) {
         self.zero = zero;
+        self.told = 0;
     }
 
-    /// Something was done, or seen, now.
+    /// The time that goes with a line.
+    pub fn now(&self) -> Duration {
+        self.zero.elapsed()
+    }
+
+    /// Something is seen now.
     pub fn act(&self, text: &str) {
-        self.line(&format!("  +{:.3} s  {text}", self.zero.elapsed().as_secs_f64()));
+        self.act_at(self.now(), text);
     }
 
-    /// What the client noticed, without what members say of themselves.
-    pub fn client(&self, moments: &[Moment], plan: &Plan) {
-        for moment in moments {
+    /// Something was done then.
+    pub fn act_at(&self, at: Duration, text: &str) {
+        self.line(&format!("  +{:.3} s  {text}", at.as_secs_f64()));
+    }
+
+    /// What the client noticed since this was last told, without what members say of themselves. `moments` are all.
+    pub fn client(&mut self, moments: &[Moment], plan: &Plan) {
+        let news = moments.get(self.told..).unwrap_or_default();
+        self.told = moments.len();
+        for moment in news {
             let name = plan.applications.get(moment.member).map_or("?", |one| one.name.as_str());
             let epoch = moment.epoch.map_or_else(String::new, |epoch| format!(" in epoch {epoch}"));
             let text = match (moment.event.as_str(), moment.outage_ms) {
@@ -63,7 +87,8 @@ impl Voice {
                 ("dual", _) => format!("TWO PRIMARIES: {name} answered{epoch}"),
                 _ => continue,
             };
-            self.line(&format!("  +{:.3} s  client: {text}", moment.at_ms / 1000.0));
+            // Without a time: the client's own clock began a few milliseconds later than this one.
+            self.line(&format!("            client: {text}"));
         }
     }
 
@@ -78,12 +103,9 @@ impl Voice {
 
     /// Lines of another program.
     pub fn quote(&self, lines: &[String]) {
-        let mut text = String::new();
         for line in lines {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "\n  | {line}");
+            self.line(&format!("  | {line}"));
         }
-        self.line(text.trim_start_matches('\n'));
     }
 
     /// How to talk to a cluster that was left up.
@@ -100,8 +122,12 @@ impl Voice {
         self.line(&format!("\nLogs and settings: {}", directory.display()));
         self.line("End it:\n");
         match noted {
-            Ok(()) => self.line(&format!("  {} --end {}", programs.text("understudy-demo"), directory.display())),
-            Err(error) => self.line(&format!("  by hand: {} cannot be written: {error}", directory.display())),
+            Ok(()) => {
+                self.line(&format!("  {} --end {}", programs.text("understudy-demo"), directory.display()))
+            }
+            Err(error) => {
+                self.line(&format!("  by hand: {} cannot be written: {error}", directory.display()))
+            }
         }
     }
 }

@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_its_choices_and_reaches_all() {
-        let draw = |seed| (0..200).map(|_| ()).scan(Dice::new(seed), |dice, ()| Some(dice.below(5))).collect::<Vec<_>>();
+        let draw = |seed| {
+            (0..200).map(|_| ()).scan(Dice::new(seed), |dice, ()| Some(dice.below(5))).collect::<Vec<_>>()
+        };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
         assert!((0..5).all(|number| draw(7).contains(&number)));

@@ -20,6 +20,14 @@ const LONGEST_STAGGER: Duration = Duration::from_millis(30);
 /// How often a switchover is asked for instead of, or right before, kills.
 const SWITCHOVER_PERCENT: u64 = 35;
 
+/// What is killed where roles are known, in the order of their bits in a combination.
+pub(super) const ROLES: [&str; 5] =
+    ["primary", "backup", "primary's agent", "backup's agent", "control server"];
+
+/// The same where nobody knows who is primary.
+const UNKNOWN_ROLES: [&str; 5] =
+    ["a member", "its peer", "a member's agent", "its peer's agent", "control server"];
+
 /// Whom a kill hits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Victim {
@@ -107,29 +115,22 @@ fn choose_victims(stage: &Stage, dice: &mut Dice, pair: &PairPlan) -> Vec<(Strin
     // Without an answer the roles are unknown; that is one of the situations wanted here.
     let status = stage.api().status().ok();
     let primary = status.as_ref().and_then(|status| status.pair(&pair.name)?.primary.clone());
-    let all: [(&str, Victim); 5] = match primary {
-        Some(primary) => {
-            let is_first = primary == pair.primary;
-            let backup = if is_first { &pair.backup } else { &pair.primary };
-            let (own, other) = if is_first { (Host::Alpha, Host::Beta) } else { (Host::Beta, Host::Alpha) };
-            [
-                ("primary", Victim::Member(primary)),
-                ("backup", Victim::Member(backup.clone())),
-                ("primary's agent", Victim::Daemon(Daemon::Agent(own))),
-                ("backup's agent", Victim::Daemon(Daemon::Agent(other))),
-                ("control server", Victim::Daemon(Daemon::Server)),
-            ]
-        }
-        None => [
-            ("a member", Victim::Member(pair.primary.clone())),
-            ("its peer", Victim::Member(pair.backup.clone())),
-            ("a member's agent", Victim::Daemon(Daemon::Agent(Host::Alpha))),
-            ("its peer's agent", Victim::Daemon(Daemon::Agent(Host::Beta))),
-            ("control server", Victim::Daemon(Daemon::Server)),
-        ],
+    let (names, first, second) = match &primary {
+        Some(primary) if *primary == pair.backup => (ROLES, &pair.backup, &pair.primary),
+        Some(_) => (ROLES, &pair.primary, &pair.backup),
+        None => (UNKNOWN_ROLES, &pair.primary, &pair.backup),
     };
+    let [own, other] =
+        if *first == pair.primary { [Host::Alpha, Host::Beta] } else { [Host::Beta, Host::Alpha] };
+    let all = [
+        Victim::Member(first.clone()),
+        Victim::Member(second.clone()),
+        Victim::Daemon(Daemon::Agent(own)),
+        Victim::Daemon(Daemon::Agent(other)),
+        Victim::Daemon(Daemon::Server),
+    ];
     let combination = 1 + dice.below(31);
-    let chosen = all.into_iter().enumerate().filter(|(bit, _)| combination & (1 << bit) != 0);
+    let chosen = names.into_iter().zip(all).enumerate().filter(|(bit, _)| combination & (1 << bit) != 0);
     chosen.map(|(_, (name, victim))| (name.to_owned(), victim)).collect()
 }
 

@@ -3,7 +3,7 @@
 //! It knows what must be so when faults have ended. The law: a member that was not killed has the process that it had
 //! before, and each pair has exactly one primary, as the members themselves say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1_500);
 const LOOK: Duration = Duration::from_millis(10);
 /// How long the cluster may take to be well after the faults.
 const WELL_LIMIT: Duration = Duration::from_secs(60);
+/// After the last fault, until everybody has heard of it and the status can be believed.
+const HEARD: Duration = Duration::from_millis(500);
 /// Quiet service before the faults, and after the cluster is well again.
 const SERVICE: Duration = Duration::from_secs(1);
 /// Between two writes of a client, so that the machine has time for faults.
@@ -66,6 +68,7 @@ impl<'a> Phase<'a> {
         }
         faults.bring_back(self.stage, true)?;
         let quiet = Instant::now();
+        interrupt.let_pass(HEARD)?;
         let after = self.stage.until_well(WELL_LIMIT)?;
         let well_again_ms = quiet.elapsed().as_secs_f64() * 1000.0;
         interrupt.let_pass(SERVICE)?;
@@ -73,36 +76,21 @@ impl<'a> Phase<'a> {
         if now.pids() != after.pids() {
             summary.violation(format!("without faults {:?} became {:?}", after.pids(), now.pids()));
         }
-        self.check_members(&now, &faults, summary);
+        for violation in wrongly_changed(&self.before, &now, &faults.killed_members) {
+            summary.violation(violation);
+        }
         self.check_primaries(summary)?;
         self.count_events(summary)?;
         for (pair, load) in std::mem::take(&mut self.loads) {
             let (client, _) = load.end(&interrupt)?;
-            summary.client(&pair, &client);
+            let plan = self.stage.plan().pairs.iter().find(|one| one.name == pair);
+            let any_killed = plan.is_some_and(|plan| {
+                [&plan.primary, &plan.backup].into_iter().any(|name| faults.killed_members.contains(name))
+            });
+            summary.client(&pair, &client, any_killed);
         }
         summary.phase_done(well_again_ms);
         Ok(())
-    }
-
-    /// A member that nobody killed has the process that it had; epochs never go back.
-    fn check_members(&self, now: &Status, faults: &Faults, summary: &mut Summary) {
-        let before: BTreeMap<String, Option<u32>> = self.before.pids().into_iter().collect();
-        for (name, pid) in now.pids() {
-            let had = before.get(&name).copied().flatten();
-            let was_killed = faults.killed_members.contains(&name);
-            if !was_killed && had != pid {
-                summary.violation(format!("{name} was not killed, and its process {had:?} became {pid:?}"));
-            }
-            if was_killed && had == pid {
-                summary.violation(format!("{name} was killed, and process {pid:?} still counts as its own"));
-            }
-        }
-        for pair in &now.pairs {
-            let had = self.before.pair(&pair.name).map_or(0, |before| before.epoch);
-            if pair.epoch < had {
-                summary.violation(format!("{}: epoch {had} became {}", pair.name, pair.epoch));
-            }
-        }
     }
 
     /// The members themselves say who serves: exactly one.
@@ -144,4 +132,55 @@ impl<'a> Phase<'a> {
 
 fn newest_event(stage: &Stage) -> Result<i64, StageError> {
     Ok(stage.api().get("/v1/events?limit=1")?["last"].as_i64().unwrap_or(0))
+}
+
+/// A member that nobody killed has the process that it had, one that was killed has another; epochs never go back.
+fn wrongly_changed(before: &Status, now: &Status, killed: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    let earlier: BTreeMap<String, Option<u32>> = before.pids().into_iter().collect();
+    for (name, pid) in now.pids() {
+        let had = earlier.get(&name).copied().flatten();
+        let was_killed = killed.contains(&name);
+        if !was_killed && had != pid {
+            found.push(format!("{name} was not killed, and its process {had:?} became {pid:?}"));
+        }
+        if was_killed && had == pid {
+            found.push(format!("{name} was killed, and process {pid:?} still counts as its own"));
+        }
+    }
+    for pair in &now.pairs {
+        let had = before.pair(&pair.name).map_or(0, |before| before.epoch);
+        if pair.epoch < had {
+            found.push(format!("{}: epoch {had} became {}", pair.name, pair.epoch));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(pids: [u32; 2], epoch: u64) -> Status {
+        let member = |name: &str, pid: u32| {
+            json!({ "name": name, "host": "alpha", "pair": "t", "pid": pid, "status": "started",
+                "goal": "started", "run_mode": "backup", "restarts": 0 })
+        };
+        let pair = json!({ "name": "t", "primary": "t-1", "backup": "t-2", "epoch": epoch, "ready": true });
+        let members = [member("t-1", pids[0]), member("t-2", pids[1])];
+        let all = json!({ "hosts": [], "applications": members, "pairs": [pair] });
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn only_what_was_killed_may_have_another_process() {
+        let before = status([10, 20], 3);
+        let killed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let found = |now: &Status, names: &[&str]| wrongly_changed(&before, now, &killed(names));
+        assert_eq!(found(&status([11, 20], 4), &["t-1"]), Vec::<String>::new());
+        assert!(found(&status([11, 20], 4), &[])[0].starts_with("t-1 was not killed"));
+        assert!(found(&status([11, 20], 4), &["t-1", "t-2"])[0].starts_with("t-2 was killed"));
+        assert!(found(&status([10, 20], 2), &[])[0].contains("epoch 3 became 2"));
+    }
 }

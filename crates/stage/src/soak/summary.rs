@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::faults::ROLES;
 use crate::figures::Figures;
 use crate::load::LoadSummary;
 
@@ -26,6 +27,8 @@ pub(super) struct Summary {
     promotions: BTreeMap<String, u64>,
     outages_ms: Vec<f64>,
     writes_acknowledged: u64,
+    /// Writes that a member had only in its memory when it was killed, where that is all that can have happened.
+    lost_in_place: u64,
     dual_primary_observations: u64,
     lower_epoch_answers: u64,
     well_again_ms: Vec<f64>,
@@ -50,6 +53,17 @@ impl Summary {
         }
     }
 
+    /// The combinations of roles that were not killed together yet.
+    fn never_killed(&self) -> Vec<String> {
+        let every = (1..1_u32 << ROLES.len()).map(|combination| {
+            let chosen = ROLES.iter().enumerate().filter(|(bit, _)| combination & (1 << bit) != 0);
+            let mut names: Vec<&str> = chosen.map(|(_, name)| *name).collect();
+            names.sort_unstable();
+            names.join(" + ")
+        });
+        every.filter(|name| !self.combinations.contains_key(name)).collect()
+    }
+
     /// A switchover was asked for, and this was the first answer.
     pub fn switchover(&mut self, answer: &'static str) {
         *self.switchovers.entry(answer).or_default() += 1;
@@ -63,8 +77,9 @@ impl Summary {
         }
     }
 
-    /// What one client measured in a phase.
-    pub fn client(&mut self, pair: &str, client: &LoadSummary) {
+    /// What one client measured in a phase. A call server keeps writes in its memory, and one that is killed while no
+    /// control server leads is started again in place, in the same epoch: with a killed member, writes may be gone.
+    pub fn client(&mut self, pair: &str, client: &LoadSummary, any_killed: bool) {
         self.outages_ms.extend(client.outages.iter().map(|outage| outage.ms));
         self.writes_acknowledged += client.writes_acknowledged;
         self.dual_primary_observations += client.dual_primary_observations;
@@ -73,10 +88,19 @@ impl Summary {
             self.violation(format!("{pair}: two primaries, {} times", client.dual_primary_observations));
         }
         if client.lower_epoch_answers > 0 {
-            self.violation(format!("{pair}: {} answers of an epoch that was over", client.lower_epoch_answers));
+            self.violation(format!(
+                "{pair}: {} answers of an epoch that was over",
+                client.lower_epoch_answers
+            ));
         }
-        if client.lost_of_all().is_some_and(|lost| lost > 0) {
-            self.violation(format!("{pair}: acknowledged writes are gone though nobody took over"));
+        match client.lost_of_all() {
+            Some(lost) if lost > 0 && any_killed => self.lost_in_place += lost,
+            Some(lost) if lost > 0 => {
+                self.violation(format!(
+                    "{pair}: {lost} acknowledged writes are gone though no member was killed"
+                ));
+            }
+            _ => {}
         }
         if client.writes_acknowledged == 0 {
             self.violation(format!("{pair}: no write was acknowledged in a whole phase"));
@@ -123,12 +147,14 @@ impl Summary {
             "phases": self.phases,
             "kills": self.kills,
             "combinations": self.combinations,
+            "combinations_never_killed": self.never_killed(),
             "switchovers": self.switchovers,
             "promotions_by_rule": self.promotions,
             "events_by_kind": self.events,
             "outages_ms": Figures::of_ms(&self.outages_ms).summed(),
             "well_again_ms": Figures::of_ms(&self.well_again_ms).summed(),
             "writes_acknowledged": self.writes_acknowledged,
+            "acknowledged_lost_in_place": self.lost_in_place,
             "dual_primary_observations": self.dual_primary_observations,
             "lower_epoch_answers": self.lower_epoch_answers,
             "violations": self.violations,
@@ -152,6 +178,8 @@ mod tests {
         assert_eq!(json["combinations"], json!({ "backup + primary": 2 }));
         assert_eq!(json["kills"], json!({ "backup": 2, "primary": 2 }));
         assert_eq!(json["ok"], true);
+        let never = json["combinations_never_killed"].as_array().unwrap();
+        assert!(never.len() == 30 && !never.contains(&json!("backup + primary")), "{never:?}");
     }
 
     #[test]
@@ -166,13 +194,17 @@ mod tests {
             dual_primary_observations: 0,
             lower_epoch_answers: 0,
         };
-        summary.client("p", &client);
+        summary.client("p", &client, false);
         assert!(summary.is_clean());
         client.dual_primary_observations = 2;
-        summary.client("p", &client);
+        summary.client("p", &client, false);
         assert_eq!(summary.to_json()["violations"], 1);
         client.acknowledged_lost = Some(1);
-        summary.client("p", &client);
+        summary.client("p", &client, false);
         assert_eq!(summary.to_json()["violations"], 3);
+        client.dual_primary_observations = 0;
+        summary.client("p", &client, true);
+        let json = summary.to_json();
+        assert_eq!((&json["violations"], &json["acknowledged_lost_in_place"]), (&json!(3), &json!(1)));
     }
 }

@@ -1,0 +1,16 @@
+//! Attacks on whole clusters: real agents, a real control server, real applications, and whatever may befall them.
+//!
+//! They know the programs as operators and strangers do: by signals, files, sockets and the command line. The law:
+//! each story has a cluster, ports and a directory of its own, waits for conditions with a deadline, and ends by
+//! showing that whatever was not attacked is as it was.
+
+mod daemons;
+mod disks;
+mod failover;
+mod operator;
+mod play;
+mod settings;
+mod starts;
+mod strangers;
+mod switchover;
+mod twice;
