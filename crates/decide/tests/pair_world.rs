@@ -434,3 +434,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pair_that_was_stopped_on_request_is_no_alarm() {
+    let mut world = settled();
+    world.ask(Ask::Stop { name: "pair".into(), graceful: false });
+    world.settle(40);
+    let view = world.control.as_ref().unwrap().view(world.now);
+    assert_eq!(view.warnings, Vec::<String>::new());
+    assert_eq!(view.pairs[0].because.as_ref().map(|because| because.rule), Some(Rule::PairStopped));
+}
+
+#[test]
+fn a_crash_names_the_rule_the_facts_and_what_nearly_happened() {
+    let mut world = settled();
+    world.kill_process(0);
+    world.settle(2);
+    let view = world.control.as_ref().unwrap().view(world.now);
+    let because = view.pairs[0].because.clone().expect("a decision was made");
+    assert_eq!(because.rule, Rule::PrimaryExited);
+    let said = |what: &str| because.facts.iter().find(|fact| fact.what == what).map(|fact| fact.is.clone());
+    assert_eq!(said("stored role").as_deref(), Some("(1, one)"));
+    assert_eq!(said("one last ended").as_deref(), Some("signal 9 (KILL)"));
+    assert_eq!(said("two could be primary").as_deref(), Some("yes"));
+    let missed: Vec<Rule> = because.nearly.iter().map(|nearly| nearly.rule).collect();
+    assert!(missed.contains(&Rule::FormerHolderFirst) && missed.contains(&Rule::NobodyReady), "{missed:?}");
+}

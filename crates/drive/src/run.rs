@@ -109,16 +109,14 @@ where
             () = &mut stopped => return machine,
             received = mail.recv() => match received {
                 None => return machine,
-                Some(Mail::Saw(at, saw)) => {
-                    handle(&mut machine, at, saw, hands).await;
-                    // A flood of mail must not put off a deadline that has passed.
-                    if machine.next_deadline().is_some_and(|deadline| deadline <= now()) {
-                        handle(&mut machine, now(), M::deadline_passed(), hands).await;
-                    }
-                }
+                Some(Mail::Saw(at, saw)) => handle(&mut machine, at, saw, hands).await,
                 Some(Mail::Look(look)) => look(&machine),
             },
-            () = sleep(wait) => handle(&mut machine, now(), M::deadline_passed(), hands).await,
+            () = sleep(wait) => {}
+        }
+        // After mail as after sleep: a flood of mail must not put off a deadline that has passed.
+        if machine.next_deadline().is_some_and(|deadline| deadline <= now()) {
+            handle(&mut machine, now(), M::deadline_passed(), hands).await;
         }
     }
 }

@@ -15,9 +15,9 @@ impl Epoch {
     /// Nobody was ever primary.
     pub const NONE: Epoch = Epoch(0);
 
-    /// The epoch after this one.
+    /// The epoch after this one. No pair lives long enough to reach the last one.
     pub fn next(self) -> Epoch {
-        Epoch(self.0 + 1)
+        Epoch(self.0.saturating_add(1))
     }
 }
 

@@ -52,6 +52,7 @@ rules! {
     WaitForAgents => "wait-for-agents", "An agent that is not heard may host a primary: nobody is promoted before it is heard.";
     WaitForPreferred => "wait-for-preferred", "The preferred member is coming up: the other one is not promoted meanwhile.";
     NobodyReady => "nobody-ready", "No member is ready.";
+    PairStopped => "pair-stopped", "Both members should be stopped: nobody is primary, as asked.";
     HandsOff => "hands-off", "Maintenance is on: nothing is done without an operator.";
     StoreUnwritable => "store-unwritable", "The new epoch could not be made durable: no order was given.";
     AnswerOutstanding => "answer-outstanding", "An order was given and its outcome is not known: nobody else is promoted before it is.";

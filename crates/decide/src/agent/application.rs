@@ -205,11 +205,15 @@ impl Application {
         }
     }
 
-    /// Maintenance on or off. What ended meanwhile is started again when it goes off.
+    /// Maintenance on or off. What ended meanwhile, or waits to be restarted, is started again when it goes off.
     pub fn set_hands_off(&mut self, hands_off: bool) {
+        let begins = hands_off && !self.assigned.hands_off;
         self.assigned.hands_off = hands_off;
         if !hands_off && self.left == Some(LeftAlone::Maintenance) {
             self.left = None;
+        }
+        if begins && self.phase == Phase::Waiting {
+            self.left.get_or_insert(LeftAlone::Maintenance);
         }
     }
 
@@ -219,11 +223,16 @@ impl Application {
         if self.assigned.goal == Goal::Stopped || self.dropped {
             return AfterEnd::Leave;
         }
-        if reason == Some(StopReason::Restart) {
+        // A restart was asked for, or a start while it was being stopped.
+        if matches!(reason, Some(StopReason::Restart | StopReason::Goal)) {
             return AfterEnd::Now;
         }
+        let why = match reason {
+            Some(StopReason::TooLateReady | StopReason::Fence) => self.problem.clone(),
+            Some(StopReason::Goal | StopReason::Restart) | None => cause.to_string(),
+        };
         if self.assigned.hands_off {
-            self.problem = format!("{cause}; not started again: maintenance is on");
+            self.problem = format!("{why}; not started again: maintenance is on");
             self.left = Some(LeftAlone::Maintenance);
             return AfterEnd::Leave;
         }
@@ -234,19 +243,19 @@ impl Application {
             RestartPolicy::Never => false,
         };
         if !again {
-            self.problem = format!("{cause}; not started again: restart = \"{}\"", self.spec().restart);
+            self.problem = format!("{why}; not started again: restart = \"{}\"", self.spec().restart);
             self.left = Some(LeftAlone::Policy);
             return AfterEnd::Leave;
         }
         let delay = self.spec().restart_delay;
         let good = self.ready_since.is_some_and(|since| now.since(since) >= delay);
         self.bad_ends = if good { 0 } else { self.bad_ends.saturating_add(1) };
-        self.failed_starts =
-            if self.ready_since.is_some() { 0 } else { self.failed_starts.saturating_add(1) };
+        // A program that says nothing counts as ready when it runs; what ends at once has failed all the same.
+        let came_up = if self.speaks() { self.ready_since.is_some() } else { good };
+        self.failed_starts = if came_up { 0 } else { self.failed_starts.saturating_add(1) };
         if self.failed_starts > self.spec().restart_limit {
             self.left = Some(LeftAlone::Limit);
-            self.problem =
-                format!("{cause}; gave up after {} starts that failed in a row", self.failed_starts);
+            self.problem = format!("{why}; gave up after {} starts that failed in a row", self.failed_starts);
             return AfterEnd::GiveUp;
         }
         self.restarts = self.restarts.saturating_add(1);

@@ -51,6 +51,8 @@ pub struct Agent {
     held: Vec<AgentDo>,
     /// What the last decision wanted stored, until the next observation says whether it was.
     unstored: Vec<Unstored>,
+    /// A table of assignments could not be stored, and may be on the disk all the same.
+    table_unknown: bool,
     /// Something is due now.
     settle: bool,
 }
@@ -74,6 +76,7 @@ impl Agent {
             starts: 0,
             held: Vec::new(),
             unstored: Vec::new(),
+            table_unknown: false,
             settle: false,
         }
     }
@@ -139,8 +142,11 @@ impl Agent {
                 out.reports.push(AgentDo::Report(report));
             }
         }
+        // A removal that is not durable yet may be taken back.
+        let removable = out.persist.is_empty();
         self.applications.retain(|_, application| {
-            !(application.dropped
+            !(removable
+                && application.dropped
                 && application.pid.is_none()
                 && !application.closing()
                 && application.phase == lifecycle::Phase::Stopped)
@@ -190,6 +196,8 @@ impl Machine for Agent {
         out.process.append(&mut self.held);
         self.settle = false;
         let unstored = std::mem::take(&mut self.unstored);
+        let awakes = matches!(saw, AgentSaw::Awake { .. });
+        let calm = awakes || saw == AgentSaw::DeadlinePassed;
         match saw {
             AgentSaw::Awake { found } => self.awake(now, found, &mut out),
             AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
@@ -219,7 +227,9 @@ impl Machine for Agent {
             AgentSaw::DeadlinePassed => {}
         }
         self.deadlines(now, &mut out);
-        if out.persist.is_empty() {
+        // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
+        // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).
+        if calm && out.persist.is_empty() && (awakes || !out.speaks()) {
             self.close_due(now, &mut out);
         }
         self.report_changes(&mut out);

@@ -103,7 +103,7 @@ impl Agent {
     /// Stores the table if it changed, answers, and lets the goals be looked at once that is done.
     fn store_table(&mut self, before: Vec<Assignment>, waiting: Waiting, out: &mut Out) {
         let table = self.table();
-        if table != before {
+        if table != before || std::mem::take(&mut self.table_unknown) {
             out.persist.push(AgentRecord::Assignments(table));
             self.unstored.push(Unstored::Assignments { before, waiting });
         }
@@ -117,6 +117,10 @@ impl Agent {
             assignments.iter().map(|assigned| assigned.application.clone()).collect();
         for (name, known) in &mut self.applications {
             known.dropped = !named.contains(name);
+        }
+        for known in self.applications.values_mut() {
+            // Whoever assigns may have been told of it before it knew its name.
+            known.reported = None;
         }
         for assigned in assignments {
             match self.applications.get_mut(&assigned.application) {
@@ -262,7 +266,10 @@ impl Agent {
         match &part.role {
             Some(acting) if acting == role => {
                 part.demotion = Some(waiting);
-                self.part(now, &role.holder, RoleTrigger::DemoteNamed, out);
+                // Waiting to be restarted in its role, it has no process that could confirm anything.
+                let runs = !matches!(known.phase, Phase::Stopped | Phase::Waiting);
+                let trigger = if runs { RoleTrigger::DemoteNamed } else { RoleTrigger::ProcessGone };
+                self.part(now, &role.holder, trigger, out);
                 if let Some(part) =
                     self.applications.get_mut(&role.holder).and_then(|known| known.role.as_mut())
                     && part.part == Part::Demoting
@@ -303,10 +310,12 @@ impl Agent {
             because: Because::new(Rule::StoreUnwritable, reason),
             actor: None,
         });
-        for item in unstored {
+        // The last change first: two members of one pair may have closed epochs in one decision.
+        for item in unstored.into_iter().rev() {
             match item {
                 Unstored::Assignments { before, waiting } => {
                     self.take_back_assignments(before);
+                    self.table_unknown = true;
                     out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
                 }
                 Unstored::Promise { application, epoch, former } => {
@@ -358,9 +367,12 @@ impl Agent {
         let former: BTreeSet<ApplicationName> =
             before.iter().map(|assigned| assigned.application.clone()).collect();
         self.applications.retain(|name, known| former.contains(name) || known.phase != Phase::Stopped);
+        for (name, known) in &mut self.applications {
+            // It was being stopped and forgotten, and is again.
+            known.dropped = !former.contains(name);
+        }
         for assigned in before {
             if let Some(known) = self.applications.get_mut(&assigned.application) {
-                known.dropped = false;
                 reassign(known, assigned);
             }
         }
@@ -373,7 +385,10 @@ impl Agent {
             if known.phase == Phase::Stopped {
                 self.trigger(now, application, Trigger::Wanted, out);
             }
-        } else if known.phase != Phase::Stopped && known.stopping.is_none() {
+        } else if known.phase != Phase::Stopped
+            // A firm stop also ends a graceful one that is under way.
+            && (known.stopping.is_none() || (known.phase == Phase::Suspending && !known.graceful))
+        {
             self.stop(now, application, StopReason::Goal, out);
         }
     }
@@ -387,7 +402,7 @@ fn reassign(known: &mut Application, assigned: Assignment) {
         if let (Some(role), Some(place)) = (&mut known.role, &assigned.pair) {
             role.place = place.clone();
         }
-    } else if !known.may_act() {
+    } else if !known.may_act() && !known.closing() {
         known.role = assigned.pair.clone().map(super::role::Role::new);
     }
     if assigned.goal == Goal::Started && known.assigned.goal == Goal::Stopped {

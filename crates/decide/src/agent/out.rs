@@ -33,6 +33,16 @@ impl Out {
         self.answers.push(AgentDo::Answer { link: waiting.link, answer });
     }
 
+    /// Something in it would be lost with what cannot be stored, and nothing would make it again.
+    pub fn speaks(&self) -> bool {
+        let silent = self.says.is_empty()
+            && self.answers.is_empty()
+            && self.welcomes.is_empty()
+            && self.turned_away.is_empty()
+            && self.events.is_empty();
+        !silent
+    }
+
     /// The decision. A greeting holds everything, so it is made last.
     pub fn decision(self, inventory: impl Fn() -> Inventory) -> Decision<AgentRecord, AgentDo> {
         let welcomes =

@@ -1,5 +1,7 @@
 //! Processes: found, started, ended; and the moves of the lifecycle table.
 
+use std::time::Duration;
+
 use understudy_model::{
     ApplicationName, Because, EventKind, ExitCause, LastExit, Moment, Outcome, Readiness, Refusal, RoleEpoch,
     Rule, RunMode, Severity, ToApplication,
@@ -10,6 +12,10 @@ use super::lifecycle::{self, Move, Phase, Trigger};
 use super::out::{Out, Unstored};
 use super::role::{self, Part, RoleMove, RoleTrigger};
 use super::{Agent, AgentDo, Found, Spawn, StartId};
+
+/// After the exit of an acting member its epoch is closed, and it is started again, this much later: the other member
+/// is being promoted meanwhile, and where disks or processors are shared that goes first.
+pub const FAILOVER_FIRST: Duration = Duration::from_millis(20);
 
 impl Agent {
     /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
@@ -22,7 +28,8 @@ impl Agent {
             if known.assigned.hands_off && known.start.is_none() {
                 known.left = Some(LeftAlone::Maintenance);
             }
-            let adopted = known.pid.is_some() && known.speaks();
+            // What is left of a primary's tree may act until it is gone (G5).
+            let adopted = (known.pid.is_some() || known.phase == Phase::Lingering) && known.speaks();
             let Some(role) = known.role.as_mut().filter(|_| adopted) else { continue };
             let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
             // It may act: it says so itself when its link is back.
@@ -126,14 +133,19 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
-        let wanted = known.stopping.is_some();
+        let wanted = matches!(known.stopping, Some(StopReason::Goal | StopReason::Restart));
         let ran = now.since(known.began);
         known.pid = None;
         known.attached = false;
         known.link_deadline = None;
         known.run_mode = RunMode::Unknown;
         known.readiness = Readiness::NotYet;
-        known.problem = if wanted { String::new() } else { cause.to_string() };
+        known.problem = match known.stopping {
+            Some(StopReason::Goal | StopReason::Restart) => String::new(),
+            // Why it was killed is said already, and says more than the signal.
+            Some(StopReason::TooLateReady | StopReason::Fence) => std::mem::take(&mut known.problem),
+            None => cause.to_string(),
+        };
         let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
         known.last_exit = Some(LastExit { cause: cause.clone(), wanted, ran_ms });
         let text = format!("its process ended after {:.1} s: {cause}", ran.as_secs_f64());
@@ -219,6 +231,8 @@ impl Agent {
                 known.phase = Phase::Stopped;
                 known.phase_deadline = None;
                 known.stopping = None;
+                // It may have waited to be restarted in its role.
+                self.part(now, name, RoleTrigger::ProcessGone, out);
             }
             Move::Initialize => {
                 known.phase = Phase::Initializing;
@@ -282,7 +296,10 @@ impl Agent {
 
     fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        known.phase = Phase::Stopping;
+        // What lingers has no main process any more: only the end of its tree is awaited.
+        if known.phase != Phase::Lingering {
+            known.phase = Phase::Stopping;
+        }
         known.phase_deadline = None;
         if let Some(start) = known.start {
             out.process.push(AgentDo::KillTree { application: name.clone(), start });
@@ -301,6 +318,15 @@ impl Agent {
                     .map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
             })
         };
+        let moved =
+            self.applications.get(name).is_some_and(|known| match (&known.role, &known.assigned.pair) {
+                (Some(role), Some(place)) => role.place.pair != place.pair,
+                (role, place) => role.is_some() != place.is_some(),
+            });
+        if moved {
+            // Its pair was changed while it acted: that role ends with the process that had it.
+            self.part(now, name, RoleTrigger::ProcessGone, out);
+        }
         let Some(known) = self.applications.get_mut(name) else { return };
         if let Some(due) =
             known.role.as_ref().and_then(|role| role.closing.as_ref()).map(|closing| closing.due)
@@ -309,6 +335,9 @@ impl Agent {
             known.phase = Phase::Waiting;
             known.phase_deadline = Some(due.max(now));
             return;
+        }
+        if moved {
+            known.role = known.assigned.pair.clone().map(role::Role::new);
         }
         self.starts += 1;
         let start = StartId { incarnation, number: self.starts };
@@ -343,10 +372,13 @@ impl Agent {
 
     /// One trigger of the role table, and the move that it makes.
     pub(super) fn part(&mut self, now: Moment, name: &ApplicationName, trigger: RoleTrigger, out: &mut Out) {
+        let heard = !self.controllers.is_empty();
         let Some(known) = self.applications.get_mut(name) else { return };
         let start = known.start;
         let gone = known.last_exit.as_ref().map_or_else(String::new, |last| last.cause.to_string());
         let Some(part) = known.role.as_mut() else { return };
+        let durable = self.durable.get(&part.place.pair);
+        let given = durable.and_then(|durable| durable.promised.as_ref()).map(|promised| promised.epoch);
         match role::next(part.part, trigger) {
             RoleMove::Stay | RoleMove::Ignore | RoleMove::Promise => {}
             RoleMove::Confirm => {
@@ -376,12 +408,16 @@ impl Agent {
                 }
             }
             RoleMove::Close => {
-                let epoch = part.role.as_ref().map(|role| role.epoch).unwrap_or_default();
-                part.end(epoch, now, Refusal::Died(gone));
-                if trigger == RoleTrigger::SaidBackup {
+                // Never above what was given to it: an application may name any number.
+                let named = part.role.as_ref().map(|role| role.epoch).unwrap_or_default();
+                let epoch = named.min(given.unwrap_or_default());
+                // A proven exit is reported by itself; nobody waits for the rest.
+                let exit_told = trigger == RoleTrigger::ProcessGone && part.part == Part::Acting && heard;
+                part.end(epoch, if exit_told { now + FAILOVER_FIRST } else { now }, Refusal::Died(gone));
+                if matches!(trigger, RoleTrigger::SaidBackup | RoleTrigger::SaidNo) {
                     known.run_mode = RunMode::Backup;
                 }
-                if known.phase == Phase::Yielding {
+                if known.phase == Phase::Yielding && known.pid.is_some() {
                     let trigger = stop_trigger(known);
                     self.trigger(now, name, trigger, out);
                 }
@@ -405,7 +441,9 @@ impl Agent {
         let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
         for name in &names {
             let Some(known) = self.applications.get_mut(name) else { continue };
-            let phase_over = known.phase_deadline.take_if(|deadline| *deadline <= now).is_some();
+            // Nothing is started on a goal that may be taken back or has changed: the goal is looked at first.
+            let waits = known.phase == Phase::Waiting && !(goals_hold && known.wanted());
+            let phase_over = !waits && known.phase_deadline.take_if(|deadline| *deadline <= now).is_some();
             let link_over = known.link_deadline.take_if(|deadline| *deadline <= now).is_some();
             let role_over = known
                 .role

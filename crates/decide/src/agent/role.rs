@@ -94,6 +94,9 @@ pub fn next(part: Part, trigger: RoleTrigger) -> RoleMove {
     }
 }
 
+/// How many answers wait for one epoch to be closed.
+const MOST_ANSWERS: usize = 16;
+
 /// An order that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Waiting {
@@ -108,8 +111,7 @@ pub struct Waiting {
 pub struct Closing {
     /// The epoch.
     pub epoch: Epoch,
-    /// The orders that wait for it, each with its outcome. Few: a member has one promotion and one demotion at a time,
-    /// and each refused order adds one until the store answers.
+    /// The orders that wait for it, each with its outcome; at most [`MOST_ANSWERS`].
     pub answers: Vec<(Waiting, Outcome)>,
     /// Not before this moment.
     pub due: Moment,
@@ -175,6 +177,10 @@ impl Role {
     ) {
         let closing = self.closing.get_or_insert(Closing { epoch, answers: Vec::new(), due: now });
         closing.epoch = closing.epoch.max(epoch);
+        closing.due = closing.due.min(now);
         closing.answers.extend(answers);
+        // A link that comes and goes while the disk is full: what waits longest waits on a link that is gone.
+        let excess = closing.answers.len().saturating_sub(MOST_ANSWERS);
+        closing.answers.drain(..excess);
     }
 }

@@ -79,6 +79,7 @@ impl Agent {
         known.run_mode = run_mode;
         let (start, agent_mode) = (known.start, run_mode);
         let Some(role) = known.role.as_mut() else { return };
+        let closed = self.durable.get(&role.place.pair).map(|durable| durable.closed).unwrap_or_default();
         let about = role.role.as_ref().is_some_and(|role| role.epoch == epoch);
         match (role.part, agent_mode) {
             // Acts outside of every role that it was given: it must not, in whatever epoch.
@@ -89,6 +90,16 @@ impl Agent {
                         .fact("epoch it names", epoch);
                 out.events.push(self.event(EventKind::Anomaly, Severity::Critical, name, because));
                 self.part(now, name, RoleTrigger::SaidPrimary, out);
+            }
+            // Told to go on in a higher epoch by an earlier life of this agent, and has not heard it (G8).
+            (Part::Acting, RunMode::Primary)
+                if !role.confirmed
+                    && epoch > closed
+                    && role.role.as_ref().is_some_and(|role| role.epoch > epoch) =>
+            {
+                role.part = Part::Promoting;
+                role.deadline = Some(now + role.place.link_grace);
+                say_again(name, start, RunMode::Primary, role.role.as_ref(), out);
             }
             (Part::Acting, RunMode::Primary) if !about => {
                 let because = Because::new(

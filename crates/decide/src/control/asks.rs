@@ -20,6 +20,12 @@ impl Control {
         let text = describe(&ask);
         let asker = Asker { now, request, actor };
         let reply = match ask {
+            _ if self.too_many_operations() => refused(
+                "busy",
+                "too many operations are under way",
+                Vec::new(),
+                Some("scsctl operations".to_owned()),
+            ),
             Ask::Switchover { name, to, dry_run, reason } => {
                 self.switchover(&asker, &name, to.as_deref(), dry_run, reason, out)
             }

@@ -78,13 +78,15 @@ impl Control {
         report: ApplicationReport,
         out: &mut Out,
     ) {
-        if let Some(known) = self.hosts.get_mut(host) {
-            known.heard = Some(now);
-        }
+        let Some(from) = self.hosts.get_mut(host) else { return };
+        from.heard = Some(now);
+        let connected = from.incarnation.is_some();
         let name = report.application.clone();
         let Some(known) = self.applications.get_mut(&name).filter(|known| known.host == *host) else {
             return;
         };
+        // One that a new configuration brought is heard with its first report.
+        known.heard |= connected;
         let (status, mode) = (known.told.unwrap_or(ApplicationStatus::Unknown), known.run_mode());
         let mut because = Because::new(Rule::AgentReported, describe(&report)).fact("goal", report.goal);
         if let Some(pid) = report.pid {

@@ -22,7 +22,7 @@ pub use view::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pair::PairState;
+use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
     ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
@@ -49,6 +49,10 @@ pub struct Control {
     operations: Operations,
     outstanding: BTreeMap<OrderId, Outstanding>,
     last_order: OrderId,
+    /// The last order of the decisions before the last one: what came after it was not sent if that one was not stored.
+    sent: OrderId,
+    /// An answer that the last decision gave beside what it wanted stored, and that holds whether it was or not.
+    unsaid: Option<ControlDo>,
     /// What the last decision changed in memory, until the next observation says whether it was stored.
     undo: Option<Undo>,
 }
@@ -66,6 +70,8 @@ impl Control {
             operations: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             last_order: OrderId(0),
+            sent: OrderId(0),
+            unsaid: None,
             undo: None,
         }
     }
@@ -91,8 +97,10 @@ impl Control {
                 .applications
                 .entry(name.clone())
                 .or_insert_with(|| App::new(spec.host.clone(), pair.clone(), now));
+            if known.host != spec.host {
+                *known = App::new(spec.host.clone(), pair.clone(), now);
+            }
             known.pair = pair;
-            known.host = spec.host.clone();
         }
         self.applications.retain(|name, _| cluster.applications.contains_key(name));
         for (name, spec) in &cluster.pairs {
@@ -170,6 +178,34 @@ impl Control {
         }
     }
 
+    /// The answer of a decision that has something else to store. What an operator began or changed is answered anew
+    /// if it was not stored.
+    fn answer_beside(&self, out: &Out) -> Option<ControlDo> {
+        let changed = self.undo.as_ref().and_then(|undo| undo.request);
+        let beside = |action: &&ControlDo| match action {
+            ControlDo::Reply { reply: Reply::Begun(_), .. } | ControlDo::Send { .. } => false,
+            ControlDo::Reply { request, .. } => Some(*request) != changed,
+        };
+        out.actions.iter().find(beside).filter(|_| !out.persist.is_empty()).cloned()
+    }
+
+    /// Orders that shared a decision with something that was not stored were not sent, and nobody will answer them.
+    fn not_sent(&mut self, now: Moment, sent: OrderId, why: &str, out: &mut Out) {
+        let lost = self.outstanding.split_off(&OrderId(sent.0 + 1));
+        for Outstanding { host, work } in lost.into_values() {
+            match work {
+                OrderedWork::Level { application: None, .. } => {
+                    if let Some(known) = self.hosts.get_mut(&host) {
+                        known.refused = Some((format!("it was not told what to run: {why}"), now + RETRY));
+                    }
+                }
+                OrderedWork::Demote { pair, .. } => self.fire(now, &pair, PairTrigger::StoreFailed, out),
+                // Taken back with the goal, the maintenance or the epoch that was not stored.
+                OrderedWork::Level { application: Some(_), .. } | OrderedWork::Promote { .. } => {}
+            }
+        }
+    }
+
     fn store_failed(
         &mut self,
         now: Moment,
@@ -202,6 +238,8 @@ impl Machine for Control {
     fn step(&mut self, now: Moment, saw: ControlSaw) -> Out {
         let mut out = Out::default();
         let undo = self.undo.take();
+        let sent = std::mem::replace(&mut self.sent, self.last_order);
+        let unsaid = self.unsaid.take();
         match saw {
             ControlSaw::Configured { cluster } => self.configure(now, cluster, &mut out),
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
@@ -211,6 +249,8 @@ impl Machine for Control {
             ControlSaw::Asked { request, actor, ask } => self.asked(now, request, actor, ask, &mut out),
             ControlSaw::StoreFailed { records, why, definite } => {
                 self.store_failed(now, &records, &why, definite, &mut out);
+                self.not_sent(now, sent, &why, &mut out);
+                out.actions.extend(unsaid);
                 if let Some(undo) = undo {
                     self.take_back(undo, &why, &mut out);
                 }
@@ -220,15 +260,12 @@ impl Machine for Control {
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
         self.look_at_operations(now, &mut out);
+        self.unsaid = self.answer_beside(&out);
         out
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let pairs = self.pairs.values().flat_map(|pair| {
-            let prefer =
-                (pair.state == PairState::Vacant && pair.prefer.is_some()).then_some(pair.prefer_until);
-            [pair.deadline, prefer].into_iter().flatten()
-        });
+        let pairs = self.pairs.values().filter_map(|pair| pair.deadline);
         let operations =
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
         let refusals = self.applications.values().filter_map(|known| known.refused_until);

@@ -60,6 +60,12 @@ impl Control {
         id
     }
 
+    /// Nothing more is begun before something has ended.
+    pub(super) fn too_many_operations(&self) -> bool {
+        self.operations.len() >= MOST_OPERATIONS
+            && self.operations.values().all(|known| known.ended.is_none())
+    }
+
     pub(super) fn limit(&self, application: &ApplicationName, goal: Goal) -> Duration {
         let spec = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(application));
         let own = spec.map(|spec| match goal {
@@ -87,7 +93,7 @@ impl Control {
             let late = known.deadline <= now;
             let state = match &known.awaits {
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
-                Awaits::Goal { applications, goal } => self.goal_state(applications, *goal),
+                Awaits::Goal { applications, goal } => self.goal_state(id, applications, *goal),
                 Awaits::OtherProcess { application, pid } => self.restarted_state(application, *pid),
             };
             match state {
@@ -120,7 +126,12 @@ impl Control {
         }
     }
 
-    fn goal_state(&self, applications: &[ApplicationName], goal: Goal) -> OperationState {
+    fn goal_state(&self, id: OperationId, applications: &[ApplicationName], goal: Goal) -> OperationState {
+        // What was reported before an agent has heard of it says nothing about what was asked.
+        let unanswered = |outstanding: &super::Outstanding| matches!(&outstanding.work, OrderedWork::Level { operation, .. } if *operation == Some(id));
+        if self.outstanding.values().any(unanswered) {
+            return OperationState::Running;
+        }
         if applications.iter().all(|application| self.is(application, goal)) {
             return OperationState::Done;
         }

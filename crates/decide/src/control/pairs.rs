@@ -54,6 +54,7 @@ impl Control {
         if let Some(known) = self.pairs.get_mut(&name) {
             known.prefer = Some(member);
             known.prefer_until = until;
+            known.deadline = Some(until);
         }
     }
 
@@ -85,6 +86,10 @@ impl Control {
         if let Some(known) = self.pairs.get_mut(name)
             && known.state != state
         {
+            if known.state == PairState::Withheld {
+                // Said again if it fails again.
+                known.unwritable = None;
+            }
             known.state = state;
             known.since = now;
             known.deadline = None;
@@ -112,20 +117,23 @@ impl Control {
     fn vacate(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
         let (prefer, until) = self.preference(known, now);
-        let rule = match trigger {
-            PairTrigger::NoneActsChosenComing => Rule::WaitForPreferred,
-            PairTrigger::NoneActsHandsOff => Rule::HandsOff,
-            _ => Rule::NobodyReady,
+        let (rule, severity) = match trigger {
+            _ if self.stopped_on_request(known) => (Rule::PairStopped, Severity::Info),
+            PairTrigger::NoneActsChosenComing => (Rule::WaitForPreferred, Severity::Info),
+            PairTrigger::NoneActsHandsOff => (Rule::HandsOff, Severity::Critical),
+            _ => (Rule::NobodyReady, Severity::Critical),
         };
         let because = self.considered(now, known, rule, rule.says());
-        let severity =
-            if trigger == PairTrigger::NoneActsChosenComing { Severity::Info } else { Severity::Critical };
         out.events.push(event(EventKind::NoPrimary, severity, about_pair(name), because.clone()));
         let Some(known) = self.pairs.get_mut(name) else { return };
         known.prefer = prefer;
         known.prefer_until = until;
         known.because = Some(because);
         self.enter(now, name, PairState::Vacant);
+        // Looked at once more when the preferred member's time is over; never again for a time that has passed.
+        if let Some(known) = self.pairs.get_mut(name) {
+            known.deadline = Some(until).filter(|until| *until > now);
+        }
     }
 
     fn hold(&mut self, now: Moment, name: &PairName) {

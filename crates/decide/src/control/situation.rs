@@ -24,6 +24,11 @@ impl Control {
         known.ordered.is_some() || known.report.as_ref().map_or(held, |_| known.acting().is_some())
     }
 
+    /// Nobody should be primary: an operator stopped both members.
+    pub(super) fn stopped_on_request(&self, pair: &Pair) -> bool {
+        Member::BOTH.iter().all(|member| self.goal(pair.spec.application(*member)) == Goal::Stopped)
+    }
+
     /// Why a member could not be primary right now; empty if it could.
     pub(super) fn not_ready_because(&self, now: Moment, pair: &Pair, member: Member) -> Vec<String> {
         let name = pair.spec.application(member);
@@ -58,13 +63,21 @@ impl Control {
 
     fn coming(&self, pair: &Pair, member: Member) -> bool {
         let name = pair.spec.application(member);
-        let Some(known) = self.app(pair, member).filter(|known| known.heard) else { return false };
+        let Some(known) = self.app(pair, member) else { return false };
         if self.goal(name) == Goal::Stopped || self.hands_off(name) {
             return false;
         }
+        if !known.heard {
+            // Not heard yet: it has its time, as everyone at the very first start.
+            return known.report.is_none();
+        }
         // An agent that was only just connected has not had the time to start anything.
         known.report.as_ref().is_none_or(|report| {
-            !report.gave_up
+            // What ended by itself and is not being started again was left so by its agent.
+            let left = report.gave_up
+                || (report.status == ApplicationStatus::Stopped
+                    && report.last_exit.as_ref().is_some_and(|last| !last.wanted));
+            !left
                 && match report.status {
                     ApplicationStatus::Stopped
                     | ApplicationStatus::StartPending

@@ -114,7 +114,7 @@ pub(super) struct Pair {
     pub rolling_back: bool,
     /// The operation under way.
     pub operation: Option<OperationId>,
-    /// When a waiting is over.
+    /// When a waiting is over; taken as soon as it is, so that nobody is woken twice for it.
     pub deadline: Option<Moment>,
     /// Why the last decision was made.
     pub because: Option<Because>,

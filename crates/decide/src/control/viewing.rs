@@ -185,6 +185,7 @@ impl Control {
                      before the agent of host {host} is heard"
                 ));
             }
+            None if self.stopped_on_request(pair) => {}
             None => {
                 let why = pair.because.as_ref().map_or("", |because| because.reason.as_str());
                 warnings.push(format!(

@@ -73,7 +73,9 @@ pub fn application_row(application: &Application, indent: &str, show: Show) -> V
 }
 
 fn pair_readiness(pair: &Pair) -> (&'static str, Tone) {
+    let stopped = pair.because.as_ref().is_some_and(|because| because.rule == "pair-stopped");
     match (&pair.primary, pair.ready) {
+        (None, _) if stopped => ("stopped", Tone::Faint),
         (None, _) => ("no primary", Tone::Bad),
         (Some(_), _) if pair.primary_heard == Some(false) => ("primary not heard", Tone::Bad),
         (Some(_), true) => ("ready", Tone::Good),

@@ -1,0 +1,209 @@
+//! Attacks on the control server: what it asks again, what it answers, and whom it hears.
+
+use understudy_decide::control::OperationState;
+use understudy_model::*;
+
+use crate::wide::*;
+use crate::{maintenance, ms, settled, start, stop};
+
+#[test]
+fn a_pair_that_waits_for_nobody_does_not_spin() {
+    let mut world = settled(small_cluster());
+    world.ask(stop("p"));
+    // The world panics if a machine asks again and again to be woken at once.
+    world.settle(100);
+    assert!(!world.runs("one") && !world.runs("two"));
+}
+
+#[test]
+fn an_operators_start_after_giving_up_is_not_failed_by_the_old_report() {
+    let mut world = settled(small_cluster());
+    world.sites[1].cannot_start = true;
+    world.die("two", false);
+    world.settle(1000);
+    assert!(world.view().applications.iter().any(|known| known.gave_up), "{}", world.told());
+    world.sites[1].cannot_start = false;
+    world.ask(start("two"));
+    world.settle(20);
+    assert!(world.runs("two"));
+    let operation = world.view().operations.pop().unwrap();
+    assert_eq!(operation.state, OperationState::Done, "{}", world.told());
+}
+
+#[test]
+fn at_the_very_first_start_a_backup_that_is_heard_first_waits_for_the_configured_primary() {
+    let mut world = Wide::new(small_cluster());
+    world.start_control();
+    world.start_agent(1);
+    world.connect(1);
+    world.deliver_all();
+    world.pass(ms(1000));
+    assert!(world.runs("two"));
+    assert_eq!(world.primaries("p"), Vec::<String>::new(), "{}", world.told());
+    world.settle(20);
+    assert_eq!(world.primaries("p"), ["one"], "{}", world.told());
+}
+
+#[test]
+fn at_the_very_first_start_a_configured_primary_that_never_comes_is_not_waited_for_for_ever() {
+    let mut world = Wide::new(small_cluster());
+    world.start_control();
+    world.start_agent(1);
+    world.connect(1);
+    for _ in 0..20 {
+        world.deliver_all();
+        world.pass(ms(500));
+    }
+    assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
+}
+
+/// The goal was set while the agent was not heard. When it is, the same decision raises an epoch and cannot be stored.
+#[test]
+fn what_an_agent_should_know_is_told_although_an_epoch_in_the_same_decision_was_not_stored() {
+    let mut world = settled(wide_cluster());
+    world.cut(0, false);
+    world.ask(stop("five"));
+    world.die("one", false);
+    world.kill_agent(0);
+    world.start_agent(0);
+    world.store = Disk::Full;
+    world.connect(0);
+    world.deliver_report(0);
+    world.store = Disk::Works;
+    world.settle(100);
+    assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
+    assert!(!world.runs("five"), "its stop was never told:\n{}", world.told());
+}
+
+#[test]
+fn a_change_of_roles_that_was_dropped_with_another_pairs_epoch_is_made_later() {
+    let mut world = settled(wide_cluster());
+    assert_eq!(world.primaries("q"), ["three"]);
+    world.cut(0, false);
+    let three = world.tree("three").unwrap();
+    three.ready = Readiness::Unavailable("no line".into());
+    three.says.push_back(FromApplication::Readiness(three.ready.clone()));
+    world.die("one", false);
+    world.kill_agent(0);
+    world.start_agent(0);
+    while world.notice(0) {}
+    world.store = Disk::Full;
+    world.connect(0);
+    world.deliver_report(0);
+    world.store = Disk::Works;
+    world.settle(100);
+    assert_eq!(world.primaries("q"), ["four"], "{}", world.told());
+}
+
+#[test]
+fn a_store_that_works_again_is_not_warned_of_when_nobody_needs_an_epoch() {
+    let mut world = settled(small_cluster());
+    world.store = Disk::Full;
+    world.die("one", false);
+    world.deliver_all();
+    assert!(world.view().warnings.iter().any(|warning| warning.contains("durable")));
+    world.store = Disk::Works;
+    world.ask(maintenance("p", true));
+    world.settle(50);
+    let warnings = world.view().warnings;
+    assert!(!warnings.iter().any(|warning| warning.contains("durable")), "{warnings:?}");
+}
+
+#[test]
+fn an_operator_is_answered_although_an_epoch_in_the_same_decision_was_not_stored() {
+    let mut world = settled(small_cluster());
+    world.store = Disk::Full;
+    world.die("one", false);
+    world.deliver_all();
+    // The next try of the epoch is due when the question comes; the world wants one answer for each question.
+    world.pass_late(ms(1100));
+    world.ask(start("two"));
+    assert_eq!(world.replies.len(), 1);
+}
+
+#[test]
+fn an_application_that_a_reload_adds_is_heard_at_once() {
+    let mut world = settled(small_cluster());
+    world.cluster = wide_cluster();
+    world.configure();
+    world.settle(20);
+    assert_eq!(world.primaries("q"), ["three"], "{}", world.told());
+    let view = world.view();
+    let five = view.applications.iter().find(|known| known.name == app("five")).unwrap();
+    assert_eq!(five.status, ApplicationStatus::Started);
+}
+
+/// It is removed while it is not heard of, runs on as the removal cannot be stored, and is added again.
+#[test]
+fn an_application_that_is_added_again_while_it_still_runs_is_heard() {
+    let mut world = settled(wide_cluster());
+    let without = small_cluster();
+    let with = std::mem::replace(&mut world.cluster, without);
+    world.sites[0].disk = Disk::Full;
+    world.configure();
+    world.deliver_all();
+    assert!(world.runs("five"));
+    world.cluster = with;
+    world.configure();
+    world.sites[0].disk = Disk::Works;
+    world.settle(40);
+    let view = world.view();
+    let five = view.applications.iter().find(|known| known.name == app("five")).unwrap();
+    assert_eq!(five.status, ApplicationStatus::Started, "{}", world.told());
+    assert_eq!(world.primaries("q"), ["three"]);
+}
+
+#[test]
+fn an_application_that_is_added_again_while_it_is_being_stopped_stays_removed_if_that_is_not_stored() {
+    let mut world = settled(wide_cluster());
+    let with = world.cluster.clone();
+    world.cluster.applications.remove(&app("five"));
+    world.configure();
+    while world.deliver_order(0) {}
+    world.tree("five").unwrap().slow_end = true;
+    world.cluster = with;
+    world.configure();
+    world.sites[0].disk = Disk::Full;
+    while world.deliver_order(0) {}
+    world.die("five", false);
+    // The world refuses to start what is not assigned.
+    while world.notice(0) {}
+    world.sites[0].disk = Disk::Works;
+    world.settle(40);
+    assert!(world.runs("five"));
+}
+
+#[test]
+fn a_stop_is_kept_by_the_agent_although_an_earlier_start_was_stored_unknown_to_it() {
+    let mut world = settled(wide_cluster());
+    world.ask(stop("six"));
+    world.settle(20);
+    world.sites[1].disk = Disk::SilentlyStores;
+    world.ask(start("six"));
+    while world.deliver_order(1) {}
+    world.sites[1].disk = Disk::Works;
+    world.ask(stop("six"));
+    world.settle(40);
+    world.kill_control();
+    world.kill_agent(1);
+    world.start_agent(1);
+    world.deliver_all();
+    assert!(!world.runs("six"), "{}", world.told());
+}
+
+#[test]
+fn a_stop_is_not_done_before_the_agent_has_heard_of_it() {
+    let mut world = Wide::new(wide_cluster());
+    world.start_control();
+    world.start_agent(1);
+    world.connect(1);
+    while world.deliver_report(1) {}
+    world.deliver_order(1);
+    world.ask(stop("six"));
+    // What is reported first is that it does not run yet.
+    world.deliver_report(1);
+    let state = world.view().operations.pop().unwrap().state;
+    assert_eq!(state, OperationState::Running, "{}", world.told());
+    world.settle(20);
+    assert!(!world.runs("six"));
+}

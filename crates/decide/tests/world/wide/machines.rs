@@ -1,0 +1,405 @@
+//! What is delivered to the machines of the wide world, and how their decisions are carried out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw, LinkId, Spawn, StartId};
+use understudy_decide::control::{Ask, Control, ControlDo, ControlRecord, ControlSaw, RequestId};
+use understudy_model::*;
+
+use super::{Disk, HOSTS, Tree, Wide, host};
+
+impl Wide {
+    // ---- deliveries ---------------------------------------------------------------------------------------------
+
+    pub fn deliver_order(&mut self, site: usize) -> bool {
+        let Some((link, orders, _)) = &mut self.sites[site].link else { return false };
+        let link = *link;
+        let Some(order) = orders.pop_front() else { return false };
+        self.agent_sees(site, AgentSaw::Ordered { link, order });
+        true
+    }
+
+    pub fn deliver_report(&mut self, site: usize) -> bool {
+        let Some((_, _, reports)) = &mut self.sites[site].link else { return false };
+        let Some(saw) = reports.pop_front() else { return false };
+        self.control_sees(saw);
+        true
+    }
+
+    /// The agent notices one end, one start, or one word of an application.
+    pub fn notice(&mut self, site: usize) -> bool {
+        if self.sites[site].agent.is_none() {
+            return false;
+        }
+        if let Some(saw) = self.sites[site].ends.pop_front() {
+            self.agent_sees(site, saw);
+            return true;
+        }
+        if let Some((spawn, killed)) = self.sites[site].starting.pop_front() {
+            let (application, start) = (spawn.application.clone(), spawn.start);
+            if self.sites[site].cannot_start {
+                self.agent_sees(
+                    site,
+                    AgentSaw::SpawnFailed { application, start, why: "no such file".into() },
+                );
+                return true;
+            }
+            let pid = self.make(site, &spawn);
+            if let Some(tree) = self.sites[site].trees.iter_mut().find(|tree| tree.start == start) {
+                tree.killing = killed;
+            }
+            self.agent_sees(site, AgentSaw::Spawned { application, start, pid });
+            return true;
+        }
+        let speaks = |tree: &&mut Tree| {
+            tree.main && !tree.plain && ((!tree.attached && !tree.hung) || !tree.says.is_empty())
+        };
+        let Some(tree) = self.sites[site].trees.iter_mut().find(speaks) else { return false };
+        let (application, start) = (tree.app.clone(), tree.start);
+        let said = if tree.attached {
+            tree.says.pop_front()
+        } else {
+            // What its former link brought is read and done before it opens another.
+            while !tree.heard.is_empty() {
+                tree.live();
+            }
+            tree.attached = true;
+            tree.says.clear();
+            Some(FromApplication::Attach {
+                application: application.clone(),
+                pid: tree.pid,
+                run_mode: tree.mode,
+                epoch: tree.epoch,
+                readiness: tree.ready.clone(),
+                suspended: tree.suspended,
+            })
+        };
+        let Some(said) = said else { return false };
+        self.agent_sees(site, AgentSaw::Said { application, start, said });
+        true
+    }
+
+    pub fn make(&mut self, site: usize, spawn: &Spawn) -> u32 {
+        assert!(
+            self.sites[site].trees.iter().all(|tree| tree.app != spawn.application),
+            "one tree at a time of {}:\n{}",
+            spawn.application,
+            self.told()
+        );
+        self.pids += 1;
+        let plain = spawn.spec.interface != Interface::Library;
+        self.sites[site].trees.push(Tree {
+            app: spawn.application.clone(),
+            start: spawn.start,
+            pid: self.pids,
+            main: true,
+            others: false,
+            killing: false,
+            plain,
+            mode: spawn.run_mode,
+            epoch: spawn.epoch,
+            left: Epoch::NONE,
+            ready: Readiness::NotYet,
+            attached: false,
+            heard: VecDeque::new(),
+            says: VecDeque::new(),
+            hung: false,
+            refuses: false,
+            suspended: false,
+            slow_end: false,
+            signalled: false,
+        });
+        self.pids
+    }
+
+    /// Every application of a host does one thing that it was told, or becomes ready.
+    pub fn run(&mut self, site: usize) -> bool {
+        let mut any = false;
+        for tree in self.sites[site].trees.iter_mut().filter(|tree| tree.main && !tree.hung && !tree.plain) {
+            any |= tree.live();
+        }
+        any
+    }
+
+    /// Time passes, and every deadline that is over is observed.
+    pub fn pass(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.observe_deadlines();
+    }
+
+    /// Time passes, and whatever is observed next is observed before the deadlines that are over.
+    pub fn pass_late(&mut self, span: Duration) {
+        self.now = self.now + span;
+    }
+
+    pub fn observe_deadlines(&mut self) {
+        for site in 0..2 {
+            self.agent_rests(site);
+        }
+        self.control_rests();
+    }
+
+    pub fn ask(&mut self, ask: Ask) {
+        if self.control.is_none() {
+            return;
+        }
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.tell(format!("operator: {ask:?}"));
+        let before = self.replies.len();
+        self.control_sees(ControlSaw::Asked { request, actor: "tester".into(), ask });
+        let given = self.replies.len() - before;
+        assert!(given == 1 || (given == 0 && self.control.is_none()), "{given} replies:\n{}", self.told());
+    }
+
+    pub fn deliver_all(&mut self) {
+        for _ in 0..1000 {
+            let mut any = false;
+            for site in 0..2 {
+                any |= self.deliver_order(site)
+                    | self.deliver_report(site)
+                    | self.notice(site)
+                    | self.reap(site)
+                    | self.run(site);
+            }
+            if !any {
+                return;
+            }
+        }
+        panic!(
+            "messages go round for ever:\n{}",
+            self.story[self.story.len().saturating_sub(60)..].join("\n")
+        );
+    }
+
+    pub fn settle(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.start_control();
+            for site in 0..2 {
+                self.start_agent(site);
+                self.connect(site);
+            }
+            self.deliver_all();
+            self.pass(Duration::from_millis(50));
+            self.check();
+        }
+    }
+
+    // ---- the machines -------------------------------------------------------------------------------------------
+
+    pub fn agent_sees(&mut self, site: usize, saw: AgentSaw) {
+        let now = self.now;
+        let Some(agent) = &mut self.sites[site].agent else { return };
+        let decision = agent.step(now, saw);
+        self.carry_out(site, decision);
+        self.agent_rests(site);
+    }
+
+    pub fn agent_rests(&mut self, site: usize) {
+        let now = self.now;
+        for _ in 0..12 {
+            let Some(agent) = &mut self.sites[site].agent else { return };
+            if agent.next_deadline().is_none_or(|due| due > now) {
+                return;
+            }
+            let decision = agent.step(now, AgentSaw::DeadlinePassed);
+            self.carry_out(site, decision);
+        }
+        panic!("agent {site} does not come to rest: {:#?}\n{}", self.sites[site].agent, self.told());
+    }
+
+    pub fn control_sees(&mut self, saw: ControlSaw) {
+        let now = self.now;
+        let Some(control) = &mut self.control else { return };
+        let decision = control.step(now, saw);
+        self.carry_out_control(decision);
+        self.control_rests();
+    }
+
+    pub fn control_rests(&mut self) {
+        let now = self.now;
+        for _ in 0..12 {
+            let Some(control) = &mut self.control else { return };
+            if control.next_deadline().is_none_or(|due| due > now) {
+                return;
+            }
+            let decision = control.step(now, ControlSaw::DeadlinePassed);
+            self.carry_out_control(decision);
+        }
+        panic!("the control server does not come to rest:\n{}", self.told());
+    }
+
+    pub fn carry_out(&mut self, site: usize, decision: Decision<AgentRecord, AgentDo>) {
+        let now = self.now;
+        let disk = if decision.persist.is_empty() { Disk::Works } else { self.sites[site].disk };
+        if matches!(disk, Disk::Works | Disk::SilentlyStores) {
+            self.keep(site, &decision.persist);
+        }
+        let table = decision.persist.iter().any(|record| matches!(record, AgentRecord::Assignments(_)));
+        match disk {
+            Disk::Works if table => self.sites[site].table_unknown = false,
+            Disk::SilentlyStores if table => self.sites[site].table_unknown = true,
+            _ => {}
+        }
+        if disk != Disk::Works {
+            let definite = disk == Disk::Full;
+            self.tell(format!("agent {site} cannot store {:?}", decision.persist));
+            let saw = Agent::store_failed(decision.persist, "disk full".into(), definite);
+            let Some(agent) = &mut self.sites[site].agent else { return };
+            let decision = agent.step(now, saw);
+            return self.carry_out(site, decision);
+        }
+        self.events.extend(decision.events);
+        for action in decision.actions {
+            self.agent_does(site, action);
+        }
+    }
+
+    pub fn keep(&mut self, site: usize, records: &[AgentRecord]) {
+        let memory = &mut self.sites[site].memory;
+        for record in records.iter().cloned() {
+            match record {
+                AgentRecord::Promise { pair, role } => {
+                    memory.roles.entry(pair).or_default().promised = Some(role);
+                }
+                AgentRecord::Close { pair, epoch } => {
+                    let durable = memory.roles.entry(pair).or_default();
+                    // A file that stored one unknown to the agent refuses a lower one; it is tried again.
+                    durable.closed = durable.closed.max(epoch);
+                }
+                AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
+                AgentRecord::Assignments(table) => memory.assignments = table,
+            }
+        }
+    }
+
+    pub fn agent_does(&mut self, site: usize, action: AgentDo) {
+        let name = host(site);
+        match action {
+            AgentDo::Welcome { link, inventory } => {
+                self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
+            }
+            AgentDo::TurnAway { link, reason, .. } => {
+                if self.sites[site].link.as_ref().is_some_and(|(own, _, _)| *own == link) {
+                    self.sites[site].link = None;
+                    self.control_sees(ControlSaw::LinkDown { host: name, refused: false, why: reason });
+                }
+            }
+            AgentDo::Report(report) => self.fly_back(site, None, ControlSaw::Reported { host: name, report }),
+            AgentDo::Answer { link, answer } => {
+                self.fly_back(site, Some(link), ControlSaw::Answered { host: name, answer });
+            }
+            AgentDo::Spawn(spawn) => self.spawn(site, spawn),
+            AgentDo::Signal { start, .. } => self.doom(site, start, false),
+            AgentDo::KillTree { start, .. } => self.doom(site, start, true),
+            AgentDo::Say { start, message, .. } => {
+                if let Some(tree) = self.sites[site].trees.iter_mut().find(|tree| tree.start == start)
+                    && tree.attached
+                {
+                    tree.heard.push_back(message);
+                }
+            }
+        }
+    }
+
+    pub fn spawn(&mut self, site: usize, spawn: Spawn) {
+        let assigned = &self.sites[site].memory.assignments;
+        let goal =
+            assigned.iter().find(|known| known.application == spawn.application).map(|known| known.goal);
+        let known = !self.sites[site].table_unknown;
+        assert!(
+            !known || goal == Some(Goal::Started),
+            "{} is started and should be stopped:\n{}",
+            spawn.application,
+            self.told()
+        );
+        self.tell(format!("{} is started as {} in epoch {}", spawn.application, spawn.run_mode, spawn.epoch));
+        self.spawned.push(spawn.application.clone());
+        self.sites[site].starting.push_back((spawn, false));
+    }
+
+    pub fn doom(&mut self, site: usize, start: StartId, kill: bool) {
+        let known = &mut self.sites[site];
+        if let Some((_, killed)) = known.starting.iter_mut().find(|(spawn, _)| spawn.start == start) {
+            *killed = true;
+        }
+        if let Some(tree) = known.trees.iter_mut().find(|tree| tree.start == start) {
+            tree.killing |= kill;
+            tree.signalled |= !kill && !tree.slow_end && !tree.hung;
+        }
+    }
+
+    pub fn fly_back(&mut self, site: usize, link: Option<LinkId>, saw: ControlSaw) {
+        if let Some((own, _, back)) = &mut self.sites[site].link
+            && link.is_none_or(|link| link == *own)
+        {
+            back.push_back(saw);
+        }
+    }
+
+    pub fn carry_out_control(&mut self, decision: Decision<ControlRecord, ControlDo>) {
+        let now = self.now;
+        let disk = if decision.persist.is_empty() { Disk::Works } else { self.store };
+        if matches!(disk, Disk::Works | Disk::SilentlyStores) {
+            self.keep_control(&decision.persist);
+        }
+        if disk != Disk::Works {
+            let definite = disk == Disk::Full;
+            self.tell(format!("the control server cannot store {:?}", decision.persist));
+            let saw = Control::store_failed(decision.persist, "disk full".into(), definite);
+            let Some(control) = &mut self.control else { return };
+            let decision = control.step(now, saw);
+            self.carry_out_control(decision);
+            if !definite {
+                // Only a new leadership can know what is stored.
+                self.kill_control();
+            }
+            return;
+        }
+        for event in &decision.events {
+            let text =
+                format!("  {}: {} [{}]", event.kind.as_str(), event.because.reason, event.because.rule);
+            self.tell(text);
+        }
+        self.events.extend(decision.events);
+        for action in decision.actions {
+            match action {
+                ControlDo::Send { host, order } => self.send(&host, order),
+                ControlDo::Reply { reply, .. } => self.replies.push(reply),
+            }
+        }
+    }
+
+    pub fn keep_control(&mut self, records: &[ControlRecord]) {
+        for record in records.iter().cloned() {
+            match record {
+                ControlRecord::RaiseEpoch { pair, expected, next } => {
+                    assert_eq!(self.stored.roles.get(&pair), expected.as_ref(), "compare-and-set");
+                    self.stored.roles.insert(pair, next);
+                }
+                ControlRecord::SetGoal { application, goal } => {
+                    self.stored.goals.insert(application, goal);
+                }
+                ControlRecord::SetMaintenance { of, on } => {
+                    self.stored.maintenance.retain(|known| *known != of);
+                    if on {
+                        self.stored.maintenance.push(of);
+                    }
+                }
+                ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+            }
+        }
+    }
+
+    pub fn send(&mut self, name: &HostName, order: Order) {
+        if let Work::Promote { role, pair, .. } = &order.work {
+            assert_eq!(self.stored.roles.get(pair), Some(role), "no order before its epoch is durable");
+            self.ordered.entry(pair.clone()).or_default().push(role.clone());
+        }
+        let Some(site) = HOSTS.iter().position(|known| *known == name.as_str()) else { return };
+        if let Some((_, orders, _)) = &mut self.sites[site].link {
+            orders.push_back(order);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The loop's promises: nothing is done before it is durable, nothing is done that is not, no deadline is put off.
+
+use std::time::Duration;
+
+use understudy_drive::{Hands, Inbox, Stop, Told, now, run};
+use understudy_model::{Because, Decision, Event, EventKind, Machine, Moment, Rule, Severity, Subject};
+
+/// Persists and acts on every number it sees; wakes at a deadline that never goes away.
+#[derive(Default)]
+struct Counter {
+    deadline: Option<Moment>,
+    passed: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Saw {
+    Number(u32),
+    Deadline,
+    Failed(Vec<u32>, bool),
+}
+
+impl Machine for Counter {
+    type Saw = Saw;
+    type Persist = u32;
+    type Act = String;
+
+    fn step(&mut self, _: Moment, saw: Saw) -> Decision<u32, String> {
+        let mut decision = Decision::default();
+        match saw {
+            Saw::Number(number) => {
+                decision.persist.push(number);
+                decision.actions.push(format!("act {number}"));
+                decision.events.push(event(number));
+            }
+            Saw::Deadline => {
+                self.passed += 1;
+                self.deadline = None;
+            }
+            Saw::Failed(records, definite) => decision.actions.push(format!("failed {records:?} {definite}")),
+        }
+        decision
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
+    fn deadline_passed() -> Saw {
+        Saw::Deadline
+    }
+
+    fn store_failed(persist: Vec<u32>, _: String, definite: bool) -> Saw {
+        Saw::Failed(persist, definite)
+    }
+}
+
+fn event(number: u32) -> Event {
+    Event {
+        kind: EventKind::StatusChanged,
+        severity: Severity::Info,
+        about: Subject::default(),
+        from: None,
+        to: None,
+        epoch: None,
+        because: Because::new(Rule::AgentReported, number.to_string()),
+        actor: None,
+    }
+}
+
+/// Notes what it is asked for, in order; cannot store odd numbers.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Hands<Counter> for Notes {
+    fn record(&mut self, _: Moment, saw: &Saw, _: &Decision<u32, String>) {
+        self.0.push(format!("record {saw:?}"));
+    }
+
+    async fn persist(
+        &mut self,
+        _: Moment,
+        _: &Saw,
+        decision: &Decision<u32, String>,
+    ) -> Result<(), (String, bool)> {
+        self.0.push(format!("persist {:?}", decision.persist));
+        tokio::task::yield_now().await;
+        if decision.persist.iter().any(|number| number % 2 == 1) { Err(("odd".into(), true)) } else { Ok(()) }
+    }
+
+    fn act(&mut self, action: String) {
+        self.0.push(action);
+    }
+
+    fn tell(&mut self, _: &Counter, told: Told) {
+        self.0.extend(told.events.iter().map(|event| format!("tell {}", event.because.reason)));
+    }
+}
+
+async fn play(numbers: &[u32], machine: Counter) -> (Counter, Vec<String>) {
+    let (inbox, mail) = Inbox::new(8);
+    let stop = Stop::default();
+    let mut notes = Notes::default();
+    let feed = async {
+        for number in numbers {
+            assert!(inbox.saw(Saw::Number(*number)).await);
+        }
+        // Answered after everything that was sent before.
+        inbox.look(|_| ()).await.expect("the machine runs");
+        stop.ask();
+    };
+    let (machine, ()) = tokio::join!(run(machine, Saw::Number(0), mail, &mut notes, &stop), feed);
+    (machine, notes.0)
+}
+
+#[tokio::test]
+async fn what_is_done_was_durable_first() {
+    let (_, notes) = play(&[2], Counter::default()).await;
+    assert_eq!(notes, ["persist [0]", "act 0", "tell 0", "persist [2]", "act 2", "tell 2"]);
+}
+
+#[tokio::test]
+async fn what_is_not_durable_is_neither_done_nor_told_and_the_machine_hears_of_it_first() {
+    let (_, notes) = play(&[1, 2], Counter::default()).await;
+    let after = &notes[3..];
+    let expected =
+        ["persist [1]", "record Failed([1], true)", "failed [1] true", "persist [2]", "act 2", "tell 2"];
+    assert_eq!(after, expected);
+}
+
+#[tokio::test]
+async fn mail_does_not_put_off_a_deadline_that_has_passed() {
+    let machine = Counter { deadline: Some(now()), passed: 0 };
+    let (machine, notes) = play(&[2, 4, 6], machine).await;
+    assert_eq!(machine.passed, 1);
+    let at = |what: &str| notes.iter().position(|note| note == what).expect("it happened");
+    assert!(at("record Deadline") < at("act 6"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_loop_although_nothing_else_happens() {
+    let (_inbox, mail) = Inbox::<Counter>::new(1);
+    let stop = Stop::default();
+    stop.ask();
+    let mut notes = Notes::default();
+    let ended = run(Counter::default(), Saw::Number(0), mail, &mut notes, &stop);
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
+}
