@@ -248,6 +248,7 @@ fn a_proven_exit_is_reported_before_anything_is_stored() {
     world.sites[0].disk = Disk::Full;
     let before = world.events.len();
     world.notice(0);
+    while world.deliver_report(0) {}
     let told = world.events[before..].iter().any(|event| event.kind == EventKind::ApplicationExited);
     assert!(told, "the exit is told although the end of the epoch was not stored:\n{}", world.told());
 }

@@ -68,9 +68,7 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
     }
 
     fn tell(&mut self, _: &Agent, told: Told) {
-        if !told.events.is_empty() {
-            self.links.tell_events(&told.events);
-        }
+        self.links.tell_events(&told.events);
         for event in &told.events {
             log(event);
         }

@@ -17,6 +17,7 @@ use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
+use crate::untold::Untold;
 
 /// Most control servers at once. A cluster has a few.
 const MOST_LINKS: usize = 64;
@@ -29,6 +30,7 @@ pub struct Links {
     next: AtomicU64,
     highest_epoch: AtomicU64,
     refusals: Refusals,
+    untold: Mutex<Untold>,
 }
 
 struct Link {
@@ -50,6 +52,7 @@ impl Links {
             next: AtomicU64::new(1),
             highest_epoch: AtomicU64::new(highest_epoch.0),
             refusals: Refusals::new("control link"),
+            untold: Mutex::default(),
         })
     }
 
@@ -155,13 +158,23 @@ impl Links {
         self.highest_epoch.fetch_max(epoch.0, Ordering::Relaxed);
     }
 
-    /// Accepts a control server; from now on it hears everything.
+    fn untold(&self) -> MutexGuard<'_, Untold> {
+        // A panic elsewhere can at most have lost events for people.
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts a control server; from now on it hears everything, and first what nobody has heard.
     pub fn welcome(&self, link: LinkId, inventory: Inventory) {
         let mut open = self.open();
         let Some(entry) = open.get_mut(&link) else { return };
         entry.welcomed = true;
         let message = FromAgent::Welcome { version: entry.version, inventory };
-        if !say(entry, &message) {
+        let mut heard = say(entry, &message);
+        if heard {
+            let untold = self.untold().take(understudy_drive::now());
+            heard = untold.chunks(MOST_EVENTS).all(|some| say(entry, &FromAgent::Events(some.to_vec())));
+        }
+        if !heard {
             open.remove(&link);
         }
     }
@@ -193,8 +206,14 @@ impl Links {
         self.tell_all(&FromAgent::Report(report));
     }
 
-    /// Tells events to every welcomed control server.
+    /// Tells events to every welcomed control server, or keeps them for the next one.
     pub fn tell_events(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        if !self.open().values().any(|entry| entry.welcomed) {
+            return self.untold().keep(events, understudy_drive::now());
+        }
         for some in events.chunks(MOST_EVENTS) {
             self.tell_all(&FromAgent::Events(some.to_vec()));
         }

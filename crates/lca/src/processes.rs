@@ -5,8 +5,9 @@
 
 mod table;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -17,6 +18,7 @@ use understudy_settings::HostPolicy;
 
 use self::table::{Known, Table};
 use crate::environment::{self, Surroundings};
+use crate::output;
 use crate::platform::{Launch, Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
 
@@ -47,6 +49,8 @@ pub struct Processes<P: Platform> {
     places: Places,
     around: Surroundings,
     policy: Mutex<HostPolicy>,
+    /// How long the output of earlier starts was when a start began.
+    printed: Mutex<BTreeMap<StartId, u64>>,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -74,7 +78,8 @@ impl<P: Platform> Processes<P> {
         let runtime = Handle::current();
         let table = Table::default();
         let policy = Mutex::new(policy);
-        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy })
+        let printed = Mutex::default();
+        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
@@ -134,6 +139,7 @@ impl<P: Platform> Processes<P> {
             Ok(tree) => Arc::new(tree),
             Err(why) => {
                 self.table.remove(start);
+                self.printed().remove(&start);
                 self.inbox.saw_blocking(AgentSaw::SpawnFailed { application, start, why });
                 return;
             }
@@ -180,9 +186,24 @@ impl<P: Platform> Processes<P> {
             command: spawn.spec.command.clone(),
             environment: environment::environment(&self.around, spawn, &options),
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
-            output: self.places.logs.join(format!("{}.log", spawn.application)),
+            output: self.output_of(&spawn.application),
         };
+        self.printed().insert(spawn.start, output::length(&launch.output));
         self.platform.launch(&launch).map_err(|error| error.to_string())
+    }
+
+    fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
+        let from = self.printed().get(&start).copied().unwrap_or(0);
+        output::last_words(&self.output_of(application), from)
+    }
+
+    fn printed(&self) -> MutexGuard<'_, BTreeMap<StartId, u64>> {
+        // A panic elsewhere leaves a map of lengths that is still right.
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn output_of(&self, application: &ApplicationName) -> PathBuf {
+        self.places.logs.join(format!("{application}.log"))
     }
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.
@@ -197,7 +218,13 @@ impl<P: Platform> Processes<P> {
         if others_live {
             self.kill_tree(&application, start);
         }
-        self.inbox.saw(AgentSaw::Ended { application: application.clone(), start, cause, others_live }).await;
+        let last_words = match cause {
+            ExitCause::Code(code) if code != 0 => self.last_words(&application, start),
+            _ => String::new(),
+        };
+        let ended =
+            AgentSaw::Ended { application: application.clone(), start, cause, others_live, last_words };
+        self.inbox.saw(ended).await;
         if others_live {
             self.await_gone(application, start).await;
         } else {
@@ -213,6 +240,7 @@ impl<P: Platform> Processes<P> {
     }
 
     fn forget(&self, application: &ApplicationName, start: StartId) {
+        self.printed().remove(&start);
         if let Some(Known::Running { tree, .. }) = self.table.remove(start) {
             self.platform.release(&tree);
         }

@@ -190,6 +190,16 @@ fn a_whole_tree_is_killed_with_its_main_process() {
 }
 
 #[test]
+fn the_start_after_a_kill_is_left_alone() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, "exec sleep 600");
+        bench.platform.kill(&tree).unwrap();
+        assert_eq!(bench.end(&tree).cause, ExitCause::Signal(9));
+        assert_eq!(bench.end(&bench.run(3, "exit 3")).cause, ExitCause::Code(3));
+    });
+}
+
+#[test]
 fn other_starts_are_not_touched() {
     Bench::both(|bench| {
         let other = bench.run(2, "exec sleep 600");

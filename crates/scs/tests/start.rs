@@ -26,7 +26,7 @@ fn every_problem_of_a_bad_file_is_printed_and_ends_with_78() {
         &bench
             .cluster()
             .replace("redundancy = ", "redundncy = ")
-            .replace("\"beta\"\ncommand", "\"gamma\"\ncommand"),
+            .replace("\"beta\"\ninterface", "\"gamma\"\ninterface"),
     );
     for arguments in [vec!["--check"], vec![]] {
         let ended = bench.command().args(arguments).output().unwrap();

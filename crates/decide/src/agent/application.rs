@@ -227,10 +227,8 @@ impl Application {
         if matches!(reason, Some(StopReason::Restart | StopReason::Goal)) {
             return AfterEnd::Now;
         }
-        let why = match reason {
-            Some(StopReason::TooLateReady | StopReason::Fence) => self.problem.clone(),
-            Some(StopReason::Goal | StopReason::Restart) | None => cause.to_string(),
-        };
+        // What is said already says more than the cause alone.
+        let why = if self.problem.is_empty() { cause.to_string() } else { self.problem.clone() };
         if self.assigned.hands_off {
             self.problem = format!("{why}; not started again: maintenance is on");
             self.left = Some(LeftAlone::Maintenance);

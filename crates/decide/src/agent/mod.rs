@@ -213,8 +213,9 @@ impl Machine for Agent {
             AgentSaw::SpawnFailed { application, start, why } => {
                 self.spawn_failed(now, &application, start, why, &mut out);
             }
-            AgentSaw::Ended { application, start, cause, others_live } => {
-                self.ended(now, &application, start, cause, others_live, &mut out);
+            AgentSaw::Ended { application, start, cause, others_live, last_words } => {
+                let end = processes::End { cause, others_live, last_words };
+                self.ended(now, &application, start, end, &mut out);
             }
             AgentSaw::TreeGone { application, start } => self.tree_gone(now, &application, start, &mut out),
             AgentSaw::Said { application, start, said } => {

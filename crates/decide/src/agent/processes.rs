@@ -17,6 +17,13 @@ use super::{Agent, AgentDo, Found, Spawn, StartId};
 /// is being promoted meanwhile, and where disks or processors are shared that goes first.
 pub const FAILOVER_FIRST: Duration = Duration::from_millis(20);
 
+/// How a main process ended.
+pub(super) struct End {
+    pub cause: ExitCause,
+    pub others_live: bool,
+    pub last_words: String,
+}
+
 impl Agent {
     /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
     pub(super) fn awake(&mut self, now: Moment, found: Vec<Found>, out: &mut Out) {
@@ -126,10 +133,11 @@ impl Agent {
         now: Moment,
         name: &ApplicationName,
         start: StartId,
-        cause: ExitCause,
-        others_live: bool,
+        end: End,
         out: &mut Out,
     ) {
+        let End { cause, others_live, last_words } = end;
+        let alone = self.controllers.is_empty();
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
@@ -144,21 +152,26 @@ impl Agent {
             Some(StopReason::Goal | StopReason::Restart) => String::new(),
             // Why it was killed is said already, and says more than the signal.
             Some(StopReason::TooLateReady | StopReason::Fence) => std::mem::take(&mut known.problem),
-            None => cause.to_string(),
+            None if last_words.is_empty() => cause.to_string(),
+            None => format!("{cause}: {last_words}"),
         };
         let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
         known.last_exit = Some(LastExit { cause: cause.clone(), wanted, ran_ms });
+        if others_live {
+            self.trigger(now, name, Trigger::OthersLive, out);
+        } else {
+            self.gone(now, name, out);
+        }
+        if !alone {
+            // Told by the control server, which reads it in the report.
+            return;
+        }
         let text = format!("its process ended after {:.1} s: {cause}", ran.as_secs_f64());
         let because = Because::new(Rule::ProcessExited, text)
             .fact("wanted", if wanted { "yes" } else { "no" })
             .fact("others of its tree", if others_live { "live, and are killed" } else { "none" });
         let severity = if wanted { Severity::Info } else { Severity::Warning };
         out.events.push(self.event(EventKind::ApplicationExited, severity, name, because));
-        if others_live {
-            self.trigger(now, name, Trigger::OthersLive, out);
-        } else {
-            self.gone(now, name, out);
-        }
     }
 
     pub(super) fn tree_gone(&mut self, now: Moment, name: &ApplicationName, start: StartId, out: &mut Out) {
@@ -276,12 +289,17 @@ impl Agent {
                 }
             }
             Move::Kill => {
-                if known.phase == Phase::Initializing {
+                let because = if known.phase == Phase::Initializing {
                     known.stopping = Some(StopReason::TooLateReady);
                     known.problem = "not ready within its startup timeout".to_owned();
-                    let because = Because::new(Rule::StartupTimeout, "not ready in time: killed");
-                    out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
-                }
+                    Because::new(Rule::StartupTimeout, "not ready in time: killed")
+                } else {
+                    Because::new(
+                        Rule::ShutdownTimeout,
+                        "it did not end in time after its stop signal: killed",
+                    )
+                };
+                out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
                 self.kill(name, out);
             }
             Move::Linger => {

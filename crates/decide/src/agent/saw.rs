@@ -119,6 +119,8 @@ pub enum AgentSaw {
         cause: ExitCause,
         /// Whether other processes of its tree still live.
         others_live: bool,
+        /// The last line that it printed, if it ended with a code that is not zero; empty if there is none.
+        last_words: String,
     },
     /// The last process of a tree is gone, after `Ended` had said that others live.
     TreeGone {

@@ -98,6 +98,17 @@ impl Control {
         if changed {
             known.since = now;
         }
+        // The first report of a leadership tells of ends that somebody else was told of.
+        let news =
+            known.told_exit.replace(report.last_exit.clone()).is_some_and(|told| told != report.last_exit);
+        if let Some(exit) = report.last_exit.as_ref().filter(|_| news) {
+            let ran = std::time::Duration::from_millis(exit.ran_ms).as_secs_f64();
+            let text = format!("its process ended after {ran:.1} s: {}", exit.cause);
+            let because = Because::new(Rule::ProcessExited, text)
+                .fact("wanted", if exit.wanted { "yes" } else { "no" });
+            let severity = if exit.wanted { Severity::Info } else { Severity::Warning };
+            out.events.push(event(EventKind::ApplicationExited, severity, about.clone(), because));
+        }
         if status != report.status {
             let severity = if report.problem.is_empty() { Severity::Info } else { Severity::Warning };
             out.events.push(Event {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
-    Member, Moment, OperationId, PairName, PairSpec, RoleEpoch, RunMode,
+    LastExit, Member, Moment, OperationId, PairName, PairSpec, RoleEpoch, RunMode,
 };
 
 use super::pair::PairState;
@@ -34,6 +34,8 @@ pub(super) struct App {
     pub heard: bool,
     /// The status that people were last told; a lost and regained agent alone is no news of its applications.
     pub told: Option<ApplicationStatus>,
+    /// The end of a process that people were last told of; absent before its first report of this leadership.
+    pub told_exit: Option<Option<LastExit>>,
     /// A promotion is ordered and neither its answer nor a newer inventory was seen.
     pub ordered: Option<RoleEpoch>,
     /// It refused a promotion: not before this moment again.
@@ -52,6 +54,7 @@ impl App {
             report: None,
             heard: false,
             told: None,
+            told_exit: None,
             ordered: None,
             refused_until: None,
             refusal: String::new(),

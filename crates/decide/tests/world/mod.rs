@@ -266,7 +266,10 @@ impl World {
         }
         if let Some((start, cause)) = self.sites[index].ended.take() {
             let application = application(index);
-            self.agent_sees(index, AgentSaw::Ended { application, start, cause, others_live: false });
+            self.agent_sees(
+                index,
+                AgentSaw::Ended { application, start, cause, others_live: false, last_words: String::new() },
+            );
             return true;
         }
         let Some(process) = &mut self.sites[index].process else { return false };

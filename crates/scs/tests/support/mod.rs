@@ -58,7 +58,7 @@ impl Bench {
             let socket = self.path(&format!("{host}.sock"));
             text.push_str(&format!(
                 "[[host]]\nname = \"{host}\"\naddresses = [\"unix:{}\"]\n[[application]]\nname = \"{application}\"\n\
-                 host = \"{host}\"\ncommand = [\"/bin/true\"]\nrestart = \"always\"\n",
+                 host = \"{host}\"\ninterface = \"library\"\ncommand = [\"/bin/true\"]\nrestart = \"always\"\n",
                 socket.display()
             ));
         }

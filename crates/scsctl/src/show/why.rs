@@ -26,11 +26,16 @@ pub fn why(why: &Why, show: Show) -> String {
     text
 }
 
-/// The last decision, and what would be decided now; once if that is the same.
+/// The last decision as it was made, and what the rules see now; what would be decided now if that is another thing.
 fn reasons(why: &Why, show: Show) -> String {
     match (&why.because, &why.considered) {
         (Some(last), Some(now)) if last.rule == now.rule && last.reason == now.reason => {
-            reason_lines("decided, and still so", now, show)
+            let last = reason_lines("decided", last, show);
+            let title = show.paint.tone(Tone::Heading, "and still so, as things are now");
+            format!(
+                "{last}\n{title}\n{}",
+                fact_lines(now, ["it sees", "what would have to be otherwise"], show)
+            )
         }
         (Some(last), Some(now)) => {
             let last = reason_lines("last decision", last, show);
@@ -52,14 +57,21 @@ pub fn reason_lines(title: &str, reason: &Reason, show: Show) -> String {
         let says = if known { String::new() } else { format!(" - {}", reason.says) };
         text.push_str(&format!("  rule {rule}{says}\n"));
     }
+    text.push_str(&fact_lines(reason, ["it saw", "what nearly happened instead"], show));
+    text
+}
+
+/// The facts and near misses of a reason, under these two titles.
+fn fact_lines(reason: &Reason, [facts, nearly]: [&str; 2], show: Show) -> String {
+    let mut text = String::new();
     if !reason.because.is_empty() {
-        text.push_str("  it saw\n");
+        text.push_str(&format!("  {facts}\n"));
         for fact in &reason.because {
             text.push_str(&format!("    {}: {}\n", fact.what, fact.is));
         }
     }
     if !reason.nearly.is_empty() {
-        text.push_str("  what nearly happened instead\n");
+        text.push_str(&format!("  {nearly}\n"));
         for nearly in &reason.nearly {
             text.push_str(&format!("    {}: {}\n", show.paint.tone(Tone::Warn, &nearly.rule), nearly.missed));
         }

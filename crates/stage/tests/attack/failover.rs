@@ -64,7 +64,7 @@ fn after_a_stop_of_both_the_last_holder_is_first() {
     let stopped = play.status();
     assert_eq!(pair(&stopped, "t").primary, None, "{stopped:?}");
     assert_eq!([app(&stopped, "t-1").pid, app(&stopped, "t-2").pid], [None, None]);
-    assert_eq!(play.why("t").0, "nobody-ready");
+    assert_eq!(play.why("t").0, "pair-stopped");
     play.scsctl(&["start", "t"]).expect(0, &[]);
     let after = play.until_primary("t-2");
     assert!(pair(&after, "t").epoch > pair(&before, "t").epoch);

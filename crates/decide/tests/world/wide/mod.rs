@@ -217,6 +217,7 @@ impl Wide {
                 start,
                 cause,
                 others_live: others,
+                last_words: String::new(),
             });
         }
         self.sites[site].trees.retain(|tree| tree.main || tree.others);

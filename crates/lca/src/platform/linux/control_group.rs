@@ -43,9 +43,13 @@ impl Hierarchy {
         Ok(Self { mount, base })
     }
 
-    /// The group of one application, made if it is missing, and a descriptor to be born in it.
+    /// The group of one application, made anew unless something lives in it, and a descriptor to be born in it.
+    ///
+    /// Anew, because a kernel may go on to kill whatever is born in a group that was killed once (seen with Linux
+    /// 6.18: it compares how often the group was killed with how often the parent's was).
     pub fn group(&self, application: &str) -> io::Result<(Group, OwnedFd)> {
         let path = self.base.join(application);
+        remove(&path, DEEPEST);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -93,11 +97,24 @@ impl Hierarchy {
     /// Removes the groups that nothing lives in, and the agent's own if none is left. What is in use stays.
     pub fn remove_empty(&self) {
         for (_, group) in self.groups().unwrap_or_default() {
-            // Refused while something lives in it, which is exactly right.
-            let _ = fs::remove_dir(&group.path);
+            remove(&group.path, DEEPEST);
         }
         let _ = fs::remove_dir(&self.base);
     }
+}
+
+/// Removes a group and those below it. The kernel refuses where something lives, which is exactly right.
+fn remove(path: &Path, deeper: usize) {
+    if fs::remove_dir(path).is_ok() || deeper == 0 {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path(), deeper - 1);
+        }
+    }
+    let _ = fs::remove_dir(path);
 }
 
 fn find_mount(mounts: &str) -> Option<(&str, PathBuf)> {

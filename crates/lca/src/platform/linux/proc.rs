@@ -42,9 +42,12 @@ fn parse(pid: u32, stat: &str) -> Option<Seen> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    // `starttime` is field 22; the session was field 6.
-    let began = fields.nth(15)?.parse().ok()?;
-    Some(Seen { pid, began, parent, group, session, ended: matches!(state, "Z" | "X" | "x") })
+    // `num_threads` is field 20 and `starttime` field 22; the session was field 6.
+    let threads: u64 = fields.nth(13)?.parse().ok()?;
+    let began = fields.nth(1)?.parse().ok()?;
+    // A main thread that ended before the others is a zombie too, of a process that runs.
+    let ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    Some(Seen { pid, began, parent, group, session, ended })
 }
 
 /// Every process.
@@ -120,6 +123,14 @@ mod tests {
         assert_eq!((seen.parent, seen.group, seen.session, seen.began, seen.ended), (1, 2, 3, 4711, false));
         assert!(parse(7, "7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
         assert_eq!(parse(7, "7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_that_lost_only_its_main_thread_has_not_ended() {
+        let stat = |threads: u32| format!("7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 5 6");
+        assert!(!parse(7, &stat(2)).unwrap().ended);
+        // The last one, or none any more: only its parent has not asked yet.
+        assert!(parse(7, &stat(1)).unwrap().ended && parse(7, &stat(0)).unwrap().ended);
     }
 
     #[test]

@@ -1,0 +1,61 @@
+//! What an application printed, as far as it helps to say why it ended.
+//!
+//! Refuses to know what an application is. The law: little is read, and what is told is one clean line.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// How much of the end of a file is looked at.
+const TAIL_BYTES: u64 = 2048;
+
+/// Longest line that is told, in characters.
+const LONGEST_LINE: usize = 200;
+
+/// How long the output of earlier starts is; 0 if it cannot be known.
+pub fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// The last line after the first `from` bytes of a file that is not empty, without control characters, cut to
+/// [`LONGEST_LINE`]. Empty if there is none or the file cannot be read: it is a help for people, and nothing rests on it.
+pub fn last_words(path: &Path, from: u64) -> String {
+    tail(path, from).map(|bytes| last_line(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
+}
+
+fn tail(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn last_line(text: &str) -> String {
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    line.chars().filter(|one| !one.is_control()).take(LONGEST_LINE).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_with_something_in_it_is_told() {
+        assert_eq!(last_line("first\nport 7000 is taken\n\n  \n"), "port 7000 is taken");
+        assert_eq!(last_line("\u{1b}[31mred\u{7}"), "[31mred");
+        assert_eq!(last_line(""), "");
+        assert_eq!(last_line(&"x".repeat(999)).len(), LONGEST_LINE);
+    }
+
+    #[test]
+    fn only_the_end_of_a_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.log");
+        std::fs::write(&path, format!("{}\nthe end\n", "y".repeat(1 << 20))).unwrap();
+        assert_eq!(last_words(&path, 0), "the end");
+        assert_eq!(last_words(&path, length(&path)), "", "what an earlier start said is not told");
+        assert_eq!(last_words(&directory.path().join("missing"), 0), "");
+    }
+}
