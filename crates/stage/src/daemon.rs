@@ -7,9 +7,13 @@ use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::StageError;
 use crate::plan::STAGE_MARK;
+
+/// How long a program may take to end when it is asked to.
+const FINISH_LIMIT: Duration = Duration::from_secs(3);
 
 /// A program with its arguments, and the process if it runs.
 #[derive(Debug)]
@@ -58,6 +62,27 @@ impl DaemonProcess {
         child.kill().map_err(|source| failed("kill", source))?;
         child.wait().map_err(|source| failed("wait for", source))?;
         Ok(true)
+    }
+
+    /// Asks it to end, and kills it if it does not: an agent gives back what it made on this machine. False if it did
+    /// not run.
+    pub fn finish(&mut self) -> Result<bool, StageError> {
+        let Some(child) = &mut self.child else { return Ok(false) };
+        let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        // Not waited for yet, so the number is still its own.
+        if let Some(pid) = pid
+            && rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok()
+        {
+            let deadline = Instant::now() + FINISH_LIMIT;
+            while Instant::now() < deadline {
+                if matches!(child.try_wait(), Ok(Some(_))) {
+                    self.child = None;
+                    return Ok(true);
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        self.kill()
     }
 
     /// An error if it ended by itself.

@@ -298,6 +298,9 @@ impl Stage {
                 .collect();
             if running.is_empty() { Ok(()) } else { Err(format!("{} run", running.join(", "))) }
         })?;
+        for daemon in self.daemons.iter_mut().rev() {
+            daemon.finish()?;
+        }
         self.clear()
     }
 

@@ -6,6 +6,7 @@ use understudy_model::{
 
 use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
+use super::refuse::{not_found, refused};
 use super::state::{Awaits, OrderedWork, Undo};
 use super::{Ask, Check, Control, ControlDo, ControlRecord, MaintenanceOf, Out, Reply, RequestId, event};
 
@@ -337,15 +338,6 @@ fn subject_of(of: &MaintenanceOf) -> Subject {
         MaintenanceOf::Pair(pair) => about.pair = Some(pair.clone()),
     }
     about
-}
-
-/// Nothing was done.
-pub(super) fn refused(code: &str, message: &str, because: Vec<String>, try_next: Option<String>) -> Reply {
-    Reply::Refused { code: code.to_owned(), message: message.to_owned(), because, try_next }
-}
-
-fn not_found(message: &str, try_next: &str) -> Reply {
-    refused("not-found", message, Vec::new(), Some(try_next.to_owned()))
 }
 
 fn refused_switchover(pair: &PairName, state: PairState, failed: Vec<String>) -> Reply {

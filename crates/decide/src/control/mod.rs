@@ -10,6 +10,7 @@ mod hosts;
 mod operations;
 pub mod pair;
 mod pairs;
+mod refuse;
 mod saw;
 mod situation;
 mod state;

@@ -7,8 +7,8 @@ use understudy_model::{
     PairName, Rule, Severity, Subject,
 };
 
-use super::asks::refused;
 use super::pair::{PairState, PairTrigger};
+use super::refuse::refused;
 use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, Undo};
 use super::{Control, ControlDo, ControlRecord, OperationState, Out, RequestId, event};
 
