@@ -64,8 +64,20 @@ impl Control {
         }
         if was.is_some() {
             let text = format!("its agent is connected no more: {why}");
-            let because = Because::new(Rule::AgentSilent, text)
+            let mut because = Because::new(Rule::AgentSilent, text)
                 .fact("the machine answers", if refused { "yes, and refuses" } else { "not known" });
+            for (name, pair) in &self.pairs {
+                let holder = pair.holder().filter(|holder| self.unheard_may_act(pair, *holder));
+                if let Some(holder) =
+                    holder.filter(|holder| self.app(pair, *holder).is_some_and(|app| app.host == *host))
+                {
+                    let missed = format!(
+                        "pair {name}: an agent that is silent does not prove that {} has ended, so nobody else is promoted",
+                        pair.spec.application(holder)
+                    );
+                    because = because.nearly(Rule::OtherMemberInstead, missed);
+                }
+            }
             out.events.push(event(EventKind::HostLost, Severity::Warning, about_host(host), because));
         }
     }

@@ -1,11 +1,14 @@
 //! Why something is as it is. It retells decisions; it makes none.
 //! The law: the rule, the facts and the near misses are those of the machine, word for word.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use understudy_decide::control::{ApplicationState, ClusterView, HostState, PairView};
+use understudy_model::EventKind;
 use understudy_store::{EventQuery, StoredEvent};
 
 use super::Seat;
@@ -15,7 +18,10 @@ use super::look::find_pair;
 use super::shapes;
 
 /// How many of an object's last events belong to its story.
-const STORY_EVENTS: u32 = 10;
+const STORY_EVENTS: u32 = 12;
+
+/// How many of the last events of a host, and of all, are looked through for agents and control servers that came and went.
+const AROUND_EVENTS: u32 = 40;
 
 /// Which event.
 #[derive(Debug, Deserialize)]
@@ -53,8 +59,40 @@ pub(super) async fn object(
         Subject::Application(_) => query.application = Some(name.clone()),
         Subject::Host(_) => query.host = Some(name.clone()),
     }
-    let story = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+    let mut story = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+    for query in around(&view, &subject) {
+        let found = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+        story.extend(found.into_iter().filter(is_of_machinery));
+    }
+    story.sort_by_key(|event| event.id);
+    story.dedup_by_key(|event| event.id);
+    let first = story.len().saturating_sub(STORY_EVENTS as usize);
+    let story = story.split_off(first);
     Ok(Json(explain(&view, &name, &subject, &story)))
+}
+
+/// Where else the story of an object is told: by the hosts that it stands on, and by control servers that began.
+fn around(view: &ClusterView, subject: &Subject<'_>) -> Vec<EventQuery> {
+    let hosts: BTreeSet<&str> = match subject {
+        Subject::Pair(pair) => {
+            let members = view.applications.iter().filter(|one| one.pair.as_ref() == Some(&pair.name));
+            members.map(|one| one.host.as_str()).collect()
+        }
+        Subject::Application(application) => [application.host.as_str()].into(),
+        Subject::Host(_) => BTreeSet::new(),
+    };
+    let newest = || EventQuery { limit: AROUND_EVENTS, newest_first: true, ..EventQuery::default() };
+    let of_hosts = hosts.into_iter().map(|host| EventQuery { host: Some(host.to_owned()), ..newest() });
+    of_hosts.chain([newest()]).collect()
+}
+
+/// Agents and control servers that came and went: told of a host or of nothing, never of an application.
+fn is_of_machinery(event: &StoredEvent) -> bool {
+    event.application.is_none()
+        && event.pair.is_none()
+        && [EventKind::HostLost, EventKind::HostRunning, EventKind::ControllerStarted]
+            .iter()
+            .any(|kind| event.kind == kind.as_str())
 }
 
 enum Subject<'a> {
