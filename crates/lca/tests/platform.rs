@@ -308,6 +308,27 @@ fn a_noted_process_is_adopted_and_its_end_is_heard() {
     });
 }
 
+/// Found by the soak: an agent that was killed before it forgot the note of an ended start took what ran under the
+/// next start for what the first had left behind, and killed it.
+#[test]
+fn a_note_of_an_ended_start_does_not_lead_to_a_later_one() {
+    Bench::both(|bench| {
+        let first = bench.run(2, "exec sleep 600");
+        let old = (first.application().clone(), first.start(), bench.platform.note(&first));
+        bench.platform.kill(&first).unwrap();
+        bench.end(&first);
+        bench.platform.release(&first);
+        let second = bench.run(3, "exec sleep 600");
+        let note = (second.application().clone(), second.start(), bench.platform.note(&second));
+        let next = Bench::platform(bench.agent, note.2.container.is_some());
+        let found = next.survivors(&[old, note]).unwrap();
+        let starts: Vec<_> = found.iter().map(|survivor| (survivor.start, survivor.main_lives)).collect();
+        assert_eq!(starts, [(second.start(), true)]);
+        next.kill(&found[0].tree).unwrap();
+        bench.end(&second);
+    });
+}
+
 #[test]
 fn another_process_with_the_same_number_is_not_adopted() {
     let bench = Bench::new(false);

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use understudy_decide::agent::StartId;
-use understudy_model::{ApplicationName, Incarnation};
+use understudy_model::ApplicationName;
 
 use super::control_group::Group;
 use super::proc::{self, Mark, Seen};
@@ -44,7 +44,7 @@ fn noted(
     note: &TreeNote,
 ) -> io::Result<Option<Survivor<Tree>>> {
     let hierarchy = platform.hierarchy.as_ref();
-    let group = note.container.as_ref().and_then(|path| hierarchy?.noted(path));
+    let group = note.container.as_ref().and_then(|path| hierarchy?.noted(path, application, start));
     let seen = note.pid.and_then(proc::look).filter(|seen| seen.began == note.began && !seen.ended);
     // A mark may be unreadable or overwritten by the program; one of another start is a contradiction.
     let contradicts = note.pid.and_then(proc::mark).is_some_and(|mark| mark.start != start);
@@ -85,7 +85,7 @@ fn marked(platform: &Linux, known: &BTreeSet<StartId>) -> io::Result<Vec<Survivo
         let Some(seen) = members.first().copied() else { continue };
         let main = if seen.session == seen.pid { tree::open(seen)? } else { None };
         let hierarchy = platform.hierarchy.as_ref();
-        let group = members.iter().find_map(|seen| hierarchy?.group_of(seen.pid)).map(|(_, group)| group);
+        let group = members.iter().find_map(|seen| hierarchy?.group_of(seen.pid)).map(|(_, _, group)| group);
         let main_lives = main.is_some();
         // Without a leader there is no number to go by; a search then goes by marks and parents only.
         let tree = Tree {
@@ -126,14 +126,10 @@ fn grouped(platform: &Linux, found: &[Survivor<Tree>]) -> io::Result<Vec<Survivo
     let Some(hierarchy) = &platform.hierarchy else { return Ok(Vec::new()) };
     let explained: Vec<&Group> = found.iter().filter_map(|survivor| survivor.tree.group.as_ref()).collect();
     let mut more = Vec::new();
-    for (name, group) in hierarchy.groups()? {
-        let Ok(application) = ApplicationName::new(&name) else { continue };
+    for (application, start, group) in hierarchy.groups()? {
         if explained.contains(&&group) || !group.populated()? {
             continue;
         }
-        // No life of an agent has this incarnation, so it is nobody else's start.
-        let number = u64::try_from(more.len()).unwrap_or(u64::MAX);
-        let start = StartId { incarnation: Incarnation(0), number };
         let tree = Tree {
             application: application.clone(),
             start,

@@ -1,6 +1,6 @@
-//! Control groups, second version: one for each application, below one for the agent.
+//! Control groups, second version: one for each start of an application, below one for the agent.
 //!
-//! Refuses to know starts and processes of ours. The law: without a writable hierarchy nothing fails; the agent then
+//! Refuses to know processes of ours. The law: without a writable hierarchy nothing fails; the agent then
 //! finds processes by session, parent and mark instead, and says so once.
 
 use std::fs::{self, File};
@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use understudy_model::ApplicationName;
+use understudy_decide::agent::StartId;
+use understudy_model::{ApplicationName, Incarnation};
 
 use super::proc;
 
@@ -43,64 +44,76 @@ impl Hierarchy {
         Ok(Self { mount, base })
     }
 
-    /// The group of one application, made anew unless something lives in it, and a descriptor to be born in it.
+    /// The group of one start, made now, and a descriptor to be born in it.
     ///
-    /// Anew, because a kernel may go on to kill whatever is born in a group that was killed once (seen with Linux
-    /// 6.18: it compares how often the group was killed with how often the parent's was).
-    pub fn group(&self, application: &str) -> io::Result<(Group, OwnedFd)> {
-        let path = self.base.join(application);
-        remove(&path, DEEPEST);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+    /// One for each start, never used again: what a note says of an earlier start must not lead to a later one, and a
+    /// kernel may go on to kill whatever is born in a group that was killed once (seen with Linux 6.18: it compares how
+    /// often the group was killed with how often the parent's was).
+    pub fn group(&self, application: &ApplicationName, start: StartId) -> io::Result<(Group, OwnedFd)> {
+        let path = self.base.join(name_of(application, start));
+        fs::create_dir(&path)?;
         let opened = File::open(&path)?;
         Ok((Group { path }, opened.into()))
     }
 
-    /// A group by its path, if that is one of an agent of this name; groups of earlier lives may lie elsewhere.
-    pub fn noted(&self, path: &str) -> Option<Group> {
+    /// The group of a start by its path, if that is one of an agent of this name; groups of earlier lives may lie
+    /// elsewhere.
+    pub fn noted(&self, path: &str, application: &ApplicationName, start: StartId) -> Option<Group> {
         let path = PathBuf::from(path);
-        // Its last part must be a name: `..` would be the group of everybody.
-        let named = ApplicationName::new(path.file_name()?.to_str()?).is_ok();
+        let its_own = path.file_name()?.to_str()? == name_of(application, start);
+        // A path through `..` could be the group of everybody.
         let plain = !path.iter().any(|part| part == "..");
         let inside = path.starts_with(&self.mount) && path.parent()?.file_name()? == self.base.file_name()?;
-        let ours = named && plain && inside;
+        let ours = its_own && plain && inside;
         (ours && path.is_dir()).then_some(Group { path })
     }
 
-    /// The group that a process is in, if it is one of ours or lies below one: its application's name comes first.
-    pub fn group_of(&self, pid: u32) -> Option<(String, Group)> {
+    /// The group that a process is in, if it is one of ours or lies below one, and whose it is.
+    pub fn group_of(&self, pid: u32) -> Option<(ApplicationName, StartId, Group)> {
         let path = proc::control_group(pid)?;
         let full = self.mount.join(path.trim_start_matches('/'));
         let inside = full.strip_prefix(&self.base).ok()?;
-        let application = inside.iter().next()?.to_str()?.to_owned();
-        let path = self.base.join(&application);
-        Some((application, Group { path }))
+        let name = inside.iter().next()?.to_str()?;
+        let (application, start) = read_name(name)?;
+        Some((application, start, Group { path: self.base.join(name) }))
     }
 
-    /// All groups below this agent's, by application.
-    pub fn groups(&self) -> io::Result<Vec<(String, Group)>> {
+    /// All groups below this agent's, and whose they are, in the order of their names.
+    pub fn groups(&self) -> io::Result<Vec<(ApplicationName, StartId, Group)>> {
         let mut groups = Vec::new();
         for entry in fs::read_dir(&self.base)? {
             let entry = entry?;
             if entry.file_type()?.is_dir()
-                && let Ok(name) = entry.file_name().into_string()
+                && let Some((application, start)) = entry.file_name().to_str().and_then(read_name)
             {
-                groups.push((name, Group { path: entry.path() }));
+                groups.push((application, start, Group { path: entry.path() }));
             }
         }
-        groups.sort_by(|one, other| one.0.cmp(&other.0));
+        groups.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
         Ok(groups)
     }
 
     /// Removes the groups that nothing lives in, and the agent's own if none is left. What is in use stays.
     pub fn remove_empty(&self) {
-        for (_, group) in self.groups().unwrap_or_default() {
-            remove(&group.path, DEEPEST);
+        for (_, _, group) in self.groups().unwrap_or_default() {
+            group.remove();
         }
         let _ = fs::remove_dir(&self.base);
     }
+}
+
+/// What the group of a start is called; no name of an application has an `@`.
+fn name_of(application: &ApplicationName, start: StartId) -> String {
+    format!("{application}@{}.{}", start.incarnation, start.number)
+}
+
+fn read_name(name: &str) -> Option<(ApplicationName, StartId)> {
+    let (application, start) = name.split_once('@')?;
+    let (incarnation, number) = start.split_once('.')?;
+    let incarnation = Incarnation::try_from(incarnation.to_owned()).ok()?;
+    let start = StartId { incarnation, number: number.parse().ok()? };
+    let application = ApplicationName::new(application).ok()?;
+    (name_of(&application, start) == name).then_some((application, start))
 }
 
 /// Removes a group and those below it. The kernel refuses where something lives, which is exactly right.
@@ -128,7 +141,7 @@ fn find_mount(mounts: &str) -> Option<(&str, PathBuf)> {
     })
 }
 
-/// The group of one application.
+/// The group of one start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     path: PathBuf,
@@ -154,6 +167,11 @@ impl Group {
         let mut found = Vec::new();
         collect(&self.path, DEEPEST, &mut found)?;
         Ok(found)
+    }
+
+    /// Gives it back, if nothing lives in it.
+    pub fn remove(&self) {
+        remove(&self.path, DEEPEST);
     }
 
     /// Kills everything in it at once; false if this kernel cannot (before 5.14).
@@ -185,6 +203,17 @@ fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_says_whose_it_is() {
+        let application = ApplicationName::new("t-server.1").unwrap();
+        let start = StartId { incarnation: Incarnation(0xabc), number: 7 };
+        let name = name_of(&application, start);
+        assert_eq!(read_name(&name), Some((application, start)));
+        for other in ["t-server.1", "t-server.1@", "t-server.1@abc.7", "@abc.7", "a@x.1", ".."] {
+            assert_eq!(read_name(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn the_mount_may_be_anywhere() {

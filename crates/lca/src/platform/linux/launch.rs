@@ -28,7 +28,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
     let directory_text = path_text("the working directory", &launch.directory)?;
     let group = platform.hierarchy.as_ref().and_then(|hierarchy| {
         // Without its group it is found by session, parent and mark; that is no reason not to start it.
-        hierarchy.group(launch.application.as_str()).ok()
+        hierarchy.group(&launch.application, launch.start).ok()
     });
     let mut child = Child {
         program: &program_text,
@@ -48,7 +48,12 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         made => made,
     };
     let contained = child.control_group.is_some();
-    let (pid, main) = made.map_err(|error| explain(error, launch, &program))?;
+    let (pid, main) = made.map_err(|error| {
+        if let Some((group, _)) = &group {
+            group.remove();
+        }
+        explain(error, launch, &program)
+    })?;
     // Read while the number is certainly its own: nobody has waited for it.
     let began = proc::look(pid).map_or(0, |seen| seen.began);
     Ok(Tree {

@@ -70,7 +70,6 @@ struct Children {
 
 #[derive(Debug)]
 struct Main {
-    application: ApplicationName,
     start: StartId,
     contained: bool,
 }
@@ -143,11 +142,7 @@ impl Linux {
 
     fn know(&self, tree: &Tree) {
         let Some(number) = tree.number else { return };
-        let main = Main {
-            application: tree.application.clone(),
-            start: tree.start,
-            contained: tree.group.is_some(),
-        };
+        let main = Main { start: tree.start, contained: tree.group.is_some() };
         self.children().mains.insert(number, main);
     }
 
@@ -268,6 +263,9 @@ impl Platform for Linux {
             // It has ended, and how is known already.
             let _ = pidfd::child_end(main, false);
         }
+        if let Some(group) = &tree.group {
+            group.remove();
+        }
         self.reap_orphans();
     }
 
@@ -278,9 +276,8 @@ impl Platform for Linux {
         if let Some(mark) = proc::mark(pid).filter(|mark| mark.agent == self.agent) {
             return Some(mark.start);
         }
-        let (application, _) = self.hierarchy.as_ref()?.group_of(pid)?;
-        let children = self.children();
-        children.mains.values().find(|main| main.application.as_str() == application).map(|main| main.start)
+        let (_, start, _) = self.hierarchy.as_ref()?.group_of(pid)?;
+        self.children().mains.values().any(|main| main.start == start).then_some(start)
     }
 
     async fn serve(&self) -> io::Result<()> {
