@@ -28,7 +28,7 @@ impl fmt::Display for Epoch {
 }
 
 /// An epoch together with the member that may be primary in it. Every comparison of roles is of both together
-/// (safety.md, section 2): the same epoch with another holder is another role.
+/// (`docs/safety.md`): the same epoch with another holder is another role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoleEpoch {
     /// The number.

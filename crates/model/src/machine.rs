@@ -1,6 +1,6 @@
 //! The shape of every deciding machine: an observation and a moment go in, a decision comes out.
 //!
-//! The law (house.md): a decision is a value; what must be remembered, what must be done, and why, in that order.
+//! The law (`docs/architecture.md`): a decision is a value; what must be remembered, what must be done, and why, in that order.
 //! Whoever runs a machine makes `persist` durable before it carries out a single action, and if that fails it
 //! carries out none of them and lets the machine observe the failure.
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Nanoseconds on this machine's boot clock. Wall time decides nothing (safety.md, section 1).
+/// Nanoseconds on this machine's boot clock. Wall time decides nothing (`docs/safety.md`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(pub u64);

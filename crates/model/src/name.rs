@@ -1,6 +1,6 @@
 //! Names of hosts, applications, pairs and controllers.
 //!
-//! One rule for all (`docs/reference/interfaces.md`): lower-case letters and digits at both ends, `.`, `_` and `-` between,
+//! One rule for all (`docs/reference/settings.md`): lower-case letters and digits at both ends, `.`, `_` and `-` between,
 //! at most 63 characters. Names are compared without case, so parsing lowers them; `/` and `:` are kept for sites and
 //! tenants of later versions.
 

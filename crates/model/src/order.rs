@@ -1,7 +1,7 @@
 //! What a control server asks of an agent, and what the agent answers.
 //!
 //! Goals are levels (an [`Assignment`] can be repeated without harm); roles are edges and name the exact
-//! (epoch, holder) they are about (safety.md, G9). Every order is bound to the agent's incarnation and carries the
+//! (epoch, holder) they are about (`docs/safety.md`, G9). Every order is bound to the agent's incarnation and carries the
 //! controller epoch of whoever gave it (G10, S2).
 
 use std::fmt;

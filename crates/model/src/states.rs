@@ -1,4 +1,4 @@
-//! The field's lists of states (system.md, section 5). Goal and current state are kept apart everywhere.
+//! The field's lists of states. Goal and current state are kept apart everywhere.
 
 use std::fmt;
 

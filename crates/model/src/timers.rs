@@ -1,4 +1,4 @@
-//! Timers with the four presets of the interface document. A preset is a starting point; each value can be set by itself.
+//! Timers with the four presets of `docs/reference/settings.md`. A preset is a starting point; each value can be set by itself.
 
 use std::time::Duration;
 

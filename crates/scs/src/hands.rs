@@ -97,7 +97,7 @@ impl ControlHands {
         );
         self.standing.set(Concern::Store, vec![warning]);
         if !error.is_definite() || matches!(error, CommitError::NotLeading { .. }) {
-            // Only a new leadership, which reads the store first, can know what is stored (safety.md, G2 and G7).
+            // Only a new leadership, which reads the store first, can know what is stored (`docs/safety.md`, G2 and G7).
             self.lost = Some(error.to_string());
             self.stop.ask();
         }

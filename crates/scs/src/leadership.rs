@@ -1,6 +1,6 @@
 //! Takes leadership: counts the controller epoch up durably, then reads everything that must be remembered.
 //!
-//! It knows no agents. The law: read after taking, never before (safety.md, rule G7).
+//! It knows no agents. The law: read after taking, never before (`docs/safety.md`, rule G7).
 
 use understudy_decide::control::{ControlMemory, MaintenanceOf};
 use understudy_model::{ApplicationName, Cluster, ControllerName, HostName, PairName};

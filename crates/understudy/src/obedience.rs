@@ -1,7 +1,7 @@
 //! How an order to be primary or backup is answered: a pure table over the present role.
 //!
 //! Knows no sockets and does not call the application. The law: no epoch is entered that is lower than the present
-//! one, or that this process has left or refused before (safety.md: a closed epoch is never entered again).
+//! one, or that this process has left or refused before (`docs/safety.md`: a closed epoch is never entered again).
 
 use understudy_model::{Epoch, RunMode};
 

@@ -1,7 +1,7 @@
 //! A member's side of its role, as a table: what an agent does when it is ordered to promote or demote, and when the
 //! application answers, ends or is too slow.
 //!
-//! The law (safety.md, G5 and G9): an epoch that was ordered ends in exactly one of two ways, "acts in it" or "closed,
+//! The law (`docs/safety.md`, G5 and G9): an epoch that was ordered ends in exactly one of two ways, "acts in it" or "closed,
 //! durable"; and a refusal is said only after it is closed.
 
 use serde::{Deserialize, Serialize};

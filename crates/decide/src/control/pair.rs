@@ -1,7 +1,7 @@
 //! Who is primary of one pair, as a table: what a control server does in each state on each trigger.
 //!
 //! Most triggers are *situations*, worked out anew from everything that is known after each observation, so that a
-//! message that was lost or came twice changes nothing. The law (safety.md, G6): nobody is ordered to be primary while
+//! message that was lost or came twice changes nothing. The law (`docs/safety.md`, G6): nobody is ordered to be primary while
 //! another member acts or may act, and no order goes out before its epoch is durable.
 
 use crate::table::axis;
