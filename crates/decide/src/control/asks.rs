@@ -108,7 +108,7 @@ impl Control {
         let failed: Vec<String> = checks
             .iter()
             .filter(|check| !check.ok)
-            .map(|check| format!("{}: {}", check.what, check.found))
+            .map(|check| format!("{}: no, {}", check.what, check.found))
             .collect();
         let (Some(target), Some(holder)) = (target, holder) else {
             return refused_switchover(&pair, known.state, failed);
@@ -167,8 +167,11 @@ impl Control {
             busy.unwrap_or_else(|| format!("the pair is {:?}", pair.state).to_lowercase()),
         ));
         let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
-        let found =
-            if maintenance { format!("on; run: scsctl maintenance off {name}") } else { "off".to_owned() };
+        let found = if maintenance {
+            format!("it is on; run: scsctl maintenance off {name}")
+        } else {
+            "off".to_owned()
+        };
         checks.push(check("maintenance of the pair is off", !maintenance, found));
         if let Some(target) = target {
             let reasons = self.not_ready_because(now, pair, target);

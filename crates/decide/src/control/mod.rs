@@ -151,13 +151,17 @@ impl Control {
     }
 
     /// Maintenance of the application itself, its host or its pair.
-    fn hands_off(&self, application: &ApplicationName) -> bool {
-        let Some(known) = self.applications.get(application) else { return false };
-        self.memory.maintenance.iter().any(|of| match of {
+    fn maintenance_of(&self, application: &ApplicationName) -> Option<&MaintenanceOf> {
+        let known = self.applications.get(application)?;
+        self.memory.maintenance.iter().find(|of| match of {
             MaintenanceOf::Host(host) => *host == known.host,
             MaintenanceOf::Application(name) => name == application,
             MaintenanceOf::Pair(pair) => Some(pair) == known.pair.as_ref(),
         })
+    }
+
+    fn hands_off(&self, application: &ApplicationName) -> bool {
+        self.maintenance_of(application).is_some()
     }
 
     /// Sends an order if the agent is connected; remembers it until it is answered. False if it is not connected.

@@ -37,6 +37,17 @@ pub enum MaintenanceOf {
     Pair(PairName),
 }
 
+impl MaintenanceOf {
+    /// The name of what it is set on.
+    pub fn name(&self) -> &str {
+        match self {
+            MaintenanceOf::Host(name) => name.as_str(),
+            MaintenanceOf::Application(name) => name.as_str(),
+            MaintenanceOf::Pair(name) => name.as_str(),
+        }
+    }
+}
+
 impl std::fmt::Display for MaintenanceOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -42,8 +42,8 @@ impl Control {
         if self.goal(name) == Goal::Stopped {
             reasons.push(format!("it should be stopped; run: scsctl start {name}"));
         }
-        if self.hands_off(name) {
-            reasons.push(format!("maintenance is on; run: scsctl maintenance off {name}"));
+        if let Some(of) = self.maintenance_of(name) {
+            reasons.push(format!("maintenance of {of} is on; run: scsctl maintenance off {}", of.name()));
         }
         match &known.report {
             None => reasons.push("its agent has not reported it yet".to_owned()),
