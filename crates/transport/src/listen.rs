@@ -1,18 +1,19 @@
 //! Listening, and what a stranger may cost before it has said who it is.
 //!
 //! Knows nothing of who is welcome. The law: at most [`MOST_STRANGERS`] at once, each with [`FIRST_MESSAGE_TIMEOUT`] and
-//! [`FIRST_MESSAGE_LIMIT_BYTES`] for its first message; whoever comes above that waits outside, in the system's own
-//! queue. A Unix socket is never open to others than its owner, and what is not a dead socket is never removed.
+//! [`FIRST_MESSAGE_LIMIT_BYTES`] for its first message; for whoever comes above that the one that has been silent for
+//! longest makes room, so that a crowd of silent ones keeps nobody waiting. A Unix socket is never open to others than its owner, and what is not a dead socket is never removed.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use understudy_wire::Message;
 
 use crate::address::Address;
@@ -39,7 +40,7 @@ const SOCKET_MODE: u32 = 0o600;
 pub struct Listener {
     socket: Socket,
     address: Address,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 #[derive(Debug)]
@@ -114,8 +115,47 @@ pub struct AcceptError {
 #[derive(Debug)]
 pub struct Stranger {
     connection: Connection,
-    /// Its place among the [`MOST_STRANGERS`].
-    room: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// The strangers of one listener, the one that came first in front.
+#[derive(Debug, Default)]
+struct Room {
+    waiting: Mutex<VecDeque<Arc<Notify>>>,
+}
+
+impl Room {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Notify>>> {
+        // A panic elsewhere leaves a list that is still right.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in; if there is no room, the first one has to leave.
+    fn enter(self: &Arc<Self>) -> Place {
+        let leave = Arc::new(Notify::new());
+        let mut waiting = self.waiting();
+        if waiting.len() >= MOST_STRANGERS
+            && let Some(first) = waiting.pop_front()
+        {
+            first.notify_one();
+        }
+        waiting.push_back(Arc::clone(&leave));
+        Place { room: Arc::clone(self), leave }
+    }
+}
+
+/// A stranger's place in the room; dropped, it is free.
+#[derive(Debug)]
+struct Place {
+    room: Arc<Room>,
+    /// Told when it has to leave.
+    leave: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.waiting().retain(|other| !Arc::ptr_eq(other, &self.leave));
+    }
 }
 
 impl Listener {
@@ -126,7 +166,7 @@ impl Listener {
             Address::Tcp { host, port } => bind_tcp(address, host, *port).await?,
             Address::Unix(path) => (Socket::Unix(bind_unix(address, path).await?), address.clone()),
         };
-        Ok(Self { socket, address, room: Arc::new(Semaphore::new(MOST_STRANGERS)) })
+        Ok(Self { socket, address, room: Arc::default() })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -134,12 +174,10 @@ impl Listener {
         &self.address
     }
 
-    /// The next peer that connects. Waits while [`MOST_STRANGERS`] have not said anything yet. May be dropped while it
-    /// waits.
+    /// The next peer that connects. If [`MOST_STRANGERS`] have not said anything yet, the first of them has to leave.
+    /// May be dropped while it waits.
     pub async fn accept(&self) -> Result<Stranger, AcceptError> {
         let failed = |source| AcceptError { address: self.address.clone(), source };
-        let room =
-            Arc::clone(&self.room).acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
         loop {
             let accepted = match &self.socket {
                 Socket::Tcp(socket) => socket.accept().await.map(|(stream, _)| Connection::over_tcp(stream)),
@@ -148,7 +186,7 @@ impl Listener {
                 }
             };
             match accepted {
-                Ok(Ok(connection)) => return Ok(Stranger { connection, room }),
+                Ok(Ok(connection)) => return Ok(Stranger { connection, place: self.room.enter() }),
                 // It was gone before it could be readied: nothing of ours is wrong, so the next one is taken.
                 Ok(Err(_)) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -171,9 +209,15 @@ impl Stranger {
     ) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
         let limit = FIRST_MESSAGE_TIMEOUT;
         let (sender, mut receiver) = self.connection.split::<Out, In>();
-        let heard = tokio::time::timeout(limit, receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES)).await;
+        let place = self.place;
+        let hear = tokio::time::timeout(limit, receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES));
+        let heard = tokio::select! {
+            biased;
+            heard = hear => heard,
+            () = place.leave.notified() => return Err(ReceiveError::Crowded),
+        };
         let first = heard.map_err(|_| ReceiveError::FirstMessageLate { limit })??;
-        drop(self.room);
+        drop(place);
         Ok((first.ok_or(ReceiveError::LeftSilently)?, sender, receiver))
     }
 }

@@ -49,6 +49,9 @@ pub enum ReceiveError {
         /// How long it had.
         limit: Duration,
     },
+    /// A stranger had to make room for a later one before it had said anything.
+    #[error("more strangers came than are heard at a time, and it had said nothing for longest")]
+    Crowded,
     /// A stranger left before its first message.
     #[error("the stranger left without a word")]
     LeftSilently,
@@ -65,6 +68,7 @@ impl ReceiveError {
             ReceiveError::Message(error) => error.word(),
             ReceiveError::Truncated { .. } => "truncated",
             ReceiveError::FirstMessageLate { .. } => "first-message-late",
+            ReceiveError::Crowded => "crowded",
             ReceiveError::LeftSilently => "left-silently",
             ReceiveError::Lost(_) => "lost",
         }

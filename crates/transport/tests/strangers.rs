@@ -114,26 +114,26 @@ async fn a_stranger_who_says_nothing_whole_is_dropped_in_time() {
 }
 
 #[tokio::test]
-async fn only_so_many_strangers_at_once_and_the_next_one_when_one_has_gone() {
+async fn the_one_that_was_silent_for_longest_makes_room_and_nobody_waits() {
     let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
-    let (mut streams, mut strangers) = (Vec::new(), Vec::new());
+    let (mut streams, mut hearing) = (Vec::new(), Vec::new());
     for _ in 0..MOST_STRANGERS {
         streams.push(raw(&listener).await);
-        strangers.push(soon(listener.accept()).await.unwrap());
+        let stranger = soon(listener.accept()).await.unwrap();
+        hearing.push(tokio::spawn(stranger.first_message::<ToAgent, FromAgent>()));
     }
     let late = connect(listener.address()).await.split::<ToAgent, FromAgent>();
     late.0.try_send(&hello()).unwrap();
-    let next = listener.accept();
-    tokio::pin!(next);
-    let waits =
-        std::future::poll_fn(|context| std::task::Poll::Ready(next.as_mut().poll(context).is_pending()))
-            .await;
-    assert!(waits, "there is no room for one more");
-    strangers.pop();
-    let stranger = soon(next).await.unwrap();
+    let stranger = soon(listener.accept()).await.unwrap();
     let (first, ..) = soon(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();
     assert_eq!(first, hello());
-    // Whoever has said its first message takes no room among the strangers.
+    let refused = soon(hearing.remove(0)).await.unwrap().unwrap_err();
+    assert!(matches!(refused, ReceiveError::Crowded) && refused.is_refusal(), "{refused}");
+    assert!(hearing.iter().all(|heard| !heard.is_finished()), "one had to leave, not more");
+
+    // Whoever has said its first message takes no room, so the next one drives nobody out.
     streams.push(raw(&listener).await);
-    soon(listener.accept()).await.unwrap();
+    let _newest = soon(listener.accept()).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(hearing.iter().all(|heard| !heard.is_finished()));
 }
