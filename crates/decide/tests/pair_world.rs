@@ -1,5 +1,7 @@
 //! Stories and long random sequences in the small world of `world/`.
 
+#[path = "world/judged.rs"]
+mod judged;
 #[path = "world/orders.rs"]
 mod orders;
 mod world;

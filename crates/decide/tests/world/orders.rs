@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use understudy_decide::agent::{Agent, AgentDo, AgentMemory, AgentSaw, LinkId};
+use understudy_decide::agent::{Agent, AgentDo, AgentMemory, AgentSaw, DurableRole, LinkId};
 use understudy_model::*;
 
 use crate::world;
@@ -53,11 +53,15 @@ fn every_work() -> Vec<Work> {
 }
 
 fn agent(assignments: Vec<Assignment>) -> Agent {
+    agent_with(assignments, DurableRole::default())
+}
+
+fn agent_with(assignments: Vec<Assignment>, durable: DurableRole) -> Agent {
     let memory = AgentMemory {
         agent: AgentId(1),
         controller_epoch: ControllerEpoch(1),
         assignments,
-        roles: Default::default(),
+        roles: [(world::pair(), durable)].into(),
     };
     let mut agent = Agent::new(world::host(0), INCARNATION, memory);
     let controller = ControllerName::new("scs-1").unwrap();
@@ -107,5 +111,17 @@ fn an_order_of_a_lower_leadership_or_for_another_life_does_nothing() {
         assert_eq!(stale, [Outcome::Refused(Refusal::StaleController(ControllerEpoch(1)))], "{work:?}");
         let other = answers(agent(vec![assignment()]), work.clone(), Incarnation(8), ControllerEpoch(1));
         assert_eq!(other, [Outcome::Refused(Refusal::OtherIncarnation)], "{work:?}");
+    }
+}
+
+#[test]
+fn a_closed_epoch_is_never_entered_again() {
+    let role = RoleEpoch::new(Epoch(5), world::application(0));
+    for closed in [Epoch(5), Epoch(6)] {
+        let durable = DurableRole { promised: Some(role.clone()), closed };
+        let work =
+            Work::Promote { pair: world::pair(), role: role.clone(), time_limit: Duration::from_secs(1) };
+        let answers = answers(agent_with(vec![assignment()], durable), work, INCARNATION, ControllerEpoch(1));
+        assert_eq!(answers, [Outcome::Refused(Refusal::ClosedEpoch(closed))]);
     }
 }
