@@ -25,7 +25,7 @@ const PLAN: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that decide, or only name and translate: no door to the street.
-const PURE: &[&str] = &["model", "addp", "addp", "decide", "wire"];
+const PURE: &[&str] = &["model", "addp", "decide", "wire"];
 
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))
