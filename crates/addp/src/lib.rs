@@ -36,9 +36,12 @@
 //! ```
 
 mod link;
-mod settings;
 mod signal;
 
 pub use link::{Addp, Counts, LATE_TOLERANCE, Outcome};
-pub use settings::{LONGEST_TIMEOUT, SHORTEST_TIMEOUT, Settings, SettingsError, Trace};
+pub use understudy_model::{
+    AddpSettings as Settings, AddpSettingsError as SettingsError, AddpTrace as Trace,
+    LONGEST_ADDP_TIMEOUT as LONGEST_TIMEOUT, SHORTEST_ADDP_TIMEOUT as SHORTEST_TIMEOUT,
+};
+
 pub use signal::{LONGEST_SIGNAL_BYTES, Signal, SignalError};

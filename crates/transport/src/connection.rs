@@ -33,7 +33,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 pub struct Connection {
     stream: Stream,
     peer: Peer,
-    identity: Option<Identity>,
+    certified: Option<Certified>,
 }
 
 /// Which end of a connection this is.
@@ -90,7 +90,7 @@ impl Connection {
                 Stream::with_tls(socket, tls.map_err(io::Error::other)?)
             }
         };
-        Ok(Self { stream, peer: Peer::Tcp(address), identity: None })
+        Ok(Self { stream, peer: Peer::Tcp(address), certified: None })
     }
 
     /// Readies a Unix stream.
@@ -98,7 +98,7 @@ impl Connection {
         let credentials = stream.peer_cred()?;
         let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
         let peer = Peer::Unix { pid, uid: credentials.uid(), gid: credentials.gid() };
-        Ok(Self { stream: Stream::plain(Socket::Unix(stream)), peer, identity: None })
+        Ok(Self { stream: Stream::plain(Socket::Unix(stream)), peer, certified: None })
     }
 
     /// Who is at the other end.
@@ -113,7 +113,7 @@ impl Connection {
             let chain = tls.peer_certificates().unwrap_or_default();
             chain.first().map(|own| Certified::read(own).map_err(io::Error::other))
         });
-        self.identity = certified.flatten().transpose()?.map(|certified| certified.identity);
+        self.certified = certified.flatten().transpose()?;
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Connection {
 
     /// Who is at the other end, as its certificate says; `None` on a plain link.
     pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        self.certified.as_ref().map(|certified| &certified.identity)
     }
 
     /// Both ends. Starts the writer task, so it must be called inside a tokio runtime.
@@ -135,6 +135,6 @@ impl Connection {
         let pulse = Pulse::of(&link);
         let stream = Arc::new(self.stream);
         let (sender, outbox) = send::start(Arc::clone(&stream), pulse.clone());
-        (sender, Receiver::new(stream, outbox, (link, pulse), (self.peer, self.identity)))
+        (sender, Receiver::new(stream, outbox, (link, pulse), (self.peer, self.certified)))
     }
 }

@@ -35,6 +35,18 @@ pub struct CredentialFiles {
     pub revoked: Vec<PathBuf>,
 }
 
+impl CredentialFiles {
+    /// From paths as settings have them.
+    pub fn new(certificate: &str, key: &str, authorities: &[String], revoked: &[String]) -> Self {
+        Self {
+            certificate: certificate.into(),
+            key: key.into(),
+            authorities: authorities.iter().map(PathBuf::from).collect(),
+            revoked: revoked.iter().map(PathBuf::from).collect(),
+        }
+    }
+}
+
 /// Why credentials cannot be used. What was in use before is in use still.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {

@@ -16,6 +16,7 @@ use understudy_drive::now;
 use understudy_model::Identity;
 use understudy_wire::{Frame, FrameError, Kind, MAX_FRAME_BYTES, Message, MessageError, frame};
 
+use crate::certificate::Certified;
 use crate::connection::Peer;
 use crate::pulse::Pulse;
 use crate::security::TlsFailure;
@@ -32,7 +33,7 @@ pub struct Receiver<In> {
     link: Addp,
     pulse: Pulse,
     peer: Peer,
-    identity: Option<Identity>,
+    certified: Option<Certified>,
     hears: PhantomData<fn() -> In>,
 }
 
@@ -116,15 +117,20 @@ impl<In: Message> Receiver<In> {
         stream: Arc<Stream>,
         outbox: Weak<Outbox>,
         (link, pulse): (Addp, Pulse),
-        (peer, identity): (Peer, Option<Identity>),
+        (peer, certified): (Peer, Option<Certified>),
     ) -> Self {
         let bytes = BytesMut::new();
-        Self { stream, bytes, ended: false, outbox, link, pulse, peer, identity, hears: PhantomData }
+        Self { stream, bytes, ended: false, outbox, link, pulse, peer, certified, hears: PhantomData }
     }
 
     /// Who is at the other end, as its certificate says; `None` on a plain link.
     pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        self.certified.as_ref().map(|certified| &certified.identity)
+    }
+
+    /// What its certificate says; `None` on a plain link.
+    pub fn certified(&self) -> Option<&Certified> {
+        self.certified.as_ref()
     }
 
     /// Watches the peer like this from now on, and asks it to watch this end. Only on links whose ends agreed on protocol

@@ -6,6 +6,7 @@
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error};
+use understudy_model::Identity;
 
 use crate::credentials::Credentials;
 
@@ -16,6 +17,16 @@ pub enum Security {
     Plain,
     /// TLS 1.3, both ends with certificates.
     Tls(Credentials),
+}
+
+impl Security {
+    /// The identity of this end; `None` without TLS.
+    pub fn identity(&self) -> Option<Identity> {
+        match self {
+            Security::Plain => None,
+            Security::Tls(credentials) => Some(credentials.identity()),
+        }
+    }
 }
 
 /// Why a TLS handshake failed, or TLS broke later.
