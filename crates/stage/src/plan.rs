@@ -9,6 +9,12 @@ use std::path::Path;
 /// The variable that holds the stage's directory, in every process that belongs to it.
 pub const STAGE_MARK: &str = "STAGE_DIRECTORY";
 
+/// The directory of the authority, within the stage's.
+pub const PKI: &str = "pki";
+
+/// The name of the control server.
+pub const SERVER: &str = "scs-1";
+
 /// One of the two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
@@ -77,6 +83,8 @@ pub struct Plan {
     pub cluster: String,
     /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
     pub restart_delay_ms: u64,
+    /// Lines of `[timers]`, such as `addp-timeout = "200ms"`.
+    pub timers: Vec<String>,
     /// Applications; all use the library.
     pub applications: Vec<ApplicationPlan>,
     /// Pairs.
@@ -86,7 +94,13 @@ pub struct Plan {
 impl Plan {
     /// A play without applications.
     pub fn new(cluster: &str, restart_delay_ms: u64) -> Self {
-        Self { cluster: cluster.to_owned(), restart_delay_ms, applications: Vec::new(), pairs: Vec::new() }
+        Self {
+            cluster: cluster.to_owned(),
+            restart_delay_ms,
+            timers: Vec::new(),
+            applications: Vec::new(),
+            pairs: Vec::new(),
+        }
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
@@ -100,6 +114,9 @@ impl Plan {
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
         let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
+        if !self.timers.is_empty() {
+            text += &format!("\n[timers]\n{}\n", self.timers.join("\n"));
+        }
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
             let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
             text += &format!("\n[[host]]\nname = {name}\naddresses = [{address}]\nlca-port = {port}\n");
@@ -146,6 +163,18 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
+    ) + &tls(host.name(), directory)
+}
+
+/// Which files of the stage's own authority a daemon uses.
+fn tls(name: &str, directory: &Path) -> String {
+    let file = |name: &str| quote(&directory.join(PKI).join(name).to_string_lossy());
+    format!(
+        "[tls]\ncertificate = {}\nkey = {}\nauthorities = [{}]\nrevoked = [{}]\n",
+        file(&format!("{name}.pem")),
+        file(&format!("{name}.key")),
+        file("ca.pem"),
+        file("revoked.pem"),
     )
 }
 
@@ -153,11 +182,11 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
 pub fn server_file(cluster_file: &Path, socket: &Path, directory: &Path) -> String {
     let text = |path: &Path| quote(&path.to_string_lossy());
     format!(
-        "[server]\nname = \"scs-1\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
+        "[server]\nname = \"{SERVER}\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
         text(cluster_file),
         text(socket),
         text(&directory.join("state").join("scs")),
-    )
+    ) + &tls(SERVER, directory)
 }
 
 /// A text as TOML writes it; what JSON writes is read by TOML too.
