@@ -2,6 +2,10 @@
 
 #[path = "attacks/chance.rs"]
 mod chance;
+#[path = "attacks/hosts.rs"]
+mod hosts;
+#[path = "attacks/many.rs"]
+mod many;
 #[path = "attacks/on_control.rs"]
 mod on_control;
 #[path = "world/wide/mod.rs"]

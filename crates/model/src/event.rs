@@ -154,6 +154,14 @@ pub enum EventKind {
     StoreFailed,
     /// Something that should not have happened was seen and dealt with.
     Anomaly,
+    /// Automatic changes of a pair's roles are held, or go on.
+    FlapHold,
+    /// A planned change of roles was refused before anything was done.
+    SwitchoverRefused,
+    /// A host is used for primaries no more, or is again.
+    DrainChanged,
+    /// A command that is told of events could not be run, or failed.
+    NotifyFailed,
 }
 
 impl EventKind {
@@ -182,6 +190,10 @@ impl EventKind {
             EventKind::ConfigurationChanged => "configuration-changed",
             EventKind::StoreFailed => "store-failed",
             EventKind::Anomaly => "anomaly",
+            EventKind::FlapHold => "flap-hold",
+            EventKind::SwitchoverRefused => "switchover-refused",
+            EventKind::DrainChanged => "drain-changed",
+            EventKind::NotifyFailed => "notify-failed",
         }
     }
 }

@@ -17,6 +17,7 @@ use understudy_settings::{Checked, ReadError, compare, read_cluster};
 use crate::api::ReloadAsked;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
+use crate::service::own_hosts;
 use crate::standing::{Concern, Standing};
 
 /// What became of it.
@@ -106,7 +107,8 @@ impl Reload {
         self.standing.configured(Arc::new(cluster.clone()));
         self.introduction.cluster_name.clone_from(&cluster.name);
         self.introduction.cluster = cluster.id;
-        self.inbox.saw(ControlSaw::Configured { cluster: cluster.clone() }).await;
+        let own_hosts = own_hosts(&cluster);
+        self.inbox.saw(ControlSaw::Configured { cluster: cluster.clone(), own_hosts }).await;
         self.links.reconcile(&cluster, &self.introduction);
         Reloaded::Accepted { changes, warnings }
     }

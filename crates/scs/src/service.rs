@@ -10,9 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, Stop, stop_signals};
-use understudy_model::Cluster;
+use understudy_model::{Cluster, HostName};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store};
+use understudy_transport::is_of_this_machine;
 
 use crate::api::{Api, ReloadAsked, Seat, router};
 use crate::exit::Exit;
@@ -181,7 +182,8 @@ impl Life {
         let serving = api.serve(router(seat), stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
-        let configured = ControlSaw::Configured { cluster: (*self.cluster).clone() };
+        let configured =
+            ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
         end(&stop, &links, serving).await;
         hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
@@ -216,6 +218,13 @@ impl Life {
         });
         Ok(reload)
     }
+}
+
+/// The hosts whose agent has an address of this machine.
+pub(crate) fn own_hosts(cluster: &Cluster) -> std::collections::BTreeSet<HostName> {
+    let here = |address: &String| address.parse().is_ok_and(|address| is_of_this_machine(&address));
+    let hosts = cluster.hosts.iter().filter(|(_, spec)| spec.addresses.iter().any(here));
+    hosts.map(|(name, _)| name.clone()).collect()
 }
 
 async fn end(stop: &Stop, links: &Links, serving: std::thread::JoinHandle<()>) {

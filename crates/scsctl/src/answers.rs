@@ -57,6 +57,7 @@ pub struct Host {
     pub status: String,
     pub heard_ms_ago: Option<u64>,
     pub loss_survivable: bool,
+    pub loss_risks: Vec<String>,
     pub since: Option<String>,
     pub problem: String,
     pub applications: Vec<Application>,

@@ -13,6 +13,7 @@ mod address;
 mod backoff;
 mod connection;
 mod dial;
+mod here;
 mod listen;
 mod receive;
 mod refusals;
@@ -24,6 +25,7 @@ pub use address::{Address, AddressError};
 pub use backoff::{Backoff, LONGEST_DELAY, SHORTEST_DELAY};
 pub use connection::{Connection, Peer};
 pub use dial::{DialError, DialFailure, dial};
+pub use here::is_of_this_machine;
 pub use listen::{
     AcceptError, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS,
     Stranger,

@@ -1,6 +1,6 @@
 //! What a control server can observe, what it wants remembered, and what it can have done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
@@ -63,6 +63,33 @@ impl std::fmt::Display for MaintenanceOf {
 #[serde(transparent)]
 pub struct RequestId(pub u64);
 
+/// How a link to an agent ended, or why there is none. Silence, refusal and loss of a link are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkEnd {
+    /// Nothing was heard for the link's timeouts, or the network gives no answer to a new connection.
+    Silent,
+    /// The other end closed it. What that means is known after the next try.
+    Closed,
+    /// The machine answered that nobody listens: it lives, its agent does not.
+    Refused,
+    /// The agent answers, and one of both does not want the other: certificate, identity, cluster, version. Never a
+    /// reason to promote anybody.
+    Unwelcome,
+}
+
+impl LinkEnd {
+    /// What it says of the machine at the other end.
+    pub fn says(self) -> &'static str {
+        match self {
+            LinkEnd::Silent => "it is silent",
+            LinkEnd::Closed => "it closed the link",
+            LinkEnd::Refused => "the machine answers, its agent does not",
+            LinkEnd::Unwelcome => "its agent answers, and there is no agreement",
+        }
+    }
+}
+
 /// What a control server observes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +98,9 @@ pub enum ControlSaw {
     Configured {
         /// The whole of it.
         cluster: Cluster,
+        /// The hosts that this control server itself runs on, as far as it knows.
+        #[serde(default)]
+        own_hosts: BTreeSet<HostName>,
     },
     /// An agent was connected to and said everything. Replaces what was known of that host.
     LinkUp {
@@ -83,8 +113,8 @@ pub enum ControlSaw {
     LinkDown {
         /// Which host.
         host: HostName,
-        /// The machine answered and refused: the agent does not run.
-        refused: bool,
+        /// How it ended, or why there is none.
+        end: LinkEnd,
         /// What the system said.
         why: String,
     },

@@ -13,9 +13,14 @@ impl Control {
         self.applications.get(pair.spec.application(member))
     }
 
+    /// As [`Control::may_act_unheard`], but for a member whose host counts as lost.
+    pub(super) fn unheard_may_act(&self, now: Moment, pair: &Pair, member: Member) -> bool {
+        self.may_act_unheard(pair, member) && !self.lost(now, pair, member)
+    }
+
     /// Whether a member that cannot be heard may act. Only a control server starts a promotion, and the store names
     /// whoever was promoted last: nobody else may act without having been seen to.
-    pub(super) fn unheard_may_act(&self, pair: &Pair, member: Member) -> bool {
+    pub(super) fn may_act_unheard(&self, pair: &Pair, member: Member) -> bool {
         let Some(known) = self.app(pair, member) else { return false };
         if known.heard {
             return false;
@@ -61,7 +66,7 @@ impl Control {
         reasons
     }
 
-    fn coming(&self, pair: &Pair, member: Member) -> bool {
+    fn coming(&self, now: Moment, pair: &Pair, member: Member) -> bool {
         let name = pair.spec.application(member);
         let Some(known) = self.app(pair, member) else { return false };
         if self.goal(name) == Goal::Stopped || self.hands_off(name) {
@@ -69,7 +74,7 @@ impl Control {
         }
         if !known.heard {
             // Not heard yet: it has its time, as everyone at the very first start.
-            return known.report.is_none();
+            return known.report.is_none() && !self.lost(now, pair, member);
         }
         // An agent that was only just connected has not had the time to start anything.
         known.report.as_ref().is_none_or(|report| {
@@ -100,7 +105,15 @@ impl Control {
     /// The situation that a pair is in.
     pub(super) fn situation(&self, now: Moment, name: &PairName) -> Option<PairTrigger> {
         let pair = self.pairs.get(name)?;
-        if Member::BOTH.iter().any(|member| self.unheard_may_act(pair, *member)) {
+        if self.left_behind_acts(pair) {
+            return Some(PairTrigger::TwoAct);
+        }
+        if Member::BOTH.iter().any(|member| self.unheard_may_act(now, pair, *member)) {
+            return Some(PairTrigger::Unheard);
+        }
+        // The answer to an order does not come from a lost host: that is learned first.
+        let lost_holder = pair.holder().is_some_and(|holder| self.may_act_unheard(pair, holder));
+        if lost_holder && pair.state == PairState::Promoting {
             return Some(PairTrigger::Unheard);
         }
         let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
@@ -113,6 +126,14 @@ impl Control {
             (None, None) => self.none_acts(now, name, pair),
         };
         Some(situation)
+    }
+
+    /// The holder of the stored role was seen to act in it and is not heard, and the other one acts in an older role.
+    fn left_behind_acts(&self, pair: &Pair) -> bool {
+        let (Some(stored), Some(holder)) = (&pair.stored, pair.holder()) else { return false };
+        let holds = self.app(pair, holder).is_some_and(|app| !app.heard && app.acting() == Some(stored));
+        let other = self.acts(pair, holder.other());
+        holds && other.is_some_and(|role| role.epoch < stored.epoch)
     }
 
     fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
@@ -142,7 +163,9 @@ impl Control {
         let (preferred, until) = self.preference(pair, now);
         match preferred {
             Some(member) if ready(member) => PairTrigger::NoneActsChosenReady,
-            Some(member) if self.coming(pair, member) && now < until => PairTrigger::NoneActsChosenComing,
+            Some(member) if self.coming(now, pair, member) && now < until => {
+                PairTrigger::NoneActsChosenComing
+            }
             Some(member) if ready(member.other()) => PairTrigger::NoneActsOtherReady,
             None if ready(Member::First) || ready(Member::Second) => PairTrigger::NoneActsOtherReady,
             Some(_) | None => PairTrigger::NoneActsNoneReady,

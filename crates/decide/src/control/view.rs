@@ -48,9 +48,10 @@ pub struct HostState {
     pub heard: Option<Moment>,
     /// Why it is not running; empty if it is.
     pub problem: String,
-    /// Whether everything primary on it could be taken over if it were lost. Always false in a version that does not
-    /// detect the loss of a host.
+    /// Whether everything primary on it could be taken over now if it were lost.
     pub loss_survivable: bool,
+    /// Why not, one reason each; empty if it could.
+    pub loss_risks: Vec<String>,
 }
 
 /// One application.
@@ -111,6 +112,8 @@ pub struct PairView {
     pub ready: bool,
     /// Why it could not.
     pub not_ready_because: Vec<String>,
+    /// How often in this leadership two members were found acting after the loss of a host.
+    pub two_acted: u32,
     /// Why the pair is as it is: the last decision.
     pub because: Option<Because>,
     /// What the rules would say now: the one that holds, and by how much the others miss.

@@ -42,6 +42,9 @@ enum Happens {
     CannotStart(usize, bool),
     Maintain(usize, bool),
     Reconfigure(bool),
+    Silence(usize),
+    Unsilence(usize),
+    FreezeControl(u64),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -80,6 +83,9 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => (site, any::<bool>()).prop_map(|(site, cannot)| H::CannotStart(site, cannot)),
         2 => (0..9_usize, any::<bool>()).prop_map(|(of, on)| H::Maintain(of, on)),
         1 => any::<bool>().prop_map(H::Reconfigure),
+        2 => (0..2_usize).prop_map(H::Silence),
+        3 => (0..2_usize).prop_map(H::Unsilence),
+        1 => prop_oneof![Just(700_u64), Just(4000)].prop_map(H::FreezeControl),
     ]
 }
 
@@ -108,8 +114,11 @@ fn happen(world: &mut Wide, what: Happens) {
         H::StartAgent(site) => world.start_agent(site),
         H::KillControl => world.kill_control(),
         H::StartControl => world.start_control(),
-        H::Cut(site) => world.cut(site, false),
+        H::Cut(site) => world.cut(site),
         H::Connect(site) => world.connect(site),
+        H::Silence(site) => world.silence(site),
+        H::Unsilence(site) => world.unsilence(site),
+        H::FreezeControl(span) => world.freeze_control(ms(span)),
         H::Switch(pair) => world.ask(switchover(["p", "q"][pair])),
         H::Stop(name, graceful) => world.ask(Ask::Stop { name: NAMES[name].into(), graceful }),
         H::Start(name) => world.ask(start(NAMES[name])),
@@ -152,6 +161,7 @@ fn heal(world: &mut Wide) {
     for site in 0..2 {
         world.sites[site].disk = Disk::Works;
         world.sites[site].cannot_start = false;
+        world.unsilence(site);
     }
     world.settle(60);
     for round in 0..3 {
@@ -253,6 +263,7 @@ proptest! {
             }
         }
         let mut world = Wide::new(cluster);
+        world.shadowed = true;
         for what in what {
             happen(&mut world, what);
             world.check();

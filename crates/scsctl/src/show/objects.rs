@@ -198,6 +198,7 @@ pub fn host(host: &Host, show: Show) -> String {
             ("status", format!("{}, since {}", host.status, ago(show.now, host.since.as_deref()))),
             ("heard", host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
             ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
+            ("would be lost", host.loss_risks.join("; ")),
             ("problem", host.problem.clone()),
         ],
         show,
