@@ -2,6 +2,8 @@
 
 #[path = "attacks/chance.rs"]
 mod chance;
+#[path = "attacks/flapping.rs"]
+mod flapping;
 #[path = "attacks/hosts.rs"]
 mod hosts;
 #[path = "attacks/many.rs"]

@@ -19,6 +19,7 @@ enum Named {
 impl Control {
     pub(super) fn asked(&mut self, now: Moment, request: RequestId, actor: String, ask: Ask, out: &mut Out) {
         let text = describe(&ask);
+        let switchover = matches!(ask, Ask::Switchover { .. });
         let asker = Asker { now, request, actor };
         let reply = match ask {
             _ if self.too_many_operations() => refused(
@@ -34,13 +35,15 @@ impl Control {
             Ask::Stop { name, graceful } => self.set_goal(&asker, &name, Goal::Stopped, graceful, out),
             Ask::Restart { name } => self.restart(&asker, &name, out),
             Ask::Maintenance { name, on } => self.maintain(&asker, &name, on, out),
+            Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
         };
         if let Reply::Refused { message, because, .. } = &reply {
             let mut why = Because::new(Rule::PrecheckFailed, format!("{text}: {message}"));
             for reason in because {
                 why = why.fact("because", reason);
             }
-            let told = event(EventKind::OperationRefused, Severity::Warning, Subject::default(), why);
+            let kind = if switchover { EventKind::SwitchoverRefused } else { EventKind::OperationRefused };
+            let told = event(kind, Severity::Warning, Subject::default(), why);
             out.events.push(Event { actor: Some(asker.actor), ..told });
         }
         out.actions.push(ControlDo::Reply { request, reply });
@@ -317,9 +320,29 @@ impl Control {
         Reply::Done { text }
     }
 
+    fn acknowledge_flapping(&mut self, asker: &Asker, name: &str, out: &mut Out) -> Reply {
+        let Some(pair) = self.pair_named(name) else {
+            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+        };
+        self.remember_undo(Some(asker.request));
+        let Some(before) = self.acknowledge(&pair, &asker.actor, out) else {
+            self.undo = None;
+            return Reply::Done {
+                text: format!("pair {pair} has made no automatic change of roles to acknowledge"),
+            };
+        };
+        let held = before.held.is_some();
+        if let Some(undo) = &mut self.undo {
+            undo.flap = Some((pair.clone(), before));
+        }
+        let text =
+            if held { "automatic changes go on" } else { "nothing was held; its changes are counted anew" };
+        Reply::Done { text: format!("pair {pair}: {text}") }
+    }
+
     fn remember_undo(&mut self, request: Option<RequestId>) {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
-        self.undo = Some(Undo { goals, maintenance, request });
+        self.undo = Some(Undo { goals, maintenance, flap: None, request });
     }
 }
 
@@ -330,6 +353,7 @@ fn describe(ask: &Ask) -> String {
         Ask::Stop { name, .. } => format!("stop of {name}"),
         Ask::Restart { name } => format!("restart of {name}"),
         Ask::Maintenance { name, .. } => format!("maintenance of {name}"),
+        Ask::AcknowledgeFlapping { name } => format!("acknowledgement of {name}"),
     }
 }
 

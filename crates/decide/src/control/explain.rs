@@ -19,6 +19,9 @@ impl Control {
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }
+        if let Some(held) = self.held_because(now, pair) {
+            because = because.fact("automatic changes", held);
+        }
         self.nearly(because, now, pair, rule)
     }
 

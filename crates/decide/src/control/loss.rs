@@ -146,6 +146,12 @@ impl Control {
             );
             return Some((Rule::BlastRadius, text));
         }
+        if let Some(held) = self.held_because(now, pair).filter(|_| pair.holder() == Some(member)) {
+            return Some((
+                Rule::FlapHold,
+                format!("{host} is lost, which is no proof, and the pair flaps: {held}"),
+            ));
+        }
         let other = self.app(pair, member.other()).is_some_and(|other| other.heard);
         (!other).then(|| (Rule::WaitForAgents, "the other member's agent is not heard either".to_owned()))
     }

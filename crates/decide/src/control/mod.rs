@@ -6,6 +6,7 @@
 
 mod asks;
 mod explain;
+mod flap;
 mod hosts;
 mod loss;
 mod operations;
@@ -19,6 +20,7 @@ mod touched;
 mod view;
 mod viewing;
 
+pub use flap::{Flap, FlapHeld};
 pub use saw::*;
 pub use view::*;
 
@@ -60,6 +62,8 @@ pub struct Control {
     undo: Option<Undo>,
     /// The hosts that this control server runs on.
     own_hosts: BTreeSet<HostName>,
+    /// Pairs whose changes of roles are remembered otherwise than they are stored.
+    unsaved_flaps: BTreeSet<PairName>,
     /// When the machine looks at its own clock next.
     pulse: Option<Moment>,
     /// It had reason to doubt itself: no host counts as lost before this.
@@ -89,6 +93,7 @@ impl Control {
             unsaid: None,
             undo: None,
             own_hosts: BTreeSet::new(),
+            unsaved_flaps: BTreeSet::new(),
             pulse: None,
             doubt_until: Moment(0),
             touched: BTreeSet::new(),
@@ -133,9 +138,12 @@ impl Control {
         self.applications.retain(|name, _| cluster.applications.contains_key(name));
         for (name, spec) in &cluster.pairs {
             let stored = self.memory.roles.get(name).cloned();
+            let flap = self.memory.flaps.get(name).cloned().unwrap_or_default();
             let known = self.pairs.entry(name.clone()).or_insert_with(|| {
                 let mut pair = Pair::new(spec.clone(), stored, now);
                 pair.prefer = pair.holder().or(Some(understudy_model::Member::First));
+                pair.last_primary = pair.holder();
+                pair.flap = flap;
                 pair
             });
             known.spec = spec.clone();
@@ -257,7 +265,9 @@ impl Control {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                ControlRecord::SetGoal { .. } | ControlRecord::SetMaintenance { .. } => {}
+                ControlRecord::SetGoal { .. }
+                | ControlRecord::SetMaintenance { .. }
+                | ControlRecord::SetFlap { .. } => {}
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
         }
@@ -306,6 +316,7 @@ impl Machine for Control {
         if !self.touched.is_empty() {
             self.look_at_pairs(now, &mut out);
         }
+        self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
         out
     }

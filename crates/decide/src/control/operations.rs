@@ -229,6 +229,11 @@ impl Control {
     pub(super) fn take_back(&mut self, undo: Undo, why: &str, out: &mut Out) {
         self.memory.goals = undo.goals;
         self.memory.maintenance = undo.maintenance;
+        if let Some((pair, flap)) = undo.flap
+            && let Some(known) = self.pairs.get_mut(&pair)
+        {
+            known.flap = flap;
+        }
         if let Some(request) = undo.request {
             let message = "nothing was changed: it could not be made durable";
             let reply =

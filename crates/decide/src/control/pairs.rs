@@ -35,6 +35,7 @@ impl Control {
         if over {
             self.fire(now, name, PairTrigger::Deadline, out);
         }
+        self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
         for _ in 0..MOST_MOVES {
             let Some(situation) = self.situation(now, name) else { break };
@@ -201,7 +202,10 @@ impl Control {
         if let Some(known) = self.pairs.get_mut(name).filter(|known| known.stored != role)
             && let Some(member) = left
         {
-            known.left_behind = Some(LeftBehind { member, role, since: now, seen: false });
+            known.left_behind = Some(LeftBehind { member, role: role.clone(), since: now, seen: false });
+        }
+        if self.pairs.get(name).is_some_and(|known| known.stored != role) {
+            self.spend_failover(name, rule);
         }
     }
 
@@ -539,6 +543,9 @@ impl Control {
         }
         if let Some(known) = self.pairs.get_mut(name) {
             known.shown_primary = primary;
+        }
+        if let Some(member) = primary {
+            self.note_change(now, name, member, out);
         }
     }
 }

@@ -8,6 +8,8 @@ use understudy_model::{
     Inventory, OperationId, Order, PairName, RoleEpoch,
 };
 
+use super::Flap;
+
 /// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ControlMemory {
@@ -23,6 +25,9 @@ pub struct ControlMemory {
     pub maintenance: Vec<MaintenanceOf>,
     /// The highest operation number ever used.
     pub last_operation: OperationId,
+    /// What flap damping remembers of each pair, on this clock.
+    #[serde(default)]
+    pub flaps: BTreeMap<PairName, Flap>,
 }
 
 /// What maintenance can be set on.
@@ -193,6 +198,11 @@ pub enum Ask {
         /// Out or back.
         on: bool,
     },
+    /// Somebody has looked at a pair that changed roles too often.
+    AcknowledgeFlapping {
+        /// Pair, or one of its members.
+        name: String,
+    },
 }
 
 /// What a control server wants remembered.
@@ -224,6 +234,13 @@ pub enum ControlRecord {
     },
     /// This operation number is used.
     UseOperation(OperationId),
+    /// What flap damping remembers of a pair.
+    SetFlap {
+        /// Which.
+        pair: PairName,
+        /// All of it.
+        flap: Flap,
+    },
 }
 
 /// What a control server has done for it.

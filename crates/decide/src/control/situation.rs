@@ -147,6 +147,7 @@ impl Control {
         let cannot = known.status() == ApplicationStatus::ServiceUnavailable
             && self.goal(&role.holder) == Goal::Started;
         if cannot
+            && pair.flap.held.is_none()
             && !self.hands_off(&role.holder)
             && self.not_ready_because(now, pair, member.other()).is_empty()
         {
@@ -176,7 +177,10 @@ impl Control {
     pub(super) fn preference(&self, pair: &Pair, now: Moment) -> (Option<Member>, Moment) {
         match pair.state {
             PairState::Held => match (pair.holder(), pair.spec.on_crash) {
-                (Some(holder), OnCrash::Failover) => (Some(holder.other()), now),
+                (Some(holder), OnCrash::Failover) if !self.flaps_on(pair, holder) => {
+                    (Some(holder.other()), now)
+                }
+                (Some(holder), OnCrash::Failover) => (Some(holder), now + self.patience(pair, holder)),
                 (Some(holder), OnCrash::RestartFirst) => (Some(holder), now + self.patience(pair, holder)),
                 (None, _) => (None, now),
             },

@@ -8,7 +8,7 @@ use understudy_model::{
 };
 
 use super::pair::PairState;
-use super::{LinkEnd, OperationState, RequestId};
+use super::{Flap, LinkEnd, OperationState, RequestId};
 
 /// What is known of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -157,6 +157,10 @@ pub(super) struct Pair {
     pub forced: Option<RoleEpoch>,
     /// Where it stands in the index of what is due.
     pub due: Option<Moment>,
+    /// The last member that was confirmed to be primary, or held the role when this leadership began.
+    pub last_primary: Option<Member>,
+    /// Its automatic changes of roles.
+    pub flap: Flap,
 }
 
 impl Pair {
@@ -180,6 +184,8 @@ impl Pair {
             two_acted: 0,
             forced: None,
             due: None,
+            last_primary: None,
+            flap: Flap::default(),
         }
     }
 
@@ -268,6 +274,8 @@ pub(super) const MOST_STEPS: usize = 64;
 pub(super) struct Undo {
     pub goals: BTreeMap<ApplicationName, Goal>,
     pub maintenance: Vec<super::MaintenanceOf>,
+    /// What flap damping remembered of a pair.
+    pub flap: Option<(PairName, Flap)>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

@@ -52,7 +52,7 @@ impl Control {
         let refusals = members.into_iter().filter_map(|member| self.refused_until(member));
         let losses = Member::BOTH.into_iter().filter_map(|member| self.lost_from(pair, member));
         let later = |due: &Moment| *due > now;
-        let due = refusals.chain(losses).filter(later).chain(pair.deadline).min();
+        let due = refusals.chain(losses).chain(self.hold_ends(pair)).filter(later).chain(pair.deadline).min();
         let before = pair.due;
         if before == due {
             return;

@@ -114,6 +114,8 @@ pub struct PairView {
     pub not_ready_because: Vec<String>,
     /// How often in this leadership two members were found acting after the loss of a host.
     pub two_acted: u32,
+    /// Why automatic changes of roles are held; absent if they are not.
+    pub held_because: Option<String>,
     /// Why the pair is as it is: the last decision.
     pub because: Option<Because>,
     /// What the rules would say now: the one that holds, and by how much the others miss.

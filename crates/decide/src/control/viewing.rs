@@ -130,6 +130,7 @@ impl Control {
             ready: not_ready_because.is_empty(),
             not_ready_because,
             two_acted: pair.two_acted,
+            held_because: self.held_because(now, pair),
             because: pair.because.clone(),
             considered: self.considered(now, pair, rule, &reason),
         })
@@ -240,6 +241,10 @@ impl Control {
                         .push(format!("pair {name}: {standby} could not take over: {}", reasons.join("; ")));
                 }
             }
+        }
+        if let Some(held) = self.held_because(now, pair) {
+            warnings
+                .push(format!("pair {name}: {held}; find out why, then run: scsctl flap acknowledge {name}"));
         }
         if let Some(left) = &pair.left_behind {
             let (application, span) =

@@ -45,6 +45,7 @@ enum Happens {
     Silence(usize),
     Unsilence(usize),
     FreezeControl(u64),
+    Acknowledge(usize),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -85,6 +86,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => any::<bool>().prop_map(H::Reconfigure),
         2 => (0..2_usize).prop_map(H::Silence),
         3 => (0..2_usize).prop_map(H::Unsilence),
+        1 => (0..2_usize).prop_map(H::Acknowledge),
         1 => prop_oneof![Just(700_u64), Just(4000)].prop_map(H::FreezeControl),
     ]
 }
@@ -118,6 +120,7 @@ fn happen(world: &mut Wide, what: Happens) {
         H::Connect(site) => world.connect(site),
         H::Silence(site) => world.silence(site),
         H::Unsilence(site) => world.unsilence(site),
+        H::Acknowledge(pair) => world.ask(Ask::AcknowledgeFlapping { name: ["p", "q"][pair].into() }),
         H::FreezeControl(span) => world.freeze_control(ms(span)),
         H::Switch(pair) => world.ask(switchover(["p", "q"][pair])),
         H::Stop(name, graceful) => world.ask(Ask::Stop { name: NAMES[name].into(), graceful }),

@@ -62,6 +62,7 @@ fn leading(stored: RoleEpoch) -> Control {
         goals: Default::default(),
         maintenance: Vec::new(),
         last_operation: OperationId(0),
+        flaps: Default::default(),
     })
 }
 

@@ -139,6 +139,7 @@ impl World {
                 goals: BTreeMap::new(),
                 maintenance: Vec::new(),
                 last_operation: OperationId(0),
+                flaps: Default::default(),
             },
             full_store: false,
             links: 0,
@@ -545,6 +546,9 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetFlap { pair, flap } => {
+                    self.stored.flaps.insert(pair, flap);
+                }
             }
         }
         for action in decision.actions {

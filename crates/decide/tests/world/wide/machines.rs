@@ -430,6 +430,9 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetFlap { pair, flap } => {
+                    self.stored.flaps.insert(pair, flap);
+                }
             }
         }
     }

@@ -42,6 +42,7 @@ pub fn empty_memory() -> ControlMemory {
         goals: BTreeMap::new(),
         maintenance: Vec::new(),
         last_operation: OperationId(0),
+        flaps: Default::default(),
     }
 }
 
