@@ -35,6 +35,9 @@ impl Control {
             Ask::Stop { name, graceful } => self.set_goal(&asker, &name, Goal::Stopped, graceful, out),
             Ask::Restart { name } => self.restart(&asker, &name, out),
             Ask::Maintenance { name, on } => self.maintain(&asker, &name, on, out),
+            Ask::Drain { name, back, dry_run } => self.drain(&asker, &name, back, dry_run, out),
+            Ask::RestartRolling { name, dry_run } => self.restart_rolling(&asker, &name, dry_run, out),
+            Ask::Failover { name, dry_run, reason } => self.failover(&asker, &name, dry_run, reason, out),
             Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
         };
         if let Reply::Refused { message, because, .. } = &reply {
@@ -61,7 +64,7 @@ impl Control {
     }
 
     /// The pair of that name, or of the member of that name.
-    fn pair_named(&self, name: &str) -> Option<PairName> {
+    pub(super) fn pair_named(&self, name: &str) -> Option<PairName> {
         let wanted = name.to_ascii_lowercase();
         if let Some(pair) = self.pairs.keys().find(|known| known.as_str() == wanted) {
             return Some(pair.clone());
@@ -151,7 +154,12 @@ impl Control {
     }
 
     /// Every check before a switchover, whether it holds or not.
-    fn switchover_checks(&self, now: Moment, name: &PairName, target: Option<Member>) -> Vec<Check> {
+    pub(super) fn switchover_checks(
+        &self,
+        now: Moment,
+        name: &PairName,
+        target: Option<Member>,
+    ) -> Vec<Check> {
         let Some(pair) = self.pairs.get(name) else { return Vec::new() };
         let check = |what: &str, ok: bool, found: String| Check { what: what.to_owned(), ok, found };
         let primary = self.primary_of(pair);
@@ -239,7 +247,7 @@ impl Control {
                     "not-possible",
                     &format!("{pair} is a pair; its members are restarted one by one"),
                     Vec::new(),
-                    Some(format!("scsctl pair {pair}")),
+                    Some(format!("scsctl restart {pair} --rolling")),
                 );
             }
             None => return not_found(&format!("there is no application called {name:?}"), "scsctl apps"),
@@ -340,9 +348,10 @@ impl Control {
         Reply::Done { text: format!("pair {pair}: {text}") }
     }
 
-    fn remember_undo(&mut self, request: Option<RequestId>) {
+    pub(super) fn remember_undo(&mut self, request: Option<RequestId>) {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
-        self.undo = Some(Undo { goals, maintenance, flap: None, request });
+        let drained = self.memory.drained.clone();
+        self.undo = Some(Undo { goals, maintenance, flap: None, drained, request });
     }
 }
 
@@ -353,6 +362,10 @@ fn describe(ask: &Ask) -> String {
         Ask::Stop { name, .. } => format!("stop of {name}"),
         Ask::Restart { name } => format!("restart of {name}"),
         Ask::Maintenance { name, .. } => format!("maintenance of {name}"),
+        Ask::Drain { name, back: false, .. } => format!("drain of {name}"),
+        Ask::Drain { name, .. } => format!("return of {name}"),
+        Ask::RestartRolling { name, .. } => format!("rolling restart of {name}"),
+        Ask::Failover { name, .. } => format!("failover of {name}"),
         Ask::AcknowledgeFlapping { name } => format!("acknowledgement of {name}"),
     }
 }

@@ -14,6 +14,7 @@ pub mod pair;
 mod pairs;
 mod refuse;
 mod saw;
+mod sequences;
 mod situation;
 mod state;
 mod touched;
@@ -268,6 +269,7 @@ impl Control {
                 ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
+                ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
         }

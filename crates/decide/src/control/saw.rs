@@ -28,6 +28,9 @@ pub struct ControlMemory {
     /// What flap damping remembers of each pair, on this clock.
     #[serde(default)]
     pub flaps: BTreeMap<PairName, Flap>,
+    /// The hosts on which nothing is promoted.
+    #[serde(default)]
+    pub drained: BTreeSet<HostName>,
 }
 
 /// What maintenance can be set on.
@@ -198,6 +201,31 @@ pub enum Ask {
         /// Out or back.
         on: bool,
     },
+    /// Switch everything primary away from a host, and promote nothing there any more; or allow it again.
+    Drain {
+        /// Host.
+        name: String,
+        /// Allow it again.
+        back: bool,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+    },
+    /// Restart both members of a pair: the backup, then a change of roles, then the other.
+    RestartRolling {
+        /// Pair, or one of its members.
+        name: String,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+    },
+    /// Promote the backup although the silent primary may still act.
+    Failover {
+        /// Pair, or one of its members.
+        name: String,
+        /// Only check, and say what would be given up.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
     /// Somebody has looked at a pair that changed roles too often.
     AcknowledgeFlapping {
         /// Pair, or one of its members.
@@ -240,6 +268,13 @@ pub enum ControlRecord {
         pair: PairName,
         /// All of it.
         flap: Flap,
+    },
+    /// A host is used for primaries no more, or again.
+    SetDrained {
+        /// Which.
+        host: HostName,
+        /// No more, or again.
+        on: bool,
     },
 }
 

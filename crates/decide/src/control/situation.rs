@@ -13,9 +13,11 @@ impl Control {
         self.applications.get(pair.spec.application(member))
     }
 
-    /// As [`Control::may_act_unheard`], but for a member whose host counts as lost.
+    /// As [`Control::may_act_unheard`], but for a member whose host counts as lost, or counted as lost when the other
+    /// was promoted: that it may act was accepted then, until it is heard again.
     pub(super) fn unheard_may_act(&self, now: Moment, pair: &Pair, member: Member) -> bool {
-        self.may_act_unheard(pair, member) && !self.lost(now, pair, member)
+        let left_behind = pair.left_behind.as_ref().is_some_and(|left| left.member == member);
+        self.may_act_unheard(pair, member) && !left_behind && !self.lost(now, pair, member)
     }
 
     /// Whether a member that cannot be heard may act. Only a control server starts a promotion, and the store names
@@ -50,6 +52,12 @@ impl Control {
         if let Some(of) = self.maintenance_of(name) {
             reasons.push(format!("maintenance of {of} is on; run: scsctl maintenance off {}", of.name()));
         }
+        // The way back from a failed change of roles is open on a host that is being drained.
+        let way_back = pair.rolling_back && pair.former.or(pair.prefer) == Some(member);
+        if self.is_drained(&known.host) && !way_back {
+            reasons
+                .push(format!("host {} is drained; run: scsctl drain {} --return", known.host, known.host));
+        }
         match &known.report {
             None => reasons.push("its agent has not reported it yet".to_owned()),
             Some(report) if report.status != ApplicationStatus::Started => {
@@ -69,7 +77,7 @@ impl Control {
     fn coming(&self, now: Moment, pair: &Pair, member: Member) -> bool {
         let name = pair.spec.application(member);
         let Some(known) = self.app(pair, member) else { return false };
-        if self.goal(name) == Goal::Stopped || self.hands_off(name) {
+        if self.goal(name) == Goal::Stopped || self.hands_off(name) || self.is_drained(&known.host) {
             return false;
         }
         if !known.heard {

@@ -239,6 +239,19 @@ pub(super) enum Awaits {
     Goal { applications: Vec<ApplicationName>, goal: Goal },
     /// This application to be started, with another process than this.
     OtherProcess { application: ApplicationName, pid: Option<u32> },
+    /// Nothing on this host to be primary; the pair that is being switched, and how many were.
+    Drained { host: HostName, moving: Option<PairName>, moved: usize },
+    /// Both members of this pair to be restarted, this one first.
+    Rolling { pair: PairName, first: Member, phase: RollingPhase },
+}
+
+/// How far a rolling restart is; with the process that a member had before its restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RollingPhase {
+    Begin,
+    First(Option<u32>),
+    Switch,
+    Second(Option<u32>),
 }
 
 /// One operation.
@@ -276,6 +289,7 @@ pub(super) struct Undo {
     pub maintenance: Vec<super::MaintenanceOf>,
     /// What flap damping remembered of a pair.
     pub flap: Option<(PairName, Flap)>,
+    pub drained: std::collections::BTreeSet<HostName>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

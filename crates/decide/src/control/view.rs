@@ -50,6 +50,8 @@ pub struct HostState {
     pub problem: String,
     /// Whether everything primary on it could be taken over now if it were lost.
     pub loss_survivable: bool,
+    /// Nothing on it is promoted, as an operator asked.
+    pub drained: bool,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
 }
@@ -127,7 +129,7 @@ pub struct PairView {
 pub struct OperationView {
     /// Its number.
     pub id: OperationId,
-    /// `switchover`, `start`, `stop`, `restart`.
+    /// `switchover`, `start`, `stop`, `restart`, `drain`, `rolling restart`, `failover`.
     pub kind: String,
     /// Pair or application.
     pub subject: String,

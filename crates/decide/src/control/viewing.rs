@@ -41,6 +41,7 @@ impl Control {
                 since: host.since,
                 heard: host.heard,
                 problem: host.problem.clone(),
+                drained: self.memory.drained.contains(name),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
             })
@@ -161,6 +162,11 @@ impl Control {
             warnings.push(format!(
                 "host {name}: its agent is not heard: {}; on that host run: systemctl status lca",
                 host.problem
+            ));
+        }
+        for host in &self.memory.drained {
+            warnings.push(format!(
+                "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"
             ));
         }
         for host in &self.own_hosts {

@@ -46,6 +46,8 @@ enum Happens {
     Unsilence(usize),
     FreezeControl(u64),
     Acknowledge(usize),
+    Drain(usize, bool),
+    Rolling(usize),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -87,6 +89,8 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => (0..2_usize).prop_map(H::Silence),
         3 => (0..2_usize).prop_map(H::Unsilence),
         1 => (0..2_usize).prop_map(H::Acknowledge),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(site, back)| H::Drain(site, back)),
+        1 => (0..2_usize).prop_map(H::Rolling),
         1 => prop_oneof![Just(700_u64), Just(4000)].prop_map(H::FreezeControl),
     ]
 }
@@ -121,6 +125,8 @@ fn happen(world: &mut Wide, what: Happens) {
         H::Silence(site) => world.silence(site),
         H::Unsilence(site) => world.unsilence(site),
         H::Acknowledge(pair) => world.ask(Ask::AcknowledgeFlapping { name: ["p", "q"][pair].into() }),
+        H::Drain(site, back) => world.ask(Ask::Drain { name: HOSTS[site].into(), back, dry_run: false }),
+        H::Rolling(pair) => world.ask(Ask::RestartRolling { name: ["p", "q"][pair].into(), dry_run: false }),
         H::FreezeControl(span) => world.freeze_control(ms(span)),
         H::Switch(pair) => world.ask(switchover(["p", "q"][pair])),
         H::Stop(name, graceful) => world.ask(Ask::Stop { name: NAMES[name].into(), graceful }),
@@ -222,7 +228,8 @@ fn all_is_well(world: &mut Wide) {
         let able = Member::BOTH.iter().any(|member| {
             let known =
                 view.applications.iter().find(|known| known.name == *spec.application(*member)).unwrap();
-            known.goal == Goal::Started && !known.hands_off
+            let drained = view.hosts.iter().any(|host| host.name == known.host && host.drained);
+            known.goal == Goal::Started && !known.hands_off && !drained
         });
         let primaries = world.primaries(pair.name.as_str());
         if able {

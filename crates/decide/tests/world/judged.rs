@@ -63,6 +63,7 @@ fn leading(stored: RoleEpoch) -> Control {
         maintenance: Vec::new(),
         last_operation: OperationId(0),
         flaps: Default::default(),
+        drained: Default::default(),
     })
 }
 

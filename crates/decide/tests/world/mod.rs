@@ -140,6 +140,7 @@ impl World {
                 maintenance: Vec::new(),
                 last_operation: OperationId(0),
                 flaps: Default::default(),
+                drained: Default::default(),
             },
             full_store: false,
             links: 0,
@@ -546,6 +547,8 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
+                ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {
                     self.stored.flaps.insert(pair, flap);
                 }

@@ -430,6 +430,8 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
+                ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {
                     self.stored.flaps.insert(pair, flap);
                 }
@@ -448,7 +450,10 @@ impl Wide {
         };
         let Some(site) = (0..2).find(acts) else { return };
         assert!(
-            self.sites[site].link.is_none() && self.may_count_as_lost(site, pair),
+            self.sites[site].link.is_none()
+                && (self.may_count_as_lost(site, pair)
+                    || self.forced.contains(pair)
+                    || self.two_allowed.contains(pair)),
             "{role} is ordered while {other} acts:\n{}",
             self.told()
         );

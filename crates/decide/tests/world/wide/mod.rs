@@ -43,6 +43,7 @@ pub fn empty_memory() -> ControlMemory {
         maintenance: Vec::new(),
         last_operation: OperationId(0),
         flaps: Default::default(),
+        drained: Default::default(),
     }
 }
 
@@ -95,6 +96,8 @@ pub struct Wide {
     pub story: Vec<String>,
     /// Pairs whose other member was promoted by the rules of a lost host: two may act until all links are back.
     pub two_allowed: BTreeSet<PairName>,
+    /// Pairs for which an operator gave up the proof.
+    pub forced: BTreeSet<PairName>,
     /// A second machine that looks at everything must decide the same.
     pub shadow: Option<Control>,
     pub shadowed: bool,
@@ -137,6 +140,7 @@ impl Wide {
             events: Vec::new(),
             story: Vec::new(),
             two_allowed: BTreeSet::new(),
+            forced: BTreeSet::new(),
             shadow: None,
             shadowed: false,
         }
