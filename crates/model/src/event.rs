@@ -162,6 +162,8 @@ pub enum EventKind {
     DrainChanged,
     /// A command that is told of events could not be run, or failed.
     NotifyFailed,
+    /// A certificate runs out.
+    CertificateExpiring,
 }
 
 impl EventKind {
@@ -194,6 +196,7 @@ impl EventKind {
             EventKind::SwitchoverRefused => "switchover-refused",
             EventKind::DrainChanged => "drain-changed",
             EventKind::NotifyFailed => "notify-failed",
+            EventKind::CertificateExpiring => "certificate-expiring",
         }
     }
 }

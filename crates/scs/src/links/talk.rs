@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use understudy_decide::control::{ControlSaw, LinkEnd};
-use understudy_model::{AgentId, HostName, Inventory};
+use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
 use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
-use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
+use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use super::{Introduction, Links};
 
@@ -26,6 +26,8 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// How the link is watched, now and after every change.
+    pub(super) addp: watch::Receiver<AddpSettings>,
     /// A former task had a link to this host, in which the machine may believe.
     pub(super) replaces: bool,
 }
@@ -55,7 +57,9 @@ impl Down {
 
     /// What no connection says: silence only if every address was silent, as what fails here says nothing of the host.
     fn not_dialed(error: &DialError) -> Self {
-        let end = if error.is_refused() {
+        let end = if error.is_unwelcome() {
+            LinkEnd::Unwelcome
+        } else if error.is_refused() {
             LinkEnd::Refused
         } else if error.is_silent() {
             LinkEnd::Silent
@@ -66,11 +70,17 @@ impl Down {
     }
 }
 
-type Ends = (Sender<ToAgent>, Receiver<FromAgent>);
+/// A link whose agent said everything.
+struct Welcomed {
+    sender: Sender<ToAgent>,
+    receiver: Receiver<FromAgent>,
+    version: u16,
+    inventory: Inventory,
+}
 
 impl Talk {
     /// Talks until the program ends or the host is not configured any more.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(seed());
         let mut said: Option<Down> = None;
         if self.replaces {
@@ -81,10 +91,10 @@ impl Talk {
         }
         loop {
             let down = match self.connect().await {
-                Ok((ends, inventory)) => {
+                Ok(welcomed) => {
                     backoff.reset();
                     said = None;
-                    match self.listen(ends, inventory).await {
+                    match self.listen(welcomed).await {
                         Some(down) => down,
                         None => return,
                     }
@@ -110,11 +120,16 @@ impl Talk {
         self.links.inbox.saw(saw).await
     }
 
-    async fn connect(&self) -> Result<(Ends, Inventory), Down> {
+    async fn connect(&self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
         let addresses = addresses.map_err(|error| Down::unwelcome(error.to_string()))?;
-        let connection = dial(&addresses, DIAL_LIMIT).await.map_err(|error| Down::not_dialed(&error))?;
+        let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
+            .await
+            .map_err(|error| Down::not_dialed(&error))?;
+        if let Some(why) = self.stranger(connection.identity()) {
+            return Err(Down::unwelcome(why));
+        }
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
             versions: SPOKEN,
@@ -134,18 +149,28 @@ impl Talk {
             Ok(Err(error)) => Err(broken(&error)),
             Ok(Ok(None)) => Err(Down::closed("the agent closed the link at once")),
             Ok(Ok(Some(message))) => {
-                let inventory = self.welcome(message)?;
-                Ok(((sender, receiver), inventory))
+                let (version, inventory) = self.welcome(message)?;
+                Ok(Welcomed { sender, receiver, version, inventory })
             }
         }
     }
 
-    /// The inventory, if the agent is who it should be.
-    fn welcome(&self, message: FromAgent) -> Result<Inventory, Down> {
+    /// Why whoever answered there is not the agent of this host, as its certificate says; `None` if it is, or if the link is
+    /// plain.
+    fn stranger(&self, found: Option<&Identity>) -> Option<String> {
+        let own = self.links.security.identity()?;
+        let found = found?;
+        let expected = Identity { cluster: own.cluster, role: Role::Agent(self.host.clone()) };
+        let text = format!("the certificate there is of {found}, and {expected} is expected");
+        (*found != expected).then_some(text)
+    }
+
+    /// Version and inventory, if the agent is who it should be.
+    fn welcome(&self, message: FromAgent) -> Result<(u16, Inventory), Down> {
         match message {
-            FromAgent::Welcome { inventory, .. } => {
+            FromAgent::Welcome { version, inventory } => {
                 let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
-                problem.map_or(Ok(inventory), |why| Err(Down::unwelcome(why)))
+                problem.map_or(Ok((version, inventory)), |why| Err(Down::unwelcome(why)))
             }
             FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => {
                 Err(Down::unwelcome(format!(
@@ -161,8 +186,13 @@ impl Talk {
     }
 
     /// Hears the agent until the link ends, and says why it did; `None` if the machine has ended.
-    async fn listen(&self, (sender, mut receiver): Ends, inventory: Inventory) -> Option<Down> {
-        self.links.welcomed(&self.host, sender, inventory.agent);
+    async fn listen(&mut self, welcomed: Welcomed) -> Option<Down> {
+        let Welcomed { sender, mut receiver, version, inventory } = welcomed;
+        let watches = version >= LIVENESS_SINCE;
+        if watches {
+            receiver.watch(*self.addp.borrow_and_update());
+        }
+        self.links.welcomed(&self.host, sender, inventory.agent, receiver.certified().cloned());
         tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
         let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
         if !self.links.inbox.saw(up).await {
@@ -171,6 +201,10 @@ impl Talk {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
+                Ok(()) = self.addp.changed(), if watches => {
+                    receiver.watch(*self.addp.borrow_and_update());
+                    continue;
+                }
                 () = self.drop_link.notified() => {
                     return Some(Down::closed("the agent reads too slowly: the link was dropped"));
                 }
@@ -218,8 +252,11 @@ fn broken(error: &ReceiveError) -> Down {
             }
             _ => Down::closed(why),
         },
+        ReceiveError::Silent { .. } => Down::silent(why),
         ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(why),
         ReceiveError::Frame(_)
+        | ReceiveError::Signal(_)
+        | ReceiveError::Tls(_)
         | ReceiveError::Message(_)
         | ReceiveError::FirstMessageLate { .. }
         | ReceiveError::Crowded => Down::unwelcome(why),
@@ -251,6 +288,7 @@ fn seed() -> u64 {
 mod tests {
     use super::*;
     use understudy_model::{ControllerEpoch, Incarnation};
+    use understudy_transport::Security;
 
     fn inventory(host: &str, agent: u128) -> Inventory {
         Inventory {
@@ -275,7 +313,7 @@ mod tests {
     async fn a_port_where_nobody_listens_is_refused_and_not_silent() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let address = free.to_string().parse::<Address>().unwrap();
-        let error = dial(&[address], DIAL_LIMIT).await.err().unwrap();
+        let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
         assert_eq!(Down::not_dialed(&error).end, LinkEnd::Refused, "{error}");
     }
 

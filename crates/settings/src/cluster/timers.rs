@@ -34,6 +34,13 @@ pub(super) struct TimerDrafts {
     flap_damping: Option<Found<FlapDamping>>,
 }
 
+impl TimerDrafts {
+    /// The preset, the default one if none was set.
+    pub(super) fn preset(&self) -> Preset {
+        self.preset.unwrap_or(Preset::Normal)
+    }
+}
+
 /// The timers of one pair, with the place of those that a rule compares.
 pub(super) struct PairTimers {
     /// All of them.
@@ -101,7 +108,7 @@ fn flap_damping(text: &str) -> Option<FlapDamping> {
 /// The timers that hold for a pair.
 pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
     let base = &drafts.timers;
-    let preset = base.preset.unwrap_or(Preset::Normal).timers();
+    let preset = base.preset().timers();
     let hosts: Vec<&TimerDrafts> = [&pair.primary, &pair.backup]
         .into_iter()
         .filter_map(|member| drafts.applications.get(&member.as_ref()?.value))
