@@ -15,6 +15,7 @@ use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_clus
 use understudy_store::{Reader, Store};
 use understudy_transport::{Security, is_of_this_machine};
 
+use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::{Api, ReloadAsked, Seat, router};
 use crate::certificates;
 use crate::exit::Exit;
@@ -22,7 +23,7 @@ use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
 use crate::links::{Introduction, Links};
-use crate::reload::Reload;
+use crate::reload::{Reload, tell_refused};
 use crate::replies::Replies;
 use crate::retention;
 use crate::standing::{Concern, Standing};
@@ -88,6 +89,9 @@ pub enum ServiceError {
     /// Leadership was not taken.
     #[error(transparent)]
     Leadership(#[from] leadership::LeadershipError),
+    /// No configuration could be chosen or kept.
+    #[error(transparent)]
+    Accepted(#[from] AcceptedError),
     /// The API's socket cannot be made.
     #[error(transparent)]
     Api(#[from] crate::api::ApiSocketError),
@@ -125,12 +129,16 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     let directory = PathBuf::from(&files.server.state_directory);
     let mut store = Store::open(&directory)?;
     let memory = leadership::take(&mut store, &files.server.name, &files.cluster, understudy_drive::now())?;
+    let Chosen { cluster, refused } = accepted::choose(&mut store, files.cluster)?;
     let reader = Reader::open(&directory)?;
-    let cluster = Arc::new(files.cluster);
+    let cluster = Arc::new(cluster);
     let standing = Standing::new(Path::new(&files.server.cluster_file), Arc::clone(&cluster));
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
     let journal =
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
+    if !refused.is_empty() {
+        tell_refused(&standing, &journal, &refused);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
     let life =
