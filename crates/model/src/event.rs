@@ -167,6 +167,37 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind, in the order of their definition.
+    pub const ALL: &'static [EventKind] = &[
+        EventKind::ControllerStarted,
+        EventKind::HostRunning,
+        EventKind::HostLost,
+        EventKind::StatusChanged,
+        EventKind::ApplicationExited,
+        EventKind::GaveUp,
+        EventKind::PromotionOrdered,
+        EventKind::DemotionOrdered,
+        EventKind::RoleChanged,
+        EventKind::RoleKept,
+        EventKind::PromotionFailed,
+        EventKind::DemotionFailed,
+        EventKind::NoPrimary,
+        EventKind::OperationStarted,
+        EventKind::OperationDone,
+        EventKind::OperationFailed,
+        EventKind::OperationRefused,
+        EventKind::GoalChanged,
+        EventKind::MaintenanceChanged,
+        EventKind::ConfigurationChanged,
+        EventKind::StoreFailed,
+        EventKind::Anomaly,
+        EventKind::FlapHold,
+        EventKind::SwitchoverRefused,
+        EventKind::DrainChanged,
+        EventKind::NotifyFailed,
+        EventKind::CertificateExpiring,
+    ];
+
     /// The word in `-o json`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,5 +229,21 @@ impl EventKind {
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_in_its_place_and_has_a_word_of_its_own() {
+        for (place, kind) in EventKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, place, "{kind:?}");
+            let same = EventKind::ALL.iter().filter(|other| other.as_str() == kind.as_str()).count();
+            assert_eq!(same, 1, "{kind:?}");
+        }
+        // The last one of the definition.
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::CertificateExpiring));
     }
 }

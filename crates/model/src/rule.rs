@@ -99,6 +99,7 @@ rules! {
     FlapHold => "flap-hold", "The pair changed roles too often: automatic changes are held until an operator acknowledges it, or the pair was quiet for long enough.";
     FlapAcknowledged => "flap-acknowledged", "An operator acknowledged the flapping, or the pair was quiet for long enough: automatic changes go on.";
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
+    NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
 }
 

@@ -11,6 +11,7 @@ pub mod hands;
 pub mod journal;
 pub mod leadership;
 pub mod links;
+pub mod notify;
 pub mod reload;
 pub mod replies;
 pub mod retention;

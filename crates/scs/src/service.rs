@@ -136,6 +136,9 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
     let journal =
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
+    if let Some(settings) = files.server.notify.clone() {
+        journal.notify(settings).map_err(system("a thread for notices"))?;
+    }
     if !refused.is_empty() {
         tell_refused(&standing, &journal, &refused);
     }
