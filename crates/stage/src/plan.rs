@@ -99,7 +99,9 @@ impl Plan {
 
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
-        let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
+        // Benches and soaks change roles again and again: what damping does is shown by its own stories.
+        let mut text =
+            format!("[cluster]\nname = {}\n\n[timers]\nflap-damping = \"off\"\n", quote(&self.cluster));
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
             let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
             text += &format!("\n[[host]]\nname = {name}\naddresses = [{address}]\nlca-port = {port}\n");

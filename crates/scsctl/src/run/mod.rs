@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod does;
 mod looks;
+mod pki;
 mod sequences;
 mod wait;
 
@@ -40,6 +41,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
     match &args.command {
         Command::Config(Config::Validate { file }) => return config::validate(file, args.output, out),
         Command::Demo { arguments } => return demo::play(arguments),
+        Command::Pki(what) => return pki::run(what, args, out),
         Command::Version => return out.line(&version()).map(|()| Exit::Done),
         Command::Completions { shell } => return completions(*shell, out),
         _ => {}
@@ -86,6 +88,7 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Config(Config::Reload) => config::reload(session).await,
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
+        | Command::Pki(_)
         | Command::Version
         | Command::Completions { .. } => Ok(Exit::Done),
     }

@@ -7,6 +7,7 @@
 mod daemons;
 mod disks;
 mod failover;
+mod hosts;
 mod operator;
 mod play;
 mod settings;
