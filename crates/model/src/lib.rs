@@ -37,5 +37,5 @@ pub use states::{
     ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, Policy, Readiness, Redundancy,
     RestartPolicy, RunMode, Signal,
 };
-pub use timers::{Preset, Timers};
+pub use timers::{FlapDamping, Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

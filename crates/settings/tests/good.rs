@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    AddpSettings, AddpTrace, ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
-    Redundancy, RestartPolicy, Signal,
+    AddpSettings, AddpTrace, ApplicationName, FlapDamping, HostName, Interface, ListeningMode, OnCrash,
+    PairName, Policy, Redundancy, RestartPolicy, Signal,
 };
 use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
 
@@ -62,6 +62,9 @@ fn the_documented_example_becomes_a_cluster() {
     assert_eq!(pair.timers.link_grace, ms(750), "set in [timers]");
     assert_eq!(pair.timers.fence_budget, ms(80), "set on one of its hosts");
     assert_eq!(pair.timers.agent_restart_grace, ms(5_000), "of the preset");
+    assert_eq!(pair.timers.disconnect_switchover_timeout, ms(2_000), "set on one of its hosts");
+    let damping = FlapDamping { changes: 4, within: ms(600_000) };
+    assert_eq!(pair.timers.flap_damping, damping, "set in [timers]");
 }
 
 #[test]

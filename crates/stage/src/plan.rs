@@ -113,9 +113,11 @@ impl Plan {
 
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
-        let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
-        if !self.timers.is_empty() {
-            text += &format!("\n[timers]\n{}\n", self.timers.join("\n"));
+        // Benches and soaks change roles again and again: what damping does is shown by its own stories.
+        let mut text =
+            format!("[cluster]\nname = {}\n\n[timers]\nflap-damping = \"off\"\n", quote(&self.cluster));
+        for line in &self.timers {
+            text += &format!("{line}\n");
         }
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
             let (name, address) = (quote(host.name()), quote(&host.address().to_string()));

@@ -8,6 +8,7 @@ mod certificates;
 mod daemons;
 mod disks;
 mod failover;
+mod hosts;
 mod operator;
 mod play;
 mod settings;
