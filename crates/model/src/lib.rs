@@ -6,6 +6,7 @@
 //! The law: a word means one thing, everywhere; `docs/glossary.md` says what.
 
 pub mod application_link;
+pub mod conduct;
 pub mod epoch;
 pub mod event;
 pub mod identity;
@@ -20,6 +21,7 @@ pub mod timers;
 pub mod topology;
 
 pub use application_link::{FromApplication, ToApplication};
+pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};

@@ -87,6 +87,8 @@ rules! {
     NotAdopted => "not-adopted", "A restarted agent found the process gone, or cannot prove that it is the same one.";
     OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
     OrderRefused => "order-refused", "An order of the control server was refused.";
+    HookEnded => "hook-ended", "A command that is run for an application ended, or was killed.";
+    HalfPromoted => "half-promoted", "A restarted agent cannot know whether a promotion was finished: the member is demoted, its epoch closed.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
 }
 

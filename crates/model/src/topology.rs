@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
+    ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
     RestartPolicy, Signal, Timers,
 };
 
@@ -75,6 +75,8 @@ pub struct ApplicationSpec {
     pub ports: Vec<PortSpec>,
     /// Handed to the application as JSON, section by section, as configured.
     pub options: BTreeMap<String, BTreeMap<String, String>>,
+    /// What it is told by commands and signals, and what its silence means.
+    pub conduct: ConductSpec,
 }
 
 /// A restart never waits longer than this, whatever the settings say.

@@ -72,6 +72,7 @@ fn assignment() -> Assignment {
             ha_sync: false,
         }],
         options: [("backup-sync".to_owned(), section.into())].into(),
+        conduct: ConductSpec::default(),
     };
     let pair = PairPlace {
         pair: name("tserver"),
@@ -182,6 +183,7 @@ fn what_an_application_says_and_hears() {
         epoch: Epoch(7),
         readiness: Readiness::Ready,
         suspended: false,
+        heartbeat: false,
     };
     compare("attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));

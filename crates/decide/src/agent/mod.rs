@@ -5,6 +5,7 @@
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
 pub mod application;
+mod hooks;
 pub mod lifecycle;
 mod orders;
 mod out;
@@ -12,6 +13,7 @@ mod processes;
 pub mod role;
 mod saw;
 mod speech;
+mod telling;
 
 pub use saw::*;
 
@@ -47,6 +49,8 @@ pub struct Agent {
     applications: BTreeMap<ApplicationName, Application>,
     durable: BTreeMap<PairName, DurableRole>,
     starts: u64,
+    /// Runs of hooks so far.
+    hooks: u64,
     /// Process actions that waited for a decision without anything to store.
     held: Vec<AgentDo>,
     /// What the last decision wanted stored, until the next observation says whether it was.
@@ -74,6 +78,7 @@ impl Agent {
             applications,
             durable: memory.roles,
             starts: 0,
+            hooks: 0,
             held: Vec::new(),
             unstored: Vec::new(),
             table_unknown: false,
@@ -222,6 +227,9 @@ impl Machine for Agent {
                 self.said(now, &application, start, said, &mut out)
             }
             AgentSaw::ApplicationLeft { application, start } => self.left(now, &application, start),
+            AgentSaw::HookEnded { application, hook, failed, said } => {
+                self.hook_ended(now, &application, hook, failed, &said, &mut out);
+            }
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out)
             }
@@ -249,6 +257,7 @@ impl Machine for Agent {
             [
                 application.phase_deadline,
                 application.link_deadline,
+                application.hook.as_ref().and_then(|hook| hook.deadline),
                 role.and_then(|role| role.deadline),
                 role.and_then(|role| role.closing.as_ref()).map(|closing| closing.due),
             ]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{
-    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Moment, Order,
+    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Interface, Moment, Order,
     Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication, Work,
 };
 
@@ -230,8 +230,13 @@ impl Agent {
                 part.deadline = Some(now + time_limit);
                 let application = role.holder.clone();
                 self.unstored.push(Unstored::Promise { application, epoch: role.epoch, former });
-                let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
-                out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
+                if known.assigned.spec.interface == Interface::Library {
+                    let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
+                    out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
+                } else {
+                    part.untold = true;
+                    self.settle = true;
+                }
                 out.persist.push(AgentRecord::Promise { pair: pair.clone(), role: role.clone() });
                 self.durable.entry(pair).or_default().promised = Some(role);
             }
@@ -325,6 +330,7 @@ impl Agent {
                     else {
                         continue;
                     };
+                    role.untold = false;
                     let promotion = role.promotion.take();
                     let demotes = role.demotion.take();
                     role.deadline = None;

@@ -24,6 +24,90 @@ pub struct StartId {
     pub number: u64,
 }
 
+/// Runs of hooks are numbered from here, so that what one leaves behind is never taken for an application.
+const FIRST_HOOK: u64 = 1 << 63;
+
+impl StartId {
+    /// One run of a hook.
+    pub fn of_hook(incarnation: Incarnation, number: u64) -> Self {
+        Self { incarnation, number: FIRST_HOOK | number }
+    }
+
+    /// It is a run of a hook and not a start of an application.
+    pub fn is_hook(self) -> bool {
+        self.number >= FIRST_HOOK
+    }
+}
+
+/// What a hook is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookKind {
+    /// `start-before`.
+    Before,
+    /// `on-start`.
+    Start,
+    /// `on-promote`, or the signal in its place.
+    Promote,
+    /// `on-demote`, or the signal in its place.
+    Demote,
+    /// `stop-command`.
+    Stop,
+    /// Whatever an earlier life of the agent left behind.
+    Left,
+}
+
+impl HookKind {
+    /// The key in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HookKind::Before => "start-before",
+            HookKind::Start => "on-start",
+            HookKind::Promote => "on-promote",
+            HookKind::Demote => "on-demote",
+            HookKind::Stop => "stop-command",
+            HookKind::Left => "a hook of an earlier life of the agent",
+        }
+    }
+}
+
+/// What is done for a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookAct {
+    /// Run this to its end.
+    Command(Vec<String>),
+    /// Send this to the main process.
+    Signal(Signal),
+    /// Only note what the application is.
+    Note,
+}
+
+/// One run of a hook; observe `HookEnded`, when nothing of it lives any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HookRun {
+    /// For which application.
+    pub application: ApplicationName,
+    /// For which start of it.
+    pub start: StartId,
+    /// This run.
+    pub hook: StartId,
+    /// What it is for.
+    pub kind: HookKind,
+    /// What is done.
+    pub act: HookAct,
+    /// Whom it runs as; absent: the application's user.
+    pub user: Option<String>,
+    /// How the application is run.
+    pub spec: ApplicationSpec,
+    /// Its pair, if any.
+    pub pair: Option<PairPlace>,
+    /// The run mode asked for.
+    pub run_mode: RunMode,
+    /// The epoch asked for.
+    pub epoch: Epoch,
+}
+
 /// The durable side of one pair on this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DurableRole {
@@ -59,6 +143,10 @@ pub struct Found {
     pub running_for: Duration,
     /// How often it had been restarted in a row.
     pub restarts: u32,
+    /// The epoch in which it was last known to be primary, if it is one without the library.
+    pub acts: Option<Epoch>,
+    /// It had said that it is ready.
+    pub ready: bool,
 }
 
 /// What an agent observes.
@@ -145,6 +233,17 @@ pub enum AgentSaw {
         /// The start it belonged to.
         start: StartId,
     },
+    /// A run of a hook ended, and nothing of it lives.
+    HookEnded {
+        /// For which application.
+        application: ApplicationName,
+        /// Which run.
+        hook: StartId,
+        /// Why it did not do what it should; absent: it did.
+        failed: Option<String>,
+        /// The end of what it printed, without secrets; bounded.
+        said: String,
+    },
     /// Something could not be made durable; no action of that decision was done.
     StoreFailed {
         /// What.
@@ -227,6 +326,8 @@ pub enum AgentDo {
         /// Which start.
         start: StartId,
     },
+    /// Run a hook; observe `HookEnded`.
+    RunHook(HookRun),
     /// Say something over the application's link, if it is open.
     Say {
         /// To which application.

@@ -58,10 +58,11 @@ impl Agent {
                 }
             }
             FromApplication::Suspended => self.trigger(now, name, Trigger::SuspendedSaid, out),
+            FromApplication::Pong(_) => {}
         }
     }
 
-    fn is_about(&self, name: &ApplicationName, epoch: Epoch) -> bool {
+    pub(super) fn is_about(&self, name: &ApplicationName, epoch: Epoch) -> bool {
         let role = self.applications.get(name).and_then(|known| known.role.as_ref());
         role.and_then(|role| role.role.as_ref()).is_some_and(|role| role.epoch == epoch)
     }

@@ -48,6 +48,7 @@ pub fn cluster() -> Cluster {
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        conduct: Default::default(),
     };
     let hosts =
         (0..2).map(|index| (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()] })).collect();
@@ -175,6 +176,8 @@ impl World {
                 pid: Some(process.pid),
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts: None,
+                ready: false,
             }
         });
         site.ended = None;
@@ -286,6 +289,7 @@ impl World {
                 epoch: process.epoch,
                 readiness: process.ready.clone(),
                 suspended: false,
+                heartbeat: false,
             };
             self.agent_sees(index, AgentSaw::Said { application: application(index), start, said });
             return true;
@@ -325,6 +329,7 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
+            ToApplication::Ping(number) => process.says.push_back(FromApplication::Pong(number)),
             ToApplication::Attached | ToApplication::AttachRefused(_) => {}
         }
         true
@@ -465,6 +470,7 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
+            AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {
                 if self.sites[index].process.as_ref().is_some_and(|process| process.start == start) {
                     self.kill_process(index);

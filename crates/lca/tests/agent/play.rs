@@ -288,6 +288,7 @@ pub fn assignment(name: &str, command: &[&str]) -> Assignment {
         autostart: false,
         ports: Vec::new(),
         options: Default::default(),
+        conduct: Default::default(),
     };
     let application = ApplicationName::new(name).unwrap();
     Assignment { application, spec, goal: Goal::Stopped, hands_off: false, pair: None }

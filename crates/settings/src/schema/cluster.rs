@@ -76,6 +76,12 @@ pub(crate) const TIMERS: &[Key] = &[
         "preset",
         "How long an agent that refuses connections on a living machine counts as restarting.",
     ),
+    now(
+        "hang-limit",
+        Shape::Duration,
+        "preset",
+        "How long an application may show no life before it is killed; 0 is never.",
+    ),
 ];
 
 const LATER_TIMERS: &[Key] = &[
@@ -90,7 +96,6 @@ const LATER_TIMERS: &[Key] = &[
         "Wait after a host is lost, before its pairs fail over.",
         NOT_USED,
     ),
-    later("hang-limit", Shape::Duration, "Silence of a living process before it counts as hung.", NOT_USED),
     later("flap-damping", Shape::Text, "Role changes in a span after which a pair is left alone.", NOT_USED),
 ];
 

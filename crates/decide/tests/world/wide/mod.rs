@@ -6,10 +6,12 @@
 //! does not ask to be woken again for it.
 
 mod clusters;
+mod hooks;
 mod machines;
 mod tree;
 
 pub use clusters::*;
+pub use hooks::{Hook, HookFaults};
 pub use tree::Tree;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +61,8 @@ pub struct Site {
     /// The table on the disk is not known to be the one that the agent goes by.
     pub table_unknown: bool,
     pub cannot_start: bool,
+    pub hooks: Vec<Hook>,
+    pub hook_faults: HookFaults,
 }
 
 pub struct Wide {
@@ -96,6 +100,8 @@ impl Wide {
             disk: Disk::Works,
             table_unknown: false,
             cannot_start: false,
+            hooks: Vec::new(),
+            hook_faults: HookFaults::default(),
         };
         Self {
             now: Moment(1_000_000_000),
@@ -167,15 +173,21 @@ impl Wide {
         known.agent = Some(Agent::new(host(site), incarnation, known.memory.clone()));
         known.ends.clear();
         known.table_unknown = false;
-        let found = known
+        let hooks = known.hooks.iter().map(|hook| (&hook.run.application, hook.run.hook, None, None));
+        let trees = known
             .trees
             .iter()
-            .map(|tree| Found {
-                application: tree.app.clone(),
-                start: tree.start,
-                pid: tree.main.then_some(tree.pid),
+            .map(|tree| (&tree.app, tree.start, tree.main.then_some(tree.pid), tree.noted));
+        let found = hooks
+            .chain(trees)
+            .map(|(application, start, pid, acts)| Found {
+                application: application.clone(),
+                start,
+                pid,
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts,
+                ready: true,
             })
             .collect();
         self.agent_sees(site, AgentSaw::Awake { found });
