@@ -55,6 +55,33 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     all.into_iter().collect()
 }
 
+/// The environment of a hook: what its application sees, with a fixed search path and without a link of its own.
+pub fn of_hook(around: &Surroundings, spawn: &Spawn, hook: &str, options: &Path) -> Vec<(String, String)> {
+    let mut all: BTreeMap<_, _> = environment(around, spawn, options).into_iter().collect();
+    all.remove("UNDERSTUDY_LINK");
+    all.insert("PATH".to_owned(), SEARCH_PATH.to_owned());
+    all.insert("UNDERSTUDY_HOOK".to_owned(), hook.to_owned());
+    all.into_iter().collect()
+}
+
+/// Words in the name of a variable that say that its value is nobody's business.
+const SECRET_WORDS: [&str; 5] = ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY"];
+/// A shorter value is no secret, and would be found everywhere.
+const SHORTEST_SECRET_BYTES: usize = 4;
+
+/// The values that are never told, the longest first.
+pub fn secrets(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let secret = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        SECRET_WORDS.iter().any(|word| name.contains(word))
+    };
+    let named = environment.iter().filter(|(name, _)| secret(name));
+    let mut values: Vec<String> =
+        named.map(|(_, value)| value.clone()).filter(|value| value.len() >= SHORTEST_SECRET_BYTES).collect();
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
 /// A port id at the end of a variable's name: upper case, and `_` for all but letters and digits.
 fn variable_part(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()

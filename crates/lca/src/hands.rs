@@ -60,6 +60,7 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::Signal { application, start, signal } => {
                 self.processes.signal(&application, start, signal);
             }
+            AgentDo::RunHook(run) => self.processes.run_hook(run),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
@@ -91,6 +92,7 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::TreeGone { .. } => "tree-gone",
         AgentSaw::Said { .. } => "said",
         AgentSaw::ApplicationLeft { .. } => "application-left",
+        AgentSaw::HookEnded { .. } => "hook-ended",
         AgentSaw::StoreFailed { .. } => "store-failed",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }

@@ -241,7 +241,6 @@ fn adopt(
         around,
         policy: settings.policy.clone(),
     });
-    let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);
-    let found = processes.adopt(survivors, restarts);
+    let found = processes.adopt(survivors, &notes);
     Ok((processes, found))
 }

@@ -3,19 +3,21 @@
 //! Refuses to know which system it is on and what is decided. The law: for every `Spawn` there is one `Spawned` or
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
+mod hooks;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
-use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
+use self::hooks::Hooks;
 use self::table::{Known, Table};
 use crate::environment::{self, Surroundings};
 use crate::output;
@@ -51,6 +53,7 @@ pub struct Processes<P: Platform> {
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
+    hooks: Hooks<P::Tree>,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -79,7 +82,8 @@ impl<P: Platform> Processes<P> {
         let table = Table::default();
         let policy = Mutex::new(policy);
         let printed = Mutex::default();
-        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed })
+        let hooks = Hooks::default();
+        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed, hooks })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
@@ -87,7 +91,7 @@ impl<P: Platform> Processes<P> {
     pub fn adopt(
         self: &Arc<Self>,
         survivors: Vec<Survivor<P::Tree>>,
-        restarts: impl Fn(StartId) -> u32,
+        notes: &[StartNote],
     ) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
@@ -95,18 +99,33 @@ impl<P: Platform> Processes<P> {
         survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
         for Survivor { application, start, tree, main_lives, running_for } in survivors {
             let pid = self.platform.pid(&tree).filter(|_| main_lives);
+            let note = notes.iter().find(|note| note.start == start);
+            let known = Found {
+                application: application.clone(),
+                start,
+                pid,
+                running_for,
+                restarts: note.map_or(0, |note| note.restarts),
+                acts: note.and_then(|note| note.acts),
+                ready: note.is_some_and(|note| note.ready),
+            };
+            if start.is_hook() {
+                self.hooks.insert_left(start, Arc::new(tree));
+                found.push(known);
+                continue;
+            }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
             if main_lives {
                 self.runtime.spawn(Arc::clone(self).watch(application.clone(), start));
             } else {
                 self.runtime.spawn(Arc::clone(self).await_gone(application.clone(), start));
             }
-            if found.iter().any(|other| other.application == application) {
+            if found.iter().any(|other| other.application == application && !other.start.is_hook()) {
                 tracing::warn!(%application, ?pid, "more than one start survived; this one is killed");
                 self.kill_tree(&application, start);
                 continue;
             }
-            found.push(Found { application, start, pid, running_for, restarts: restarts(start) });
+            found.push(known);
         }
         found
     }
@@ -151,6 +170,8 @@ impl<P: Platform> Processes<P> {
             boot: self.boot.clone(),
             restarts: spawn.restarts,
             tree: self.platform.note(&tree),
+            acts: acts_by_start(spawn),
+            ready: false,
         };
         if let Err(error) = self.starts.note(&note) {
             // It is found by its mark or group then.
@@ -179,17 +200,21 @@ impl<P: Platform> Processes<P> {
         let options = self.places.options.join(format!("{}.json", spawn.application));
         environment::write_options(&options, spawn)
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
+        let launch = self.launch_of(spawn, &options);
+        self.printed().insert(spawn.start, output::length(&launch.output));
+        self.platform.launch(&launch).map_err(|error| error.to_string())
+    }
+
+    fn launch_of(&self, spawn: &Spawn, options: &Path) -> Launch {
         let own = || self.places.applications.join(spawn.application.as_str());
-        let launch = Launch {
+        Launch {
             application: spawn.application.clone(),
             start: spawn.start,
             command: spawn.spec.command.clone(),
-            environment: environment::environment(&self.around, spawn, &options),
+            environment: environment::environment(&self.around, spawn, options),
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
             output: self.output_of(&spawn.application),
-        };
-        self.printed().insert(spawn.start, output::length(&launch.output));
-        self.platform.launch(&launch).map_err(|error| error.to_string())
+        }
     }
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
@@ -264,6 +289,9 @@ impl<P: Platform> Processes<P> {
 
     /// Begins to kill a whole tree. Asking again while that is under way changes nothing.
     pub fn kill_tree(self: &Arc<Self>, application: &ApplicationName, start: StartId) {
+        if start.is_hook() {
+            return self.kill_hook(application, start);
+        }
         let Some((tree, gone)) = self.table.kill(start) else { return };
         let (this, name) = (Arc::clone(self), application.clone());
         let kill = move || {
@@ -296,4 +324,12 @@ impl<P: Platform> Processes<P> {
         let inbox = self.inbox.clone();
         self.runtime.spawn(async move { inbox.saw(saw).await });
     }
+}
+
+/// The epoch in which a start is primary by being started so, if nothing else tells it.
+fn acts_by_start(spawn: &Spawn) -> Option<Epoch> {
+    let told_by_start = spawn.spec.interface != Interface::Library
+        && spawn.pair.is_some()
+        && spawn.spec.conduct.promotes() == Telling::Restart;
+    (told_by_start && spawn.run_mode == RunMode::Primary).then_some(spawn.epoch)
 }

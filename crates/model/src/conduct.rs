@@ -15,6 +15,7 @@ pub const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The whole conduct of one application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ConductSpec {
     /// Commands at a start and at a change of role.
     pub hooks: HooksSpec,

@@ -76,6 +76,7 @@ pub struct ApplicationSpec {
     /// Handed to the application as JSON, section by section, as configured.
     pub options: BTreeMap<String, BTreeMap<String, String>>,
     /// What it is told by commands and signals, and what its silence means.
+    #[serde(default)]
     pub conduct: ConductSpec,
 }
 

@@ -7,6 +7,7 @@
 //! [`Tree`]: Platform::Tree
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,9 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Starts a process; takes as long as the system takes to load the program. Not for the runtime's thread.
     fn launch(&self, launch: &Launch) -> Result<Self::Tree, LaunchError>;
+
+    /// The same for a command that is run for an application: its output goes to `output`.
+    fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Self::Tree, LaunchError>;
 
     /// The number of its main process, for people; none if that was gone when the tree was found.
     fn pid(&self, tree: &Self::Tree) -> Option<u32>;

@@ -13,7 +13,7 @@ mod proc;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
@@ -152,6 +152,18 @@ impl Linux {
         if alone && children.begun == children.done { Orphans::Of(start) } else { Orphans::Unclear }
     }
 
+    fn launch_to(&self, launch: &Launch, output: Option<BorrowedFd<'_>>) -> Result<Tree, LaunchError> {
+        self.children().begun += 1;
+        let launched = launch::launch(self, launch, output);
+        if let Ok(tree) = &launched {
+            self.know(tree);
+        }
+        // Only now: until its number is known, it must not be taken for an orphan.
+        self.children().done += 1;
+        self.reap_orphans();
+        launched
+    }
+
     /// Waits for the ends of adopted orphans, never for a main process: those have their own watch.
     fn reap_orphans(&self) {
         loop {
@@ -198,15 +210,11 @@ impl Platform for Linux {
     type Tree = Tree;
 
     fn launch(&self, launch: &Launch) -> Result<Tree, LaunchError> {
-        self.children().begun += 1;
-        let launched = launch::launch(self, launch);
-        if let Ok(tree) = &launched {
-            self.know(tree);
-        }
-        // Only now: until its number is known, it must not be taken for an orphan.
-        self.children().done += 1;
-        self.reap_orphans();
-        launched
+        self.launch_to(launch, None)
+    }
+
+    fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Tree, LaunchError> {
+        self.launch_to(launch, Some(output))
     }
 
     fn pid(&self, tree: &Tree) -> Option<u32> {
