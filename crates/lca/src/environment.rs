@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use understudy_decide::agent::Spawn;
-use understudy_model::HostName;
+use understudy_model::{HostName, Interface};
 
+use crate::processes::notices::socket_path;
 use crate::whole_file::{self, Keep};
 
 /// The search path that every application begins with, unless its settings say otherwise.
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub host: HostName,
     /// The socket that applications connect to.
     pub link: PathBuf,
+    /// The directory of the notify sockets.
+    pub notify: PathBuf,
     /// Home of the agent's user, if it has one.
     pub home: Option<String>,
 }
@@ -34,6 +37,15 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     }
     all.extend(spawn.spec.environment.clone());
     all.retain(|name, _| !name.starts_with("UNDERSTUDY_"));
+    all.remove("NOTIFY_SOCKET");
+    all.remove("WATCHDOG_USEC");
+    if spawn.spec.interface == Interface::Notify {
+        let socket = socket_path(&around.notify, spawn.start);
+        all.insert("NOTIFY_SOCKET".to_owned(), socket.display().to_string());
+        if let Some(every) = spawn.spec.conduct.watchdog {
+            all.insert("WATCHDOG_USEC".to_owned(), every.as_micros().to_string());
+        }
+    }
     let mut set = |name: String, value: String| all.insert(format!("UNDERSTUDY_{name}"), value);
     set("APPLICATION".to_owned(), spawn.application.to_string());
     set("HOST".to_owned(), around.host.to_string());
@@ -58,7 +70,10 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
 /// The environment of a hook: what its application sees, with a fixed search path and without a link of its own.
 pub fn of_hook(around: &Surroundings, spawn: &Spawn, hook: &str, options: &Path) -> Vec<(String, String)> {
     let mut all: BTreeMap<_, _> = environment(around, spawn, options).into_iter().collect();
-    all.remove("UNDERSTUDY_LINK");
+    // A hook is no process of the application, and is not heard as one.
+    for name in ["UNDERSTUDY_LINK", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+        all.remove(name);
+    }
     all.insert("PATH".to_owned(), SEARCH_PATH.to_owned());
     all.insert("UNDERSTUDY_HOOK".to_owned(), hook.to_owned());
     all.into_iter().collect()
@@ -118,6 +133,7 @@ mod tests {
         let around = Surroundings {
             host: HostName::new("alpha").unwrap(),
             link: PathBuf::from("/run/x/lca.sock"),
+            notify: PathBuf::from("/run/x/notify"),
             home: Some("/root".to_owned()),
         };
         let mut spawn = samples::spawn("tserver-1", &["/bin/true"], 1);

@@ -4,6 +4,8 @@
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
 mod hooks;
+pub mod notices;
+mod signs;
 mod table;
 
 use std::collections::BTreeMap;
@@ -18,10 +20,12 @@ use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Si
 use understudy_settings::HostPolicy;
 
 use self::hooks::Hooks;
+use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::environment::{self, Surroundings};
 use crate::output;
-use crate::platform::{Launch, Platform, Survivor, TreeEnd};
+use crate::accepting::Refusals;
+use crate::platform::{Launch, NotifySocket, Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
@@ -38,6 +42,8 @@ pub struct Places {
     pub options: PathBuf,
     /// Output of applications.
     pub logs: PathBuf,
+    /// What hung processes were doing.
+    pub evidence: PathBuf,
 }
 
 /// All processes of this agent.
@@ -54,6 +60,8 @@ pub struct Processes<P: Platform> {
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
     hooks: Hooks<P::Tree>,
+    heard: Heard,
+    refusals: Refusals,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -82,8 +90,21 @@ impl<P: Platform> Processes<P> {
         let table = Table::default();
         let policy = Mutex::new(policy);
         let printed = Mutex::default();
-        let hooks = Hooks::default();
-        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed, hooks })
+        Arc::new(Self {
+            platform,
+            table,
+            inbox,
+            runtime,
+            starts,
+            boot,
+            places,
+            around,
+            policy,
+            printed,
+            hooks: Hooks::default(),
+            heard: Heard::default(),
+            refusals: Refusals::new("notice"),
+        })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
@@ -115,6 +136,12 @@ impl<P: Platform> Processes<P> {
                 continue;
             }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
+            if note.is_some_and(|note| note.notifies) {
+                match self.bind_notices(start) {
+                    Ok(socket) => self.hear_notices(&application, start, socket),
+                    Err(why) => tracing::error!(%application, why, "it is not heard"),
+                }
+            }
             if main_lives {
                 self.runtime.spawn(Arc::clone(self).watch(application.clone(), start));
             } else {
@@ -154,8 +181,8 @@ impl<P: Platform> Processes<P> {
     /// On a thread of its own: loading a program takes as long as its disk takes.
     fn launch(self: Arc<Self>, spawn: &Spawn) {
         let (application, start) = (spawn.application.clone(), spawn.start);
-        let tree = match self.try_launch(spawn) {
-            Ok(tree) => Arc::new(tree),
+        let (tree, socket) = match self.try_launch(spawn) {
+            Ok((tree, socket)) => (Arc::new(tree), socket),
             Err(why) => {
                 self.table.remove(start);
                 self.printed().remove(&start);
@@ -172,6 +199,7 @@ impl<P: Platform> Processes<P> {
             tree: self.platform.note(&tree),
             acts: acts_by_start(spawn),
             ready: false,
+            notifies: spawn.spec.interface == Interface::Notify,
         };
         if let Err(error) = self.starts.note(&note) {
             // It is found by its mark or group then.
@@ -188,10 +216,13 @@ impl<P: Platform> Processes<P> {
         if asked.kill {
             self.kill_tree(&application, start);
         }
+        if let Some(socket) = socket {
+            self.hear_notices(&application, start, socket);
+        }
         self.runtime.clone().spawn(self.watch(application, start));
     }
 
-    fn try_launch(&self, spawn: &Spawn) -> Result<P::Tree, String> {
+    fn try_launch(&self, spawn: &Spawn) -> Result<(P::Tree, Option<NotifySocket>), String> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
         if !permitted {
@@ -202,7 +233,10 @@ impl<P: Platform> Processes<P> {
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
         let launch = self.launch_of(spawn, &options);
         self.printed().insert(spawn.start, output::length(&launch.output));
-        self.platform.launch(&launch).map_err(|error| error.to_string())
+        let notifies = spawn.spec.interface == Interface::Notify;
+        let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
+        let tree = self.platform.launch(&launch).map_err(|error| error.to_string())?;
+        Ok((tree, socket))
     }
 
     fn launch_of(&self, spawn: &Spawn, options: &Path) -> Launch {
@@ -233,8 +267,15 @@ impl<P: Platform> Processes<P> {
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.
     async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
-        let Some(tree) = self.table.tree(start) else { return };
-        let end = self.platform.ended(&tree).await.unwrap_or_else(|error| {
+        let end = loop {
+            let Some((tree, replaced)) = self.table.watched(start) else { return };
+            tokio::select! {
+                end = self.platform.ended(&tree) => break end,
+                // Another of its processes is the main one from now on.
+                () = replaced.notified() => {}
+            }
+        };
+        let end = end.unwrap_or_else(|error| {
             // What cannot be watched must not run: nobody would hear of its end.
             tracing::error!(%application, %error, "the process cannot be watched; it is killed");
             TreeEnd { cause: ExitCause::Unknown, others_live: true }
@@ -265,6 +306,7 @@ impl<P: Platform> Processes<P> {
     }
 
     fn forget(&self, application: &ApplicationName, start: StartId) {
+        self.end_notices(start);
         self.printed().remove(&start);
         if let Some(Known::Running { tree, .. }) = self.table.remove(start) {
             self.platform.release(&tree);

@@ -37,6 +37,9 @@ pub struct StartNote {
     /// It said that it is ready.
     #[serde(default)]
     pub ready: bool,
+    /// It has a notify socket.
+    #[serde(default)]
+    pub notifies: bool,
 }
 
 /// The directory of notes.
@@ -130,6 +133,7 @@ mod tests {
             tree: TreeNote { pid: Some(4711), began: 99, container: None },
             acts: None,
             ready: false,
+            notifies: false,
         }
     }
 

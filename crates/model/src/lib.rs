@@ -13,6 +13,7 @@ pub mod identity;
 pub mod machine;
 pub mod moment;
 pub mod name;
+pub mod notice;
 pub mod order;
 pub mod report;
 pub mod rule;

@@ -1,5 +1,6 @@
 //! What an agent knows of one application: the process, the link, the readiness, and what it last reported.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use understudy_model::{
     Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
 };
 
+use super::hang::Life;
 use super::hooks::RunningHook;
 use super::lifecycle::Phase;
 use super::role::{Part, Role};
@@ -26,6 +28,8 @@ pub enum StopReason {
     Fence,
     /// It hears of a new run mode only by being started with it.
     NewMode,
+    /// It showed no life.
+    Hung,
 }
 
 /// What follows when no process is left.
@@ -101,6 +105,10 @@ pub struct Application {
     pub reported: Option<ApplicationReport>,
     /// The hook that runs.
     pub hook: Option<RunningHook>,
+    /// What hooks of an earlier life of the agent left; being killed.
+    pub hooks_left: BTreeSet<StartId>,
+    /// Signs of life.
+    pub life: Life,
     /// The hook that waits for it to be gone.
     pub hook_next: Option<HookKind>,
     /// Nothing of the tree lives; only a hook does.
@@ -141,6 +149,8 @@ impl Application {
             role,
             reported: None,
             hook: None,
+            hooks_left: BTreeSet::new(),
+            life: Life::default(),
             hook_next: None,
             tree_gone: false,
             started_as: RunMode::Unknown,
@@ -162,6 +172,11 @@ impl Application {
     /// It should run, as far as its agent knows.
     pub fn wanted(&self) -> bool {
         self.assigned.goal == Goal::Started && !self.dropped && self.left.is_none()
+    }
+
+    /// Something that was run for it lives.
+    pub fn hooked(&self) -> bool {
+        self.hook.is_some() || !self.hooks_left.is_empty()
     }
 
     /// It talks to its agent.

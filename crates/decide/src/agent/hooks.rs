@@ -33,7 +33,7 @@ impl Agent {
     /// Runs a hook now, or as soon as the one before it is gone.
     pub(super) fn run_hook(&mut self, now: Moment, name: &ApplicationName, kind: HookKind, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        if known.hook.is_none() {
+        if !known.hooked() {
             return self.begin_hook(now, name, kind, out);
         }
         known.hook_next = Some(kind);
@@ -63,12 +63,12 @@ impl Agent {
             HookKind::Promote => act_of(conduct.promotes()),
             HookKind::Demote => act_of(conduct.demotes()),
             HookKind::Stop => HookAct::Command(conduct.stop_command.clone()),
-            HookKind::Left => return,
+            HookKind::Probe => return,
         };
         let time_limit = match kind {
             HookKind::Before => known.assigned.spec.startup_timeout,
             HookKind::Stop => known.assigned.spec.shutdown_timeout,
-            HookKind::Start | HookKind::Promote | HookKind::Demote | HookKind::Left => conduct.hooks.timeout,
+            HookKind::Start | HookKind::Promote | HookKind::Demote | HookKind::Probe => conduct.hooks.timeout,
         };
         let user = conduct.hooks.user.clone();
         let role = known.role.as_ref().and_then(|role| role.role.as_ref());
@@ -78,7 +78,7 @@ impl Agent {
             HookKind::Demote => RunMode::Backup,
             HookKind::Before | HookKind::Start if role.is_some() || known.role.is_none() => RunMode::Primary,
             HookKind::Before | HookKind::Start => RunMode::Backup,
-            HookKind::Stop | HookKind::Left => known.run_mode,
+            HookKind::Stop | HookKind::Probe => known.run_mode,
         };
         self.hooks += 1;
         let id = StartId::of_hook(incarnation, self.hooks);
@@ -99,23 +99,34 @@ impl Agent {
         said: &str,
         out: &mut Out,
     ) {
+        if self.probed(now, name, id, failed.as_deref(), out) {
+            return;
+        }
         let Some(known) = self.applications.get_mut(name) else { return };
-        let Some(hook) = known.hook.take_if(|hook| hook.id == id) else { return };
-        let next = known.hook_next.take();
-        self.tell_of_hook(name, &hook, failed.as_deref(), said, out);
-        if known_gone(self.applications.get(name)) {
+        let hook = known.hook.take_if(|hook| hook.id == id);
+        if hook.is_none() && !known.hooks_left.remove(&id) {
+            return;
+        }
+        let free = !known.hooked();
+        let next = known.hook_next.take_if(|_| free);
+        let over = free && known.phase == Phase::Lingering && known.tree_gone;
+        if let Some(hook) = &hook {
+            self.tell_of_hook(name, hook, failed.as_deref(), said, out);
+        }
+        if over {
             return self.gone(now, name, out);
         }
         if let Some(next) = next {
             return self.begin_hook(now, name, next, out);
         }
+        let Some(hook) = hook else { return };
         match hook.kind {
             HookKind::Before | HookKind::Start if hook.killed || failed.is_some() => {
                 let why = failed.unwrap_or_else(|| "killed".to_owned());
                 self.start_failed(now, name, format!("{}: {why}", hook.kind.as_str()), out);
             }
-            HookKind::Before => self.start_next(now, name, HookKind::Before, out),
-            HookKind::Start => self.start_next(now, name, HookKind::Start, out),
+            HookKind::Before => self.start_next(now, name, Some(HookKind::Before), out),
+            HookKind::Start => self.start_next(now, name, Some(HookKind::Start), out),
             HookKind::Promote | HookKind::Demote if hook.killed => {}
             HookKind::Promote => match failed {
                 None if self.is_about(name, hook.epoch) => {
@@ -130,7 +141,7 @@ impl Agent {
                 self.part(now, name, trigger, out);
             }
             HookKind::Stop if failed.is_some() => self.signal_stop(name, out),
-            HookKind::Stop | HookKind::Left => {}
+            HookKind::Stop | HookKind::Probe => {}
         }
     }
 
@@ -154,7 +165,7 @@ impl Agent {
             HookKind::Demote => self.part(now, name, RoleTrigger::HookFailed, out),
             HookKind::Stop => self.signal_stop(name, out),
             // Said when it is gone.
-            HookKind::Before | HookKind::Start | HookKind::Left => {}
+            HookKind::Before | HookKind::Start | HookKind::Probe => {}
         }
     }
 
@@ -182,7 +193,7 @@ impl Agent {
         let kind = match hook.kind {
             HookKind::Promote => EventKind::PromotionFailed,
             HookKind::Demote => EventKind::DemotionFailed,
-            HookKind::Before | HookKind::Start | HookKind::Stop | HookKind::Left => EventKind::StatusChanged,
+            HookKind::Before | HookKind::Start | HookKind::Stop | HookKind::Probe => EventKind::StatusChanged,
         };
         out.events.push(self.event(kind, Severity::Warning, name, because));
     }
@@ -192,7 +203,7 @@ impl Agent {
         &mut self,
         now: Moment,
         name: &ApplicationName,
-        done: HookKind,
+        done: Option<HookKind>,
         out: &mut Out,
     ) {
         let Some(known) = self.applications.get_mut(name) else { return };
@@ -200,8 +211,8 @@ impl Agent {
             return;
         }
         let conduct = &known.assigned.spec.conduct;
-        let before = done == HookKind::Left && !conduct.start_before.is_empty();
-        let start = done != HookKind::Start && !conduct.hooks.on_start.is_empty();
+        let before = done.is_none() && !conduct.start_before.is_empty();
+        let start = done != Some(HookKind::Start) && !conduct.hooks.on_start.is_empty();
         if !known.wanted() {
             self.start_failed(now, name, "not wanted any more".to_owned(), out);
         } else if before {
@@ -243,9 +254,4 @@ fn act_of(telling: Telling<'_>) -> HookAct {
         Telling::Signal(signal) => HookAct::Signal(signal),
         Telling::Restart => HookAct::Note,
     }
-}
-
-/// Only a hook kept its end from being complete.
-fn known_gone(known: Option<&super::Application>) -> bool {
-    known.is_some_and(|known| known.phase == Phase::Lingering && known.tree_gone)
 }

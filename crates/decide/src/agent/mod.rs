@@ -5,8 +5,10 @@
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
 pub mod application;
+mod hang;
 mod hooks;
 pub mod lifecycle;
+mod notices;
 mod orders;
 mod out;
 mod processes;
@@ -230,6 +232,16 @@ impl Machine for Agent {
             AgentSaw::HookEnded { application, hook, failed, said } => {
                 self.hook_ended(now, &application, hook, failed, &said, &mut out);
             }
+            AgentSaw::Noticed { application, start, notice } => {
+                self.noticed(now, &application, start, notice, &mut out);
+            }
+            AgentSaw::MainChanged { application, start, pid } => self.main_changed(&application, start, pid),
+            AgentSaw::Looked { application, start, stopped, running } => {
+                self.looked(&application, start, stopped, running);
+            }
+            AgentSaw::Evidence { application, start, text } => {
+                self.evidence(&application, start, &text, &mut out);
+            }
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out)
             }
@@ -258,6 +270,7 @@ impl Machine for Agent {
                 application.phase_deadline,
                 application.link_deadline,
                 application.hook.as_ref().and_then(|hook| hook.deadline),
+                application.life.next(application),
                 role.and_then(|role| role.deadline),
                 role.and_then(|role| role.closing.as_ref()).map(|closing| closing.due),
             ]

@@ -8,7 +8,7 @@ use understudy_model::{
 };
 
 use super::application::{AfterEnd, LeftAlone, StopReason};
-use super::hooks::RunningHook;
+use super::hang::Life;
 use super::lifecycle::{self, Move, Phase, Trigger};
 use super::out::{Out, Unstored};
 use super::role::{self, Part, RoleMove, RoleTrigger};
@@ -61,15 +61,8 @@ impl Agent {
     /// What a hook of an earlier life left is killed, and nothing else is run for its application before it is gone.
     fn adopt_hook(&mut self, found: Found, out: &mut Out) {
         let Found { application, start, .. } = found;
-        let hook = RunningHook {
-            id: start,
-            kind: HookKind::Left,
-            epoch: Default::default(),
-            deadline: None,
-            killed: true,
-        };
         if let Some(known) = self.applications.get_mut(&application) {
-            known.hook.get_or_insert(hook);
+            known.hooks_left.insert(start);
         }
         out.process.push(AgentDo::KillTree { application, start });
     }
@@ -92,6 +85,8 @@ impl Agent {
             return;
         };
         known.pid = Some(pid);
+        self.begin_life(now, &name, out);
+        let Some(known) = self.applications.get_mut(&name) else { return };
         if known.speaks() {
             // Its readiness and run mode are known again when its link is back, which has a grace.
             let grace = known.role.as_ref().map_or(super::speech::LINK_GRACE, |role| role.place.link_grace);
@@ -110,6 +105,7 @@ impl Agent {
             known.phase_deadline = silent.then(|| now + known.spec().startup_timeout);
             known.run_mode = if known.role.is_none() { RunMode::Primary } else { RunMode::Backup };
             known.ready_since = Some(now);
+            self.ready_to_be_watched(now, &name);
         }
         let because = Because::new(
             Rule::Adopted,
@@ -136,9 +132,10 @@ impl Agent {
         if known.stopping == Some(StopReason::NewMode) {
             // Its mode changed while it was being made.
             self.trigger(now, name, Trigger::StopFirmly, out);
-        } else if known.spec().interface == Interface::Plain {
+        } else if known.spec().interface == Interface::Plain && known.spec().conduct.probe.is_none() {
             self.trigger(now, name, Trigger::Ready, out);
         }
+        self.begin_life(now, name, out);
         self.settle_goal(now, name, out);
     }
 
@@ -165,6 +162,9 @@ impl Agent {
     ) {
         let End { cause, others_live, last_words } = end;
         let alone = self.controllers.is_empty();
+        if self.applications.get(name).is_some_and(|known| known.start == Some(start)) {
+            self.drop_probe(name, out);
+        }
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
@@ -172,6 +172,7 @@ impl Agent {
             matches!(known.stopping, Some(StopReason::Goal | StopReason::Restart | StopReason::NewMode));
         let ran = now.since(known.began);
         known.pid = None;
+        known.life = Life::default();
         known.attached = false;
         known.link_deadline = None;
         known.run_mode = RunMode::Unknown;
@@ -179,7 +180,7 @@ impl Agent {
         known.problem = match known.stopping {
             Some(StopReason::Goal | StopReason::Restart | StopReason::NewMode) => String::new(),
             // Why it was killed is said already, and says more than the signal.
-            Some(StopReason::TooLateReady | StopReason::Fence) => std::mem::take(&mut known.problem),
+            Some(StopReason::TooLateReady | StopReason::Fence | StopReason::Hung) => std::mem::take(&mut known.problem),
             None if last_words.is_empty() => cause.to_string(),
             None => format!("{cause}: {last_words}"),
         };
@@ -188,7 +189,7 @@ impl Agent {
         known.tree_gone = !others_live;
         known.hook_next = None;
         // What a hook does for it may go on: it has not ended before that has.
-        let hook_lives = known.hook.is_some();
+        let hook_lives = known.hooked();
         self.kill_hook(name, out);
         if others_live || hook_lives {
             self.trigger(now, name, Trigger::OthersLive, out);
@@ -212,7 +213,7 @@ impl Agent {
             |known: &&mut super::Application| known.start == Some(start) && known.phase == Phase::Lingering;
         let Some(known) = self.applications.get_mut(name).filter(lingers) else { return };
         known.tree_gone = true;
-        if known.hook.is_none() {
+        if !known.hooked() {
             self.gone(now, name, out);
         }
     }
@@ -223,7 +224,7 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name) else { return };
         let cause = known.last_exit.as_ref().map_or(ExitCause::Unknown, |last| last.cause.clone());
         let acting = known.role.as_ref().is_some_and(|role| role.part == Part::Acting);
-        let unwanted_end = known.stopping.is_none();
+        let unwanted_end = matches!(known.stopping, None | Some(StopReason::Hung));
         let turns = known.stopping == Some(StopReason::NewMode)
             && known.role.as_ref().is_some_and(|role| role.part == Part::Promoting);
         let after = known.after_end(now, &cause);
@@ -355,7 +356,7 @@ impl Agent {
         }
     }
 
-    fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
         // What lingers has no main process any more: only the end of its tree is awaited.
         if known.phase != Phase::Lingering {
@@ -405,7 +406,7 @@ impl Agent {
         known.run_mode = RunMode::Unknown;
         known.stopping = None;
         known.tree_gone = false;
-        self.start_next(now, name, HookKind::Left, out);
+        self.start_next(now, name, None, out);
     }
 
     /// Makes the process of a start that has begun.
@@ -501,8 +502,11 @@ impl Agent {
                 part.deadline = None;
                 known.stopping.get_or_insert(StopReason::Fence);
                 known.problem = "did not confirm its demotion: killed".to_owned();
-                let because =
-                    Because::new(Rule::FenceOverdue, "it did not confirm its demotion in time: killed");
+                let why = match trigger {
+                    RoleTrigger::HookFailed => "what should have demoted it failed: killed",
+                    _ => "it did not confirm its demotion in time: killed",
+                };
+                let because = Because::new(Rule::FenceOverdue, why);
                 out.events.push(self.event(EventKind::DemotionFailed, Severity::Warning, name, because));
                 self.kill(name, out);
             }
@@ -530,6 +534,7 @@ impl Agent {
                 self.hook_late(now, name, out);
             }
             self.tell_primary(now, name, out);
+            self.live(now, name, out);
             if link_over {
                 self.link_lost(now, name, out);
             }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use understudy_model::notice::Notice;
 use understudy_model::{
-    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
-    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Order, PairName, PairPlace,
+    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment, ControllerEpoch,
+    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Moment, Order, PairName, PairPlace,
     RoleEpoch, RunMode, Signal, ToApplication,
 };
 
@@ -53,8 +54,8 @@ pub enum HookKind {
     Demote,
     /// `stop-command`.
     Stop,
-    /// Whatever an earlier life of the agent left behind.
-    Left,
+    /// `probe.exec`; not one of the ordered ones.
+    Probe,
 }
 
 impl HookKind {
@@ -66,7 +67,7 @@ impl HookKind {
             HookKind::Promote => "on-promote",
             HookKind::Demote => "on-demote",
             HookKind::Stop => "stop-command",
-            HookKind::Left => "a hook of an earlier life of the agent",
+            HookKind::Probe => "probe",
         }
     }
 }
@@ -244,6 +245,44 @@ pub enum AgentSaw {
         /// The end of what it printed, without secrets; bounded.
         said: String,
     },
+    /// It said something through the notify interface.
+    Noticed {
+        /// Which.
+        application: ApplicationName,
+        /// The start that the speaking process belongs to.
+        start: StartId,
+        /// What.
+        notice: Notice,
+    },
+    /// Its main process is another one of its own from now on.
+    MainChanged {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// The new one.
+        pid: u32,
+    },
+    /// Its main process was seen to be stopped by a signal, or to run again.
+    Looked {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// It is stopped.
+        stopped: bool,
+        /// When it was last seen to run.
+        running: Moment,
+    },
+    /// What could be seen of a hung process.
+    Evidence {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// For people; bounded.
+        text: String,
+    },
     /// Something could not be made durable; no action of that decision was done.
     StoreFailed {
         /// What.
@@ -328,6 +367,33 @@ pub enum AgentDo {
     },
     /// Run a hook; observe `HookEnded`.
     RunHook(HookRun),
+    /// Ask whether a place answers; observe `HookEnded` with the number of the probe.
+    Probe {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which question.
+        probe: StartId,
+        /// What.
+        ask: Ask,
+        /// How long the answer may take.
+        timeout: Duration,
+    },
+    /// Look from now on whether the main process is stopped; observe `Looked` at each change.
+    Look {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Within which time it must be seen; a look is due several times in it.
+        limit: Duration,
+    },
+    /// Keep what can be seen of a hung process; observe `Evidence`.
+    KeepEvidence {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+    },
     /// Say something over the application's link, if it is open.
     Say {
         /// To which application.

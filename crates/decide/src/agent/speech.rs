@@ -30,6 +30,16 @@ impl Agent {
         if known.pid.is_none() {
             return;
         }
+        if let FromApplication::Attach { heartbeat, .. } = &said {
+            let first = !std::mem::replace(&mut known.life.attached_once, true);
+            known.life.heartbeat = *heartbeat;
+            if first && !heartbeat {
+                self.look(name, out);
+            }
+        }
+        let pong = if let FromApplication::Pong(number) = &said { Some(*number) } else { None };
+        self.heard(now, name, pong);
+        let Some(known) = self.applications.get_mut(name) else { return };
         match said {
             FromApplication::Attach { run_mode, epoch, readiness, suspended, .. } => {
                 known.attached = true;

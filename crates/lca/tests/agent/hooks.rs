@@ -77,6 +77,7 @@ async fn begin(place: &Place, member: Assignment) -> (RunningAgent, Controller, 
     controller.order(Work::Assign(vec![member])).await;
     let started = controller.report(|report| report.status == ApplicationStatus::Started).await;
     assert_eq!(started.run_mode, RunMode::Backup);
+    eventually("it has noted how it was started", || !noted(place).is_empty());
     (agent, controller, started)
 }
 
@@ -215,7 +216,7 @@ async fn a_failed_demotion_is_a_kill_and_the_epoch_is_closed_after_it() {
     assert_eq!(controller.order(demote(5)).await, Outcome::Done);
     assert!(!lives(started.pid.unwrap()));
     controller.report(|report| report.pid.is_some() && report.pid != started.pid).await;
-    assert_eq!(noted(&place).last().unwrap(), "start backup 5");
+    eventually("it is a backup again", || noted(&place).last().unwrap() == "start backup 5");
 }
 
 #[tokio::test]
@@ -235,7 +236,9 @@ async fn with_neither_hook_nor_signal_it_is_started_anew_with_its_mode() {
     assert_eq!(kept.role.unwrap().acting, Some(role(6)));
     assert_eq!(controller.order(demote(6)).await, Outcome::Done);
     controller.report(|report| report.pid.is_some() && report.pid != primary.pid).await;
-    assert_eq!(noted(&place), ["start backup 0", "start primary 5", "start backup 6"]);
+    eventually("it is a backup again", || {
+        noted(&place) == ["start backup 0", "start primary 5", "start backup 6"]
+    });
 }
 
 #[tokio::test]
@@ -297,5 +300,5 @@ async fn a_plain_primary_that_dies_is_reported_at_once_and_comes_back_as_a_backu
     assert_eq!(ended.role.unwrap().acting, None);
     let back = controller.report(|report| report.status == ApplicationStatus::Started).await;
     assert_eq!(back.run_mode, RunMode::Backup);
-    assert_eq!(noted(&place).last().unwrap(), "start backup 5");
+    eventually("it is a backup again", || noted(&place).last().unwrap() == "start backup 5");
 }

@@ -5,5 +5,6 @@
 
 mod hooks;
 mod member;
+mod notify;
 mod orders;
 mod play;

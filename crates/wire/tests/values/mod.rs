@@ -299,15 +299,18 @@ fn readiness() -> impl Strategy<Value = Readiness> {
 }
 
 pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
-    let attach = (name(), any::<u32>(), word(RunMode::ALL), any::<u64>(), readiness(), any::<bool>())
-        .prop_map(|(application, pid, run_mode, epoch, readiness, suspended)| FromApplication::Attach {
+    let who = (name(), any::<u32>(), word(RunMode::ALL), any::<u64>());
+    let attach = (who, readiness(), any::<bool>(), any::<bool>()).prop_map(
+        |((application, pid, run_mode, epoch), readiness, suspended, heartbeat)| FromApplication::Attach {
             application,
             pid,
             run_mode,
             epoch: Epoch(epoch),
             readiness,
             suspended,
-        });
+            heartbeat,
+        },
+    );
     let change = || (word(RunMode::ALL), any::<u64>().prop_map(Epoch), text());
     prop_oneof![
         (attach, versions()).prop_map(|(said, versions)| ApplicationSays::from(said).with_versions(versions)),
@@ -317,6 +320,7 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
             FromApplication::RunModeRefused { run_mode, epoch, reason }.into()
         }),
         Just(FromApplication::Suspended.into()),
+        any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
     ]
 }
 
@@ -330,5 +334,6 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         }
         .into()),
         Just(ToApplication::Suspend.into()),
+        any::<u64>().prop_map(|number| ToApplication::Ping(number).into()),
     ]
 }

@@ -58,7 +58,7 @@ impl Wide {
         let mode = match run.kind {
             HookKind::Promote => Some(RunMode::Primary),
             HookKind::Demote => Some(RunMode::Backup),
-            HookKind::Before | HookKind::Start | HookKind::Stop | HookKind::Left => None,
+            HookKind::Before | HookKind::Start | HookKind::Stop | HookKind::Probe => None,
         };
         let tree = known.trees.iter_mut().find(|tree| tree.start == run.start && tree.main);
         if let (Some(tree), Some(mode)) = (tree, mode)

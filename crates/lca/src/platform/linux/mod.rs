@@ -8,8 +8,10 @@ mod control_group;
 mod fork;
 mod launch;
 mod membership;
+mod notify_socket;
 mod pidfd;
 mod proc;
+mod signs;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,7 @@ use understudy_decide::agent::StartId;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 use self::control_group::Hierarchy;
+pub use self::notify_socket::NotifySocket;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
 
@@ -185,9 +188,13 @@ impl Linux {
     async fn watch(&self, tree: &Tree, main: &OwnedFd) -> io::Result<ExitCause> {
         let watch = pidfd::watch(main.as_fd())?;
         let mut readable = watch.readable().await?;
-        if tree.child {
-            // Left in place: its number is not given to another while its tree is searched.
-            return Ok(pidfd::child_end(main, true)?.unwrap_or(ExitCause::Unknown));
+        // Left in place: its number is not given to another while its tree is searched. One that was not our child may
+        // have become it, when the one that made it ended.
+        match pidfd::child_end(main, true) {
+            Ok(Some(cause)) => return Ok(cause),
+            Ok(None) if tree.child => return Ok(ExitCause::Unknown),
+            Err(error) if tree.child => return Err(error),
+            Ok(None) | Err(_) => {}
         }
         let told = async {
             loop {
@@ -275,6 +282,39 @@ impl Platform for Linux {
             group.remove();
         }
         self.reap_orphans();
+    }
+
+    fn is_stopped(&self, tree: &Tree) -> bool {
+        signs::is_stopped(tree).unwrap_or(false)
+    }
+
+    fn evidence(&self, tree: &Tree) -> (String, String) {
+        signs::evidence(tree)
+    }
+
+    fn other_main(&self, tree: &Tree, pid: u32) -> io::Result<Option<Tree>> {
+        if self.start_of(pid) != Some(tree.start) {
+            return Ok(None);
+        }
+        let Some(seen) = proc::look(pid).filter(|seen| !seen.ended) else { return Ok(None) };
+        let Some(main) = tree::open(seen)? else { return Ok(None) };
+        let other = Tree {
+            application: tree.application.clone(),
+            start: tree.start,
+            number: Some(pid),
+            began: seen.began,
+            main: Some(main),
+            child: seen.parent == std::process::id(),
+            group: tree.group.clone(),
+        };
+        {
+            let mut children = self.children();
+            children.mains.retain(|_, main| main.start != tree.start);
+            children.mains.insert(pid, Main { start: tree.start, contained: tree.group.is_some() });
+        }
+        // The former one may have ended already.
+        self.reap_orphans();
+        Ok(Some(other))
     }
 
     fn start_of(&self, pid: u32) -> Option<StartId> {
