@@ -22,9 +22,9 @@ use understudy_settings::HostPolicy;
 use self::hooks::Hooks;
 use self::notices::Heard;
 use self::table::{Known, Table};
+use crate::accepting::Refusals;
 use crate::environment::{self, Surroundings};
 use crate::output;
-use crate::accepting::Refusals;
 use crate::platform::{Launch, NotifySocket, Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
 
@@ -109,11 +109,7 @@ impl<P: Platform> Processes<P> {
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
     /// is told; any other of the same application is a leftover that no decision names, and is killed.
-    pub fn adopt(
-        self: &Arc<Self>,
-        survivors: Vec<Survivor<P::Tree>>,
-        notes: &[StartNote],
-    ) -> Vec<Found> {
+    pub fn adopt(self: &Arc<Self>, survivors: Vec<Survivor<P::Tree>>, notes: &[StartNote]) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
         // The ones with a main process first, then the latest.

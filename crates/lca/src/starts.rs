@@ -149,7 +149,9 @@ mod tests {
         fs::write(directory.path().join("x.json"), "garbage").unwrap();
         assert_eq!(starts.all("now").unwrap(), (vec![note(1, "now"), note(2, "now")], 2));
         assert_eq!(starts.all("now").unwrap().1, 0);
-        starts.change(&note(1, "now").application, note(1, "now").start, |note| note.acts = Some(Epoch(4))).unwrap();
+        starts
+            .change(&note(1, "now").application, note(1, "now").start, |note| note.acts = Some(Epoch(4)))
+            .unwrap();
         starts.change(&note(9, "now").application, note(9, "now").start, |note| note.ready = true).unwrap();
         let acting = StartNote { acts: Some(Epoch(4)), ..note(1, "now") };
         assert_eq!(starts.all("now").unwrap().0, [acting, note(2, "now")], "and no note is made by a change");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
-    RestartPolicy, Signal, Timers,
+    ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
+    Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.

@@ -59,7 +59,8 @@ fn text(value: &[u8]) -> String {
 
 /// Digits only: no sign, no space.
 fn number(value: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits =
+        std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
 }
 
@@ -96,9 +97,22 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_not_there() {
         for nothing in [
-            &b""[..], b"READY", b"READY=0", b"ready=1", b" READY=1", b"MAINPID=0", b"MAINPID=1", b"MAINPID=-5",
-            b"MAINPID=99999999999999999999", b"WATCHDOG=2", b"WATCHDOG_USEC=0", b"EXTEND_TIMEOUT_USEC=+1",
-            b"FDSTORE=1\nFDNAME=x", b"BARRIER=1", b"\0\xff=\n==", b"MAINPID=\xf0\x9f\x92\xa9",
+            &b""[..],
+            b"READY",
+            b"READY=0",
+            b"ready=1",
+            b" READY=1",
+            b"MAINPID=0",
+            b"MAINPID=1",
+            b"MAINPID=-5",
+            b"MAINPID=99999999999999999999",
+            b"WATCHDOG=2",
+            b"WATCHDOG_USEC=0",
+            b"EXTEND_TIMEOUT_USEC=+1",
+            b"FDSTORE=1\nFDNAME=x",
+            b"BARRIER=1",
+            b"\0\xff=\n==",
+            b"MAINPID=\xf0\x9f\x92\xa9",
         ] {
             assert!(read_notice(nothing).is_empty(), "{nothing:?}");
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Assignment, Epoch, ExitCause, Goal,
-    Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
+    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Assignment, Epoch, ExitCause,
+    Goal, Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
 };
 
 use super::hang::Life;

@@ -117,7 +117,7 @@ fn describe(known: &Application, silence: Silence) -> String {
     let seconds = limit.unwrap_or_default().as_secs_f64();
     match silence {
         Silence::Stopped => format!("stopped by a signal for {seconds} s"),
-        Silence::Library => format!("its library answered nothing for {seconds} s"),
+        Silence::Library => format!("its library said nothing for {seconds} s, though asked"),
         Silence::Watchdog => format!("its watchdog heard nothing for {seconds} s"),
     }
 }
@@ -170,13 +170,7 @@ impl Agent {
     }
 
     /// Its state was seen to change between stopped and running; `running` is when it was last seen to run.
-    pub(super) fn looked(
-        &mut self,
-        name: &ApplicationName,
-        start: StartId,
-        stopped: bool,
-        running: Moment,
-    ) {
+    pub(super) fn looked(&mut self, name: &ApplicationName, start: StartId, stopped: bool, running: Moment) {
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, Because, Epoch, EventKind, ExitCause, LastExit, Moment, Refusal, Rule, RunMode, Severity,
-    Signal, Telling,
+    ApplicationName, Because, Epoch, EventKind, ExitCause, LastExit, Moment, Refusal, Rule, RunMode,
+    Severity, Signal, Telling,
 };
 
 use super::lifecycle::Phase;
@@ -45,7 +45,9 @@ impl Agent {
 
     /// Kills the hook that runs, if any. It stays "the one before" until it is gone.
     pub(super) fn kill_hook(&mut self, name: &ApplicationName, out: &mut Out) {
-        let Some(hook) = self.applications.get_mut(name).and_then(|known| known.hook.as_mut()) else { return };
+        let Some(hook) = self.applications.get_mut(name).and_then(|known| known.hook.as_mut()) else {
+            return;
+        };
         hook.deadline = None;
         if !std::mem::replace(&mut hook.killed, true) {
             out.process.push(AgentDo::KillTree { application: name.clone(), start: hook.id });

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{
-    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Interface, Moment, Order,
-    Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication, Work,
+    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Interface,
+    Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication, Work,
 };
 
 use super::application::{Application, StopReason};

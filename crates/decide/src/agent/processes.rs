@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, Because, EventKind, ExitCause, Interface, LastExit, Moment, Outcome, Readiness, Refusal, RoleEpoch,
-    Rule, RunMode, Severity, ToApplication,
+    ApplicationName, Because, EventKind, ExitCause, Interface, LastExit, Moment, Outcome, Readiness, Refusal,
+    RoleEpoch, Rule, RunMode, Severity, ToApplication,
 };
 
 use super::application::{AfterEnd, LeftAlone, StopReason};
@@ -180,7 +180,9 @@ impl Agent {
         known.problem = match known.stopping {
             Some(StopReason::Goal | StopReason::Restart | StopReason::NewMode) => String::new(),
             // Why it was killed is said already, and says more than the signal.
-            Some(StopReason::TooLateReady | StopReason::Fence | StopReason::Hung) => std::mem::take(&mut known.problem),
+            Some(StopReason::TooLateReady | StopReason::Fence | StopReason::Hung) => {
+                std::mem::take(&mut known.problem)
+            }
             None if last_words.is_empty() => cause.to_string(),
             None => format!("{cause}: {last_words}"),
         };
@@ -524,8 +526,10 @@ impl Agent {
             let waits = known.phase == Phase::Waiting && !(goals_hold && known.wanted());
             let phase_over = !waits && known.phase_deadline.take_if(|deadline| *deadline <= now).is_some();
             let link_over = known.link_deadline.take_if(|deadline| *deadline <= now).is_some();
-            let hook_over =
-                known.hook.as_mut().is_some_and(|hook| hook.deadline.take_if(|deadline| *deadline <= now).is_some());
+            let hook_over = known
+                .hook
+                .as_mut()
+                .is_some_and(|hook| hook.deadline.take_if(|deadline| *deadline <= now).is_some());
             let role_over = known
                 .role
                 .as_mut()

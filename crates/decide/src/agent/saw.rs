@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use understudy_model::notice::Notice;
 use understudy_model::{
     AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment, ControllerEpoch,
-    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Moment, Order, PairName, PairPlace,
-    RoleEpoch, RunMode, Signal, ToApplication,
+    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Moment, Order, PairName,
+    PairPlace, RoleEpoch, RunMode, Signal, ToApplication,
 };
 
 /// One connection of a control server, numbered by the program; never used twice in one life of an agent.

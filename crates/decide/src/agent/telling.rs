@@ -3,7 +3,9 @@
 //! Refuses to know why. The law: a member without the library counts as primary only when it was told so, ready, and its
 //! hook said yes; nothing is told before the promise is durable.
 
-use understudy_model::{ApplicationName, Because, EventKind, Moment, Rule, RunMode, Severity, Telling, ToApplication};
+use understudy_model::{
+    ApplicationName, Because, EventKind, Moment, Rule, RunMode, Severity, Telling, ToApplication,
+};
 
 use super::application::StopReason;
 use super::lifecycle::{Phase, Trigger};
@@ -40,9 +42,10 @@ impl Agent {
 
     /// Tells members to be primary whose promise has become durable.
     pub(super) fn tell_primary(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
-        let durable = !self.unstored.iter().any(
-            |item| matches!(item, Unstored::Promise { application, .. } if application == name),
-        );
+        let durable = !self
+            .unstored
+            .iter()
+            .any(|item| matches!(item, Unstored::Promise { application, .. } if application == name));
         let Some(known) = self.applications.get_mut(name).filter(|_| durable) else { return };
         let phase = known.phase;
         let Some(role) = known.role.as_mut().filter(|role| role.untold) else { return };

@@ -133,7 +133,9 @@ fn happen(world: &mut Wide, what: Happens) {
             world.ask(maintenance(names[of], on));
         }
         H::Hook(site) => drop(world.end_hook(site)),
-        H::HookFaults(site, fail, half, hang) => world.sites[site].hook_faults = HookFaults { fail, half, hang },
+        H::HookFaults(site, fail, half, hang) => {
+            world.sites[site].hook_faults = HookFaults { fail, half, hang }
+        }
         H::Reconfigure(without) => {
             let five = wide_cluster().applications.remove(&app("five"));
             world.cluster.applications.remove(&app("five"));

@@ -100,9 +100,8 @@ impl<P: Platform> Processes<P> {
     }
 
     fn hook_thread(self: Arc<Self>, run: &HookRun) {
-        let HookEnd { failed, said } = self
-            .try_hook(run)
-            .unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
+        let HookEnd { failed, said } =
+            self.try_hook(run).unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
         self.hooks.all().remove(&run.hook);
         if failed.is_none() && run.kind == HookKind::Promote {
             // Before it is said: the next life must know it, or will undo what was believed.
@@ -199,7 +198,12 @@ impl<P: Platform> Processes<P> {
                 this.platform.release(&tree);
                 this.hooks.all().remove(&hook);
                 let failed = Some("its agent ended while it ran".to_owned());
-                this.inbox.saw_blocking(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
+                this.inbox.saw_blocking(AgentSaw::HookEnded {
+                    application,
+                    hook,
+                    failed,
+                    said: String::new(),
+                });
             }
         };
         let thread = std::thread::Builder::new().name("kill".to_owned()).stack_size(STACK_BYTES);

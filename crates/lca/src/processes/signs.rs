@@ -58,7 +58,13 @@ impl<P: Platform> Processes<P> {
     }
 
     /// Asks a place; the answer is observed.
-    pub fn probe(self: &Arc<Self>, application: ApplicationName, probe: StartId, ask: Ask, timeout: Duration) {
+    pub fn probe(
+        self: &Arc<Self>,
+        application: ApplicationName,
+        probe: StartId,
+        ask: Ask,
+        timeout: Duration,
+    ) {
         let inbox = self.inbox.clone();
         self.runtime.spawn(async move {
             let answered = async {

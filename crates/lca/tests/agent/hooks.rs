@@ -34,7 +34,8 @@ fn shell(script: &str) -> Vec<String> {
 
 /// A member that notes how it is started, and waits.
 fn member(place: &Place) -> Assignment {
-    let script = format!("echo start $UNDERSTUDY_RUN_MODE $UNDERSTUDY_EPOCH >> {0}; exec sleep 1000", notes(place));
+    let script =
+        format!("echo start $UNDERSTUDY_RUN_MODE $UNDERSTUDY_EPOCH >> {0}; exec sleep 1000", notes(place));
     let mut member = assignment("member", &["/bin/sh", "-c", &script]);
     member.goal = Goal::Started;
     member.spec.restart = understudy_model::RestartPolicy::Always;
@@ -112,10 +113,7 @@ async fn hooks_tell_a_plain_member_and_its_process_stays() {
     assert_eq!(controller.order(demote(5)).await, Outcome::Done);
     let end = controller.report(|report| report.run_mode == RunMode::Backup).await;
     assert_eq!(end.pid, started.pid);
-    assert_eq!(
-        noted(&place),
-        ["start backup 0", "on-promote primary 5 7000", "on-demote backup 5 7000"]
-    );
+    assert_eq!(noted(&place), ["start backup 0", "on-promote primary 5 7000", "on-demote backup 5 7000"]);
     assert!(matches!(controller.order(promote(5)).await, Outcome::Refused(_)), "given up for good");
 }
 
@@ -131,7 +129,13 @@ async fn a_failed_promotion_is_undone_before_it_is_refused_and_tells_no_secret()
     assert_eq!(noted(&place), ["start backup 0", "on-demote backup 5 7000"]);
     let log = place.agent_log();
     assert!(log.contains("with *** to the disk: no") && !log.contains("hunter2!"), "{log}");
-    assert_eq!(started.pid, controller.report(|report| report.role.as_ref().is_some_and(|role| role.closed == Epoch(5))).await.pid);
+    assert_eq!(
+        started.pid,
+        controller
+            .report(|report| report.role.as_ref().is_some_and(|role| role.closed == Epoch(5)))
+            .await
+            .pid
+    );
 }
 
 #[tokio::test]
@@ -160,8 +164,10 @@ async fn what_a_hook_leaves_behind_ends_with_it() {
     let place = Place::new();
     let mut member = with_hooks(&place, member(&place));
     let child = PathBuf::from(format!("{}.child", notes(&place)));
-    member.spec.conduct.hooks.on_promote =
-        shell(&format!("setsid sh -c 'echo $$ > {}; exec sleep 1000' & while ! [ -s {0} ]; do :; done", child.display()));
+    member.spec.conduct.hooks.on_promote = shell(&format!(
+        "setsid sh -c 'echo $$ > {}; exec sleep 1000' & while ! [ -s {0} ]; do :; done",
+        child.display()
+    ));
     let (_agent, mut controller, started) = begin(&place, member).await;
     assert_eq!(controller.order(promote(5)).await, Outcome::Done);
     assert!(!lives(pid_in(&child)));

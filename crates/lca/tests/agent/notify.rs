@@ -122,7 +122,9 @@ async fn garbage_and_a_flood_of_one_application_leave_the_agent_and_the_others_w
     controller.report(is(ApplicationStatus::Started)).await;
     let began = Instant::now();
     controller.order(Work::Assign(vec![flood, notifier("calm", "READY=1+STATUS=well")])).await;
-    controller.report(|report| report.application.as_str() == "calm" && report.status == ApplicationStatus::Started).await;
+    controller
+        .report(|report| report.application.as_str() == "calm" && report.status == ApplicationStatus::Started)
+        .await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
@@ -136,7 +138,9 @@ async fn a_main_process_that_is_another_one_of_its_own_is_watched() {
     let mut daemon = script("one", text);
     daemon.spec.restart = RestartPolicy::Always;
     controller.order(Work::Assign(vec![daemon])).await;
-    let ready = controller.report(|report| report.status == ApplicationStatus::Started && comm(report) == "sleep").await;
+    let ready = controller
+        .report(|report| report.status == ApplicationStatus::Started && comm(report) == "sleep")
+        .await;
     let pid = ready.pid.unwrap();
     agent.kill();
     let _agent = place.start_agent();
@@ -177,7 +181,9 @@ async fn a_watchdog_that_hears_nothing_and_a_cry_for_help_end_in_a_kill_with_evi
     let broken = notifier("broken", "READY=1;WATCHDOG=trigger");
     controller.order(Work::Assign(vec![broken, silent])).await;
     for name in ["silent", "broken"] {
-        let ended = |report: &ApplicationReport| report.application.as_str() == name && report.problem.contains("hung");
+        let ended = |report: &ApplicationReport| {
+            report.application.as_str() == name && report.problem.contains("hung")
+        };
         let ended = controller.report(ended).await;
         assert!(ended.problem.starts_with("hung: "), "{ended:?}");
         let mut again = Controller::connect(&place, 3).await;
@@ -205,7 +211,9 @@ async fn what_it_asks_for_is_given_more_time_and_no_more() {
     let mut late = notifier("late", "");
     late.spec.startup_timeout = Duration::from_millis(200);
     controller.order(Work::Assign(vec![slow, late])).await;
-    controller.report(|report| report.application.as_str() == "late" && report.problem.contains("startup")).await;
+    controller
+        .report(|report| report.application.as_str() == "late" && report.problem.contains("startup"))
+        .await;
     let known = Controller::connect(&place, 2).await.inventory.applications;
     let slow = known.iter().find(|one| one.application.as_str() == "slow").unwrap();
     assert_eq!((slow.status, slow.problem.as_str()), (ApplicationStatus::Initializing, ""));
@@ -261,7 +269,9 @@ async fn probes_say_when_it_is_ready_and_when_it_hangs() {
         all.push(one);
     }
     controller.order(Work::Assign(all)).await;
-    let named = |name: &'static str, status| move |report: &ApplicationReport| report.application.as_str() == name && report.status == status;
+    let named = |name: &'static str, status| {
+        move |report: &ApplicationReport| report.application.as_str() == name && report.status == status
+    };
     controller.report(named("asked-tcp", ApplicationStatus::Started)).await;
     std::fs::write(&well, "").unwrap();
     controller.report(named("asked-exec", ApplicationStatus::Started)).await;
@@ -270,6 +280,8 @@ async fn probes_say_when_it_is_ready_and_when_it_hangs() {
     assert_eq!(http.status, ApplicationStatus::Initializing);
     let mut controller = Controller::connect(&place, 3).await;
     std::fs::remove_file(&well).unwrap();
-    let hung = controller.report(|report| report.application.as_str() == "asked-exec" && report.problem.contains("hung")).await;
+    let hung = controller
+        .report(|report| report.application.as_str() == "asked-exec" && report.problem.contains("hung"))
+        .await;
     assert!(hung.problem.contains("its probe failed 2 times in a row: exit code 1"), "{hung:?}");
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ApplicationSpec, ConductSpec, HostName, Interface, PortSpec, Redundancy, RestartPolicy, Signal,
+    ApplicationName, ApplicationSpec, ConductSpec, HostName, Interface, PortSpec, Redundancy, RestartPolicy,
+    Signal,
 };
 
 use super::conduct::{self, ConductDraft};

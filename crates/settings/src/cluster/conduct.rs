@@ -32,8 +32,9 @@ pub(super) struct ConductDraft {
 /// Reads everything; `interface` says what makes sense.
 pub(super) fn read(report: &mut Report, view: View<'_>, interface: Interface) -> ConductDraft {
     let signals: Vec<_> = Signal::ALL.iter().map(|word| word.as_str()).collect();
-    let signal =
-        |report: &mut Report, key| view.word(report, key, &signals, Signal::from_word).map(|found| found.value);
+    let signal = |report: &mut Report, key| {
+        view.word(report, key, &signals, Signal::from_word).map(|found| found.value)
+    };
     let hooks = in_table(view, "hooks", |table| read_hooks(report, table));
     let (hooks, hook_timeout) = hooks.unwrap_or_default();
     let spec = ConductSpec {
@@ -58,9 +59,7 @@ fn in_table<R>(view: View<'_>, key: &str, read: impl FnOnce(View<'_>) -> R) -> O
     match (own, shared) {
         (None, None) => None,
         (Some(only), None) | (None, Some(only)) => Some(read(View::new(&only.key, only.value))),
-        (Some(own), Some(shared)) => {
-            Some(read(View::new(&own.key, own.value).or(&shared.key, shared.value)))
-        }
+        (Some(own), Some(shared)) => Some(read(View::new(&own.key, own.value).or(&shared.key, shared.value))),
     }
 }
 
@@ -152,7 +151,8 @@ fn check(report: &mut Report, view: View<'_>, interface: Interface, spec: &Condu
         let at = view.raw(signal).or_else(|| view.raw("hooks"));
         let Some(at) = at else { continue };
         if is_set && !command.is_empty() {
-            let why = format!("it is told by {signal} and by hooks.{hook}: which one counts would not be clear");
+            let why =
+                format!("it is told by {signal} and by hooks.{hook}: which one counts would not be clear");
             report.broken(at.at, &at.key, why, "remove one of the two; a hook can send the signal itself");
         }
         if interface == Interface::Library && (is_set || !command.is_empty()) {
@@ -160,7 +160,9 @@ fn check(report: &mut Report, view: View<'_>, interface: Interface, spec: &Condu
             report.broken(at.at, &at.key, why, "remove it, or use interface \"plain\" or \"notify\"");
         }
     }
-    if let Some(at) = view.raw("watchdog").filter(|_| spec.watchdog.is_some() && interface != Interface::Notify) {
+    if let Some(at) =
+        view.raw("watchdog").filter(|_| spec.watchdog.is_some() && interface != Interface::Notify)
+    {
         let why = "a watchdog hears WATCHDOG=1, which only interface \"notify\" can say";
         report.broken(at.at, &at.key, why, "set interface = \"notify\", or use probe or hang-limit");
     }

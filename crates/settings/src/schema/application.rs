@@ -136,12 +136,7 @@ pub(crate) const SHARED: &[Key] = &[
         "Applications of the host that start first.",
         "remove it; applications start together",
     ),
-    now(
-        "probe",
-        Shape::Table(&[PROBE]),
-        "none",
-        "A question that it must answer to be ready, and to go on.",
-    ),
+    now("probe", Shape::Table(&[PROBE]), "none", "A question that it must answer to be ready, and to go on."),
     now(
         "watchdog",
         Shape::Duration,

@@ -9,6 +9,7 @@ mod disks;
 mod failover;
 mod operator;
 mod play;
+mod programs;
 mod settings;
 mod starts;
 mod strangers;

@@ -95,9 +95,8 @@ fn conduct() -> impl Strategy<Value = ConductSpec> {
         ".{1,20}".prop_map(Ask::Tcp),
         ".{1,20}".prop_map(Ask::Http),
     ];
-    let probe = (ask, some_span(), some_span(), 1..=u32::MAX).prop_map(
-        |(ask, interval, timeout, failures)| ProbeSpec { ask, interval, timeout, failures },
-    );
+    let probe = (ask, some_span(), some_span(), 1..=u32::MAX)
+        .prop_map(|(ask, interval, timeout, failures)| ProbeSpec { ask, interval, timeout, failures });
     let limits = (option_of(some_span()), option_of(some_span()), option_of(probe));
     (hooks, signals, command(), command(), limits).prop_map(
         |(hooks, signals, stop_command, start_before, limits)| ConductSpec {

@@ -174,10 +174,8 @@ impl Wide {
         known.ends.clear();
         known.table_unknown = false;
         let hooks = known.hooks.iter().map(|hook| (&hook.run.application, hook.run.hook, None, None));
-        let trees = known
-            .trees
-            .iter()
-            .map(|tree| (&tree.app, tree.start, tree.main.then_some(tree.pid), tree.noted));
+        let trees =
+            known.trees.iter().map(|tree| (&tree.app, tree.start, tree.main.then_some(tree.pid), tree.noted));
         let found = hooks
             .chain(trees)
             .map(|(application, start, pid, acts)| Found {
