@@ -103,8 +103,8 @@ fn variable_part(id: &str) -> String {
 }
 
 /// Writes the options of an application as JSON, readable by the agent's user only: they may hold secrets.
-pub fn write_options(path: &Path, spawn: &Spawn) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(&spawn.spec.options).map_err(io::Error::from)?;
+pub fn write_options(path: &Path, options: &BTreeMap<String, BTreeMap<String, String>>) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(options).map_err(io::Error::from)?;
     // A restart finds them as they were, and is not kept waiting by a busy disk.
     if fs::read(path).is_ok_and(|found| found == text) {
         return Ok(());

@@ -60,6 +60,9 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::Signal { application, start, signal } => {
                 self.processes.signal(&application, start, signal);
             }
+            AgentDo::Reload { application, start, options, signal } => {
+                self.processes.reload(&application, start, &options, signal);
+            }
             AgentDo::RunHook(run) => self.processes.run_hook(run),
             AgentDo::Look { application, start, limit } => self.processes.look(application, start, limit),
             AgentDo::Probe { application, probe, ask, timeout } => {

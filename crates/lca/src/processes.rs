@@ -225,7 +225,7 @@ impl<P: Platform> Processes<P> {
             return Err(format!("this host's [policy] does not permit to run {program:?}"));
         }
         let options = self.places.options.join(format!("{}.json", spawn.application));
-        environment::write_options(&options, spawn)
+        environment::write_options(&options, &spawn.spec.options)
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
         let launch = self.launch_of(spawn, &options);
         self.printed().insert(spawn.start, output::length(&launch.output));
@@ -316,6 +316,23 @@ impl<P: Platform> Processes<P> {
     pub fn signal(&self, application: &ApplicationName, start: StartId, signal: Signal) {
         if let Some(tree) = self.table.signal(start, signal) {
             self.deliver(application, &tree, signal);
+        }
+    }
+
+    /// Hands out new options and tells the process. A small file in the runtime directory, so it is written at once.
+    pub fn reload(
+        &self,
+        application: &ApplicationName,
+        start: StartId,
+        options: &BTreeMap<String, BTreeMap<String, String>>,
+        signal: Signal,
+    ) {
+        let path = self.places.options.join(format!("{application}.json"));
+        match environment::write_options(&path, options) {
+            Ok(()) => self.signal(application, start, signal),
+            Err(error) => {
+                tracing::error!(%application, path = %path.display(), %error, "cannot write its new options");
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, Because, EventKind, ExitCause, Interface, LastExit, Moment, Outcome, Readiness, Refusal,
-    RoleEpoch, Rule, RunMode, Severity, ToApplication,
+    ApplicationName, Because, EventKind, ExitCause, Incarnation, Interface, LastExit, Moment, Outcome,
+    Readiness, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication,
 };
 
 use super::application::{AfterEnd, LeftAlone, StopReason};
@@ -254,7 +254,7 @@ impl Agent {
         }
         self.trigger(now, name, trigger, out);
         if let (AfterEnd::Later(delay), Some(known)) = (after, self.applications.get_mut(name)) {
-            known.phase_deadline = Some(now + delay);
+            known.phase_deadline = Some(now + delay + jitter(delay, self.incarnation, self.starts));
         }
     }
 
@@ -553,6 +553,14 @@ impl Agent {
             }
         }
     }
+}
+
+/// Up to a tenth of a restart delay, so that what failed together does not start together again and again. The number of
+/// a life is drawn by whoever began it; within it the number of the start tells applications apart.
+fn jitter(delay: Duration, life: Incarnation, starts: u64) -> Duration {
+    let mixed = (life.0 as u64 ^ starts).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let thousandths = u32::try_from((mixed >> 33) % 1_000).unwrap_or_default();
+    delay / 10 * thousandths / 1_000
 }
 
 fn stop_trigger(known: &super::Application) -> Trigger {

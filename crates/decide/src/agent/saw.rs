@@ -367,6 +367,17 @@ pub enum AgentDo {
     },
     /// Run a hook; observe `HookEnded`.
     RunHook(HookRun),
+    /// Hand out new options and tell the main process by this signal.
+    Reload {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Section by section.
+        options: BTreeMap<String, BTreeMap<String, String>>,
+        /// Which signal.
+        signal: Signal,
+    },
     /// Ask whether a place answers; observe `HookEnded` with the number of the probe.
     Probe {
         /// Of which application.

@@ -470,6 +470,7 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
+            AgentDo::Reload { .. } => {}
             AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
             AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {

@@ -169,7 +169,7 @@ impl<P: Platform> Processes<P> {
             epoch: run.epoch,
             restarts: 0,
         };
-        environment::write_options(&options, &spawn)
+        environment::write_options(&options, &spawn.spec.options)
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
         Ok(Launch {
             start: run.hook,

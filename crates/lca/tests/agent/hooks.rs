@@ -295,6 +295,25 @@ async fn commands_before_a_start_and_in_place_of_the_stop_signal() {
 }
 
 #[tokio::test]
+async fn new_options_alone_are_told_by_the_reload_signal() {
+    let place = Place::new();
+    let mut one = assignment("one", &[]);
+    let text = "trap 'cat $UNDERSTUDY_OPTIONS_FILE >> NOTES; echo >> NOTES' HUP; echo ready >> NOTES; while :; do sleep 0.01; done";
+    one.spec.command = shell(&text.replace("NOTES", &notes(&place)));
+    one.goal = Goal::Started;
+    one.spec.conduct.reload_signal = Some(Signal::Hup);
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![one.clone()])).await;
+    let started = controller.report(|report| report.status == ApplicationStatus::Started).await;
+    eventually("its trap is set", || noted(&place) == ["ready"]);
+    one.spec.options = [("log".to_owned(), [("level".to_owned(), "debug-9".to_owned())].into())].into();
+    controller.order(Work::Assign(vec![one])).await;
+    eventually("it has read its new options", || noted(&place).concat().contains("debug-9"));
+    assert!(lives(started.pid.unwrap()));
+}
+
+#[tokio::test]
 async fn a_plain_primary_that_dies_is_reported_at_once_and_comes_back_as_a_backup() {
     let place = Place::new();
     let member = with_hooks(&place, member(&place));

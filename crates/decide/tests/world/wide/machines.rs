@@ -296,6 +296,7 @@ impl Wide {
                 self.fly_back(site, Some(link), ControlSaw::Answered { host: name, answer });
             }
             AgentDo::Spawn(spawn) => self.spawn(site, spawn),
+            AgentDo::Reload { .. } => {}
             AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
             AgentDo::RunHook(run) => self.run_hook(site, run),
             AgentDo::Signal { start, .. } => self.doom(site, start, false),
