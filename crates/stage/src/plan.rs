@@ -63,6 +63,10 @@ pub struct ApplicationPlan {
     pub environment: Vec<(String, String)>,
     /// Its port with the id `default`, if it listens.
     pub port: Option<u16>,
+    /// How it talks to its agent: a word of `interface`.
+    pub interface: &'static str,
+    /// Further lines of its settings.
+    pub more: Vec<String>,
 }
 
 /// A pair of the play.
@@ -85,7 +89,7 @@ pub struct Plan {
     pub restart_delay_ms: u64,
     /// Lines of `[timers]`, such as `addp-timeout = "200ms"`.
     pub timers: Vec<String>,
-    /// Applications; all use the library.
+    /// Applications.
     pub applications: Vec<ApplicationPlan>,
     /// Pairs.
     pub pairs: Vec<PairPlan>,
@@ -140,14 +144,18 @@ impl Plan {
         let environment: Vec<String> =
             variables.map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
         let mut text = format!(
-            "\n[[application]]\nname = {}\nhost = {}\ninterface = \"library\"\ncommand = [{}]\n\
+            "\n[[application]]\nname = {}\nhost = {}\ninterface = {}\ncommand = [{}]\n\
              environment = {{ {} }}\nrestart-delay = \"{}ms\"\n",
             quote(&one.name),
             quote(one.host.name()),
+            quote(one.interface),
             command.join(", "),
             environment.join(", "),
             self.restart_delay_ms,
         );
+        for line in &one.more {
+            text += &format!("{line}\n");
+        }
         if let Some(port) = one.port {
             text += &format!("[[application.port]]\nid = \"default\"\nport = {port}\n");
         }
@@ -209,7 +217,10 @@ mod tests {
             command: vec!["/a \"b\"/tserver".to_owned(), "--bind".to_owned(), host.address().to_string()],
             environment: vec![("X".to_owned(), "y z".to_owned())],
             port: Some(21_000),
+            interface: "library",
+            more: vec!["shutdown-timeout = \"3s\"".to_owned()],
         });
+        plan.timers.push("hang-limit = \"1s\"".to_owned());
         let text = plan.cluster_file(Path::new("/tmp/stage"), [21_002, 21_003]);
         let read = understudy_settings::parse_cluster("cluster.toml", &text);
         let read = read.unwrap_or_else(|problems| panic!("{problems}\n{text}"));

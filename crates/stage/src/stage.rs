@@ -15,7 +15,7 @@ use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
 use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
-use crate::sweep::{end_all, open_marked};
+use crate::sweep::{Held, end_all, open_marked};
 use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
 
 /// The longest path that a Unix socket may have, in bytes.
@@ -185,6 +185,19 @@ impl Stage {
 
     /// Kill -9 of an application's main process; answers its number and the boot time right before the signal.
     pub fn kill_application(&self, name: &str) -> Result<(u32, u64), StageError> {
+        self.hurt_application(name, Held::kill)
+    }
+
+    /// SIGSTOP of an application's main process; answers as [`Stage::kill_application`] does.
+    pub fn stop_application(&self, name: &str) -> Result<(u32, u64), StageError> {
+        self.hurt_application(name, Held::stop)
+    }
+
+    fn hurt_application(
+        &self,
+        name: &str,
+        hurt: impl FnOnce(&Held) -> Result<(), StageError>,
+    ) -> Result<(u32, u64), StageError> {
         let status = self.api.status()?;
         let pid = status.application(name).and_then(|one| one.pid);
         let pid = pid.ok_or_else(|| StageError::Unexpected(format!("{name} has no process")))?;
@@ -192,7 +205,7 @@ impl Stage {
             StageError::Unexpected(format!("process {pid} of {name} does not belong to this stage"))
         })?;
         let before_ns = crate::clock::boot_ns();
-        held.kill()?;
+        hurt(&held)?;
         Ok((pid, before_ns))
     }
 

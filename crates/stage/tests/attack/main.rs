@@ -11,6 +11,7 @@ mod failover;
 mod hosts;
 mod operator;
 mod play;
+mod programs;
 mod settings;
 mod starts;
 mod strangers;
