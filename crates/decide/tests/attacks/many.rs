@@ -23,7 +23,12 @@ struct Many {
 fn cluster(count: usize) -> Cluster {
     let mut cluster = wide::small_cluster();
     cluster.hosts = (0..count)
-        .map(|index| (host(index), HostSpec { addresses: vec![format!("127.0.0.{}:1", index + 1)] }))
+        .map(|index| {
+            (
+                host(index),
+                HostSpec { addresses: vec![format!("127.0.0.{}:1", index + 1)], addp: AddpSettings::OFF },
+            )
+        })
         .collect();
     cluster.applications.clear();
     cluster.pairs.clear();
