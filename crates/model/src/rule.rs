@@ -88,6 +88,10 @@ rules! {
     OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
     OrderRefused => "order-refused", "An order of the control server was refused.";
     CertificateEnds => "certificate-ends", "A certificate ends soon or has ended: links that live go on, and no role changes for it.";
+    HookEnded => "hook-ended", "A command that is run for an application ended, or was killed.";
+    HalfPromoted => "half-promoted", "A restarted agent cannot know whether a promotion was finished: the member is demoted, its epoch closed.";
+    Hung => "hung", "It showed no life for longer than it may: what it was doing is kept, and it is killed.";
+    OwnDelay => "own-delay", "The agent itself was late: nobody is blamed for a silence that may be the agent's own.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
     // hosts, flapping, drained hosts
     HostLost => "host-lost", "The primary's host counts as lost, and the backup is ready: the backup is promoted. Policy `available` accepts that the former primary may still act.";

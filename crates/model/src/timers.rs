@@ -83,6 +83,16 @@ impl Preset {
             },
         }
     }
+
+    /// How long an application of this preset may show no life; `None` is "not judged".
+    pub fn hang_limit(self) -> Option<Duration> {
+        match self {
+            Preset::Fast => Some(Duration::from_secs(1)),
+            Preset::Normal => Some(Duration::from_secs(3)),
+            Preset::Wide => Some(Duration::from_secs(10)),
+            Preset::Classic => None,
+        }
+    }
 }
 
 /// The timers that this version uses. All are spans on the boot clock.

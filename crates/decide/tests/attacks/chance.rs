@@ -48,6 +48,8 @@ enum Happens {
     Acknowledge(usize),
     Drain(usize, bool),
     Rolling(usize),
+    Hook(usize),
+    HookFaults(usize, bool, bool, bool),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -92,6 +94,9 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => (0..2_usize, any::<bool>()).prop_map(|(site, back)| H::Drain(site, back)),
         1 => (0..2_usize).prop_map(H::Rolling),
         1 => prop_oneof![Just(700_u64), Just(4000)].prop_map(H::FreezeControl),
+        10 => (0..2_usize).prop_map(H::Hook),
+        2 => (0..2_usize, any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(site, fail, half, hang)| H::HookFaults(site, fail, half, hang)),
     ]
 }
 
@@ -145,6 +150,10 @@ fn happen(world: &mut Wide, what: Happens) {
             let names = ["one", "two", "three", "four", "five", "six", "p", "q", "alpha"];
             world.ask(maintenance(names[of], on));
         }
+        H::Hook(site) => drop(world.end_hook(site)),
+        H::HookFaults(site, fail, half, hang) => {
+            world.sites[site].hook_faults = HookFaults { fail, half, hang }
+        }
         H::Reconfigure(without) => {
             let five = wide_cluster().applications.remove(&app("five"));
             world.cluster.applications.remove(&app("five"));
@@ -171,6 +180,7 @@ fn heal(world: &mut Wide) {
         world.sites[site].disk = Disk::Works;
         world.sites[site].cannot_start = false;
         world.unsilence(site);
+        world.sites[site].hook_faults = HookFaults::default();
     }
     world.settle(60);
     for round in 0..3 {
@@ -264,9 +274,10 @@ proptest! {
     #[test]
     fn whatever_happens_ends_well(
         restart_first: bool,
+        ways in proptest::array::uniform4(0..6_u8),
         what in proptest::collection::vec(happens(), 1..400),
     ) {
-        let mut cluster = wide_cluster();
+        let mut cluster = told_in_ways(wide_cluster(), ways);
         if restart_first {
             for pair in cluster.pairs.values_mut() {
                 pair.on_crash = OnCrash::RestartFirst;

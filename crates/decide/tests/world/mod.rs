@@ -48,6 +48,7 @@ pub fn cluster() -> Cluster {
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        conduct: Default::default(),
     };
     let hosts = (0..2)
         .map(|index| {
@@ -180,6 +181,8 @@ impl World {
                 pid: Some(process.pid),
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts: None,
+                ready: false,
             }
         });
         site.ended = None;
@@ -293,6 +296,7 @@ impl World {
                 epoch: process.epoch,
                 readiness: process.ready.clone(),
                 suspended: false,
+                heartbeat: false,
             };
             self.agent_sees(index, AgentSaw::Said { application: application(index), start, said });
             return true;
@@ -332,6 +336,7 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
+            ToApplication::Ping(number) => process.says.push_back(FromApplication::Pong(number)),
             ToApplication::Attached | ToApplication::AttachRefused(_) => {}
         }
         true
@@ -489,6 +494,9 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
+            AgentDo::Reload { .. } => {}
+            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
+            AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {
                 if self.sites[index].process.as_ref().is_some_and(|process| process.start == start) {
                     self.kill_process(index);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use understudy_model::{FlapDamping, Preset, Timers};
 
 use super::Drafts;
+use super::application::ApplicationDraft;
+use super::conduct::HANG_BOUNDS;
 use super::pair::PairDraft;
 use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report, View};
@@ -32,6 +34,7 @@ pub(super) struct TimerDrafts {
     agent_restart_grace: Option<Found<Duration>>,
     disconnect_switchover_timeout: Option<Found<Duration>>,
     flap_damping: Option<Found<FlapDamping>>,
+    hang_limit: Option<Found<Duration>>,
 }
 
 impl TimerDrafts {
@@ -74,6 +77,23 @@ pub(super) fn read_changes(report: &mut Report, view: View<'_>) -> TimerDrafts {
         agent_restart_grace: view.duration(report, "agent-restart-grace", TIMER_BOUNDS),
         disconnect_switchover_timeout: view.duration(report, "disconnect-switchover-timeout", WAIT_BOUNDS),
         flap_damping: read_flap_damping(report, view),
+        hang_limit: view.duration(report, "hang-limit", HANG_BOUNDS),
+    }
+}
+
+/// How long an application may show no life: its own word, then its pair's, its host's, `[timers]`, the preset.
+pub(super) fn hang_limit_of(drafts: &Drafts, application: &ApplicationDraft) -> Option<Duration> {
+    let name = &application.name.value;
+    let member = |of: &Option<Found<_>>| of.as_ref().is_some_and(|member| member.value == *name);
+    let pair = drafts.pairs.values().find(|pair| member(&pair.primary) || member(&pair.backup));
+    let host = application.host.as_ref().and_then(|host| drafts.hosts.get(&host.value));
+    let set = (application.conduct().hang_limit.as_ref())
+        .or_else(|| pair?.timers.hang_limit.as_ref())
+        .or_else(|| host?.timers.hang_limit.as_ref())
+        .or(drafts.timers.hang_limit.as_ref());
+    match set {
+        Some(limit) => Some(limit.value).filter(|limit| !limit.is_zero()),
+        None => drafts.timers.preset.unwrap_or(Preset::Normal).hang_limit(),
     }
 }
 

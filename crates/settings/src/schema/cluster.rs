@@ -9,7 +9,6 @@ use super::{Key, Keys, Shape, later, now};
 
 const NO_GRANTS: &str = "remove it; leases come with policy \"strict\", in a later version";
 const NO_SITES: &str = "remove it; the key is kept for sites and tenants of later versions";
-const NOT_USED: &str = "remove it; no rule of this version uses this timer";
 
 /// Every key of the file.
 pub(crate) const CLUSTER_FILE: Keys = &[&[
@@ -87,13 +86,18 @@ pub(crate) const TIMERS: &[Key] = &[
         "preset",
         "So many automatic changes of roles in a span, such as `3 in 5m`, after which further ones are held; or `off`.",
     ),
+    now(
+        "hang-limit",
+        Shape::Duration,
+        "preset",
+        "How long an application may show no life before it is killed; 0 is never.",
+    ),
 ];
 
 const LATER_TIMERS: &[Key] = &[
     later("lease", Shape::Duration, "How long a grant lasts without renewal.", NO_GRANTS),
     later("renew", Shape::Duration, "How often a grant is renewed.", NO_GRANTS),
     later("kill-budget", Shape::Duration, "How long before expiry the guard kills.", NO_GRANTS),
-    later("hang-limit", Shape::Duration, "Silence of a living process before it counts as hung.", NOT_USED),
 ];
 
 const HOST: &[Key] = &[

@@ -73,6 +73,7 @@ impl Wide {
                 epoch: tree.epoch,
                 readiness: tree.ready.clone(),
                 suspended: tree.suspended,
+                heartbeat: false,
             })
         };
         let Some(said) = said else { return false };
@@ -89,6 +90,8 @@ impl Wide {
         );
         self.pids += 1;
         let plain = spawn.spec.interface != Interface::Library;
+        let by_start = plain && spawn.spec.conduct.promotes() == Telling::Restart;
+        let noted = (by_start && spawn.run_mode == RunMode::Primary).then_some(spawn.epoch);
         self.sites[site].trees.push(Tree {
             app: spawn.application.clone(),
             start: spawn.start,
@@ -109,6 +112,7 @@ impl Wide {
             suspended: false,
             slow_end: false,
             signalled: false,
+            noted,
         });
         self.pids
     }
@@ -186,6 +190,7 @@ impl Wide {
                 any |= self.deliver_order(site)
                     | self.deliver_report(site)
                     | self.notice(site)
+                    | self.end_hook(site)
                     | self.reap(site)
                     | self.run(site);
             }
@@ -336,7 +341,11 @@ impl Wide {
                 self.fly_back(site, Some(link), ControlSaw::Answered { host: name, answer });
             }
             AgentDo::Spawn(spawn) => self.spawn(site, spawn),
+            AgentDo::Reload { .. } => {}
+            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
+            AgentDo::RunHook(run) => self.run_hook(site, run),
             AgentDo::Signal { start, .. } => self.doom(site, start, false),
+            AgentDo::KillTree { start, .. } if start.is_hook() => self.doom_hook(site, start),
             AgentDo::KillTree { start, .. } => self.doom(site, start, true),
             AgentDo::Say { start, message, .. } => {
                 if let Some(tree) = self.sites[site].trees.iter_mut().find(|tree| tree.start == start)

@@ -6,10 +6,12 @@
 //! does not ask to be woken again for it.
 
 mod clusters;
+mod hooks;
 mod machines;
 mod tree;
 
 pub use clusters::*;
+pub use hooks::{Hook, HookFaults};
 pub use tree::Tree;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,6 +79,8 @@ pub struct Site {
     pub silent: bool,
     /// What the control server was last told of a missing link, and since when it is told the same.
     pub told: Option<(LinkEnd, Moment)>,
+    pub hooks: Vec<Hook>,
+    pub hook_faults: HookFaults,
 }
 
 pub struct Wide {
@@ -123,6 +127,8 @@ impl Wide {
             cannot_start: false,
             silent: false,
             told: None,
+            hooks: Vec::new(),
+            hook_faults: HookFaults::default(),
         };
         Self {
             now: Moment(1_000_000_000),
@@ -191,15 +197,19 @@ impl Wide {
         known.agent = Some(Agent::new(host(site), incarnation, known.memory.clone()));
         known.ends.clear();
         known.table_unknown = false;
-        let found = known
-            .trees
-            .iter()
-            .map(|tree| Found {
-                application: tree.app.clone(),
-                start: tree.start,
-                pid: tree.main.then_some(tree.pid),
+        let hooks = known.hooks.iter().map(|hook| (&hook.run.application, hook.run.hook, None, None));
+        let trees =
+            known.trees.iter().map(|tree| (&tree.app, tree.start, tree.main.then_some(tree.pid), tree.noted));
+        let found = hooks
+            .chain(trees)
+            .map(|(application, start, pid, acts)| Found {
+                application: application.clone(),
+                start,
+                pid,
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts,
+                ready: true,
             })
             .collect();
         self.agent_sees(site, AgentSaw::Awake { found });
