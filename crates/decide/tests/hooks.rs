@@ -174,6 +174,36 @@ fn a_demotion_has_the_fence_budget_as_a_whole_and_then_it_is_a_kill() {
 }
 
 #[test]
+fn a_demotion_that_says_yes_when_it_is_killed_already_is_not_believed() {
+    let mut bench = member();
+    promote(&mut bench);
+    bench.pass(0);
+    ends(&mut bench, false);
+    demote(&mut bench, 1);
+    bench.pass(100);
+    ends(&mut bench, false);
+    assert_eq!((answer(&bench, 2), acting(&bench)), (None, Some(role())));
+    dies(&mut bench);
+    bench.pass(0);
+    assert_eq!(answer(&bench, 2), Some(Outcome::Done));
+}
+
+#[test]
+fn a_tree_that_is_gone_before_its_hook_waits_for_it() {
+    let mut bench = member();
+    promote(&mut bench);
+    bench.pass(0);
+    let (start, others_live, last_words) = (bench.start, true, String::new());
+    let cause = ExitCause::Signal(9);
+    bench.sees(AgentSaw::Ended { application: name(), start, cause, others_live, last_words });
+    bench.sees(AgentSaw::TreeGone { application: name(), start });
+    bench.pass(0);
+    assert_eq!((acting(&bench), answer(&bench, 1)), (Some(role()), None));
+    ends(&mut bench, true);
+    assert!(acting(&bench).is_none());
+}
+
+#[test]
 fn a_member_that_dies_during_its_promotion_has_not_ended_before_its_hook_has() {
     let mut bench = member();
     promote(&mut bench);
