@@ -3,12 +3,15 @@
 //! It carries observations in, makes decisions durable, carries them out and tells people; it decides nothing itself.
 //! The law: nothing is ordered before what it rests on is durable, and ending this program touches nothing that runs.
 
+pub mod accepted;
 pub mod api;
+pub mod certificates;
 pub mod exit;
 pub mod hands;
 pub mod journal;
 pub mod leadership;
 pub mod links;
+pub mod notify;
 pub mod reload;
 pub mod replies;
 pub mod retention;

@@ -10,17 +10,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, Stop, stop_signals};
-use understudy_model::Cluster;
+use understudy_model::{Cluster, HostName};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store};
+use understudy_transport::{Security, is_of_this_machine};
 
+use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::{Api, ReloadAsked, Seat, router};
+use crate::certificates;
 use crate::exit::Exit;
 use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
 use crate::links::{Introduction, Links};
-use crate::reload::Reload;
+use crate::reload::{Reload, tell_refused};
 use crate::replies::Replies;
 use crate::retention;
 use crate::standing::{Concern, Standing};
@@ -37,6 +40,8 @@ pub struct Files {
     pub server: ServerSettings,
     /// `cluster.toml`
     pub cluster: Cluster,
+    /// How links are secured.
+    pub security: Security,
     /// What should be looked at in either.
     pub warnings: Vec<Problem>,
 }
@@ -53,9 +58,14 @@ pub struct BadFiles {
 /// Reads both files. The cluster file can only be looked for once the settings say where it is.
 pub fn read_files(config: &Path) -> Result<Files, BadFiles> {
     let Checked { value: server, mut warnings } = read_server(config).map_err(bad)?;
-    let cluster = read_cluster(Path::new(&server.cluster_file)).map_err(bad)?;
-    warnings.extend(cluster.warnings);
-    Ok(Files { server, cluster: cluster.value, warnings })
+    let Checked { value: mut cluster, warnings: more } =
+        read_cluster(Path::new(&server.cluster_file)).map_err(bad)?;
+    warnings.extend(more);
+    let security = certificates::load(&server, &mut cluster).map_err(|error| BadFiles {
+        problems: vec![format!("{}: {error}", config.display())],
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+    })?;
+    Ok(Files { server, cluster, security, warnings })
 }
 
 fn bad(error: ReadError) -> BadFiles {
@@ -79,6 +89,9 @@ pub enum ServiceError {
     /// Leadership was not taken.
     #[error(transparent)]
     Leadership(#[from] leadership::LeadershipError),
+    /// No configuration could be chosen or kept.
+    #[error(transparent)]
+    Accepted(#[from] AcceptedError),
     /// The API's socket cannot be made.
     #[error(transparent)]
     Api(#[from] crate::api::ApiSocketError),
@@ -115,16 +128,24 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> ServiceError {
 pub fn serve(files: Files) -> Result<(), ServiceError> {
     let directory = PathBuf::from(&files.server.state_directory);
     let mut store = Store::open(&directory)?;
-    let memory = leadership::take(&mut store, &files.server.name, &files.cluster)?;
+    let memory = leadership::take(&mut store, &files.server.name, &files.cluster, understudy_drive::now())?;
+    let Chosen { cluster, refused } = accepted::choose(&mut store, files.cluster)?;
     let reader = Reader::open(&directory)?;
-    let cluster = Arc::new(files.cluster);
+    let cluster = Arc::new(cluster);
     let standing = Standing::new(Path::new(&files.server.cluster_file), Arc::clone(&cluster));
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
     let journal =
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
+    if let Some(settings) = files.server.notify.clone() {
+        journal.notify(settings).map_err(system("a thread for notices"))?;
+    }
+    if !refused.is_empty() {
+        tell_refused(&standing, &journal, &refused);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
-    let life = Life { server: files.server, cluster, standing, journal: journal.clone() };
+    let life =
+        Life { server: files.server, cluster, security: files.security, standing, journal: journal.clone() };
     let outcome = runtime.block_on(life.run(memory));
     drop(runtime);
     match journal.close() {
@@ -137,6 +158,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
 struct Life {
     server: ServerSettings,
     cluster: Arc<Cluster>,
+    security: Security,
     standing: Standing,
     journal: Journal,
 }
@@ -146,7 +168,7 @@ impl Life {
         let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
         let api = Api::bind(Path::new(&self.server.api_socket))?;
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
-        let links = Links::new(inbox.clone(), self.journal.clone());
+        let links = Links::new(inbox.clone(), self.journal.clone(), self.security.clone());
         let introduction = Introduction {
             controller: memory.controller.clone(),
             controller_epoch: memory.controller_epoch,
@@ -162,6 +184,7 @@ impl Life {
             standing: self.standing.clone(),
             steps,
             controller_epoch: memory.controller_epoch,
+            boot: leadership::boot(),
             stop: stop.clone(),
             lost: None,
             store_failing: false,
@@ -169,6 +192,12 @@ impl Life {
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
         let reload = self.start_reloading(&inbox, &links, introduction)?;
+        tokio::spawn(certificates::look_after(
+            self.security.clone(),
+            links.clone(),
+            self.standing.clone(),
+            self.journal.clone(),
+        ));
         tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
         let seat = Seat {
             inbox,
@@ -181,7 +210,8 @@ impl Life {
         let serving = api.serve(router(seat), stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
-        let configured = ControlSaw::Configured { cluster: (*self.cluster).clone() };
+        let configured =
+            ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
         end(&stop, &links, serving).await;
         hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
@@ -199,6 +229,7 @@ impl Life {
             cluster_file: PathBuf::from(&self.server.cluster_file),
             inbox: inbox.clone(),
             links: links.clone(),
+            security: self.security.clone(),
             introduction,
             standing: self.standing.clone(),
             journal: self.journal.clone(),
@@ -216,6 +247,13 @@ impl Life {
         });
         Ok(reload)
     }
+}
+
+/// The hosts whose agent has an address of this machine.
+pub(crate) fn own_hosts(cluster: &Cluster) -> std::collections::BTreeSet<HostName> {
+    let here = |address: &String| address.parse().is_ok_and(|address| is_of_this_machine(&address));
+    let hosts = cluster.hosts.iter().filter(|(_, spec)| spec.addresses.iter().any(here));
+    hosts.map(|(name, _)| name.clone()).collect()
 }
 
 async fn end(stop: &Stop, links: &Links, serving: std::thread::JoinHandle<()>) {

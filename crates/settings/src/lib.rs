@@ -7,12 +7,14 @@ mod agent;
 mod cluster;
 mod compare;
 mod nearest;
+mod notify;
 mod problem;
 mod raw;
 mod reference;
 mod schema;
 mod server;
 mod span;
+mod tls;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -20,9 +22,11 @@ use std::path::{Path, PathBuf};
 pub use agent::{AgentSettings, CommandPattern, HostPolicy, parse_agent};
 pub use cluster::parse_cluster;
 pub use compare::{Change, Forbidden, compare};
+pub use notify::NotifySettings;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;
 pub use server::{ServerSettings, parse_server};
+pub use tls::TlsFiles;
 use understudy_model::Cluster;
 
 /// Longest settings file that is read, in bytes.

@@ -9,6 +9,12 @@ use std::path::Path;
 /// The variable that holds the stage's directory, in every process that belongs to it.
 pub const STAGE_MARK: &str = "STAGE_DIRECTORY";
 
+/// The directory of the authority, within the stage's.
+pub const PKI: &str = "pki";
+
+/// The name of the control server.
+pub const SERVER: &str = "scs-1";
+
 /// One of the two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
@@ -81,7 +87,7 @@ pub struct Plan {
     pub cluster: String,
     /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
     pub restart_delay_ms: u64,
-    /// Lines of `[timers]`.
+    /// Lines of `[timers]`, such as `addp-timeout = "200ms"`.
     pub timers: Vec<String>,
     /// Applications.
     pub applications: Vec<ApplicationPlan>,
@@ -111,9 +117,11 @@ impl Plan {
 
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
-        let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
-        if !self.timers.is_empty() {
-            text += &format!("\n[timers]\n{}\n", self.timers.join("\n"));
+        // Benches and soaks change roles again and again: what damping does is shown by its own stories.
+        let mut text =
+            format!("[cluster]\nname = {}\n\n[timers]\nflap-damping = \"off\"\n", quote(&self.cluster));
+        for line in &self.timers {
+            text += &format!("{line}\n");
         }
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
             let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
@@ -165,6 +173,18 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
+    ) + &tls(host.name(), directory)
+}
+
+/// Which files of the stage's own authority a daemon uses.
+fn tls(name: &str, directory: &Path) -> String {
+    let file = |name: &str| quote(&directory.join(PKI).join(name).to_string_lossy());
+    format!(
+        "[tls]\ncertificate = {}\nkey = {}\nauthorities = [{}]\nrevoked = [{}]\n",
+        file(&format!("{name}.pem")),
+        file(&format!("{name}.key")),
+        file("ca.pem"),
+        file("revoked.pem"),
     )
 }
 
@@ -172,11 +192,11 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
 pub fn server_file(cluster_file: &Path, socket: &Path, directory: &Path) -> String {
     let text = |path: &Path| quote(&path.to_string_lossy());
     format!(
-        "[server]\nname = \"scs-1\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
+        "[server]\nname = \"{SERVER}\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
         text(cluster_file),
         text(socket),
         text(&directory.join("state").join("scs")),
-    )
+    ) + &tls(SERVER, directory)
 }
 
 /// A text as TOML writes it; what JSON writes is read by TOML too.

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use understudy_pki::{Directory, Names, PkiError, Validity};
 
 use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
-use crate::plan::{agent_file, server_file};
+use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
 use crate::sweep::{Held, end_all, open_marked};
 use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
@@ -141,6 +142,7 @@ impl Stage {
         for (host, port) in Host::ALL.into_iter().zip(&mut lca_ports) {
             *port = ports.free_on(host.address())?;
         }
+        issue_certificates(&directory.join(PKI), &plan.cluster)?;
         let cluster = write("cluster.toml", &plan.cluster_file(&directory, lca_ports))?;
         let socket = sockets.join("scs.sock");
         let server = write("scs.toml", &server_file(&cluster, &socket, &directory))?;
@@ -325,6 +327,19 @@ impl Stage {
         end_all(self.ground.directory())?;
         killed
     }
+}
+
+/// An authority of the stage's own, with a certificate for every daemon.
+fn issue_certificates(directory: &Path, cluster: &str) -> Result<(), StageError> {
+    let authority = Directory::new(directory);
+    let month = Validity::days(31)?;
+    authority.init(cluster, None, month)?;
+    let agents = Host::ALL.map(|host| format!("agent:{}", host.name()));
+    for owner in agents.into_iter().chain([format!("scs:{SERVER}")]) {
+        let role = owner.parse().map_err(PkiError::from)?;
+        authority.issue(&role, &Names::default(), month)?;
+    }
+    Ok(())
 }
 
 impl Drop for Stage {

@@ -314,6 +314,20 @@ impl Play {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Waits until a daemon's log has these words.
+    pub fn until_logged(&self, daemon: Daemon, words: &str) {
+        self.until_so(&format!("{} logs {words:?}", daemon.name()), || {
+            let log = self.log(daemon);
+            if log.contains(words) { Ok(()) } else { Err(log) }
+        });
+    }
+
+    /// `lca --check` of that host's settings.
+    pub fn check_agent(&self, host: Host) -> Said {
+        let settings = self.stage.directory().join(format!("lca-{}.toml", host.name()));
+        said(Command::new(self.program("lca")).arg("--check").arg("--config").arg(settings))
+    }
+
     /// The log of a daemon.
     pub fn log(&self, daemon: Daemon) -> String {
         let name = format!("{}.log", daemon.name().replace(' ', "-"));
