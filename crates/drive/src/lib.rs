@@ -6,7 +6,11 @@
 mod clock;
 mod run;
 mod stop;
+#[cfg(target_os = "linux")]
+mod unit;
 
 pub use clock::now;
 pub use run::{Hands, Inbox, Mail, Told, run};
 pub use stop::{Stop, stop_signals};
+#[cfg(target_os = "linux")]
+pub use unit::{State, Unit, UnitError};

@@ -164,6 +164,8 @@ pub enum EventKind {
     NotifyFailed,
     /// A certificate runs out.
     CertificateExpiring,
+    /// A host hands over what is primary there and stops what runs, or stays after all.
+    HostLeaving,
 }
 
 impl EventKind {
@@ -196,6 +198,7 @@ impl EventKind {
         EventKind::DrainChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
+        EventKind::HostLeaving,
     ];
 
     /// The word in `-o json`.
@@ -228,6 +231,7 @@ impl EventKind {
             EventKind::DrainChanged => "drain-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
+            EventKind::HostLeaving => "host-leaving",
         }
     }
 }

@@ -105,6 +105,7 @@ rules! {
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
+    HostLeaves => "host-leaves", "A host is being shut down, or was asked to leave: what is primary there is handed over, then everything there is stopped.";
 }
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ fn what_a_control_server_says() {
     compare("restart", order(Work::Restart { application }));
     compare("promote", order(Work::Promote { pair, role: role(), time_limit }));
     compare("demote", order(Work::Demote { pair: name("tserver"), role: role(), time_limit }));
+    compare_in("v2/let-go", order(Work::LetGo));
 }
 
 #[test]
@@ -179,6 +180,7 @@ fn what_an_agent_says() {
     compare("answer-done", FromAgent::Answer(Answer { order: OrderId(300), outcome: Outcome::Done }));
     compare("answer-refused", FromAgent::Answer(Answer { order: OrderId(300), outcome: refused }));
     compare("events", FromAgent::Events(vec![event]));
+    compare_in("v2/leaving", FromAgent::Leaving { leaving: true });
 }
 
 #[test]
