@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::Inbox;
+use understudy_drive::{Inbox, State, Unit};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
     Subject,
@@ -62,13 +62,17 @@ pub struct Reload {
     pub standing: Standing,
     /// Refusals are events.
     pub journal: Journal,
+    /// The service manager waits for the end of a reload.
+    pub unit: Unit,
 }
 
 impl Reload {
     /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
     pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
         while let Some(asker) = asked.recv().await {
+            self.unit.tell(State::Reloading);
             let reloaded = self.reload().await;
+            self.unit.tell(State::Ready);
             // An asker who has gone finds the outcome in the events.
             let _ = asker.send(reloaded);
         }

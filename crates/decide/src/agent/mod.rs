@@ -113,6 +113,11 @@ impl Agent {
         self.applications.values()
     }
 
+    /// How many control servers are connected and obeyed.
+    pub fn controllers_heard(&self) -> usize {
+        self.controllers.len()
+    }
+
     fn durable_of(&self, application: &Application) -> Option<&DurableRole> {
         self.durable.get(&application.role.as_ref()?.place.pair)
     }

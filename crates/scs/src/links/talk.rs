@@ -179,7 +179,10 @@ impl Talk {
                     self.introduction.controller_epoch
                 )))
             }
-            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) => {
+            FromAgent::Report(_)
+            | FromAgent::Answer(_)
+            | FromAgent::Events(_)
+            | FromAgent::Leaving { .. } => {
                 Err(Down::unwelcome("the agent spoke before it answered the hello"))
             }
         }
@@ -230,6 +233,9 @@ impl Talk {
             }
             FromAgent::Answer(answer) => {
                 Ok(self.links.inbox.saw(ControlSaw::Answered { host, answer }).await)
+            }
+            FromAgent::Leaving { leaving } => {
+                Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
                 self.links.journal.tell(events);
