@@ -26,7 +26,8 @@ pub fn missing() -> Option<String> {
         return Some("no cgroup2 hierarchy is mounted".to_owned());
     }
     for program in ["unshare", "nsenter", "pivot_root", "timeout"] {
-        let there = ["/usr/bin", "/usr/sbin", "/sbin", "/bin"].iter().any(|at| Path::new(at).join(program).exists());
+        let there =
+            ["/usr/bin", "/usr/sbin", "/sbin", "/bin"].iter().any(|at| Path::new(at).join(program).exists());
         if !there {
             return Some(format!("{program} is not installed"));
         }
@@ -64,7 +65,8 @@ impl Net {
     }
 
     fn enter(&self, command: &[&str]) -> String {
-        let out = Command::new("nsenter").arg(format!("--net={}", self.path())).args(command).output().unwrap();
+        let out =
+            Command::new("nsenter").arg(format!("--net={}", self.path())).args(command).output().unwrap();
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 }
@@ -139,11 +141,27 @@ impl Bed {
         };
         link("/lib/systemd/system/multi-user.target", "default.target");
         for unit in [
-            "getty.target", "console-getty.service", "systemd-timesyncd.service", "systemd-udevd.service",
-            "systemd-udev-trigger.service", "systemd-logind.service", "remote-fs.target", "networking.service",
-            "apt-daily.timer", "apt-daily-upgrade.timer", "man-db.timer", "fstrim.timer", "dpkg-db-backup.timer",
-            "e2scrub_all.timer", "e2scrub_reap.service", "systemd-pstore.service", "systemd-networkd.service",
-            "systemd-resolved.service", "systemd-networkd-wait-online.service", "snapd.service", "cron.service",
+            "getty.target",
+            "console-getty.service",
+            "systemd-timesyncd.service",
+            "systemd-udevd.service",
+            "systemd-udev-trigger.service",
+            "systemd-logind.service",
+            "remote-fs.target",
+            "networking.service",
+            "apt-daily.timer",
+            "apt-daily-upgrade.timer",
+            "man-db.timer",
+            "fstrim.timer",
+            "dpkg-db-backup.timer",
+            "e2scrub_all.timer",
+            "e2scrub_reap.service",
+            "systemd-pstore.service",
+            "systemd-networkd.service",
+            "systemd-resolved.service",
+            "systemd-networkd-wait-online.service",
+            "snapd.service",
+            "cron.service",
         ] {
             link("/dev/null", unit);
         }
@@ -180,7 +198,9 @@ impl Bed {
             let said = self.exec(&["systemctl", "is-system-running"]).text;
             match said.trim() {
                 "running" | "degraded" => Ok(()),
-                _ => Err(format!("{said} {}", fs::read_to_string(self.place.join("log")).unwrap_or_default())),
+                _ => {
+                    Err(format!("{said} {}", fs::read_to_string(self.place.join("log")).unwrap_or_default()))
+                }
             }
         });
     }
@@ -203,7 +223,8 @@ impl Bed {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let text = [out.stdout, out.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        let text =
+            [out.stdout, out.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         Said { code: out.status.code().unwrap_or(-1), text }
     }
 
@@ -278,7 +299,9 @@ pub fn until<T>(what: &str, mut so: impl FnMut() -> Result<T, String>) -> T {
     loop {
         match so() {
             Ok(value) => return value,
-            Err(found) if Instant::now() >= deadline => panic!("not so within {LIMIT:?}: {what}; found: {found}"),
+            Err(found) if Instant::now() >= deadline => {
+                panic!("not so within {LIMIT:?}: {what}; found: {found}")
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
