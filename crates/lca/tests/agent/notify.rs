@@ -92,6 +92,27 @@ async fn the_real_systemd_notify_says_that_a_script_is_ready() {
 }
 
 #[tokio::test]
+async fn a_real_daemon_says_that_it_is_ready() {
+    if !std::path::Path::new("/usr/bin/dbus-daemon").exists() {
+        eprintln!("skipped: dbus-daemon is not installed on this machine");
+        return;
+    }
+    let place = Place::new();
+    let bus = place.state().parent().unwrap().join("bus");
+    let address = format!("--address=unix:path={}", bus.display());
+    let mut daemon =
+        assignment("bus", &["/usr/bin/dbus-daemon", "--session", "--nofork", "--nopidfile", &address]);
+    daemon.goal = Goal::Started;
+    daemon.spec.interface = Interface::Notify;
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![daemon])).await;
+    let ready = controller.report(is(ApplicationStatus::Started)).await;
+    assert_eq!(comm(&ready), "dbus-daemon");
+    assert!(std::os::unix::net::UnixStream::connect(&bus).is_ok(), "ready is ready");
+}
+
+#[tokio::test]
 async fn a_stranger_is_not_heard_and_garbage_harms_nobody() {
     let place = Place::new();
     let _agent = place.start_agent();
