@@ -22,8 +22,12 @@ pub struct Surroundings {
     pub host: HostName,
     /// The socket that applications connect to.
     pub link: PathBuf,
-    /// Home of the agent's user, if it has one.
+    /// Home of the user, if it has one.
     pub home: Option<String>,
+    /// The user's name, if settings name one.
+    pub user: Option<String>,
+    /// What its environment file says.
+    pub file: Vec<(String, String)>,
 }
 
 /// The whole environment of one start, in a fixed order.
@@ -32,7 +36,12 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     if let Some(home) = &around.home {
         all.insert("HOME".to_owned(), home.clone());
     }
+    if let Some(user) = &around.user {
+        all.extend(["USER", "LOGNAME"].map(|name| (name.to_owned(), user.clone())));
+    }
     all.extend(spawn.spec.environment.clone());
+    // As with service units, the file of the host wins over what the cluster's settings say.
+    all.extend(around.file.iter().cloned());
     all.retain(|name, _| !name.starts_with("UNDERSTUDY_"));
     let mut set = |name: String, value: String| all.insert(format!("UNDERSTUDY_{name}"), value);
     set("APPLICATION".to_owned(), spawn.application.to_string());
@@ -70,6 +79,20 @@ pub fn write_options(path: &Path, spawn: &Spawn) -> io::Result<()> {
     whole_file::replace(path, &text, Keep::ThisBoot)
 }
 
+/// Gives an options file to the user that is to read it; others may pass its directory, which is the agent's alone.
+pub fn hand_over(path: &Path, uid: u32) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt, lchown};
+    if let Some(directory) = path.parent() {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711))?;
+    }
+    lchown(path, Some(uid), None)
+}
+
+/// Takes an options file back that was another user's before.
+pub fn take_back(path: &Path) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(rustix::process::geteuid().as_raw()), None)
+}
+
 /// Home of a user, from the system's list of users.
 pub fn home_of(user: u32) -> Option<String> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
@@ -92,10 +115,13 @@ mod tests {
             host: HostName::new("alpha").unwrap(),
             link: PathBuf::from("/run/x/lca.sock"),
             home: Some("/root".to_owned()),
+            user: Some("tserver".to_owned()),
+            file: vec![("FROM".to_owned(), "file".to_owned()), ("B".to_owned(), "file".to_owned())],
         };
         let mut spawn = samples::spawn("tserver-1", &["/bin/true"], 1);
         spawn.spec.environment = BTreeMap::from([
             ("A".to_owned(), "b".to_owned()),
+            ("B".to_owned(), "settings".to_owned()),
             ("UNDERSTUDY_EPOCH".to_owned(), "99".to_owned()),
         ]);
         spawn.pair = Some(PairPlace {
@@ -110,7 +136,10 @@ mod tests {
         let shown: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = [
             "A=b",
+            "B=file",
+            "FROM=file",
             "HOME=/root",
+            "LOGNAME=tserver",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "UNDERSTUDY_APPLICATION=tserver-1",
             "UNDERSTUDY_EPOCH=0",
@@ -122,6 +151,7 @@ mod tests {
             "UNDERSTUDY_PEER_ADDRESS=127.0.0.12",
             "UNDERSTUDY_PEER_PORT_HA_SYNC=7001",
             "UNDERSTUDY_RUN_MODE=primary",
+            "USER=tserver",
         ];
         assert_eq!(shown, expected);
     }

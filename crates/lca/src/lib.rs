@@ -11,13 +11,16 @@ compile_error!(
 pub mod accepting;
 pub mod application_links;
 pub mod assignments_file;
+pub mod doors;
 pub mod environment;
+pub mod environment_file;
 pub mod exit;
 pub mod hands;
 pub mod keeper;
 pub mod life;
 pub mod links;
 pub mod output;
+pub mod permission;
 pub mod platform;
 pub mod processes;
 pub mod promise_file;

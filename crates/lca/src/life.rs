@@ -15,6 +15,7 @@ use understudy_transport::{Address, AddressError, BindError, Listener};
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
+use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
 use crate::keeper::Keeper;
@@ -101,6 +102,7 @@ pub struct Life {
     applications: Arc<ApplicationLinks<Linux>>,
     link_path: PathBuf,
     listen: Vec<Address>,
+    opened: Opened,
     /// Held until the end: the lock on the state directory.
     _lock: fs::File,
 }
@@ -124,7 +126,7 @@ impl Life {
         let platform = Arc::new(platform);
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
         let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
-        let (processes, found) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
+        let (processes, found, opened) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
         let links = Links::new(settings.host.clone(), inbox.clone(), promises.controller_epoch);
@@ -150,6 +152,7 @@ impl Life {
             applications,
             link_path,
             listen,
+            opened,
             _lock: lock,
         })
     }
@@ -168,6 +171,8 @@ impl Life {
         for address in &self.listen {
             listeners.push(Listener::bind(address).await.map_err(LifeError::Listen)?);
         }
+        let mut opened = self.opened;
+        self.hands.processes.doors().reopen().await;
         let platform = Arc::clone(&self.platform);
         tokio::spawn(async move {
             if let Err(error) = platform.serve().await {
@@ -177,7 +182,12 @@ impl Life {
         let (links, applications) = (self.links, self.applications);
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
-            tokio::spawn(applications.serve(link));
+            tokio::spawn(Arc::clone(&applications).serve(link));
+            tokio::spawn(async move {
+                while let Some(door) = opened.recv().await {
+                    tokio::spawn(Arc::clone(&applications).serve(door));
+                }
+            });
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
@@ -196,6 +206,9 @@ impl Life {
     }
 }
 
+/// Listeners of applications that run as other users.
+type Opened = tokio::sync::mpsc::Receiver<Listener>;
+
 /// Where processes and their notes are, and what is found of earlier lives.
 fn adopt(
     settings: &AgentSettings,
@@ -203,7 +216,7 @@ fn adopt(
     platform: &Arc<Linux>,
     link: &Path,
     inbox: &Inbox<Agent>,
-) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>), LifeError> {
+) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened), LifeError> {
     let runtime = Path::new(&settings.runtime_directory);
     let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
     let options = runtime.join("options");
@@ -227,7 +240,10 @@ fn adopt(
         host: settings.host.clone(),
         link: link.to_owned(),
         home: home_of(rustix::process::geteuid().as_raw()),
+        user: None,
+        file: Vec::new(),
     };
+    let (doors, opened) = Doors::new(runtime);
     let processes = Processes::new(Footing {
         platform: Arc::clone(platform),
         inbox: inbox.clone(),
@@ -235,13 +251,18 @@ fn adopt(
         boot: platform.boot_id().to_owned(),
         places: Places {
             applications: Path::new(&settings.state_directory).join("applications"),
+            of_others: PathBuf::from(format!(
+                "{}-applications",
+                settings.state_directory.trim_end_matches('/')
+            )),
             options,
             logs: PathBuf::from(&settings.log_directory),
         },
         around,
+        doors,
         policy: settings.policy.clone(),
     });
     let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);
     let found = processes.adopt(survivors, restarts);
-    Ok((processes, found))
+    Ok((processes, found, opened))
 }

@@ -6,32 +6,38 @@
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
-use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_model::{ApplicationName, ExitCause, ProcessSpec, Signal};
 use understudy_settings::HostPolicy;
 
 use self::table::{Known, Table};
+use crate::accepting::cause;
+use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
-use crate::output;
-use crate::platform::{Launch, Platform, Survivor, TreeEnd};
+use crate::permission::Own;
+use crate::platform::{Account, Launch, Platform, Survivor, TreeEnd, find_account, with_rights_of};
 use crate::starts::{StartNote, Starts};
+use crate::{environment_file, output, permission};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
-/// Stack of a thread that starts or kills.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a thread that starts or kills; the system's name services may load modules that need much.
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// Where things lie.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// Working directories of applications that name none.
     pub applications: PathBuf,
+    /// The same for applications of other users, who cannot pass the agent's state directory.
+    pub of_others: PathBuf,
     /// Options files.
     pub options: PathBuf,
     /// Output of applications.
@@ -48,6 +54,8 @@ pub struct Processes<P: Platform> {
     boot: String,
     places: Places,
     around: Surroundings,
+    doors: Doors,
+    own: Own,
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
@@ -67,6 +75,8 @@ pub struct Footing<P> {
     pub places: Places,
     /// What applications are told.
     pub around: Surroundings,
+    /// Sockets of applications that run as other users.
+    pub doors: Doors,
     /// What may be started.
     pub policy: HostPolicy,
 }
@@ -74,12 +84,26 @@ pub struct Footing<P> {
 impl<P: Platform> Processes<P> {
     /// Nothing runs yet. Must be called inside a tokio runtime.
     pub fn new(footing: Footing<P>) -> Arc<Self> {
-        let Footing { platform, inbox, starts, boot, places, around, policy } = footing;
+        let Footing { platform, inbox, starts, boot, places, around, doors, policy } = footing;
+        let own = Own::look();
         let runtime = Handle::current();
         let table = Table::default();
         let policy = Mutex::new(policy);
         let printed = Mutex::default();
-        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed })
+        Arc::new(Self {
+            platform,
+            table,
+            inbox,
+            runtime,
+            starts,
+            boot,
+            places,
+            around,
+            doors,
+            own,
+            policy,
+            printed,
+        })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
@@ -170,26 +194,67 @@ impl<P: Platform> Processes<P> {
         self.runtime.clone().spawn(self.watch(application, start));
     }
 
+    /// Sockets of applications that run as other users.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// Whose rights something of an application gets, if this host permits to run `program` with them. May take as
+    /// long as the system's name services take; not for the runtime's thread.
+    pub fn permit(&self, program: &str, process: &ProcessSpec) -> Result<Account, String> {
+        let account = find_account(process.user.as_deref(), process.group.as_deref(), &process.groups)
+            .map_err(|error| error.to_string())?;
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        permission::check(&policy, &self.around.host, &self.own, program, &account)
+            .map_err(|refused| refused.to_string())?;
+        Ok(account)
+    }
+
     fn try_launch(&self, spawn: &Spawn) -> Result<P::Tree, String> {
+        let process = &spawn.spec.process;
         let program = spawn.spec.command.first().map_or("", String::as_str);
-        let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
-        if !permitted {
-            return Err(format!("this host's [policy] does not permit to run {program:?}"));
-        }
+        let account = self.permit(program, process)?;
         let options = self.places.options.join(format!("{}.json", spawn.application));
         environment::write_options(&options, spawn)
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
-        let own = || self.places.applications.join(spawn.application.as_str());
+        let mut around = self.around.clone();
+        let other = account.uid != self.own.uid;
+        if other {
+            around.link = self.let_in(spawn, &options, &account)?;
+        } else if self.own.uid == 0 {
+            environment::take_back(&options)
+                .map_err(|error| format!("cannot take back the options {}: {error}", options.display()))?;
+        }
+        if account.named {
+            around.home = account.home.clone();
+            around.user = Some(account.name.clone());
+        }
+        around.file = read_environment_file(process, &account)?;
+        let places = if other { &self.places.of_others } else { &self.places.applications };
+        let own = || places.join(spawn.application.as_str());
         let launch = Launch {
             application: spawn.application.clone(),
             start: spawn.start,
             command: spawn.spec.command.clone(),
-            environment: environment::environment(&self.around, spawn, &options),
+            environment: environment::environment(&around, spawn, &options),
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
             output: self.output_of(&spawn.application),
+            spec: process.clone(),
+            account,
+            own_directory: spawn.spec.working_directory.is_none(),
         };
         self.printed().insert(spawn.start, output::length(&launch.output));
         self.platform.launch(&launch).map_err(|error| error.to_string())
+    }
+
+    /// Lets another user reach what its application is told of: the link and the options.
+    fn let_in(&self, spawn: &Spawn, options: &Path, account: &Account) -> Result<PathBuf, String> {
+        let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
+        let path = opened.map_err(|error| cause(&error))?;
+        let failed =
+            |error| format!("cannot give the options {} to {}: {error}", options.display(), account.name);
+        environment::hand_over(options, account.uid).map_err(failed)?;
+        Ok(path)
     }
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
@@ -295,5 +360,22 @@ impl<P: Platform> Processes<P> {
     fn observe(&self, saw: AgentSaw) {
         let inbox = self.inbox.clone();
         self.runtime.spawn(async move { inbox.saw(saw).await });
+    }
+}
+
+/// What the file of settings says, read with the rights of whoever gets it: an agent that is root must not be a way to
+/// read the files of others.
+fn read_environment_file(process: &ProcessSpec, account: &Account) -> Result<Vec<(String, String)>, String> {
+    let Some(file) = &process.environment_file else { return Ok(Vec::new()) };
+    let path = Path::new(&file.path);
+    match with_rights_of(account, || environment_file::open(path)) {
+        Ok(opened) => environment_file::read(path, opened).map_err(|error| error.to_string()),
+        Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(format!(
+            "cannot read the environment file {} with the rights of {}: {error}; let that user read it",
+            path.display(),
+            account.name
+        )),
+        Err(error) => Err(format!("cannot read the environment file {}: {error}", path.display())),
     }
 }

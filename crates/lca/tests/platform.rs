@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use understudy_decide::agent::StartId;
-use understudy_lca::platform::{Launch, LaunchError, Linux, Platform, TreeEnd, TreeNote};
-use understudy_model::{AgentId, ApplicationName, ExitCause, Incarnation, Signal};
+use understudy_lca::platform::{Launch, LaunchError, Linux, Platform, TreeEnd, TreeNote, find_account};
+use understudy_model::{AgentId, ApplicationName, ExitCause, Incarnation, ProcessSpec, Signal};
 
 const LIMIT: Duration = Duration::from_secs(20);
 static ALONE: Mutex<()> = Mutex::new(());
@@ -75,6 +75,9 @@ impl Bench {
             ],
             directory: path("work"),
             output: path("logs").join("app.log"),
+            spec: ProcessSpec::default(),
+            account: find_account(None, None, &[]).unwrap(),
+            own_directory: false,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod moment;
 pub mod name;
 pub mod order;
+pub mod process_spec;
 pub mod report;
 pub mod rule;
 pub mod states;
@@ -27,11 +28,12 @@ pub use machine::{Decision, Machine};
 pub use moment::Moment;
 pub use name::{ApplicationName, ControllerName, HostName, NameError, PairName};
 pub use order::{Answer, Assignment, Order, Outcome, PairPlace, Refusal, Work};
+pub use process_spec::{EnvironmentFile, ProcessLimits, ProcessSpec};
 pub use report::{ApplicationReport, ExitCause, Inventory, LastExit, RoleReport};
 pub use rule::Rule;
 pub use states::{
-    ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, Policy, Readiness, Redundancy,
-    RestartPolicy, RunMode, Signal,
+    ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, OutputKind, Policy, Readiness,
+    Redundancy, RestartPolicy, RunMode, Signal,
 };
 pub use timers::{Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

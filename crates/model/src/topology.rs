@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
-    RestartPolicy, Signal, Timers,
+    ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, ProcessSpec,
+    Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -75,6 +75,9 @@ pub struct ApplicationSpec {
     pub ports: Vec<PortSpec>,
     /// Handed to the application as JSON, section by section, as configured.
     pub options: BTreeMap<String, BTreeMap<String, String>>,
+    /// How its process is made, bounded and heard.
+    #[serde(default, skip_serializing_if = "ProcessSpec::is_default")]
+    pub process: ProcessSpec,
 }
 
 /// A restart never waits longer than this, whatever the settings say.

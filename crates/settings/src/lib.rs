@@ -12,6 +12,7 @@ mod raw;
 mod reference;
 mod schema;
 mod server;
+mod size;
 mod span;
 mod values;
 

@@ -72,6 +72,7 @@ fn assignment() -> Assignment {
             ha_sync: false,
         }],
         options: [("backup-sync".to_owned(), section.into())].into(),
+        process: ProcessSpec::default(),
     };
     let pair = PairPlace {
         pair: name("tserver"),
@@ -87,6 +88,31 @@ fn assignment() -> Assignment {
         goal: Goal::Started,
         hands_off: true,
         pair: Some(pair),
+    }
+}
+
+fn process() -> ProcessSpec {
+    ProcessSpec {
+        user: Some("tserver".to_owned()),
+        group: Some("telecom".to_owned()),
+        groups: vec!["audio".to_owned(), "1000".to_owned()],
+        umask: Some(0o027),
+        limits: ProcessLimits {
+            nofile: Some(4096),
+            core_bytes: Some(u64::MAX),
+            memlock_bytes: Some(65536),
+            nproc: Some(0),
+        },
+        nice: Some(-5),
+        oom_score_adjust: Some(-500),
+        environment_file: Some(EnvironmentFile { path: "/etc/default/tserver".to_owned(), optional: true }),
+        memory_max_bytes: Some(1 << 30),
+        cpu_max_percent: Some(150),
+        pids_max: Some(100),
+        output: Some(OutputKind::File),
+        output_limit_bytes: Some(1 << 20),
+        output_keep: Some(0),
+        after: vec![name("db")],
     }
 }
 
@@ -119,6 +145,9 @@ fn what_a_control_server_says() {
     let (pair, time_limit) = (name("tserver"), Duration::from_millis(2500));
     compare("hello", ToAgent::Hello(hello));
     compare("assign", order(Work::Assign(vec![assignment()])));
+    let mut with_process = assignment();
+    with_process.spec.process = process();
+    compare("assign-process", order(Work::Assign(vec![with_process])));
     let application: ApplicationName = name("tserver-1");
     let graceful = true;
     compare(

@@ -48,6 +48,7 @@ pub fn cluster() -> Cluster {
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        process: Default::default(),
     };
     let hosts =
         (0..2).map(|index| (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()] })).collect();

@@ -11,12 +11,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use understudy_decide::agent::StartId;
-use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_model::{ApplicationName, ExitCause, ProcessSpec, Signal};
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{Linux, PlatformError};
+pub use linux::accounts::{Account, AccountError, find as find_account};
+#[cfg(target_os = "linux")]
+pub use linux::{Linux, PlatformError, with_rights_of};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,12 @@ pub struct Launch {
     pub directory: PathBuf,
     /// Its output is appended here; the directory of it is made if it is missing.
     pub output: PathBuf,
+    /// How it is made and bounded.
+    pub spec: ProcessSpec,
+    /// Whose rights it gets.
+    pub account: Account,
+    /// `directory` lies in a place of the agent's own, where the agent makes it for whomever it is.
+    pub own_directory: bool,
 }
 
 /// Why a process was not started. Nothing of it runs; directories may have been made.

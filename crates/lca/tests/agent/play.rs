@@ -56,7 +56,7 @@ impl Place {
 
     pub fn write_settings(&self, runtime: &str) {
         let text = format!(
-            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n",
+            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
             self.listen().display(),
             self.state(),
             self.at(runtime),
@@ -288,6 +288,7 @@ pub fn assignment(name: &str, command: &[&str]) -> Assignment {
         autostart: false,
         ports: Vec::new(),
         options: Default::default(),
+        process: Default::default(),
     };
     let application = ApplicationName::new(name).unwrap();
     Assignment { application, spec, goal: Goal::Stopped, hands_off: false, pair: None }

@@ -11,6 +11,7 @@ use understudy_model::{
 };
 
 use super::port::{self, PortDrafts};
+use super::process::{self, ProcessDraft};
 use super::{keep, optional_path, unknown_name};
 use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report, Table, Value, View};
@@ -62,12 +63,18 @@ struct Rest {
     shutdown_timeout: Duration,
     autostart: bool,
     options: BTreeMap<String, BTreeMap<String, String>>,
+    process: ProcessDraft,
 }
 
 impl ApplicationDraft {
     /// It says nothing, and can be told nothing but a signal.
     pub(super) fn is_plain(&self) -> bool {
         self.rest.interface == Interface::Plain
+    }
+
+    /// What starts before it.
+    pub(super) fn after(&self) -> &[Found<ApplicationName>] {
+        &self.rest.process.after
     }
 
     /// The checked application; none only if its host was reported as missing or wrong.
@@ -91,6 +98,7 @@ impl ApplicationDraft {
             autostart: rest.autostart,
             ports,
             options: rest.options,
+            process: rest.process.into_spec(),
         })
     }
 }
@@ -225,6 +233,7 @@ fn read_rest(report: &mut Report, view: View<'_>) -> Rest {
         shutdown_timeout: span(report, "shutdown-timeout", TIMEOUT_BOUNDS, seconds(10)),
         autostart: view.boolean(report, "autostart").is_none_or(|found| found.value),
         options: read_options(report, view),
+        process: process::read(report, view),
     }
 }
 
@@ -288,7 +297,7 @@ fn read_command(report: &mut Report, view: View<'_>) -> Vec<String> {
 }
 
 /// The tables under `key`, the template's first, so that the application's own entries come last and win.
-fn layers<'t>(view: View<'t>, report: &mut Report, key: &str) -> Vec<Found<&'t Table>> {
+pub(super) fn layers<'t>(view: View<'t>, report: &mut Report, key: &str) -> Vec<Found<&'t Table>> {
     let mut layers = Vec::new();
     for layer in view.shared_only().into_iter().chain([view.own_only()]) {
         match layer.raw(key) {

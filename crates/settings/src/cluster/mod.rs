@@ -3,10 +3,12 @@
 //! Knows no files. The law: first keys, then single values, then rules across them; a cluster comes out only if all
 //! three found nothing to mend.
 
+mod after;
 mod application;
 mod host;
 mod pair;
 mod port;
+mod process;
 mod rules;
 mod timers;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use understudy_model as model;
 use understudy_model::order::PairPlace as ModelPairPlace;
 
+use super::process::ProcessSpec;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
 
@@ -74,6 +75,8 @@ pub(crate) struct ApplicationSpec {
     ports: Vec<PortSpec>,
     #[prost(btree_map = "string, message", tag = "16")]
     options: BTreeMap<String, OptionSection>,
+    #[prost(message, optional, tag = "20")]
+    process: Option<ProcessSpec>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -168,6 +171,8 @@ impl Body for ApplicationSpec {
             autostart: said.autostart,
             ports: check::write_list(&said.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: said.options.iter().map(section).collect::<Result<_, EncodeError>>()?,
+            // Not said if there is nothing to say, so that frames of the first version stay as they were.
+            process: (!said.process.is_default()).then(|| ProcessSpec::write(&said.process)).transpose()?,
         })
     }
 
@@ -197,6 +202,7 @@ impl Body for ApplicationSpec {
             autostart: self.autostart,
             ports: check::read_list(self.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: self.options.into_iter().map(section).collect::<Result<_, MessageError>>()?,
+            process: check::read_optional(self.process)?.unwrap_or_default(),
         })
     }
 }

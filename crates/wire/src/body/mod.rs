@@ -9,6 +9,7 @@ pub(crate) mod assignment;
 pub(crate) mod check;
 pub(crate) mod greeting;
 pub(crate) mod order;
+pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod word;
 

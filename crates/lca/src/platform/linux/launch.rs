@@ -10,13 +10,16 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::conditions::{conditions, name_of_limit};
 use super::fork::{Child, ForkError, Step};
-use super::{Linux, Tree, fork, proc};
+use super::{Linux, Tree, directory, fork, proc};
 use crate::platform::{Launch, LaunchError};
 
 /// Makes the process. Takes as long as loading the program takes.
 pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
-    make_directory("working directory", &launch.directory)?;
+    directory::make(&launch.directory, &launch.account, launch.own_directory).map_err(|source| {
+        LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
+    })?;
     let output = open_output(&launch.output)?;
     let program = find_program(launch)?;
     let arguments = zero_ended("an argument", launch.command.iter().cloned())?;
@@ -30,6 +33,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         // Without its group it is found by session, parent and mark; that is no reason not to start it.
         hierarchy.group(&launch.application, launch.start).ok()
     });
+    let conditions = conditions(&launch.spec, &launch.account);
     let mut child = Child {
         program: &program_text,
         arguments: &arguments,
@@ -37,6 +41,8 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         directory: &directory_text,
         input: platform.null.as_fd(),
         output: output.as_fd(),
+        errors: output.as_fd(),
+        conditions: &conditions,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
     let made = match fork::fork(&child) {
@@ -125,6 +131,14 @@ fn explain(error: ForkError, launch: &Launch, program: &Path) -> LaunchError {
         }
         ForkError::Child(Step::Directory, source) => {
             LaunchError::EnterDirectory { path: launch.directory.clone(), source }
+        }
+        ForkError::Child(Step::Priority, source) => LaunchError::Prepare { step: "nice", source },
+        ForkError::Child(Step::OomScore, source) => LaunchError::Prepare { step: "oom-score-adjust", source },
+        ForkError::Child(Step::Groups, source) => LaunchError::Prepare { step: "groups", source },
+        ForkError::Child(Step::Group, source) => LaunchError::Prepare { step: "group", source },
+        ForkError::Child(Step::User, source) => LaunchError::Prepare { step: "user", source },
+        ForkError::Child(Step::Limit(resource), source) => {
+            LaunchError::Prepare { step: name_of_limit(resource), source }
         }
         ForkError::Child(Step::Execute, source) => {
             let why = match fs::metadata(program) {

@@ -3,13 +3,17 @@
 //! Refuses to know what is decided. The law: only processes that this agent started, or that carry its mark or lie in
 //! its control groups, are ever signalled.
 
+pub mod accounts;
 mod adopt;
+mod conditions;
 mod control_group;
+mod directory;
 mod fork;
 mod launch;
 mod membership;
 mod pidfd;
 mod proc;
+mod rights;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +27,7 @@ use understudy_decide::agent::StartId;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 use self::control_group::Hierarchy;
+pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
 
