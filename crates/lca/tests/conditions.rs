@@ -199,3 +199,27 @@ fn a_working_directory_that_the_user_cannot_enter_is_named() {
     let text = bench.refused(&launch);
     assert!(text.contains("below") && text.contains("nobody") && text.contains("install -d"), "{text}");
 }
+
+#[test]
+fn a_bound_of_the_whole_tree_holds_or_is_refused_by_name() {
+    let bench = Bench::new();
+    let spec = ProcessSpec { memory_max_bytes: Some(64 << 20), pids_max: Some(9), ..ProcessSpec::default() };
+    let launch =
+        bench.launch("cat /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max", spec, own());
+    match bench.platform.launch(&launch) {
+        Ok(tree) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let end = runtime.block_on(bench.platform.ended(&tree)).unwrap();
+            let text = std::fs::read_to_string(bench.log()).unwrap();
+            assert_eq!((text.trim(), end.cause), ("67108864", ExitCause::Code(0)));
+            bench.platform.release(&tree);
+        }
+        Err(error) => {
+            println!("this host cannot keep it: {error}");
+            let text = error.to_string();
+            assert!(text.contains("memory-max") && text.contains("cgroup"), "{text}");
+        }
+    }
+    let left = bench.platform.survivors(&[]).unwrap();
+    assert!(left.is_empty(), "nothing was started");
+}

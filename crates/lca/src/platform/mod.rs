@@ -18,7 +18,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::accounts::{Account, AccountError, find as find_account};
 #[cfg(target_os = "linux")]
-pub use linux::{Linux, PlatformError, with_rights_of};
+pub use linux::{BoundError, Linux, PlatformError, with_rights_of};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,9 @@ pub enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
+    /// A bound for its whole tree cannot be kept here.
+    #[error(transparent)]
+    Bound(#[from] BoundError),
     /// The program could not be run.
     #[error("cannot run {}: {why}{source}", program.display())]
     Execute {

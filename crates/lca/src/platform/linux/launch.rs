@@ -6,11 +6,13 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::bounds::{self, needs_group};
 use super::conditions::{conditions, name_of_limit};
+use super::control_group::Group;
 use super::fork::{Child, ForkError, Step};
 use super::{Linux, Tree, directory, fork, proc};
 use crate::platform::{Launch, LaunchError};
@@ -29,10 +31,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         zero_ended("an environment variable", variables.map(|(name, value)| format!("{name}={value}")))?;
     let program_text = path_text("the program", &program)?;
     let directory_text = path_text("the working directory", &launch.directory)?;
-    let group = platform.hierarchy.as_ref().and_then(|hierarchy| {
-        // Without its group it is found by session, parent and mark; that is no reason not to start it.
-        hierarchy.group(&launch.application, launch.start).ok()
-    });
+    let group = make_group(platform, launch)?;
     let conditions = conditions(&launch.spec, &launch.account);
     let mut child = Child {
         program: &program_text,
@@ -47,7 +46,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
     };
     let made = match fork::fork(&child) {
         // The group may not be one to be born in (removed, frozen, threaded); the process is needed more.
-        Err(ForkError::Fork(_)) if child.control_group.is_some() => {
+        Err(ForkError::Fork(_)) if child.control_group.is_some() && !needs_group(&launch.spec) => {
             child.control_group = None;
             fork::fork(&child)
         }
@@ -79,6 +78,25 @@ fn make_directory(purpose: &'static str, path: &Path) -> Result<(), LaunchError>
         path: path.into(),
         source,
     })
+}
+
+/// The group that it is born in, with its bounds set.
+fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedFd)>, LaunchError> {
+    let Some(hierarchy) = &platform.hierarchy else {
+        return bounds::refuse(&launch.spec, &platform.no_hierarchy)
+            .map_or(Ok(None), |error| Err(error.into()));
+    };
+    let (group, descriptor) = match hierarchy.group(&launch.application, launch.start) {
+        Ok(made) => made,
+        // Without its group it is found by session, parent and mark; that is no reason not to start it.
+        Err(_) if !needs_group(&launch.spec) => return Ok(None),
+        Err(source) => return Err(LaunchError::Prepare { step: "control group", source }),
+    };
+    if let Err(error) = bounds::set(&launch.spec, hierarchy.base(), group.path()) {
+        group.remove();
+        return Err(error.into());
+    }
+    Ok(Some((group, descriptor)))
 }
 
 fn open_output(path: &Path) -> Result<File, LaunchError> {
