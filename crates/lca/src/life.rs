@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw};
 use understudy_drive::{Inbox, Stop};
-use understudy_model::{AgentId, Incarnation};
+use understudy_model::{AgentId, Incarnation, OutputKind};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener};
 
@@ -18,9 +18,11 @@ use crate::application_links::ApplicationLinks;
 use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
+use crate::journal;
 use crate::keeper::Keeper;
 use crate::links::Links;
-use crate::platform::{Linux, Platform, PlatformError};
+use crate::log_files::LogFiles;
+use crate::platform::{Linux, Output, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes};
 use crate::promise_file::Owner;
 use crate::starts::Starts;
@@ -126,7 +128,14 @@ impl Life {
         let platform = Arc::new(platform);
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
         let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
-        let (processes, found, opened) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
+        let logs = Arc::new(LogFiles::new(Path::new(&settings.log_directory)));
+        for assignment in &assignments {
+            if Output::of(&assignment.spec.process, journal::socket().is_some()) == OutputKind::File {
+                logs.watch(&assignment.application, &assignment.spec.process);
+            }
+        }
+        let (processes, found, opened) =
+            adopt(settings, promises.agent, &platform, &link_path, &inbox, &logs)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
         let links = Links::new(settings.host.clone(), inbox.clone(), promises.controller_epoch);
@@ -216,6 +225,7 @@ fn adopt(
     platform: &Arc<Linux>,
     link: &Path,
     inbox: &Inbox<Agent>,
+    logs: &Arc<LogFiles>,
 ) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened), LifeError> {
     let runtime = Path::new(&settings.runtime_directory);
     let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
@@ -256,10 +266,11 @@ fn adopt(
                 settings.state_directory.trim_end_matches('/')
             )),
             options,
-            logs: PathBuf::from(&settings.log_directory),
+            journal: journal::socket(),
         },
         around,
         doors,
+        logs: Arc::clone(logs),
         policy: settings.policy.clone(),
     });
     let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);

@@ -14,17 +14,20 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
-use understudy_model::{ApplicationName, ExitCause, ProcessSpec, Signal};
+use understudy_model::{ApplicationName, ExitCause, OutputKind, ProcessSpec, Signal};
 use understudy_settings::HostPolicy;
 
 use self::table::{Known, Table};
 use crate::accepting::cause;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
+use crate::log_files::LogFiles;
 use crate::permission::Own;
-use crate::platform::{Account, Launch, Platform, Survivor, TreeEnd, find_account, with_rights_of};
+use crate::platform::{
+    Account, Launch, LaunchError, Output, Platform, Survivor, TreeEnd, find_account, with_rights_of,
+};
 use crate::starts::{StartNote, Starts};
-use crate::{environment_file, output, permission};
+use crate::{environment_file, journal, output, permission};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -40,8 +43,8 @@ pub struct Places {
     pub of_others: PathBuf,
     /// Options files.
     pub options: PathBuf,
-    /// Output of applications.
-    pub logs: PathBuf,
+    /// Where the journal of the system takes streams, if it has one.
+    pub journal: Option<PathBuf>,
 }
 
 /// All processes of this agent.
@@ -55,6 +58,7 @@ pub struct Processes<P: Platform> {
     places: Places,
     around: Surroundings,
     doors: Doors,
+    logs: Arc<LogFiles>,
     own: Own,
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
@@ -77,6 +81,8 @@ pub struct Footing<P> {
     pub around: Surroundings,
     /// Sockets of applications that run as other users.
     pub doors: Doors,
+    /// Output of applications that goes to files.
+    pub logs: Arc<LogFiles>,
     /// What may be started.
     pub policy: HostPolicy,
 }
@@ -84,7 +90,7 @@ pub struct Footing<P> {
 impl<P: Platform> Processes<P> {
     /// Nothing runs yet. Must be called inside a tokio runtime.
     pub fn new(footing: Footing<P>) -> Arc<Self> {
-        let Footing { platform, inbox, starts, boot, places, around, doors, policy } = footing;
+        let Footing { platform, inbox, starts, boot, places, around, doors, logs, policy } = footing;
         let own = Own::look();
         let runtime = Handle::current();
         let table = Table::default();
@@ -100,6 +106,7 @@ impl<P: Platform> Processes<P> {
             places,
             around,
             doors,
+            logs,
             own,
             policy,
             printed,
@@ -113,6 +120,10 @@ impl<P: Platform> Processes<P> {
         survivors: Vec<Survivor<P::Tree>>,
         restarts: impl Fn(StartId) -> u32,
     ) -> Vec<Found> {
+        for survivor in &survivors {
+            // If its output goes to a file, all of that may be its own.
+            self.printed().insert(survivor.start, 0);
+        }
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
         // The ones with a main process first, then the latest.
@@ -238,37 +249,66 @@ impl<P: Platform> Processes<P> {
             command: spawn.spec.command.clone(),
             environment: environment::environment(&around, spawn, &options),
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
-            output: self.output_of(&spawn.application),
+            output: self.output_of(&spawn.application, process),
             spec: process.clone(),
             account,
             own_directory: spawn.spec.working_directory.is_none(),
         };
-        self.printed().insert(spawn.start, output::length(&launch.output));
-        self.platform.launch(&launch).map_err(|error| error.to_string())
+        self.launch_with_output(launch).map_err(|error| error.to_string())
+    }
+
+    fn launch_with_output(&self, mut launch: Launch) -> Result<P::Tree, LaunchError> {
+        self.prepare_output(&launch);
+        match self.platform.launch(&launch) {
+            Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
+                let path = self.logs.path(&launch.application);
+                tracing::warn!(application = %launch.application, error = %source, log = %path.display(),
+                    "the journal takes no stream; its output goes to a file this time");
+                launch.output = Output::File(path);
+                self.prepare_output(&launch);
+                self.platform.launch(&launch)
+            }
+            launched => launched,
+        }
+    }
+
+    fn prepare_output(&self, launch: &Launch) {
+        if let Output::File(path) = &launch.output {
+            self.printed().insert(launch.start, output::length(path));
+            self.logs.watch(&launch.application, &launch.spec);
+        }
+    }
+
+    /// Where the output of an application goes: as configured, else to the journal where there is one.
+    fn output_of(&self, application: &ApplicationName, process: &ProcessSpec) -> Output {
+        match Output::of(process, self.places.journal.is_some()) {
+            OutputKind::File => Output::File(self.logs.path(application)),
+            OutputKind::Journal => Output::Journal {
+                socket: self.places.journal.clone().unwrap_or_else(|| PathBuf::from(journal::SOCKET)),
+                identifier: application.to_string(),
+            },
+        }
     }
 
     /// Lets another user reach what its application is told of: the link and the options.
     fn let_in(&self, spawn: &Spawn, options: &Path, account: &Account) -> Result<PathBuf, String> {
         let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
         let path = opened.map_err(|error| cause(&error))?;
-        let failed =
-            |error| format!("cannot give the options {} to {}: {error}", options.display(), account.name);
-        environment::hand_over(options, account.uid).map_err(failed)?;
+        environment::hand_over(options, account.uid).map_err(|error| {
+            format!("cannot give the options {} to {}: {error}", options.display(), account.name)
+        })?;
         Ok(path)
     }
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
-        let from = self.printed().get(&start).copied().unwrap_or(0);
-        output::last_words(&self.output_of(application), from)
+        // What went to the journal is read there; a look at it would keep the news of the end waiting.
+        let Some(from) = self.printed().get(&start).copied() else { return String::new() };
+        output::last_words(&self.logs.path(application), from)
     }
 
     fn printed(&self) -> MutexGuard<'_, BTreeMap<StartId, u64>> {
         // A panic elsewhere leaves a map of lengths that is still right.
         self.printed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn output_of(&self, application: &ApplicationName) -> PathBuf {
-        self.places.logs.join(format!("{application}.log"))
     }
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use understudy_decide::agent::StartId;
-use understudy_lca::platform::{Account, Launch, Linux, Platform, find_account};
+use understudy_lca::platform::{Account, Launch, Linux, Output, Platform, find_account};
 use understudy_model::{AgentId, ApplicationName, ExitCause, Incarnation, ProcessLimits, ProcessSpec};
 
 static ALONE: Mutex<()> = Mutex::new(());
@@ -38,7 +38,7 @@ impl Bench {
             command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
             directory: self.directory.path().join("applications/app"),
-            output: self.log(),
+            output: Output::File(self.log()),
             spec,
             account,
             own_directory: true,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use understudy_decide::agent::StartId;
-use understudy_model::{ApplicationName, ExitCause, ProcessSpec, Signal};
+use understudy_model::{ApplicationName, ExitCause, OutputKind, ProcessSpec, Signal};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -33,14 +33,35 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Where it begins; made if it is missing.
     pub directory: PathBuf,
-    /// Its output is appended here; the directory of it is made if it is missing.
-    pub output: PathBuf,
+    /// Where its output goes.
+    pub output: Output,
     /// How it is made and bounded.
     pub spec: ProcessSpec,
     /// Whose rights it gets.
     pub account: Account,
     /// `directory` lies in a place of the agent's own, where the agent makes it for whomever it is.
     pub own_directory: bool,
+}
+
+/// Where the output of a process goes, without a way through the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Appended to this file; its directory is made if it is missing.
+    File(PathBuf),
+    /// To the journal of the system.
+    Journal {
+        /// Where it takes streams.
+        socket: PathBuf,
+        /// Under which name.
+        identifier: String,
+    },
+}
+
+impl Output {
+    /// Of which kind it is: as configured, else the journal where there is one.
+    pub fn of(spec: &ProcessSpec, has_journal: bool) -> OutputKind {
+        spec.output.unwrap_or(if has_journal { OutputKind::Journal } else { OutputKind::File })
+    }
 }
 
 /// Why a process was not started. Nothing of it runs; directories may have been made.
@@ -63,7 +84,7 @@ pub enum LaunchError {
     /// A directory could not be made.
     #[error("cannot make the {purpose} {}: {source}", path.display())]
     MakeDirectory {
-        /// `working directory` or `log directory`.
+        /// `working directory`.
         purpose: &'static str,
         /// Which.
         path: PathBuf,
@@ -75,6 +96,14 @@ pub enum LaunchError {
     OpenOutput {
         /// Which.
         path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The journal takes no stream.
+    #[error("cannot connect its output to the journal at {}: {source}", socket.display())]
+    JoinJournal {
+        /// Where.
+        socket: PathBuf,
         /// What the system said.
         source: io::Error,
     },

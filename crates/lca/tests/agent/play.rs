@@ -30,7 +30,17 @@ impl Place {
         place
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    /// One that users other than the agent's can pass.
+    pub fn open_to_others() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = PermissionsExt::from_mode(0o755);
+        let place =
+            Self { directory: tempfile::Builder::new().permissions(mode).tempdir_in("/tmp").unwrap() };
+        place.write_settings("run");
+        place
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 

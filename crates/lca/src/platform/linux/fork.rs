@@ -25,10 +25,8 @@ pub struct Child<'a> {
     pub directory: &'a CStr,
     /// Becomes its descriptor 0.
     pub input: BorrowedFd<'a>,
-    /// Becomes its descriptor 1.
+    /// Becomes its descriptors 1 and 2.
     pub output: BorrowedFd<'a>,
-    /// Becomes its descriptor 2.
-    pub errors: BorrowedFd<'a>,
     /// Under which conditions it runs.
     pub conditions: &'a Conditions,
     /// The control group it is born in.
@@ -271,7 +269,7 @@ unsafe fn become_program(
         libc::umask(child.conditions.umask);
         if libc::dup2(child.input.as_raw_fd(), 0) < 0
             || libc::dup2(child.output.as_raw_fd(), 1) < 0
-            || libc::dup2(child.errors.as_raw_fd(), 2) < 0
+            || libc::dup2(child.output.as_raw_fd(), 2) < 0
         {
             fail(tells, 2);
         }

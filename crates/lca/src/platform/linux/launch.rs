@@ -4,10 +4,10 @@
 //! the child has only failures left that name themselves.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::bounds::{self, needs_group};
@@ -15,7 +15,8 @@ use super::conditions::{conditions, name_of_limit};
 use super::control_group::Group;
 use super::fork::{Child, ForkError, Step};
 use super::{Linux, Tree, directory, fork, proc};
-use crate::platform::{Launch, LaunchError};
+use crate::platform::{Launch, LaunchError, Output};
+use crate::{journal, log_file};
 
 /// Makes the process. Takes as long as loading the program takes.
 pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
@@ -40,7 +41,6 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         directory: &directory_text,
         input: platform.null.as_fd(),
         output: output.as_fd(),
-        errors: output.as_fd(),
         conditions: &conditions,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
@@ -72,14 +72,6 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
     })
 }
 
-fn make_directory(purpose: &'static str, path: &Path) -> Result<(), LaunchError> {
-    fs::create_dir_all(path).map_err(|source| LaunchError::MakeDirectory {
-        purpose,
-        path: path.into(),
-        source,
-    })
-}
-
 /// The group that it is born in, with its bounds set.
 fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedFd)>, LaunchError> {
     let Some(hierarchy) = &platform.hierarchy else {
@@ -99,18 +91,14 @@ fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedF
     Ok(Some((group, descriptor)))
 }
 
-fn open_output(path: &Path) -> Result<File, LaunchError> {
-    let open = || File::options().append(true).create(true).mode(0o640).open(path);
-    let opened = match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(directory) = path.parent() {
-                make_directory("log directory", directory)?;
-            }
-            open()
-        }
-        opened => opened,
-    };
-    opened.map_err(|source| LaunchError::OpenOutput { path: path.into(), source })
+fn open_output(output: &Output) -> Result<OwnedFd, LaunchError> {
+    match output {
+        Output::File(path) => log_file::open_to_append(path)
+            .map(OwnedFd::from)
+            .map_err(|source| LaunchError::OpenOutput { path: path.clone(), source }),
+        Output::Journal { socket, identifier } => journal::connect(socket, identifier)
+            .map_err(|source| LaunchError::JoinJournal { socket: socket.clone(), source }),
+    }
 }
 
 /// The file to run. A name with `/` is taken as it is, from the working directory on.
