@@ -4,6 +4,8 @@
 mod chance;
 #[path = "attacks/on_control.rs"]
 mod on_control;
+#[path = "attacks/on_order.rs"]
+mod on_order;
 #[path = "world/wide/mod.rs"]
 mod wide;
 

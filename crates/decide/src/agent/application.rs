@@ -96,6 +96,8 @@ pub struct Application {
     pub role: Option<Role>,
     /// What was last reported.
     pub reported: Option<ApplicationReport>,
+    /// It is not started before this one is ready.
+    pub waits_for: Option<ApplicationName>,
 }
 
 impl Application {
@@ -125,6 +127,7 @@ impl Application {
             problem: String::new(),
             role,
             reported: None,
+            waits_for: None,
         }
     }
 

@@ -4,7 +4,8 @@
 //! or where a promise is kept. The law: what could fail to be stored never shares a decision with starting, signalling
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
-pub mod application;
+pub mod after;
+mod application;
 pub mod lifecycle;
 mod orders;
 mod out;
