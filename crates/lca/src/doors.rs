@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use understudy_model::ApplicationName;
-use understudy_transport::{Address, BindError, Listener};
+use understudy_transport::{Address, BindError, Listener, Security};
 
 /// Others may pass, and see nothing.
 const PASSAGE_MODE: u32 = 0o711;
@@ -105,7 +105,7 @@ impl Doors {
                 make_passage(directory)
                     .map_err(|source| DoorError::MakeDirectory { path: directory.to_owned(), source })?;
             }
-            let listener = Listener::bind(&address).await.map_err(DoorError::Listen)?;
+            let listener = Listener::bind(&address, Security::Plain).await.map_err(DoorError::Listen)?;
             self.serve.send(listener).await.map_err(|_| DoorError::Ending)?;
             self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(application.clone());
         }

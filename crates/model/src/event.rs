@@ -154,6 +154,8 @@ pub enum EventKind {
     StoreFailed,
     /// Something that should not have happened was seen and dealt with.
     Anomaly,
+    /// A certificate runs out.
+    CertificateExpiring,
 }
 
 impl EventKind {
@@ -182,6 +184,7 @@ impl EventKind {
             EventKind::ConfigurationChanged => "configuration-changed",
             EventKind::StoreFailed => "store-failed",
             EventKind::Anomaly => "anomaly",
+            EventKind::CertificateExpiring => "certificate-expiring",
         }
     }
 }

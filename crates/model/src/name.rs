@@ -117,6 +117,11 @@ name_type!(
     ControllerName
 );
 
+name_type!(
+    /// A person, or a script of theirs, that gives orders.
+    OperatorName
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

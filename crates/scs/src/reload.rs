@@ -14,6 +14,8 @@ use understudy_model::{
 };
 use understudy_settings::{Checked, ReadError, compare, read_cluster};
 
+use understudy_transport::Security;
+
 use crate::api::ReloadAsked;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
@@ -49,6 +51,8 @@ pub struct Reload {
     pub inbox: Inbox<Control>,
     /// Hosts come and go.
     pub links: Links,
+    /// Certificates are read again too.
+    pub security: Security,
     /// How agents are spoken to.
     pub introduction: Introduction,
     /// What is in use.
@@ -81,7 +85,12 @@ impl Reload {
     }
 
     async fn try_reload(&mut self) -> Reloaded {
-        let Checked { value: cluster, warnings } = match read_cluster(&self.cluster_file) {
+        if let Security::Tls(credentials) = &self.security
+            && let Err(error) = credentials.reload()
+        {
+            return Reloaded::Wrong { problems: vec![error.to_string()] };
+        }
+        let Checked { value: mut cluster, warnings } = match read_cluster(&self.cluster_file) {
             Ok(checked) => checked,
             Err(ReadError::Wrong(wrong)) => {
                 return Reloaded::Wrong {
@@ -92,6 +101,13 @@ impl Reload {
                 return Reloaded::Wrong { problems: vec![unreadable.to_string()] };
             }
         };
+        if let Some(own) = self.security.identity()
+            && let Some(other) = cluster.id.replace(own.cluster).filter(|id| *id != own.cluster)
+        {
+            let reason =
+                format!("cluster.id is {other}, and the certificate in use is of cluster {}", own.cluster);
+            return Reloaded::Forbidden { reasons: vec![reason] };
+        }
         let Some(running) = self.inbox.look(running).await else {
             return Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] };
         };

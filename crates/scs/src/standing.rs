@@ -23,6 +23,8 @@ pub enum Concern {
     Reload,
     /// The cluster file has warnings.
     Configuration,
+    /// Certificates run out.
+    Certificates,
 }
 
 /// Shared by all who notice something.

@@ -10,6 +10,7 @@ use understudy_model::HostName;
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::raw::{Found, Report, Table, View, check_keys, parse};
 use crate::schema::daemons::AGENT_FILE;
+use crate::tls::{self, TlsFiles};
 use crate::{Checked, values};
 
 /// Most places where an agent listens, and most patterns of commands.
@@ -20,7 +21,7 @@ const MOST_ENTRIES: usize = 64;
 pub struct AgentSettings {
     /// Its host, as `cluster.toml` has it.
     pub host: HostName,
-    /// Where it listens: `ADDRESS:PORT` with a loopback address, or `unix:/PATH`. Never empty.
+    /// Where it listens: `ADDRESS:PORT`, on loopback unless there is TLS, or `unix:/PATH`. Never empty.
     pub listen: Vec<String>,
     /// Absolute path of what must outlive a reboot.
     pub state_directory: String,
@@ -30,6 +31,8 @@ pub struct AgentSettings {
     pub log_directory: String,
     /// What this host lets any control server do.
     pub policy: HostPolicy,
+    /// The files of TLS. Absent: links have none.
+    pub tls: Option<TlsFiles>,
 }
 
 /// What a host lets any control server do.
@@ -110,6 +113,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     check_keys(report, "", tree, AGENT_FILE);
     let file = View::new("", tree);
     let policy = read_policy(report, file);
+    let tls = tls::read(report, file);
     let Some(agent) = file.table("agent") else {
         if file.raw("agent").is_none() {
             report.missing(0, "agent".to_owned(), "write [agent] with host = \"...\"");
@@ -117,7 +121,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
         return None;
     };
     let view = View::new("agent", agent.value);
-    let listen = read_listen(report, view);
+    let listen = read_listen(report, view, file.raw("tls").is_some());
     let state_directory = values::path(view, report, "state-directory", "/var/lib/understudy/lca");
     let runtime_directory = values::path(view, report, "runtime-directory", "/run/understudy");
     let log_directory = values::path(view, report, "log-directory", "/var/log/understudy");
@@ -129,10 +133,11 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
         runtime_directory: runtime_directory?,
         log_directory: log_directory?,
         policy,
+        tls,
     })
 }
 
-fn read_listen(report: &mut Report, view: View<'_>) -> Vec<String> {
+fn read_listen(report: &mut Report, view: View<'_>, secured: bool) -> Vec<String> {
     if view.raw("listen").is_none() {
         return vec!["127.0.0.1:4999".to_owned()];
     }
@@ -145,7 +150,7 @@ fn read_listen(report: &mut Report, view: View<'_>) -> Vec<String> {
     }
     let mut listen = Vec::new();
     for text in texts.value {
-        match refused_listen(&text) {
+        match refused_listen(&text, secured) {
             None => listen.push(text.value.to_owned()),
             Some(problem) => report.problem(text.at, problem.found(format!("{:?}", text.value))),
         }
@@ -154,17 +159,19 @@ fn read_listen(report: &mut Report, view: View<'_>) -> Vec<String> {
 }
 
 /// Why an agent does not listen there; none if it does.
-fn refused_listen(text: &Found<&str>) -> Option<Problem> {
+fn refused_listen(text: &Found<&str>, secured: bool) -> Option<Problem> {
     let bad = |kind, why: &str| Problem::new(kind, text.key.as_str(), why);
     if let Some(path) = text.value.strip_prefix("unix:") {
         return (!values::is_socket_path(path)).then(|| bad(ProblemKind::BadValue, values::BAD_SOCKET));
     }
     match text.value.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => None,
+        Ok(address) if secured || address.ip().is_loopback() => None,
         Ok(_) => {
-            let why = "whoever reaches an agent may start programs on its host, and links have no TLS in this version";
-            let problem = bad(ProblemKind::NotInThisVersion, why).allowed("loopback addresses, unix:/PATH");
-            Some(problem.advise("listen on 127.0.0.1 or ::1 until TLS comes with the next version"))
+            let why = "whoever reaches an agent may start programs on its host, and without [tls] everybody who reaches it may";
+            let problem = bad(ProblemKind::BrokenRule, why).allowed("loopback addresses, unix:/PATH");
+            Some(
+                problem.advise("add [tls] (scsctl pki issue makes the files), or listen on 127.0.0.1 or ::1"),
+            )
         }
         Err(_) => {
             let problem = bad(ProblemKind::BadValue, "not a place to listen at");

@@ -14,6 +14,7 @@ mod schema;
 mod server;
 mod size;
 mod span;
+mod tls;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use compare::{Change, Forbidden, compare};
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;
 pub use server::{ServerSettings, parse_server};
+pub use tls::TlsFiles;
 use understudy_model::Cluster;
 
 /// Longest settings file that is read, in bytes.

@@ -50,8 +50,11 @@ pub fn cluster() -> Cluster {
         options: BTreeMap::new(),
         process: Default::default(),
     };
-    let hosts =
-        (0..2).map(|index| (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()] })).collect();
+    let hosts = (0..2)
+        .map(|index| {
+            (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
+        })
+        .collect();
     let pair_spec = PairSpec {
         primary: application(0),
         backup: application(1),
