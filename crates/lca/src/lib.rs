@@ -22,6 +22,7 @@ pub mod life;
 pub mod links;
 pub mod log_file;
 pub mod log_files;
+pub mod log_reader;
 pub mod output;
 pub mod permission;
 pub mod platform;

@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw};
 use understudy_drive::{Inbox, Stop};
-use understudy_model::{AgentId, Incarnation, OutputKind};
+use understudy_model::{AgentId, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
 
@@ -22,7 +22,8 @@ use crate::journal;
 use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::log_files::LogFiles;
-use crate::platform::{Linux, Output, Platform, PlatformError};
+use crate::log_reader::LogReader;
+use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes};
 use crate::promise_file::Owner;
 use crate::security::SecurityError;
@@ -136,16 +137,20 @@ impl Life {
         let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
         let logs = Arc::new(LogFiles::new(Path::new(&settings.log_directory)));
         for assignment in &assignments {
-            if Output::of(&assignment.spec.process, journal::socket().is_some()) == OutputKind::File {
-                logs.watch(&assignment.application, &assignment.spec.process);
-            }
+            let has_journal = journal::socket().is_some();
+            logs.know(&assignment.application, &assignment.spec.process, has_journal);
         }
         let (processes, found, opened) =
             adopt(settings, promises.agent, &platform, &link_path, &inbox, &logs)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
-        let links =
-            Links::new(settings.host.clone(), security.clone(), inbox.clone(), promises.controller_epoch);
+        let links = Links::new(
+            settings.host.clone(),
+            security.clone(),
+            inbox.clone(),
+            promises.controller_epoch,
+            LogReader::new(Arc::clone(&logs)),
+        );
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
         let memory = AgentMemory {
             agent: promises.agent,

@@ -9,9 +9,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use understudy_model::{ApplicationName, ProcessSpec};
+use understudy_model::{ApplicationName, OutputKind, ProcessSpec};
 
 use crate::log_file::{Looked, Rotation, look};
+use crate::platform::Output;
 
 /// Between two looks. An application may write more than its limit by what it writes in this time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -26,12 +27,18 @@ pub struct LogFiles {
     directory: PathBuf,
     watch: Mutex<Option<mpsc::Sender<(ApplicationName, Rotation)>>>,
     rotations: Arc<Mutex<BTreeMap<ApplicationName, u64>>>,
+    kinds: Mutex<BTreeMap<ApplicationName, OutputKind>>,
 }
 
 impl LogFiles {
     /// Nothing is watched yet, and there is no thread.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), watch: Mutex::default(), rotations: Arc::default() }
+        Self {
+            directory: directory.to_owned(),
+            watch: Mutex::default(),
+            rotations: Arc::default(),
+            kinds: Mutex::default(),
+        }
     }
 
     /// Where the output of an application is.
@@ -44,8 +51,22 @@ impl LogFiles {
         count(&self.rotations).get(application).copied().unwrap_or(0)
     }
 
+    /// Where the output of an application goes, if it is known.
+    pub fn kind(&self, application: &ApplicationName) -> Option<OutputKind> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(application).copied()
+    }
+
+    /// Notes where the output of an application goes, and looks after its file if it is one.
+    pub fn know(&self, application: &ApplicationName, spec: &ProcessSpec, has_journal: bool) {
+        let kind = Output::of(spec, has_journal);
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(application.clone(), kind);
+        if kind == OutputKind::File {
+            self.watch(application, spec);
+        }
+    }
+
     /// Looks after the file of an application from now on.
-    pub fn watch(&self, application: &ApplicationName, spec: &ProcessSpec) {
+    fn watch(&self, application: &ApplicationName, spec: &ProcessSpec) {
         let rotation = Rotation {
             limit_bytes: spec.output_limit_bytes.unwrap_or(ProcessSpec::OUTPUT_LIMIT_BYTES),
             keep: spec.output_keep.unwrap_or(ProcessSpec::OUTPUT_KEEP),

@@ -259,6 +259,7 @@ impl<P: Platform> Processes<P> {
 
     fn launch_with_output(&self, mut launch: Launch) -> Result<P::Tree, LaunchError> {
         self.prepare_output(&launch);
+        self.logs.know(&launch.application, &launch.spec, self.places.journal.is_some());
         match self.platform.launch(&launch) {
             Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
                 let path = self.logs.path(&launch.application);
@@ -266,6 +267,7 @@ impl<P: Platform> Processes<P> {
                     "the journal takes no stream; its output goes to a file this time");
                 launch.output = Output::File(path);
                 self.prepare_output(&launch);
+                self.logs.know(&launch.application, &launch.spec, false);
                 self.platform.launch(&launch)
             }
             launched => launched,
@@ -275,7 +277,6 @@ impl<P: Platform> Processes<P> {
     fn prepare_output(&self, launch: &Launch) {
         if let Output::File(path) = &launch.output {
             self.printed().insert(launch.start, output::length(path));
-            self.logs.watch(&launch.application, &launch.spec);
         }
     }
 

@@ -155,6 +155,9 @@ fn what_a_control_server_says() {
     compare("assign", order(Work::Assign(vec![assignment()])));
     let mut with_process = assignment();
     with_process.spec.process = process();
+    let from = LogPlace::Last { lines: 50, since_wall_ms: Some(1_800_000_000_000) };
+    let question = LogQuestion { id: 7, application: name("tserver-1"), from };
+    compare_in("v2/read-logs", ToAgent::ReadLogs(question));
     compare_in("v2/assign-process", order(Work::Assign(vec![with_process])));
     let application: ApplicationName = name("tserver-1");
     let graceful = true;
@@ -206,6 +209,9 @@ fn what_an_agent_says() {
     compare("report", FromAgent::Report(report()));
     compare("answer-done", FromAgent::Answer(Answer { order: OrderId(300), outcome: Outcome::Done }));
     compare("answer-refused", FromAgent::Answer(Answer { order: OrderId(300), outcome: refused }));
+    let piece =
+        LogPiece { bytes: b"hello\xff\n".to_vec(), next: "file:1:7".to_owned(), more: true, missing: true };
+    compare_in("v2/logs", FromAgent::Logs(LogAnswer { id: 7, outcome: Ok(piece) }));
     compare("events", FromAgent::Events(vec![event]));
 }
 

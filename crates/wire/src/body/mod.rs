@@ -8,6 +8,7 @@ pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod check;
 pub(crate) mod greeting;
+pub(crate) mod logs;
 pub(crate) mod order;
 pub(crate) mod process;
 pub(crate) mod report;

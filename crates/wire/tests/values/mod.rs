@@ -264,8 +264,26 @@ fn hello() -> impl Strategy<Value = Hello> {
     )
 }
 
+fn question() -> impl Strategy<Value = LogQuestion> {
+    let last = (0..=10_000_u32, option_of(any::<i64>()))
+        .prop_map(|(lines, since_wall_ms)| LogPlace::Last { lines, since_wall_ms });
+    let from = prop_oneof![last, text().prop_map(LogPlace::After)];
+    (any::<u64>(), name(), from).prop_map(|(id, application, from)| LogQuestion { id, application, from })
+}
+
+fn log_answer() -> impl Strategy<Value = LogAnswer> {
+    let piece = (vec(any::<u8>(), 0..40), text(), any::<bool>(), any::<bool>())
+        .prop_map(|(bytes, next, more, missing)| LogPiece { bytes, next, more, missing });
+    let outcome = prop_oneof![piece.prop_map(Ok), text().prop_map(Err)];
+    (any::<u64>(), outcome).prop_map(|(id, outcome)| LogAnswer { id, outcome })
+}
+
 pub fn to_agent() -> impl Strategy<Value = ToAgent> {
-    prop_oneof![1 => hello().prop_map(ToAgent::Hello), 4 => order().prop_map(ToAgent::Order)]
+    prop_oneof![
+        1 => hello().prop_map(ToAgent::Hello),
+        4 => order().prop_map(ToAgent::Order),
+        1 => question().prop_map(ToAgent::ReadLogs)
+    ]
 }
 
 pub fn from_agent() -> impl Strategy<Value = FromAgent> {
@@ -280,6 +298,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         report().prop_map(FromAgent::Report),
         answer().prop_map(FromAgent::Answer),
         vec(event(), 0..3).prop_map(FromAgent::Events),
+        log_answer().prop_map(FromAgent::Logs),
     ]
 }
 
