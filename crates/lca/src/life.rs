@@ -235,6 +235,9 @@ impl Life {
     }
 }
 
+/// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
+type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
+
 /// Listeners of applications that run as other users.
 type Opened = tokio::sync::mpsc::Receiver<Listener>;
 
@@ -246,7 +249,7 @@ fn adopt(
     link: &Path,
     inbox: &Inbox<Agent>,
     logs: &Arc<LogFiles>,
-) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened), LifeError> {
+) -> Result<Adopted, LifeError> {
     let runtime = Path::new(&settings.runtime_directory);
     let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
     let options = runtime.join("options");

@@ -68,12 +68,12 @@ impl LogReader {
     fn piece(&self, question: &LogQuestion) -> Result<LogPiece, String> {
         match self.files.kind(&question.application) {
             None => Err(format!("this agent has no application {}", question.application)),
-            Some(OutputKind::File) => self.from_file(question),
-            Some(OutputKind::Journal) => self.from_journal(question),
+            Some(OutputKind::File) => self.read_from_file(question),
+            Some(OutputKind::Journal) => self.read_from_journal(question),
         }
     }
 
-    fn from_file(&self, question: &LogQuestion) -> Result<LogPiece, String> {
+    fn read_from_file(&self, question: &LogQuestion) -> Result<LogPiece, String> {
         if let LogPlace::Last { since_wall_ms: Some(_), .. } = question.from {
             let name = &question.application;
             return Err(format!(
@@ -93,7 +93,7 @@ impl LogReader {
         }
     }
 
-    fn from_journal(&self, question: &LogQuestion) -> Result<LogPiece, String> {
+    fn read_from_journal(&self, question: &LogQuestion) -> Result<LogPiece, String> {
         let name = &question.application;
         let program = self.journal_program.as_deref().ok_or_else(|| {
             format!("the output of {name} is in the journal of its host, which has no journalctl")

@@ -122,7 +122,7 @@ impl Plan {
             variables.map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
         let mut text = format!(
             "\n[[application]]\nname = {}\nhost = {}\ninterface = \"library\"\ncommand = [{}]\n\
-             environment = {{ {} }}\nrestart-delay = \"{}ms\"\n",
+             environment = {{ {} }}\nrestart-delay = \"{}ms\"\noutput = \"file\"\n",
             quote(&one.name),
             quote(one.host.name()),
             command.join(", "),

@@ -10,7 +10,8 @@ use understudy_lca::platform::{Linux, Platform};
 use understudy_lca::promise_file::{Owner, PromiseFile};
 use understudy_model::{
     AgentId, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
-    ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, RestartPolicy, Signal, Work,
+    ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, OutputKind, ProcessSpec,
+    RestartPolicy, Signal, Work,
 };
 use understudy_transport::{Address, Receiver, Security, Sender, dial};
 use understudy_wire::{FromAgent, Hello, Message, SPOKEN, ToAgent};
@@ -298,7 +299,8 @@ pub fn assignment(name: &str, command: &[&str]) -> Assignment {
         autostart: false,
         ports: Vec::new(),
         options: Default::default(),
-        process: Default::default(),
+        // Tests read it, also on machines with a journal.
+        process: ProcessSpec { output: Some(OutputKind::File), ..ProcessSpec::default() },
     };
     let application = ApplicationName::new(name).unwrap();
     Assignment { application, spec, goal: Goal::Stopped, hands_off: false, pair: None }

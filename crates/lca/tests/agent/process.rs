@@ -5,8 +5,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use understudy_model::{
-    ApplicationReport, ApplicationStatus, Assignment, EnvironmentFile, ExitCause, Goal, Outcome, OutputKind,
-    Work,
+    ApplicationReport, ApplicationStatus, Assignment, EnvironmentFile, ExitCause, Goal, Outcome, Work,
 };
 
 use super::play::{Controller, Place, assignment, eventually};
@@ -14,7 +13,6 @@ use super::play::{Controller, Place, assignment, eventually};
 fn script(name: &str, text: &str) -> Assignment {
     let mut assigned = assignment(name, &["/bin/sh", "-c", text]);
     assigned.goal = Goal::Started;
-    assigned.spec.process.output = Some(OutputKind::File);
     assigned
 }
 

@@ -7,6 +7,7 @@
 mod daemons;
 mod disks;
 mod failover;
+mod logs;
 mod operator;
 mod play;
 mod settings;

@@ -353,7 +353,7 @@ unsafe fn write_oom_score(score: &CStr) -> bool {
         if file < 0 {
             return false;
         }
-        let length = libc::strlen(score.as_ptr());
+        let length = score.count_bytes();
         let written = libc::write(file, score.as_ptr().cast(), length);
         let number = *libc::__errno_location();
         libc::close(file);
