@@ -15,12 +15,13 @@ const PLAN: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("drive", &["model"]),
     ("transport", &["model", "addp", "wire", "drive"]),
+    ("pki", &["model", "transport"]),
     ("understudy", &["model", "wire"]),
     ("lca", &["model", "decide", "wire", "settings", "transport", "drive"]),
     ("scs", &["model", "decide", "wire", "settings", "store", "transport", "drive"]),
-    ("scsctl", &["model", "settings"]),
+    ("scsctl", &["model", "settings", "pki"]),
     ("refapps", &["model", "understudy"]),
-    ("stage", &["model", "settings", "understudy"]),
+    ("stage", &["model", "settings", "understudy", "pki"]),
     ("tests", &["model", "decide", "settings"]),
 ];
 

@@ -24,7 +24,7 @@ use crate::links::Links;
 use crate::log_files::LogFiles;
 use crate::log_reader::LogReader;
 use crate::platform::{Linux, Platform, PlatformError};
-use crate::processes::{Footing, Places, Processes};
+use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
 use crate::security::SecurityError;
 use crate::starts::Starts;
@@ -269,9 +269,12 @@ fn adopt(
             tracing::warn!(application = %note.application, cause = %cause(&error), "cannot remove an old note");
         }
     }
+    let notify = runtime.join("notify");
+    notices::make_directory(&notify).map_err(failed)?;
     let around = Surroundings {
         host: settings.host.clone(),
         link: link.to_owned(),
+        notify,
         home: home_of(rustix::process::geteuid().as_raw()),
         user: None,
         file: Vec::new(),
@@ -290,13 +293,13 @@ fn adopt(
             )),
             options,
             journal: journal::socket(),
+            evidence: Path::new(&settings.state_directory).join("evidence"),
         },
         around,
         doors,
         logs: Arc::clone(logs),
         policy: settings.policy.clone(),
     });
-    let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);
-    let found = processes.adopt(survivors, restarts);
+    let found = processes.adopt(survivors, &notes);
     Ok((processes, found, opened))
 }

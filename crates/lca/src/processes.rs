@@ -3,31 +3,34 @@
 //! Refuses to know which system it is on and what is decided. The law: for every `Spawn` there is one `Spawned` or
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
+mod hooks;
+mod launching;
+pub mod notices;
+mod signs;
 mod table;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
-use understudy_model::{ApplicationName, ExitCause, OutputKind, ProcessSpec, Signal};
+use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
+use self::hooks::Hooks;
+use self::notices::Heard;
 use self::table::{Known, Table};
-use crate::accepting::cause;
+use crate::accepting::Refusals;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::log_files::LogFiles;
+use crate::output;
 use crate::permission::Own;
-use crate::platform::{
-    Account, Launch, LaunchError, Output, Platform, Survivor, TreeEnd, find_account, with_rights_of,
-};
+use crate::platform::{Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
-use crate::{environment_file, journal, output, permission};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -45,6 +48,8 @@ pub struct Places {
     pub options: PathBuf,
     /// Where the journal of the system takes streams, if it has one.
     pub journal: Option<PathBuf>,
+    /// What hung processes were doing.
+    pub evidence: PathBuf,
 }
 
 /// All processes of this agent.
@@ -63,6 +68,9 @@ pub struct Processes<P: Platform> {
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
+    hooks: Hooks<P::Tree>,
+    heard: Heard,
+    refusals: Refusals,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -110,16 +118,15 @@ impl<P: Platform> Processes<P> {
             own,
             policy,
             printed,
+            hooks: Hooks::default(),
+            heard: Heard::default(),
+            refusals: Refusals::new("notice"),
         })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
     /// is told; any other of the same application is a leftover that no decision names, and is killed.
-    pub fn adopt(
-        self: &Arc<Self>,
-        survivors: Vec<Survivor<P::Tree>>,
-        restarts: impl Fn(StartId) -> u32,
-    ) -> Vec<Found> {
+    pub fn adopt(self: &Arc<Self>, survivors: Vec<Survivor<P::Tree>>, notes: &[StartNote]) -> Vec<Found> {
         for survivor in &survivors {
             // If its output goes to a file, all of that may be its own.
             self.printed().insert(survivor.start, 0);
@@ -130,18 +137,39 @@ impl<P: Platform> Processes<P> {
         survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
         for Survivor { application, start, tree, main_lives, running_for } in survivors {
             let pid = self.platform.pid(&tree).filter(|_| main_lives);
+            let note = notes.iter().find(|note| note.start == start);
+            let known = Found {
+                application: application.clone(),
+                start,
+                pid,
+                running_for,
+                restarts: note.map_or(0, |note| note.restarts),
+                acts: note.and_then(|note| note.acts),
+                ready: note.is_some_and(|note| note.ready),
+            };
+            if start.is_hook() {
+                self.hooks.insert_left(start, Arc::new(tree));
+                found.push(known);
+                continue;
+            }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
+            if note.is_some_and(|note| note.notifies) {
+                match self.bind_notices(start) {
+                    Ok(socket) => self.hear_notices(&application, start, socket),
+                    Err(why) => tracing::error!(%application, why, "it is not heard"),
+                }
+            }
             if main_lives {
                 self.runtime.spawn(Arc::clone(self).watch(application.clone(), start));
             } else {
                 self.runtime.spawn(Arc::clone(self).await_gone(application.clone(), start));
             }
-            if found.iter().any(|other| other.application == application) {
+            if found.iter().any(|other| other.application == application && !other.start.is_hook()) {
                 tracing::warn!(%application, ?pid, "more than one start survived; this one is killed");
                 self.kill_tree(&application, start);
                 continue;
             }
-            found.push(Found { application, start, pid, running_for, restarts: restarts(start) });
+            found.push(known);
         }
         found
     }
@@ -170,8 +198,8 @@ impl<P: Platform> Processes<P> {
     /// On a thread of its own: loading a program takes as long as its disk takes.
     fn launch(self: Arc<Self>, spawn: &Spawn) {
         let (application, start) = (spawn.application.clone(), spawn.start);
-        let tree = match self.try_launch(spawn) {
-            Ok(tree) => Arc::new(tree),
+        let (tree, socket) = match self.try_launch(spawn) {
+            Ok((tree, socket)) => (Arc::new(tree), socket),
             Err(why) => {
                 self.table.remove(start);
                 self.printed().remove(&start);
@@ -186,6 +214,9 @@ impl<P: Platform> Processes<P> {
             boot: self.boot.clone(),
             restarts: spawn.restarts,
             tree: self.platform.note(&tree),
+            acts: acts_by_start(spawn),
+            ready: false,
+            notifies: spawn.spec.interface == Interface::Notify,
         };
         if let Err(error) = self.starts.note(&note) {
             // It is found by its mark or group then.
@@ -202,103 +233,10 @@ impl<P: Platform> Processes<P> {
         if asked.kill {
             self.kill_tree(&application, start);
         }
+        if let Some(socket) = socket {
+            self.hear_notices(&application, start, socket);
+        }
         self.runtime.clone().spawn(self.watch(application, start));
-    }
-
-    /// Sockets of applications that run as other users.
-    pub fn doors(&self) -> &Doors {
-        &self.doors
-    }
-
-    /// Whose rights something of an application gets, if this host permits to run `program` with them. May take as
-    /// long as the system's name services take; not for the runtime's thread.
-    pub fn permit(&self, program: &str, process: &ProcessSpec) -> Result<Account, String> {
-        let account = find_account(process.user.as_deref(), process.group.as_deref(), &process.groups)
-            .map_err(|error| error.to_string())?;
-        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        permission::check(&policy, &self.around.host, &self.own, program, &account)
-            .map_err(|refused| refused.to_string())?;
-        Ok(account)
-    }
-
-    fn try_launch(&self, spawn: &Spawn) -> Result<P::Tree, String> {
-        let process = &spawn.spec.process;
-        let program = spawn.spec.command.first().map_or("", String::as_str);
-        let account = self.permit(program, process)?;
-        let options = self.places.options.join(format!("{}.json", spawn.application));
-        environment::write_options(&options, spawn)
-            .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
-        let mut around = self.around.clone();
-        let other = account.uid != self.own.uid;
-        if other {
-            around.link = self.let_in(spawn, &options, &account)?;
-        } else if self.own.uid == 0 {
-            environment::take_back(&options)
-                .map_err(|error| format!("cannot take back the options {}: {error}", options.display()))?;
-        }
-        if account.named {
-            around.home = account.home.clone();
-            around.user = Some(account.name.clone());
-        }
-        around.file = read_environment_file(process, &account)?;
-        let places = if other { &self.places.of_others } else { &self.places.applications };
-        let own = || places.join(spawn.application.as_str());
-        let launch = Launch {
-            application: spawn.application.clone(),
-            start: spawn.start,
-            command: spawn.spec.command.clone(),
-            environment: environment::environment(&around, spawn, &options),
-            directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
-            output: self.output_of(&spawn.application, process),
-            spec: process.clone(),
-            account,
-            own_directory: spawn.spec.working_directory.is_none(),
-        };
-        self.launch_with_output(launch).map_err(|error| error.to_string())
-    }
-
-    fn launch_with_output(&self, mut launch: Launch) -> Result<P::Tree, LaunchError> {
-        self.prepare_output(&launch);
-        self.logs.know(&launch.application, &launch.spec, self.places.journal.is_some());
-        match self.platform.launch(&launch) {
-            Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
-                let path = self.logs.path(&launch.application);
-                tracing::warn!(application = %launch.application, error = %source, log = %path.display(),
-                    "the journal takes no stream; its output goes to a file this time");
-                launch.output = Output::File(path);
-                self.prepare_output(&launch);
-                self.logs.know(&launch.application, &launch.spec, false);
-                self.platform.launch(&launch)
-            }
-            launched => launched,
-        }
-    }
-
-    fn prepare_output(&self, launch: &Launch) {
-        if let Output::File(path) = &launch.output {
-            self.printed().insert(launch.start, output::length(path));
-        }
-    }
-
-    /// Where the output of an application goes: as configured, else to the journal where there is one.
-    fn output_of(&self, application: &ApplicationName, process: &ProcessSpec) -> Output {
-        match Output::of(process, self.places.journal.is_some()) {
-            OutputKind::File => Output::File(self.logs.path(application)),
-            OutputKind::Journal => Output::Journal {
-                socket: self.places.journal.clone().unwrap_or_else(|| PathBuf::from(journal::SOCKET)),
-                identifier: application.to_string(),
-            },
-        }
-    }
-
-    /// Lets another user reach what its application is told of: the link and the options.
-    fn let_in(&self, spawn: &Spawn, options: &Path, account: &Account) -> Result<PathBuf, String> {
-        let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
-        let path = opened.map_err(|error| cause(&error))?;
-        environment::hand_over(options, account.uid).map_err(|error| {
-            format!("cannot give the options {} to {}: {error}", options.display(), account.name)
-        })?;
-        Ok(path)
     }
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
@@ -314,8 +252,15 @@ impl<P: Platform> Processes<P> {
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.
     async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
-        let Some(tree) = self.table.tree(start) else { return };
-        let end = self.platform.ended(&tree).await.unwrap_or_else(|error| {
+        let end = loop {
+            let Some((tree, replaced)) = self.table.watched(start) else { return };
+            tokio::select! {
+                end = self.platform.ended(&tree) => break end,
+                // Another of its processes is the main one from now on.
+                () = replaced.notified() => {}
+            }
+        };
+        let end = end.unwrap_or_else(|error| {
             // What cannot be watched must not run: nobody would hear of its end.
             tracing::error!(%application, %error, "the process cannot be watched; it is killed");
             TreeEnd { cause: ExitCause::Unknown, others_live: true }
@@ -346,6 +291,7 @@ impl<P: Platform> Processes<P> {
     }
 
     fn forget(&self, application: &ApplicationName, start: StartId) {
+        self.end_notices(start);
         self.printed().remove(&start);
         if let Some(Known::Running { tree, .. }) = self.table.remove(start) {
             self.platform.release(&tree);
@@ -362,6 +308,23 @@ impl<P: Platform> Processes<P> {
         }
     }
 
+    /// Hands out new options and tells the process. A small file in the runtime directory, so it is written at once.
+    pub fn reload(
+        &self,
+        application: &ApplicationName,
+        start: StartId,
+        options: &BTreeMap<String, BTreeMap<String, String>>,
+        signal: Signal,
+    ) {
+        let path = self.places.options.join(format!("{application}.json"));
+        match environment::write_options(&path, options) {
+            Ok(()) => self.signal(application, start, signal),
+            Err(error) => {
+                tracing::error!(%application, path = %path.display(), %error, "cannot write its new options");
+            }
+        }
+    }
+
     fn deliver(&self, application: &ApplicationName, tree: &P::Tree, signal: Signal) {
         if let Err(error) = self.platform.signal(tree, signal) {
             tracing::error!(%application, %signal, %error, "cannot signal");
@@ -370,6 +333,9 @@ impl<P: Platform> Processes<P> {
 
     /// Begins to kill a whole tree. Asking again while that is under way changes nothing.
     pub fn kill_tree(self: &Arc<Self>, application: &ApplicationName, start: StartId) {
+        if start.is_hook() {
+            return self.kill_hook(application, start);
+        }
         let Some((tree, gone)) = self.table.kill(start) else { return };
         let (this, name) = (Arc::clone(self), application.clone());
         let kill = move || {
@@ -404,19 +370,10 @@ impl<P: Platform> Processes<P> {
     }
 }
 
-/// What the file of settings says, read with the rights of whoever gets it: an agent that is root must not be a way to
-/// read the files of others.
-fn read_environment_file(process: &ProcessSpec, account: &Account) -> Result<Vec<(String, String)>, String> {
-    let Some(file) = &process.environment_file else { return Ok(Vec::new()) };
-    let path = Path::new(&file.path);
-    match with_rights_of(account, || environment_file::open(path)) {
-        Ok(opened) => environment_file::read(path, opened).map_err(|error| error.to_string()),
-        Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(format!(
-            "cannot read the environment file {} with the rights of {}: {error}; let that user read it",
-            path.display(),
-            account.name
-        )),
-        Err(error) => Err(format!("cannot read the environment file {}: {error}", path.display())),
-    }
+/// The epoch in which a start is primary by being started so, if nothing else tells it.
+fn acts_by_start(spawn: &Spawn) -> Option<Epoch> {
+    let told_by_start = spawn.spec.interface != Interface::Library
+        && spawn.pair.is_some()
+        && spawn.spec.conduct.promotes() == Telling::Restart;
+    (told_by_start && spawn.run_mode == RunMode::Primary).then_some(spawn.epoch)
 }

@@ -31,6 +31,7 @@ pub fn spec(command: &[&str]) -> ApplicationSpec {
         ports: Vec::new(),
         options: BTreeMap::new(),
         process: Default::default(),
+        conduct: Default::default(),
     }
 }
 

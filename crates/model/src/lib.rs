@@ -8,6 +8,7 @@
 pub mod addp;
 pub mod application_link;
 pub mod certified;
+pub mod conduct;
 pub mod epoch;
 pub mod event;
 pub mod identity;
@@ -15,6 +16,7 @@ pub mod logs;
 pub mod machine;
 pub mod moment;
 pub mod name;
+pub mod notice;
 pub mod order;
 pub mod process_spec;
 pub mod report;
@@ -26,6 +28,7 @@ pub mod topology;
 pub use addp::{AddpSettings, AddpSettingsError, AddpTrace, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 pub use application_link::{FromApplication, ToApplication};
 pub use certified::{Identity, IdentityError, Role};
+pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
@@ -41,5 +44,5 @@ pub use states::{
     ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, OutputKind, Policy, Readiness,
     Redundancy, RestartPolicy, RunMode, Signal,
 };
-pub use timers::{Preset, Timers};
+pub use timers::{FlapDamping, Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

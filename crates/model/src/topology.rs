@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddpSettings, ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
-    ProcessSpec, Redundancy, RestartPolicy, Signal, Timers,
+    AddpSettings, ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash,
+    PairName, Policy, ProcessSpec, Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -80,6 +80,9 @@ pub struct ApplicationSpec {
     /// How its process is made, bounded and heard.
     #[serde(default, skip_serializing_if = "ProcessSpec::is_default")]
     pub process: ProcessSpec,
+    /// What it is told by commands and signals, and what its silence means.
+    #[serde(default)]
+    pub conduct: ConductSpec,
 }
 
 /// A restart never waits longer than this, whatever the settings say.

@@ -69,6 +69,24 @@ pub(crate) fn maintenance(connection: &Connection) -> Result<BTreeMap<String, Ma
     Ok(rows.into_iter().collect())
 }
 
+/// For each pair the boot and the text that were stored.
+pub(crate) fn flaps(connection: &Connection) -> Result<BTreeMap<PairName, (String, String)>, QueryError> {
+    let rows: Vec<(String, String, String)> =
+        rows(connection, "SELECT pair, boot, text FROM flap", "changes of roles", |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    rows.into_iter()
+        .map(|(pair, boot, text)| Ok((parsed(PairName::new(&pair), "a pair", &pair)?, (boot, text))))
+        .collect()
+}
+
+pub(crate) fn configuration(connection: &Connection) -> Result<Option<String>, QueryError> {
+    connection
+        .query_row("SELECT text FROM configuration", [], |row| row.get(0))
+        .optional()
+        .map_err(read("the configuration"))
+}
+
 pub(crate) fn last_event(connection: &Connection) -> Result<i64, QueryError> {
     newest_event(connection).map_err(read("the last event"))
 }

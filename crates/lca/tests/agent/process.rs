@@ -159,3 +159,30 @@ async fn what_floods_its_log_is_rotated_and_the_agent_answers_all_the_while() {
     assert!(first.starts_with(b"0123456789") || first.is_empty(), "it goes on at the beginning of a line");
     assert!(!place.logs().join("flood.log.2").exists() && !place.logs().join("flood.log.new").exists());
 }
+
+#[tokio::test]
+async fn a_hook_runs_as_its_own_user_if_the_host_permits_that() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::open_to_others();
+    let agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    let hooked = |name: &str| {
+        let mut assigned = script(name, "exit 0");
+        assigned.spec.process.user = Some("daemon".to_owned());
+        let hook = "echo hook of $(id -un); exit 3";
+        assigned.spec.conduct.hooks.on_start = ["/bin/sh", "-c", hook].map(str::to_owned).to_vec();
+        assigned.spec.conduct.hooks.user = Some("nobody".to_owned());
+        assigned
+    };
+    let report = ended(&mut controller, hooked("app")).await;
+    assert!(report.problem.contains("hook of nobody"), "{report:?}");
+    let settings = std::fs::read_to_string(place.settings()).unwrap();
+    let listed = settings.replace("allow-root = true", "allow-root = true\nusers = [\"daemon\"]");
+    std::fs::write(place.settings(), listed).unwrap();
+    agent.reload();
+    eventually("they are read", || place.agent_log().contains("settings read again"));
+    let report = ended(&mut controller, hooked("other")).await;
+    assert!(report.problem.contains("users under [policy]"), "{report:?}");
+}

@@ -11,6 +11,7 @@ mod input;
 pub mod logs;
 mod look;
 mod repeats;
+mod sequences;
 mod serve;
 pub mod shapes;
 mod why;
@@ -92,6 +93,11 @@ pub fn router(seat: Seat) -> Router {
         .route("/v1/pairs/{name}/stop", post(ask::stop))
         .route("/v1/pairs/{name}/switchover", post(ask::switchover))
         .route("/v1/maintenance/{name}", put(ask::maintenance))
+        .route("/v1/pairs/{name}/restart", post(sequences::restart))
+        .route("/v1/pairs/{name}/failover", post(sequences::failover))
+        .route("/v1/pairs/{name}/flap/acknowledge", post(sequences::acknowledge))
+        .route("/v1/hosts/{name}/drain", post(sequences::drain))
+        .route("/v1/hosts/{name}/return", post(sequences::give_back))
         .route("/v1/operations", get(look::operations))
         .route("/v1/operations/{id}", get(look::operation))
         .route("/v1/events", get(events::events))

@@ -93,6 +93,8 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "since": wall.text(host.since),
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
+        "loss_risks": host.loss_risks,
+        "drained": host.drained,
         "problem": host.problem,
     })
 }
@@ -137,6 +139,8 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "since": wall.text(pair.since),
         "ready": pair.ready,
         "not_ready_because": pair.not_ready_because,
+        "two_acted": pair.two_acted,
+        "held_because": pair.held_because,
         "because": pair.because.as_ref().map(because),
         "considered": because(&pair.considered),
     })
@@ -255,6 +259,8 @@ mod tests {
             since: Moment(0),
             ready: false,
             not_ready_because: Vec::new(),
+            two_acted: 0,
+            held_because: None,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
         }
@@ -269,6 +275,8 @@ mod tests {
             heard: None,
             problem: String::new(),
             loss_survivable: false,
+            drained: false,
+            loss_risks: Vec::new(),
         };
         let applications = vec![
             application(ApplicationStatus::Started, Goal::Started),

@@ -6,6 +6,8 @@ mod config;
 mod demo;
 mod does;
 mod looks;
+mod pki;
+mod sequences;
 mod wait;
 
 use std::time::Duration;
@@ -14,7 +16,7 @@ use clap::CommandFactory;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::args::{Args, Command, Config, Output};
+use crate::args::{Args, Command, Config, Flap, Output};
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
 use crate::server::Server;
@@ -39,6 +41,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
     match &args.command {
         Command::Config(Config::Validate { file }) => return config::validate(file, args.output, out),
         Command::Demo { arguments } => return demo::play(arguments),
+        Command::Pki(what) => return pki::run(what, args, out),
         Command::Version => return out.line(&version()).map(|()| Exit::Done),
         Command::Completions { shell } => return completions(*shell, out),
         _ => {}
@@ -71,13 +74,22 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Operations { id } => looks::operations(session, *id).await,
         Command::Start(doing) => does::start(session, doing).await,
         Command::Stop { doing, graceful } => does::stop(session, doing, *graceful).await,
-        Command::Restart(doing) => does::restart(session, doing).await,
+        Command::Restart { doing, rolling: true, dry_run } => {
+            sequences::restart(session, doing, *dry_run).await
+        }
+        Command::Restart { doing, .. } => does::restart(session, doing).await,
+        Command::Failover(which) => sequences::failover(session, which).await,
+        Command::Drain { host, back, dry_run, no_wait } => {
+            sequences::drain(session, host, *back, *dry_run, *no_wait).await
+        }
+        Command::Flap(Flap::Acknowledge { pair }) => sequences::acknowledge(session, pair).await,
         Command::Switchover(which) => does::switchover(session, which).await,
         Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
         Command::Wait { name, what } => wait::until(session, name, *what).await,
         Command::Config(Config::Reload) => config::reload(session).await,
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
+        | Command::Pki(_)
         | Command::Version
         | Command::Completions { .. } => Ok(Exit::Done),
     }

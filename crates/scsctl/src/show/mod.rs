@@ -10,7 +10,7 @@ mod objects;
 mod operation;
 mod printed;
 mod status;
-mod table;
+pub mod table;
 mod why;
 
 pub use events::event_line;

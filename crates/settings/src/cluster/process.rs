@@ -68,7 +68,8 @@ pub(super) fn read(report: &mut Report, view: View<'_>) -> ProcessDraft {
     ProcessDraft { spec, after: read_after(report, view) }
 }
 
-fn account(report: &mut Report, view: View<'_>, key: &str) -> Option<String> {
+/// The name or number of an account.
+pub(super) fn account(report: &mut Report, view: View<'_>, key: &str) -> Option<String> {
     let found = view.text(report, key)?;
     values::check_account(report, &found).then(|| found.value.to_owned())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use understudy_model as model;
 use understudy_model::order::PairPlace as ModelPairPlace;
 
+use super::conduct::ConductSpec;
 use super::process::ProcessSpec;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
@@ -15,7 +16,7 @@ use crate::error::{EncodeError, MessageError};
 /// The most applications of one host.
 pub(super) const MOST_APPLICATIONS: usize = 4096;
 /// The most words of one command, its program included.
-const MOST_ARGUMENTS: usize = 1024;
+pub(super) const MOST_ARGUMENTS: usize = 1024;
 /// The most variables of one application.
 const MOST_VARIABLES: usize = 1024;
 /// The most exit codes that count as success: one for every value of a byte.
@@ -77,6 +78,8 @@ pub(crate) struct ApplicationSpec {
     options: BTreeMap<String, OptionSection>,
     #[prost(message, optional, tag = "20")]
     process: Option<ProcessSpec>,
+    #[prost(message, optional, tag = "40")]
+    conduct: Option<ConductSpec>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -173,6 +176,11 @@ impl Body for ApplicationSpec {
             options: said.options.iter().map(section).collect::<Result<_, EncodeError>>()?,
             // Not said if there is nothing to say, so that frames of the first version stay as they were.
             process: (!said.process.is_default()).then(|| ProcessSpec::write(&said.process)).transpose()?,
+            // What nobody uses is not said: the bytes are those of the first release.
+            conduct: match &said.conduct {
+                unused if *unused == model::ConductSpec::default() => None,
+                used => Some(ConductSpec::write(used)?),
+            },
         })
     }
 
@@ -203,6 +211,7 @@ impl Body for ApplicationSpec {
             ports: check::read_list(self.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: self.options.into_iter().map(section).collect::<Result<_, MessageError>>()?,
             process: check::read_optional(self.process)?.unwrap_or_default(),
+            conduct: check::read_optional(self.conduct)?.unwrap_or_default(),
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,17 @@ use super::{Linux, Tree, directory, fork, proc};
 use crate::platform::{Launch, LaunchError, Output};
 use crate::{journal, log_file};
 
-/// Makes the process. Takes as long as loading the program takes.
-pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
+/// Makes the process. Takes as long as loading the program takes. Without an `output` it goes where `launch` says.
+pub fn launch(
+    platform: &Linux,
+    launch: &Launch,
+    output: Option<BorrowedFd<'_>>,
+) -> Result<Tree, LaunchError> {
     directory::make(&launch.directory, &launch.account, launch.own_directory).map_err(|source| {
         LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
     })?;
-    let output = open_output(&launch.output)?;
+    let opened = if output.is_none() { Some(open_output(&launch.output)?) } else { None };
+    let output = output.or(opened.as_ref().map(AsFd::as_fd)).unwrap_or(platform.null.as_fd());
     let program = find_program(launch)?;
     let arguments = zero_ended("an argument", launch.command.iter().cloned())?;
     let mark = (proc::MARK.to_owned(), proc::mark_text(platform.agent, launch.start));
@@ -40,7 +45,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         environment: &environment,
         directory: &directory_text,
         input: platform.null.as_fd(),
-        output: output.as_fd(),
+        output,
         conditions: &conditions,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
