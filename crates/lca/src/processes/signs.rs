@@ -34,15 +34,11 @@ impl<P: Platform> Processes<P> {
         let this = Arc::clone(self);
         self.runtime.spawn(async move {
             let period = (limit / LOOKS).max(SHORTEST_PERIOD);
+            // If this agent itself stood still meanwhile, its machine sees how late the answer is.
             let (mut running, mut told) = (now(), false);
             while this.table.knows(start) {
-                let before = now();
-                tokio::time::sleep(until_next(before, period)).await;
+                tokio::time::sleep(until_next(now(), period)).await;
                 let at = now();
-                if at.since(before) > period * 2 {
-                    // What this agent did not look at, it cannot blame on others.
-                    running = at;
-                }
                 let Some(tree) = this.table.tree(start) else { continue };
                 let stopped = this.platform.is_stopped(&tree);
                 if !stopped {

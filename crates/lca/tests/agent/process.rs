@@ -171,13 +171,13 @@ async fn a_hook_runs_as_its_own_user_if_the_host_permits_that() {
     let hooked = |name: &str| {
         let mut assigned = script(name, "exit 0");
         assigned.spec.process.user = Some("daemon".to_owned());
-        let hook = "echo hook of $(id -un); exit 3";
+        let hook = "test $(id -un) = nobody && exit 42; exit 43";
         assigned.spec.conduct.hooks.on_start = ["/bin/sh", "-c", hook].map(str::to_owned).to_vec();
         assigned.spec.conduct.hooks.user = Some("nobody".to_owned());
         assigned
     };
     let report = ended(&mut controller, hooked("app")).await;
-    assert!(report.problem.contains("hook of nobody"), "{report:?}");
+    assert!(report.problem.contains("exit code 42"), "{report:?}");
     let settings = std::fs::read_to_string(place.settings()).unwrap();
     let listed = settings.replace("allow-root = true", "allow-root = true\nusers = [\"daemon\"]");
     std::fs::write(place.settings(), listed).unwrap();
