@@ -331,7 +331,6 @@ impl Agent {
                     else {
                         continue;
                     };
-                    role.untold = false;
                     let promotion = role.promotion.take();
                     let demotes = role.demotion.take();
                     role.deadline = None;

@@ -1,11 +1,26 @@
-//! The cluster of the small world: one pair on two hosts.
+//! What the small world is configured as: two hosts, a member of one pair on each.
+//!
+//! Knows no machines. The law: names are the same in every story.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::*;
 
-use super::{application, host, pair};
+pub const HOSTS: [&str; 2] = ["alpha", "beta"];
+pub const APPLICATIONS: [&str; 2] = ["one", "two"];
+
+pub fn application(index: usize) -> ApplicationName {
+    ApplicationName::new(APPLICATIONS[index]).unwrap()
+}
+
+pub fn host(index: usize) -> HostName {
+    HostName::new(HOSTS[index]).unwrap()
+}
+
+pub fn pair() -> PairName {
+    PairName::new("pair").unwrap()
+}
 
 pub fn cluster() -> Cluster {
     let spec = |index: usize| ApplicationSpec {

@@ -4,10 +4,6 @@
 //!
 //! The law it checks after every event: at most one living process believes that it is primary.
 
-mod cluster;
-
-pub use cluster::cluster;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -19,20 +15,9 @@ use understudy_decide::control::{
 };
 use understudy_model::*;
 
-pub const HOSTS: [&str; 2] = ["alpha", "beta"];
-pub const APPLICATIONS: [&str; 2] = ["one", "two"];
+mod cluster;
 
-pub fn application(index: usize) -> ApplicationName {
-    ApplicationName::new(APPLICATIONS[index]).unwrap()
-}
-
-pub fn host(index: usize) -> HostName {
-    HostName::new(HOSTS[index]).unwrap()
-}
-
-pub fn pair() -> PairName {
-    PairName::new("pair").unwrap()
-}
+pub use cluster::*;
 
 /// A process, as it believes itself to be.
 #[derive(Debug, Clone)]
@@ -298,8 +283,7 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
-            ToApplication::Ping(number) => process.says.push_back(FromApplication::Pong(number)),
-            ToApplication::Attached | ToApplication::AttachRefused(_) => {}
+            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Ping(_) => {}
         }
         true
     }
@@ -456,9 +440,6 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
-            AgentDo::Reload { .. } => {}
-            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
-            AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {
                 if self.sites[index].process.as_ref().is_some_and(|process| process.start == start) {
                     self.kill_process(index);
@@ -472,6 +453,7 @@ impl World {
                     process.heard.push_back(message);
                 }
             }
+            other => panic!("not configured here: {other:?}"),
         }
     }
 
