@@ -72,9 +72,12 @@ fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let applications = view.applications.iter().filter(|one| !as_wished(one));
     let applications = applications
         .map(|one| format!("application {} is {}, its goal is {}", one.name, one.status, one.goal));
+    let held = view.pairs.iter().filter(|pair| pair.held_because.is_some());
+    let held = held.map(|pair| format!("pair {}: automatic changes of roles are held", pair.name));
     let operations = view.operations.iter().filter(|one| matches!(one.state, OperationState::Unknown(_)));
     let operations = operations.map(|one| format!("the outcome of operation {} is not known", one.id));
-    let mut wrong: Vec<String> = hosts.chain(pairs).chain(applications).chain(operations).collect();
+    let mut wrong: Vec<String> =
+        hosts.chain(pairs).chain(held).chain(applications).chain(operations).collect();
     wrong.extend(beside.wrong.iter().cloned());
     wrong
 }

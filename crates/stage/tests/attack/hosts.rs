@@ -48,6 +48,23 @@ fn an_agent_that_is_away_for_less_than_its_grace_changes_nothing() {
 }
 
 #[test]
+fn a_control_server_that_was_frozen_fails_nothing_over() {
+    let mut play = Play::well();
+    let before = play.status();
+    play.signal(Daemon::Server, Signal::STOP);
+    for host in Host::ALL {
+        play.until_so("the agent has lost its control server", || {
+            let log = play.log(Daemon::Agent(host));
+            if log.contains("control server left") { Ok(()) } else { Err(log) }
+        });
+    }
+    play.signal(Daemon::Server, Signal::CONT);
+    assert_nothing_changed(&before, &play.until_well());
+    let told = play.scsctl(&["events"]).text;
+    assert!(told.contains("own-sleep"), "{told}");
+}
+
+#[test]
 fn a_host_is_drained_and_given_back() {
     let mut play = Play::well();
     let before = play.status();
@@ -103,6 +120,7 @@ fn a_pair_that_flaps_is_held_and_an_acknowledgement_lets_it_go_on() {
     play.scsctl(&["pair", "t"]).expect(0, &["changes held", "2 automatic changes of roles within 600 s"]);
     play.scsctl(&["why", "t"]).expect(0, &["automatic changes"]);
     play.scsctl(&["status"]).expect(0, &["scsctl flap acknowledge t"]);
+    play.scsctl(&["status", "--check"]).expect(1, &["further ones are held"]);
     // The first confirmed end fails over all the same, the next one is restarted first. It outlives the server.
     play.stage.kill_application("t-1").unwrap();
     play.until_primary("t-2");
