@@ -5,6 +5,7 @@
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
 mod adoption;
+mod after;
 pub mod application;
 mod hang;
 mod hooks;

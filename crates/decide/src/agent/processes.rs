@@ -304,6 +304,10 @@ impl Agent {
             known.phase_deadline = Some(due.max(now));
             return;
         }
+        if let Some(first) = self.awaited(name) {
+            return self.wait_for(name, first);
+        }
+        let Some(known) = self.applications.get_mut(name) else { return };
         if moved {
             known.role = known.assigned.pair.clone().map(role::Role::new);
         }
@@ -430,6 +434,7 @@ impl Agent {
     /// Looks at every deadline that has passed, and at every goal.
     pub(super) fn deadlines(&mut self, now: Moment, out: &mut Out) {
         // Goals that are not durable yet may be taken back: they are looked at in the next step.
+        self.release_waiting();
         let goals_hold = !self.unstored.iter().any(|item| matches!(item, Unstored::Assignments { .. }));
         let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
         for name in &names {
