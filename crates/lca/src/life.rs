@@ -301,5 +301,8 @@ fn adopt(
         policy: settings.policy.clone(),
     });
     let found = processes.adopt(survivors, &notes);
+    if let Err(error) = notices::remove_unheard(&runtime.join("notify")) {
+        tracing::warn!(%error, "cannot remove notify sockets that nobody hears any more");
+    }
     Ok((processes, found, opened))
 }
