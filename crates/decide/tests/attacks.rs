@@ -12,6 +12,8 @@ mod leaving;
 mod many;
 #[path = "attacks/on_control.rs"]
 mod on_control;
+#[path = "attacks/on_order.rs"]
+mod on_order;
 #[path = "attacks/sequences.rs"]
 mod sequences;
 #[path = "world/wide/mod.rs"]

@@ -16,12 +16,16 @@ use understudy_transport::{Address, AddressError, BindError, Listener, Security}
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
+use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
 use crate::inherited::Inheritance;
+use crate::journal;
 use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::local::Local;
+use crate::log_files::LogFiles;
+use crate::log_reader::LogReader;
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
@@ -126,6 +130,7 @@ pub struct Life {
     link_path: PathBuf,
     listen: Vec<Address>,
     runtime_directory: PathBuf,
+    opened: Opened,
     security: Security,
     inbox: Inbox<Agent>,
     adopted: Vec<StartId>,
@@ -153,13 +158,24 @@ impl Life {
         let platform = Arc::new(platform);
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
         let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
-        let (processes, found) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
+        let logs = Arc::new(LogFiles::new(Path::new(&settings.log_directory)));
+        for assignment in &assignments {
+            let has_journal = journal::socket().is_some();
+            logs.know(&assignment.application, &assignment.spec.process, has_journal);
+        }
+        let (processes, found, opened) =
+            adopt(settings, promises.agent, &platform, &link_path, &inbox, &logs)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
-        let links =
-            Links::new(settings.host.clone(), security.clone(), inbox.clone(), promises.controller_epoch);
-        let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
         let adopted = found.iter().map(|found| found.start).collect();
+        let links = Links::new(
+            settings.host.clone(),
+            security.clone(),
+            inbox.clone(),
+            promises.controller_epoch,
+            LogReader::new(Arc::clone(&logs)),
+        );
+        let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -182,6 +198,7 @@ impl Life {
             link_path,
             listen,
             runtime_directory: PathBuf::from(&settings.runtime_directory),
+            opened,
             security,
             inbox,
             adopted,
@@ -216,6 +233,8 @@ impl Life {
         for listener in listeners.iter().chain([&link]) {
             replace.keep(listener);
         }
+        let mut opened = self.opened;
+        self.hands.processes.doors().reopen().await;
         let platform = Arc::clone(&self.platform);
         tokio::spawn(async move {
             if let Err(error) = platform.serve().await {
@@ -227,9 +246,14 @@ impl Life {
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
             applications.take_up(inheritance.links, &adopted);
-            tokio::spawn(applications.serve(link));
             tokio::spawn(local.serve(inbox.clone(), replace));
             tokio::spawn(attending.attend(inbox, status));
+            tokio::spawn(Arc::clone(&applications).serve(link));
+            tokio::spawn(async move {
+                while let Some(door) = opened.recv().await {
+                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door)));
+                }
+            });
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
@@ -289,6 +313,11 @@ fn status(agent: &Agent) -> String {
     let leaving = if agent.leaving().is_some() { "this host is leaving; " } else { "" };
     format!("{leaving}{run} of {all} applications run, {primary} in a primary's role; {heard}")
 }
+/// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
+type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
+
+/// Listeners of applications that run as other users.
+type Opened = tokio::sync::mpsc::Receiver<Listener>;
 
 /// Where processes and their notes are, and what is found of earlier lives.
 fn adopt(
@@ -297,7 +326,8 @@ fn adopt(
     platform: &Arc<Linux>,
     link: &Path,
     inbox: &Inbox<Agent>,
-) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>), LifeError> {
+    logs: &Arc<LogFiles>,
+) -> Result<Adopted, LifeError> {
     let runtime = Path::new(&settings.runtime_directory);
     let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
     let options = runtime.join("options");
@@ -324,7 +354,10 @@ fn adopt(
         link: link.to_owned(),
         notify,
         home: home_of(rustix::process::geteuid().as_raw()),
+        user: None,
+        file: Vec::new(),
     };
+    let (doors, opened) = Doors::new(runtime);
     let processes = Processes::new(Footing {
         platform: Arc::clone(platform),
         inbox: inbox.clone(),
@@ -332,13 +365,22 @@ fn adopt(
         boot: platform.boot_id().to_owned(),
         places: Places {
             applications: Path::new(&settings.state_directory).join("applications"),
+            of_others: PathBuf::from(format!(
+                "{}-applications",
+                settings.state_directory.trim_end_matches('/')
+            )),
             options,
-            logs: PathBuf::from(&settings.log_directory),
+            journal: journal::socket(),
             evidence: Path::new(&settings.state_directory).join("evidence"),
         },
         around,
+        doors,
+        logs: Arc::clone(logs),
         policy: settings.policy.clone(),
     });
     let found = processes.adopt(survivors, &notes);
-    Ok((processes, found))
+    if let Err(error) = notices::remove_unheard(&runtime.join("notify")) {
+        tracing::warn!(%error, "cannot remove notify sockets that nobody hears any more");
+    }
+    Ok((processes, found, opened))
 }

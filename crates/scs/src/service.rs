@@ -16,6 +16,7 @@ use understudy_store::{Reader, Store};
 use understudy_transport::{Security, is_of_this_machine};
 
 use crate::accepted::{self, AcceptedError, Chosen};
+use crate::api::logs::Readers;
 use crate::api::{Api, ReloadAsked, Seat, router};
 use crate::certificates;
 use crate::exit::Exit;
@@ -218,6 +219,8 @@ impl Life {
             standing: self.standing.clone(),
             steps: steps_seen,
             reload,
+            links: links.clone(),
+            readers: Readers::default(),
         };
         let serving = api.serve(router(seat), stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,

@@ -235,3 +235,12 @@ pub struct Pairs {
 pub struct Operations {
     pub operations: Vec<Operation>,
 }
+
+/// A piece of an application's output.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct LogPiece {
+    pub text: String,
+    pub missing: bool,
+    pub problem: Option<String>,
+}

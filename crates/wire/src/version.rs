@@ -10,6 +10,8 @@ pub const LIVENESS_SINCE: u16 = 2;
 
 /// From this version on, a control server understands that a host leaves, and its agent that it may go.
 pub const LEAVING_SINCE: u16 = 2;
+/// From this version on, an agent can be asked for what its applications printed.
+pub const LOGS_SINCE: u16 = 2;
 
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

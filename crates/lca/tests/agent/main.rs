@@ -8,3 +8,4 @@ mod member;
 mod notify;
 mod orders;
 mod play;
+mod process;

@@ -64,7 +64,7 @@ impl Which {
 }
 
 /// A time, or how long ago: `90s`, `10m`, `2h`, `7d`.
-fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+pub(super) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

@@ -8,6 +8,7 @@ mod ask;
 pub mod error;
 mod events;
 mod input;
+pub mod logs;
 mod look;
 mod repeats;
 mod sequences;
@@ -29,6 +30,7 @@ use understudy_drive::Inbox;
 pub use serve::{Api, ApiSocketError};
 
 use crate::journal::Journal;
+use crate::links::Links;
 use crate::reload::Reloaded;
 use crate::replies::Replies;
 use crate::standing::Standing;
@@ -56,6 +58,10 @@ pub struct Seat {
     pub steps: watch::Receiver<u64>,
     /// To have the configuration read again.
     pub reload: mpsc::Sender<ReloadAsked>,
+    /// To ask agents.
+    pub links: Links,
+    /// Room for readers of output.
+    pub readers: logs::Readers,
 }
 
 impl Seat {
@@ -80,6 +86,7 @@ pub fn router(seat: Seat) -> Router {
         .route("/v1/applications/{name}/start", post(ask::start))
         .route("/v1/applications/{name}/stop", post(ask::stop))
         .route("/v1/applications/{name}/restart", post(ask::restart))
+        .route("/v1/applications/{name}/logs", get(logs::logs))
         .route("/v1/pairs", get(look::pairs))
         .route("/v1/pairs/{name}", get(look::pair))
         .route("/v1/pairs/{name}/start", post(ask::start))

@@ -8,6 +8,7 @@ mod events;
 mod golden;
 mod objects;
 mod operation;
+mod printed;
 mod status;
 pub mod table;
 mod why;
@@ -15,6 +16,7 @@ mod why;
 pub use events::event_line;
 pub use objects::{application, applications, host, hosts, pair, pairs};
 pub use operation::{operation, operations, plan, step};
+pub use printed::harmless;
 pub use status::status;
 pub use why::why;
 

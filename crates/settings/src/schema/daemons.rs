@@ -6,7 +6,6 @@ use super::{Key, Keys, Shape, later, now};
 
 const NO_STATUS: &str = "remove it; ask the control server with `scsctl status`";
 const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
-const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
 
 /// Every key of `lca.toml`.
 pub(crate) const AGENT_FILE: Keys = &[&[
@@ -54,8 +53,19 @@ const POLICY: &[Key] = &[
         "every command",
         "Programs that may be started: absolute paths in which `*` and `?` stand for anything but `/`.",
     ),
-    later("users", Shape::Texts, "Users that applications may run as.", NO_USERS),
-    later("allow-root", Shape::Boolean, "Whether applications may run as root.", NO_USERS),
+    now(
+        "users",
+        Shape::Texts,
+        "every one but root",
+        "Users that applications may name, by name or number. The agent's own user needs no mention.",
+    ),
+    now(
+        "groups",
+        Shape::Texts,
+        "none",
+        "Groups that applications may name although the host's lists do not give them to their user.",
+    ),
+    now("allow-root", Shape::Boolean, "false", "Whether anything may run as root."),
 ];
 
 const SERVER: &[Key] = &[

@@ -10,6 +10,7 @@ mod disks;
 mod failover;
 mod hosts;
 mod leaving;
+mod logs;
 mod operator;
 mod play;
 mod programs;

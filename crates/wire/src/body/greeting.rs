@@ -7,6 +7,7 @@ use understudy_model as model;
 use understudy_model::{ClusterId, ControllerEpoch};
 
 use super::answer::Answer;
+use super::logs::{LogAnswer, LogQuestion};
 use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
 use super::{Body, check};
@@ -18,7 +19,7 @@ use crate::version;
 /// Frame kind 1.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToAgent {
-    #[prost(oneof = "ToAgentChoice", tags = "1, 2")]
+    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 20")]
     said: Option<ToAgentChoice>,
 }
 
@@ -28,12 +29,14 @@ pub(crate) enum ToAgentChoice {
     Hello(Hello),
     #[prost(message, tag = "2")]
     Order(Order),
+    #[prost(message, tag = "20")]
+    ReadLogs(LogQuestion),
 }
 
 /// Frame kind 2.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromAgent {
-    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 20")]
     said: Option<FromAgentChoice>,
 }
 
@@ -51,6 +54,8 @@ pub(crate) enum FromAgentChoice {
     Events(Events),
     #[prost(message, tag = "6")]
     Leaving(Leaving),
+    #[prost(message, tag = "20")]
+    Logs(LogAnswer),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -115,6 +120,7 @@ impl Body for ToAgent {
         let choice = match said {
             control::ToAgent::Hello(hello) => ToAgentChoice::Hello(Hello::write(hello)?),
             control::ToAgent::Order(order) => ToAgentChoice::Order(Order::write(order)?),
+            control::ToAgent::ReadLogs(question) => ToAgentChoice::ReadLogs(LogQuestion::write(question)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -123,6 +129,7 @@ impl Body for ToAgent {
         Ok(match check::required(self.said, "ToAgent.said")? {
             ToAgentChoice::Hello(hello) => control::ToAgent::Hello(hello.read()?),
             ToAgentChoice::Order(order) => control::ToAgent::Order(order.read()?),
+            ToAgentChoice::ReadLogs(question) => control::ToAgent::ReadLogs(question.read()?),
         })
     }
 }
@@ -149,6 +156,7 @@ impl Body for FromAgent {
             control::FromAgent::Leaving { leaving } => {
                 FromAgentChoice::Leaving(Leaving { leaving: *leaving })
             }
+            control::FromAgent::Logs(answer) => FromAgentChoice::Logs(LogAnswer::write(answer)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -168,6 +176,7 @@ impl Body for FromAgent {
             FromAgentChoice::Answer(answer) => control::FromAgent::Answer(answer.read()?),
             FromAgentChoice::Events(events) => control::FromAgent::Events(events.read()?),
             FromAgentChoice::Leaving(Leaving { leaving }) => control::FromAgent::Leaving { leaving },
+            FromAgentChoice::Logs(answer) => control::FromAgent::Logs(answer.read()?),
         })
     }
 }
