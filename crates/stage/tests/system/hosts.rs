@@ -83,7 +83,7 @@ impl Hosts {
         for program in ["lca", "scs", "scsctl", "tserver"] {
             put(programs().join(program), &format!("usr/bin/{program}"));
         }
-        for unit in ["lca.service", "lca-handover.service", "scs.service"] {
+        for unit in ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"] {
             put(units().join(unit), &format!("etc/systemd/system/{unit}"));
         }
         put(units().join("understudy.sysusers.conf"), "usr/lib/sysusers.d/understudy.conf");

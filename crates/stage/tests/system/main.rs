@@ -149,7 +149,7 @@ fn applications_inherit_nothing_of_the_unit() {
         assert_eq!(alpha.exec(&["sh", "-c", &own]).expect(0), init, "{name}");
         let group = alpha.exec(&["cat", &format!("/proc/{pid}/cgroup")]).expect(0);
         assert!(
-            group.contains("/lca.service/") && group.contains(&name),
+            group.contains(":/understudy.slice/") && group.contains(&name),
             "{name} has a group of its own: {group}"
         );
     }
