@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod exit;
 pub mod hands;
 pub mod journal;
+pub mod keeping;
 pub mod leadership;
 pub mod links;
 pub mod notify;
