@@ -10,6 +10,7 @@ use understudy_model::HostName;
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::raw::{Found, Report, Table, View, check_keys, parse};
 use crate::schema::daemons::AGENT_FILE;
+use crate::tls::{self, TlsFiles};
 use crate::{Checked, values};
 
 /// Most places where an agent listens, and most patterns of commands.
@@ -30,6 +31,8 @@ pub struct AgentSettings {
     pub log_directory: String,
     /// What this host lets any control server do.
     pub policy: HostPolicy,
+    /// The files of TLS. Absent: links have none.
+    pub tls: Option<TlsFiles>,
 }
 
 /// What a host lets any control server do.
@@ -104,6 +107,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     check_keys(report, "", tree, AGENT_FILE);
     let file = View::new("", tree);
     let policy = HostPolicy { commands: read_commands(report, file) };
+    let tls = tls::read(report, file);
     let Some(agent) = file.table("agent") else {
         if file.raw("agent").is_none() {
             report.missing(0, "agent".to_owned(), "write [agent] with host = \"...\"");
@@ -123,6 +127,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
         runtime_directory: runtime_directory?,
         log_directory: log_directory?,
         policy,
+        tls,
     })
 }
 

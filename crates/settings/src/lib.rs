@@ -13,6 +13,7 @@ mod reference;
 mod schema;
 mod server;
 mod span;
+mod tls;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use compare::{Change, Forbidden, compare};
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;
 pub use server::{ServerSettings, parse_server};
+pub use tls::TlsFiles;
 use understudy_model::Cluster;
 
 /// Longest settings file that is read, in bytes.

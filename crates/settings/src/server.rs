@@ -9,6 +9,7 @@ use understudy_model::ControllerName;
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::raw::{Report, Table, View, check_keys, parse};
 use crate::schema::daemons::SERVER_FILE;
+use crate::tls::{self, TlsFiles};
 use crate::{Checked, values};
 
 const DEFAULT_KEEP: Duration = Duration::from_secs(90 * 86_400);
@@ -29,6 +30,8 @@ pub struct ServerSettings {
     pub state_directory: String,
     /// How long observations, decisions and events are kept.
     pub journal_keep: Duration,
+    /// The files of TLS. Absent: there is none, neither on links nor on the API.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Checks the text of `scs.toml`; `file` is what messages call it.
@@ -45,6 +48,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
         .table("journal")
         .and_then(|table| View::new("journal", table.value).duration(report, "keep", KEEP_BOUNDS))
         .map_or(DEFAULT_KEEP, |keep| keep.value);
+    let tls = tls::read(report, file);
     let Some(server) = file.table("server") else {
         if file.raw("server").is_none() {
             report.missing(0, "server".to_owned(), "write [server] with name = \"...\"");
@@ -62,6 +66,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
         api_socket: api_socket?,
         state_directory: state_directory?,
         journal_keep,
+        tls,
     })
 }
 

@@ -7,7 +7,7 @@ use understudy_model::{
     ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
     RestartPolicy, Signal,
 };
-use understudy_settings::{parse_agent, parse_cluster, parse_server, reference_markdown};
+use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
 
 fn application(name: &str) -> ApplicationName {
     ApplicationName::new(name).unwrap()
@@ -89,12 +89,29 @@ fn daemons_have_defaults_for_everything_but_their_name() {
     let agent = parse_agent("lca.toml", text).unwrap().value;
     assert_eq!(agent.listen, ["[::1]:1", "unix:/a"]);
     assert!(agent.policy.permits("/usr/bin/x") && !agent.policy.permits("/usr/sbin/x"));
+    assert_eq!(agent.tls, None);
 
     let server = parse_server("scs.toml", "[server]\nname = \"scs-1\"\n").unwrap().value;
     assert_eq!(server.cluster_file, "/etc/understudy/cluster.toml");
     assert_eq!(server.api_socket, "/run/understudy/scs.sock");
     assert_eq!(server.state_directory, "/var/lib/understudy/scs");
     assert_eq!(server.journal_keep, Duration::from_secs(90 * 86_400));
+}
+
+#[test]
+fn both_daemons_read_the_same_files_of_tls() {
+    let tls = "[tls]\ncertificate = \"/p/a.pem\"\nkey = \"/p/a.key\"\nauthorities = [\"/p/ca.pem\", \"/p/new.pem\"]\n";
+    let mut files = TlsFiles {
+        certificate: "/p/a.pem".to_owned(),
+        key: "/p/a.key".to_owned(),
+        authorities: vec!["/p/ca.pem".to_owned(), "/p/new.pem".to_owned()],
+        revoked: Vec::new(),
+    };
+    let agent = parse_agent("lca.toml", &format!("[agent]\nhost = \"a\"\n{tls}")).unwrap().value;
+    assert_eq!(agent.tls.as_ref(), Some(&files));
+    let text = format!("[server]\nname = \"s\"\n{tls}revoked = [\"/p/gone.pem\"]\n");
+    files.revoked.push("/p/gone.pem".to_owned());
+    assert_eq!(parse_server("scs.toml", &text).unwrap().value.tls, Some(files));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use super::{Key, Keys, Shape, later, now};
 
-const NO_TLS: &str = "remove the table; TLS comes with the next version, until then links stay on loopback addresses or Unix sockets";
 const NO_STATUS: &str = "remove it; ask the control server with `scsctl status`";
 const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
 const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
@@ -14,14 +13,14 @@ const NO_NOTICES: &str = "remove the table, or follow `scsctl events --follow -o
 pub(crate) const AGENT_FILE: Keys = &[&[
     now("agent", Shape::Table(&[AGENT]), "must be there", "The agent itself."),
     now("policy", Shape::Table(&[POLICY]), "", "What this host lets any control server do."),
-    later("tls", Shape::Table(&[TLS]), "Certificates of the agent.", NO_TLS),
+    now("tls", Shape::Table(&[TLS]), "", "Certificates of the agent."),
 ]];
 
 /// Every key of `scs.toml`.
 pub(crate) const SERVER_FILE: Keys = &[&[
     now("server", Shape::Table(&[SERVER]), "must be there", "The control server itself."),
     now("journal", Shape::Table(&[JOURNAL]), "", "What it remembers."),
-    later("tls", Shape::Table(&[TLS]), "Certificates of the control server.", NO_TLS),
+    now("tls", Shape::Table(&[TLS]), "", "Certificates of the control server."),
     later("notify", Shape::Table(&[NOTIFY]), "Commands that run at an event.", NO_NOTICES),
 ]];
 
@@ -77,9 +76,10 @@ const JOURNAL: &[Key] =
     &[now("keep", Shape::Duration, "`90d`", "How long observations, decisions and events are kept.")];
 
 const TLS: &[Key] = &[
-    later("certificate", Shape::Text, "Its certificate.", NO_TLS),
-    later("key", Shape::Text, "Its key.", NO_TLS),
-    later("authorities", Shape::Texts, "Who may have signed the others.", NO_TLS),
+    now("certificate", Shape::Text, "must be there", "File of its certificate, in PEM form."),
+    now("key", Shape::Text, "must be there", "File of the key of that certificate."),
+    now("authorities", Shape::Texts, "must be there", "Files of those who may have signed the others."),
+    now("revoked", Shape::Texts, "", "Files that list revoked certificates."),
 ];
 
 const NOTIFY: &[Key] = &[
