@@ -26,5 +26,6 @@ pub mod reload;
 mod samples;
 pub mod starts;
 pub mod state;
+pub mod status;
 pub mod untold;
 pub mod whole_file;

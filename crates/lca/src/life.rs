@@ -3,6 +3,7 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -24,6 +25,8 @@ use crate::processes::{Footing, Places, Processes};
 use crate::promise_file::Owner;
 use crate::starts::Starts;
 use crate::state::{self, State, StateError};
+use crate::status::board::Board;
+use crate::status::serve_status;
 
 /// Mail that may wait for the machine.
 const INBOX_BOUND: usize = 1024;
@@ -101,6 +104,7 @@ pub struct Life {
     applications: Arc<ApplicationLinks<Linux>>,
     link_path: PathBuf,
     listen: Vec<Address>,
+    status_listen: Vec<SocketAddr>,
     /// Held until the end: the lock on the state directory.
     _lock: fs::File,
 }
@@ -129,6 +133,8 @@ impl Life {
             adopted = found.len(), "agent begins");
         let links = Links::new(settings.host.clone(), inbox.clone(), promises.controller_epoch);
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
+        let board = (!settings.status_listen.is_empty())
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -144,12 +150,14 @@ impl Life {
                 processes,
                 links: Arc::clone(&links),
                 applications: Arc::clone(&applications),
+                board,
             },
             platform,
             links,
             applications,
             link_path,
             listen,
+            status_listen: settings.status_listen.clone(),
             _lock: lock,
         })
     }
@@ -175,12 +183,17 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
             tokio::spawn(applications.serve(link));
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
+            }
+            // Last, when the machine has taken its first observation: before that nothing is known.
+            for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {
+                tokio::spawn(serve_status(address, board));
             }
             std::future::pending::<()>().await;
         };

@@ -90,6 +90,12 @@ fn daemons_have_defaults_for_everything_but_their_name() {
     assert_eq!(agent.listen, ["[::1]:1", "unix:/a"]);
     assert!(agent.policy.permits("/usr/bin/x") && !agent.policy.permits("/usr/sbin/x"));
     assert_eq!(agent.tls, None);
+    assert_eq!(agent.status_listen, ["127.0.0.1:4998".parse().unwrap()]);
+    let text = "[agent]\nhost = \"a\"\nstatus-listen = [\"0.0.0.0:1\", \"[::1]:2\"]\n";
+    let agent = parse_agent("lca.toml", text).unwrap().value;
+    assert_eq!(agent.status_listen, ["0.0.0.0:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    let agent = parse_agent("lca.toml", "[agent]\nhost = \"a\"\nstatus-listen = []\n").unwrap().value;
+    assert!(agent.status_listen.is_empty());
 
     let server = parse_server("scs.toml", "[server]\nname = \"scs-1\"\n").unwrap().value;
     assert_eq!(server.cluster_file, "/etc/understudy/cluster.toml");

@@ -6,3 +6,4 @@
 mod member;
 mod orders;
 mod play;
+mod status;

@@ -4,7 +4,6 @@
 
 use super::{Key, Keys, Shape, later, now};
 
-const NO_STATUS: &str = "remove it; ask the control server with `scsctl status`";
 const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
 const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
 const NO_NOTICES: &str = "remove the table, or follow `scsctl events --follow -o json`";
@@ -40,7 +39,12 @@ const AGENT: &[Key] = &[
     ),
     now("runtime-directory", Shape::Text, "`/run/understudy`", "Sockets; gone after a reboot."),
     now("log-directory", Shape::Text, "`/var/log/understudy`", "Output of applications."),
-    later("status-listen", Shape::Texts, "Where load balancers ask.", NO_STATUS),
+    now(
+        "status-listen",
+        Shape::Texts,
+        "[\"127.0.0.1:4998\"]",
+        "Where load balancers and Prometheus ask: `ADDRESS:PORT`, on any address; an empty list is nowhere.",
+    ),
 ];
 
 const POLICY: &[Key] = &[
