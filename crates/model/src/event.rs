@@ -154,6 +154,10 @@ pub enum EventKind {
     StoreFailed,
     /// Something that should not have happened was seen and dealt with.
     Anomaly,
+    /// Somebody asked the operators' API for what they may not have.
+    AccessRefused,
+    /// A token of the operators' API was made or taken back.
+    TokenChanged,
 }
 
 impl EventKind {
@@ -182,6 +186,8 @@ impl EventKind {
             EventKind::ConfigurationChanged => "configuration-changed",
             EventKind::StoreFailed => "store-failed",
             EventKind::Anomaly => "anomaly",
+            EventKind::AccessRefused => "access-refused",
+            EventKind::TokenChanged => "token-changed",
         }
     }
 }

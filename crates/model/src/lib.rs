@@ -25,7 +25,7 @@ pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
 pub use machine::{Decision, Machine};
 pub use moment::Moment;
-pub use name::{ApplicationName, ControllerName, HostName, NameError, PairName};
+pub use name::{ApplicationName, ControllerName, HostName, NameError, OperatorName, PairName};
 pub use order::{Answer, Assignment, Order, Outcome, PairPlace, Refusal, Work};
 pub use report::{ApplicationReport, ExitCause, Inventory, LastExit, RoleReport};
 pub use rule::Rule;

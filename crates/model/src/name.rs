@@ -116,6 +116,10 @@ name_type!(
     /// A control server.
     ControllerName
 );
+name_type!(
+    /// Somebody who operates the cluster: the name in a token or an operator's certificate.
+    OperatorName
+);
 
 #[cfg(test)]
 mod tests {

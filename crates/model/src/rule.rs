@@ -88,6 +88,11 @@ rules! {
     OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
     OrderRefused => "order-refused", "An order of the control server was refused.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
+    // the operators' API
+    AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";
+    RoleTooLow => "role-too-low", "Each question of the operators' API needs a role, and the asker's is lower.";
+    TokenMade => "token-made", "An admin made a token of the operators' API.";
+    TokenRevoked => "token-revoked", "An admin took a token of the operators' API back: it opens nothing any more.";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod exit;
+pub mod figures;
 pub mod hands;
 pub mod journal;
 pub mod leadership;

@@ -15,6 +15,7 @@ use understudy_model::{
 use understudy_settings::{Checked, ReadError, compare, read_cluster};
 
 use crate::api::ReloadAsked;
+use crate::api::tls::TlsInUse;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
 use crate::standing::{Concern, Standing};
@@ -55,6 +56,8 @@ pub struct Reload {
     pub standing: Standing,
     /// Refusals are events.
     pub journal: Journal,
+    /// Certificates are read again too.
+    pub tls: Option<TlsInUse>,
 }
 
 impl Reload {
@@ -69,6 +72,7 @@ impl Reload {
 
     /// As [`Reload::run`], once.
     async fn reload(&mut self) -> Reloaded {
+        self.reload_certificates();
         let reloaded = self.try_reload().await;
         match &reloaded {
             Reloaded::Accepted { changes, .. } => {
@@ -78,6 +82,23 @@ impl Reload {
             Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => self.refused(reasons),
         }
         reloaded
+    }
+
+    /// For itself: a wrong cluster file keeps no new certificate out, nor the other way round.
+    fn reload_certificates(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => {
+                self.standing.set(Concern::Certificates, Vec::new());
+                tracing::info!("the files of TLS were read again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the files of TLS were refused; those read before stay in use");
+                let warning =
+                    format!("{error}; older files of TLS are in use: mend them, then scsctl config reload");
+                self.standing.set(Concern::Certificates, vec![warning]);
+            }
+        }
     }
 
     async fn try_reload(&mut self) -> Reloaded {

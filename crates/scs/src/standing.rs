@@ -23,6 +23,8 @@ pub enum Concern {
     Reload,
     /// The cluster file has warnings.
     Configuration,
+    /// The files of TLS are wrong, and older ones are in use.
+    Certificates,
 }
 
 /// Shared by all who notice something.

@@ -144,7 +144,8 @@ pub(crate) fn is_loopback(reached_at: &str) -> Option<bool> {
     }
 }
 
-fn is_machine_name(text: &str) -> bool {
+/// True if a machine can have that name.
+pub(crate) fn is_machine_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // Digits and dots alone are an address or a mistyped one, never a name.
     let all_digits = text.chars().all(|c| c.is_ascii_digit() || c == '.');

@@ -102,6 +102,15 @@ fn daemons_have_defaults_for_everything_but_their_name() {
     assert_eq!(server.api_socket, "/run/understudy/scs.sock");
     assert_eq!(server.state_directory, "/var/lib/understudy/scs");
     assert_eq!(server.journal_keep, Duration::from_secs(90 * 86_400));
+    assert!(server.api_listen.is_empty());
+    let text = "[server]\nname = \"s\"\napi-listen = [\"[::]:4997\"]\n[api]\nadmins = [\"Ann\"]\nhost-names = [\"Scs.example.net\"]\n";
+    let missing = parse_server("scs.toml", text).unwrap_err().to_string();
+    assert!(missing.contains("with TLS alone"), "{missing}");
+    let tls = "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\nauthorities = [\"/a\"]\n";
+    let server = parse_server("scs.toml", &format!("{text}{tls}")).unwrap().value;
+    assert_eq!(server.api_listen, ["[::]:4997".parse().unwrap()]);
+    assert_eq!(server.api.admins, ["ann".parse().unwrap()]);
+    assert_eq!(server.api.host_names, ["scs.example.net"]);
 }
 
 #[test]

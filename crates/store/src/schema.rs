@@ -9,7 +9,8 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 1] = ["
+pub(crate) const STEPS: [&str; 2] = [
+    "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
         leadership INTEGER NOT NULL,
@@ -57,4 +58,16 @@ pub(crate) const STEPS: [&str; 1] = ["
         nearly TEXT NOT NULL,
         actor TEXT
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE token (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL,
+        hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+        made_by TEXT NOT NULL,
+        made_wall_ms INTEGER NOT NULL,
+        expires_wall_ms INTEGER,
+        last_used_wall_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+",
+];

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod http;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

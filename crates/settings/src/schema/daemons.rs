@@ -4,7 +4,6 @@
 
 use super::{Key, Keys, Shape, later, now};
 
-const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
 const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
 const NO_NOTICES: &str = "remove the table, or follow `scsctl events --follow -o json`";
 
@@ -20,6 +19,7 @@ pub(crate) const SERVER_FILE: Keys = &[&[
     now("server", Shape::Table(&[SERVER]), "must be there", "The control server itself."),
     now("journal", Shape::Table(&[JOURNAL]), "", "What it remembers."),
     now("tls", Shape::Table(&[TLS]), "", "Certificates of the control server."),
+    now("api", Shape::Table(&[API]), "", "Who may do what on the API over the network."),
     later("notify", Shape::Table(&[NOTIFY]), "Commands that run at an event.", NO_NOTICES),
 ]];
 
@@ -73,7 +73,12 @@ const SERVER: &[Key] = &[
         "`/var/lib/understudy/scs`",
         "Epochs, goals and the journal; must outlive a reboot.",
     ),
-    later("api-listen", Shape::Texts, "Where the API is served over the network.", NO_API_PORT),
+    now(
+        "api-listen",
+        Shape::Texts,
+        "[]",
+        "Where the API is served over the network: `ADDRESS:PORT`, with TLS alone, so `[tls]` must be there.",
+    ),
 ];
 
 const JOURNAL: &[Key] =
@@ -84,6 +89,22 @@ const TLS: &[Key] = &[
     now("key", Shape::Text, "must be there", "File of the key of that certificate."),
     now("authorities", Shape::Texts, "must be there", "Files of those who may have signed the others."),
     now("revoked", Shape::Texts, "", "Files that list revoked certificates."),
+];
+
+const API: &[Key] = &[
+    now(
+        "admins",
+        Shape::Texts,
+        "[]",
+        "Operators whose certificate makes them admins; the others are operators.",
+    ),
+    now("viewers", Shape::Texts, "[]", "Operators whose certificate lets them only look."),
+    now(
+        "host-names",
+        Shape::Texts,
+        "[]",
+        "Names under which the API is asked beside those in its certificate, such as that of a proxy.",
+    ),
 ];
 
 const NOTIFY: &[Key] = &[
