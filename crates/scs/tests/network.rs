@@ -3,72 +3,13 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::tls::{self, Authority, CLUSTER, Client};
-use support::{Bench, http, until};
-
-/// A control server with a network side on a port of the system's choice.
-struct Net {
-    bench: Bench,
-    authority: Authority,
-    address: SocketAddr,
-}
-
-impl Net {
-    fn start() -> Self {
-        Self::start_with("", |_, _| {})
-    }
-
-    fn start_with(more: &str, prepare: impl FnOnce(&Authority, &Bench)) -> Self {
-        let mut bench = Bench::new();
-        let authority = Authority::new();
-        prepare(&authority, &bench);
-        tls::write(bench.directory.path(), "scs", &authority.server());
-        bench.write("ca.pem", &authority.pem());
-        let path = |name: &str| bench.path(name).display().to_string();
-        let text = std::fs::read_to_string(bench.path("scs.toml")).unwrap();
-        let text = format!(
-            "{text}api-listen = [\"127.0.0.1:0\"]\n[api]\nadmins = [\"ann\"]\nviewers = [\"vic\"]\n\
-             [tls]\ncertificate = \"{}\"\nkey = \"{}\"\nauthorities = [\"{}\"]\n{}\n",
-            path("scs.pem"),
-            path("scs.key"),
-            path("ca.pem"),
-            more.replace("DIR", &bench.directory.path().display().to_string()),
-        );
-        bench.write("scs.toml", &text);
-        let cluster =
-            bench.cluster().replace("name = \"demo\"\n", &format!("name = \"demo\"\nid = \"{CLUSTER}\"\n"));
-        bench.write("cluster.toml", &cluster);
-        bench.start();
-        let find = || {
-            let log = bench.log();
-            let line = log.lines().find(|line| line.contains("serving the API with TLS"))?.to_owned();
-            line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
-        };
-        let address = until("the network side is served", find);
-        Self { bench, authority, address }
-    }
-
-    fn anonymous(&self) -> Client {
-        Client::new(self.address, &self.authority.pem(), None)
-    }
-
-    fn operator(&self, name: &str) -> Client {
-        let identity = self.authority.of(&format!("operator/{name}"));
-        Client::new(self.address, &self.authority.pem(), Some(&identity))
-    }
-
-    /// A new token, made on the Unix socket, as a header.
-    fn token(&self, name: &str, role: &str, expires_in_s: Option<u64>) -> String {
-        let body = json!({ "name": name, "role": role, "expires_in_s": expires_in_s }).to_string();
-        let (status, answer) = self.bench.ask("POST", "/v1/tokens", &body);
-        assert_eq!(status, 201, "{answer}");
-        format!("Authorization: Bearer {}\r\n", answer["token"]["secret"].as_str().unwrap())
-    }
-}
+use support::net::Net;
+use support::tls::{self, Authority, Client};
+use support::{http, until};
 
 #[track_caller]
 fn refused((status, answer): (u16, Value), expected: (u16, &str)) -> String {

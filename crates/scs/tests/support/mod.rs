@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod http;
+pub mod net;
 pub mod tls;
 
 use std::path::{Path, PathBuf};
