@@ -10,12 +10,14 @@ mod objects;
 mod operation;
 mod status;
 mod table;
+mod tokens;
 mod why;
 
 pub use events::event_line;
 pub use objects::{application, applications, host, hosts, pair, pairs};
 pub use operation::{operation, operations, plan, step};
 pub use status::status;
+pub use tokens::tokens;
 pub use why::why;
 
 use std::sync::OnceLock;
