@@ -8,23 +8,25 @@ use understudy_tests::{files_below, top};
 /// Crate folder, layer, and the crates of ours that it may import.
 const PLAN: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("addp", &["model"]),
     ("decide", &["model"]),
     ("wire", &["model"]),
     ("settings", &["model"]),
     ("store", &["model"]),
-    ("transport", &["model", "wire"]),
     ("drive", &["model"]),
+    ("transport", &["model", "addp", "wire", "drive"]),
+    ("pki", &["model", "transport"]),
     ("understudy", &["model", "wire"]),
     ("lca", &["model", "decide", "wire", "settings", "transport", "drive"]),
     ("scs", &["model", "decide", "wire", "settings", "store", "transport", "drive"]),
-    ("scsctl", &["model", "settings"]),
+    ("scsctl", &["model", "settings", "pki"]),
     ("refapps", &["model", "understudy"]),
     ("stage", &["model", "settings", "understudy"]),
     ("tests", &["model", "decide", "settings"]),
 ];
 
 /// Crates that decide, or only name and translate: no door to the street.
-const PURE: &[&str] = &["model", "decide", "wire"];
+const PURE: &[&str] = &["model", "addp", "decide", "wire"];
 
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))

@@ -24,6 +24,7 @@ pub mod promise_file;
 pub mod reload;
 #[cfg(test)]
 mod samples;
+pub mod security;
 pub mod starts;
 pub mod state;
 pub mod status;

@@ -12,7 +12,7 @@ use understudy_decide::agent::{Agent, AgentMemory, AgentSaw};
 use understudy_drive::{Inbox, Stop};
 use understudy_model::{AgentId, Incarnation};
 use understudy_settings::AgentSettings;
-use understudy_transport::{Address, AddressError, BindError, Listener};
+use understudy_transport::{Address, AddressError, BindError, Listener, Security};
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
@@ -23,6 +23,7 @@ use crate::links::Links;
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes};
 use crate::promise_file::Owner;
+use crate::security::SecurityError;
 use crate::starts::Starts;
 use crate::state::{self, State, StateError};
 use crate::status::board::Board;
@@ -42,6 +43,9 @@ pub enum LifeError {
         /// What is wrong with it.
         source: AddressError,
     },
+    /// The certificate or its key.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The state is not ours, not whole, or in use.
     #[error(transparent)]
     State(#[from] StateError),
@@ -71,7 +75,7 @@ impl LifeError {
     /// Whether a person must change settings or state before another start can succeed.
     pub fn is_configuration(&self) -> bool {
         match self {
-            LifeError::Address { .. } => true,
+            LifeError::Address { .. } | LifeError::Security(_) => true,
             LifeError::State(error) => {
                 matches!(
                     error,
@@ -105,6 +109,7 @@ pub struct Life {
     link_path: PathBuf,
     listen: Vec<Address>,
     status_listen: Vec<SocketAddr>,
+    security: Security,
     /// Held until the end: the lock on the state directory.
     _lock: fs::File,
 }
@@ -113,6 +118,7 @@ impl Life {
     /// Opens everything and searches what still runs. Must be called inside a tokio runtime.
     pub fn begin(settings: &AgentSettings) -> Result<Self, LifeError> {
         let (link_path, listen) = addresses(settings)?;
+        let security = crate::security::load(settings)?;
         let state_directory = Path::new(&settings.state_directory);
         let owner = Owner { host: settings.host.to_string(), machine: state::machine_id() };
         let State { lock, promise_file, promises, assignments_file, assignments } =
@@ -131,7 +137,8 @@ impl Life {
         let (processes, found) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
-        let links = Links::new(settings.host.clone(), inbox.clone(), promises.controller_epoch);
+        let links =
+            Links::new(settings.host.clone(), security.clone(), inbox.clone(), promises.controller_epoch);
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
         let board = (!settings.status_listen.is_empty())
             .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
@@ -158,6 +165,7 @@ impl Life {
             link_path,
             listen,
             status_listen: settings.status_listen.clone(),
+            security,
             _lock: lock,
         })
     }
@@ -167,14 +175,21 @@ impl Life {
         Arc::clone(&self.hands.processes)
     }
 
+    /// How links are secured, for certificates that change while the agent lives.
+    pub fn security(&self) -> Security {
+        self.security.clone()
+    }
+
     /// Lives until `stop` is asked. Applications run on after that.
     pub async fn live(mut self, stop: &Stop) -> Result<(), LifeError> {
         // Bound before the machine runs, so that a place that is taken ends the agent before it decided anything;
         // accepted from only after, as what waits in the system's queue is not answered yet.
-        let link = Listener::bind(&Address::Unix(self.link_path)).await.map_err(LifeError::Listen)?;
+        let link = Listener::bind(&Address::Unix(self.link_path), Security::Plain)
+            .await
+            .map_err(LifeError::Listen)?;
         let mut listeners = Vec::new();
         for address in &self.listen {
-            listeners.push(Listener::bind(address).await.map_err(LifeError::Listen)?);
+            listeners.push(Listener::bind(address, self.security.clone()).await.map_err(LifeError::Listen)?);
         }
         let platform = Arc::clone(&self.platform);
         tokio::spawn(async move {

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use understudy_decide::agent::{Agent, AgentSaw, LinkId};
 use understudy_drive::Inbox;
-use understudy_model::{Answer, ApplicationReport, ControllerEpoch, Event, HostName, Inventory};
-use understudy_transport::{Listener, Receiver, SendError, Sender, Stranger};
+use understudy_model::{Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory};
+use understudy_transport::{Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
+use crate::security::unwelcome;
 use crate::untold::Untold;
 
 /// Most control servers at once. A cluster has a few.
@@ -25,6 +26,7 @@ const MOST_LINKS: usize = 64;
 /// All links of control servers.
 pub struct Links {
     host: HostName,
+    security: Security,
     inbox: Inbox<Agent>,
     open: Mutex<BTreeMap<LinkId, Link>>,
     next: AtomicU64,
@@ -44,9 +46,15 @@ struct Link {
 
 impl Links {
     /// No link yet; `highest_epoch` is what an earlier life obeyed.
-    pub fn new(host: HostName, inbox: Inbox<Agent>, highest_epoch: ControllerEpoch) -> Arc<Self> {
+    pub fn new(
+        host: HostName,
+        security: Security,
+        inbox: Inbox<Agent>,
+        highest_epoch: ControllerEpoch,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host,
+            security,
             inbox,
             open: Mutex::default(),
             next: AtomicU64::new(1),
@@ -84,7 +92,10 @@ impl Links {
             }
             Err(error) => return self.refusals.count(&peer, &error),
         };
-        let version = match self.examine(&hello) {
+        if let Some((word, reason)) = unwelcome(self.security.identity().as_ref(), receiver.identity()) {
+            return self.refuse(&sender, &peer, word, &reason);
+        }
+        let version = match self.examine(&hello, receiver.identity()) {
             Ok(version) => version,
             Err((word, reason)) => return self.refuse(&sender, &peer, word, &reason),
         };
@@ -106,10 +117,21 @@ impl Links {
         self.inbox.saw(AgentSaw::ControllerLeft { link }).await;
     }
 
-    fn examine(&self, hello: &Hello) -> Result<u16, (&'static str, String)> {
+    fn examine(&self, hello: &Hello, peer: Option<&Identity>) -> Result<u16, (&'static str, String)> {
         if hello.host != self.host {
             let reason = format!("this is host {}, not host {}", self.host, hello.host);
             return Err(("other-host", reason));
+        }
+        if let Some(Identity { role, cluster }) = peer {
+            if role.name() != hello.controller.as_str() {
+                let reason = format!("it calls itself {}, its certificate is of {role}", hello.controller);
+                return Err(("other-name", reason));
+            }
+            if hello.cluster.is_some_and(|said| said != *cluster) {
+                let reason =
+                    format!("its configuration is of another cluster than its certificate, {cluster}");
+                return Err(("other-cluster", reason));
+            }
         }
         SPOKEN.highest_common(hello.versions).ok_or_else(|| {
             let reason =

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
+use understudy_lca::accepting::cause;
 use understudy_lca::exit::Exit;
 use understudy_lca::life::{Life, LifeError, addresses};
 use understudy_lca::reload::{reload_on_request, reload_signal};
+use understudy_lca::security;
 use understudy_settings::{AgentSettings, read_agent};
 
 /// Starts, watches and stops the applications of this host, and acts for their control server.
@@ -67,6 +69,7 @@ fn read(path: &Path) -> Result<AgentSettings, String> {
         eprintln!("{warning}");
     }
     addresses(&checked.value).map_err(|error| format!("{}: {error}", path.display()))?;
+    security::load(&checked.value).map_err(|error| format!("{}: {}", path.display(), cause(&error)))?;
     Ok(checked.value)
 }
 
@@ -89,7 +92,7 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
     let failed = |what: &str, error: std::io::Error| (format!("{what}: {error}"), Exit::Failed);
     let refused = |error: LifeError| {
         let exit = if error.is_configuration() { Exit::BadConfiguration } else { Exit::Failed };
-        (understudy_lca::accepting::cause(&error), exit)
+        (cause(&error), exit)
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -99,7 +102,8 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
         let stop = understudy_drive::stop_signals().map_err(|error| failed("cannot catch signals", error))?;
         let reload = reload_signal().map_err(|error| failed("cannot catch signals", error))?;
         let life = Life::begin(&settings).map_err(refused)?;
-        tokio::spawn(reload_on_request(reload, config, settings, life.processes()));
+        tokio::spawn(reload_on_request(reload, config, settings, life.processes(), life.security()));
+        tokio::spawn(security::look_after(life.security()));
         life.live(&stop).await.map_err(refused)
     })
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use understudy_settings::{AgentSettings, read_agent};
+use understudy_transport::Security;
 
 use crate::platform::Platform;
 use crate::processes::Processes;
+use crate::security;
 
 /// The signal, caught from now on. Must be called inside a tokio runtime.
 pub fn reload_signal() -> io::Result<Signal> {
@@ -23,6 +25,7 @@ pub async fn reload_on_request<P: Platform>(
     path: PathBuf,
     mut settings: AgentSettings,
     processes: Arc<Processes<P>>,
+    security: Security,
 ) {
     while asked.recv().await.is_some() {
         let new = match read_agent(&path) {
@@ -34,6 +37,9 @@ pub async fn reload_on_request<P: Platform>(
         };
         for key in unchangeable(&settings, &new) {
             tracing::warn!(key, "cannot change while the agent lives; restart it (its applications run on)");
+        }
+        if let Security::Tls(credentials) = &security {
+            security::reload(credentials);
         }
         processes.set_policy(new.policy.clone());
         settings.policy = new.policy;
@@ -49,6 +55,7 @@ fn unchangeable(old: &AgentSettings, new: &AgentSettings) -> Vec<&'static str> {
         ("agent.status-listen", old.status_listen != new.status_listen),
         ("agent.state-directory", old.state_directory != new.state_directory),
         ("agent.runtime-directory", old.runtime_directory != new.runtime_directory),
+        ("tls", old.tls != new.tls),
         ("agent.log-directory", old.log_directory != new.log_directory),
     ];
     differences.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

@@ -154,6 +154,8 @@ pub enum EventKind {
     StoreFailed,
     /// Something that should not have happened was seen and dealt with.
     Anomaly,
+    /// A certificate runs out.
+    CertificateExpiring,
     /// Somebody asked the operators' API for what they may not have.
     AccessRefused,
     /// A token of the operators' API was made or taken back.
@@ -186,6 +188,7 @@ impl EventKind {
             EventKind::ConfigurationChanged => "configuration-changed",
             EventKind::StoreFailed => "store-failed",
             EventKind::Anomaly => "anomaly",
+            EventKind::CertificateExpiring => "certificate-expiring",
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
         }

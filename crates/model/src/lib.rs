@@ -5,7 +5,9 @@
 //! that can be compared, ordered, hashed and serialised, so that the machines built on it can be explored.
 //! The law: a word means one thing, everywhere; `docs/glossary.md` says what.
 
+pub mod addp;
 pub mod application_link;
+pub mod certified;
 pub mod epoch;
 pub mod event;
 pub mod identity;
@@ -19,7 +21,9 @@ pub mod states;
 pub mod timers;
 pub mod topology;
 
+pub use addp::{AddpSettings, AddpSettingsError, AddpTrace, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 pub use application_link::{FromApplication, ToApplication};
+pub use certified::{Identity, IdentityError, Role};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};

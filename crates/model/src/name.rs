@@ -116,8 +116,9 @@ name_type!(
     /// A control server.
     ControllerName
 );
+
 name_type!(
-    /// Somebody who operates the cluster: the name in a token or an operator's certificate.
+    /// A person, or a script of theirs, that gives orders.
     OperatorName
 );
 

@@ -87,6 +87,7 @@ rules! {
     NotAdopted => "not-adopted", "A restarted agent found the process gone, or cannot prove that it is the same one.";
     OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
     OrderRefused => "order-refused", "An order of the control server was refused.";
+    CertificateEnds => "certificate-ends", "A certificate ends soon or has ended: links that live go on, and no role changes for it.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";

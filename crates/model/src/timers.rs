@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{AddpSettings, AddpTrace};
+
 /// A named set of timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +32,17 @@ impl Preset {
             Preset::Wide => "wide",
             Preset::Classic => "classic",
         }
+    }
+
+    /// How the link between the control server and an agent is watched.
+    pub fn addp(self) -> AddpSettings {
+        let timeout = match self {
+            Preset::Fast => Duration::from_millis(100),
+            Preset::Normal => Duration::from_secs(1),
+            Preset::Wide => Duration::from_secs(5),
+            Preset::Classic => Duration::from_secs(9),
+        };
+        AddpSettings { timeout, remote_timeout: timeout, trace: AddpTrace::Off }
     }
 
     /// The timers of this preset.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
-    RestartPolicy, Signal, Timers,
+    AddpSettings, ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
+    Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -38,6 +38,8 @@ impl Cluster {
 pub struct HostSpec {
     /// Where its agent listens, tried in turn: `ADDRESS:PORT`, or `unix:/PATH`.
     pub addresses: Vec<String>,
+    /// How the control server and the agent watch their link.
+    pub addp: AddpSettings,
 }
 
 /// One supervised program.

@@ -4,6 +4,7 @@
 //! The law: nothing is ordered before what it rests on is durable, and ending this program touches nothing that runs.
 
 pub mod api;
+pub mod certificates;
 pub mod exit;
 pub mod figures;
 pub mod hands;

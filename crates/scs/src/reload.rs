@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
@@ -14,11 +15,16 @@ use understudy_model::{
 };
 use understudy_settings::{Checked, ReadError, compare, read_cluster};
 
+use understudy_transport::Security;
+
 use crate::api::ReloadAsked;
 use crate::api::tls::TlsInUse;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
 use crate::standing::{Concern, Standing};
+
+/// How often the files of TLS are read again without anybody asking.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +56,8 @@ pub struct Reload {
     pub inbox: Inbox<Control>,
     /// Hosts come and go.
     pub links: Links,
+    /// Certificates are read again too.
+    pub security: Security,
     /// How agents are spoken to.
     pub introduction: Introduction,
     /// What is in use.
@@ -63,7 +71,16 @@ pub struct Reload {
 impl Reload {
     /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
     pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
-        while let Some(asker) = asked.recv().await {
+        loop {
+            let asker = match tokio::time::timeout(CERTIFICATES_EVERY, asked.recv()).await {
+                Ok(Some(asker)) => asker,
+                Ok(None) => return,
+                // Whoever renews a certificate need not tell this program.
+                Err(_) => {
+                    self.reload_certificates();
+                    continue;
+                }
+            };
             let reloaded = self.reload().await;
             // An asker who has gone finds the outcome in the events.
             let _ = asker.send(reloaded);
@@ -89,20 +106,25 @@ impl Reload {
         let Some(tls) = &self.tls else { return };
         match tls.reload() {
             Ok(()) => {
-                self.standing.set(Concern::Certificates, Vec::new());
+                self.standing.set(Concern::ApiCertificates, Vec::new());
                 tracing::info!("the files of TLS were read again");
             }
             Err(error) => {
                 tracing::error!(%error, "the files of TLS were refused; those read before stay in use");
                 let warning =
                     format!("{error}; older files of TLS are in use: mend them, then scsctl config reload");
-                self.standing.set(Concern::Certificates, vec![warning]);
+                self.standing.set(Concern::ApiCertificates, vec![warning]);
             }
         }
     }
 
     async fn try_reload(&mut self) -> Reloaded {
-        let Checked { value: cluster, warnings } = match read_cluster(&self.cluster_file) {
+        if let Security::Tls(credentials) = &self.security
+            && let Err(error) = credentials.reload()
+        {
+            return Reloaded::Wrong { problems: vec![error.to_string()] };
+        }
+        let Checked { value: mut cluster, warnings } = match read_cluster(&self.cluster_file) {
             Ok(checked) => checked,
             Err(ReadError::Wrong(wrong)) => {
                 return Reloaded::Wrong {
@@ -113,6 +135,13 @@ impl Reload {
                 return Reloaded::Wrong { problems: vec![unreadable.to_string()] };
             }
         };
+        if let Some(own) = self.security.identity()
+            && let Some(other) = cluster.id.replace(own.cluster).filter(|id| *id != own.cluster)
+        {
+            let reason =
+                format!("cluster.id is {other}, and the certificate in use is of cluster {}", own.cluster);
+            return Reloaded::Forbidden { reasons: vec![reason] };
+        }
         let Some(running) = self.inbox.look(running).await else {
             return Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] };
         };

@@ -13,11 +13,13 @@ use understudy_drive::{Inbox, Stop, stop_signals};
 use understudy_model::Cluster;
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store, StoredToken};
+use understudy_transport::Security;
 
 use crate::api::guard::Guard;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
+use crate::certificates;
 use crate::exit::Exit;
 use crate::figures::Figures;
 use crate::hands::ControlHands;
@@ -41,6 +43,8 @@ pub struct Files {
     pub server: ServerSettings,
     /// `cluster.toml`
     pub cluster: Cluster,
+    /// How links are secured.
+    pub security: Security,
     /// What should be looked at in either.
     pub warnings: Vec<Problem>,
 }
@@ -57,9 +61,14 @@ pub struct BadFiles {
 /// Reads both files. The cluster file can only be looked for once the settings say where it is.
 pub fn read_files(config: &Path) -> Result<Files, BadFiles> {
     let Checked { value: server, mut warnings } = read_server(config).map_err(bad)?;
-    let cluster = read_cluster(Path::new(&server.cluster_file)).map_err(bad)?;
-    warnings.extend(cluster.warnings);
-    Ok(Files { server, cluster: cluster.value, warnings })
+    let Checked { value: mut cluster, warnings: more } =
+        read_cluster(Path::new(&server.cluster_file)).map_err(bad)?;
+    warnings.extend(more);
+    let security = certificates::load(&server, &mut cluster).map_err(|error| BadFiles {
+        problems: vec![format!("{}: {error}", config.display())],
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+    })?;
+    Ok(Files { server, cluster, security, warnings })
 }
 
 fn bad(error: ReadError) -> BadFiles {
@@ -139,7 +148,14 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
-    let life = Life { server: files.server, cluster, standing, journal: journal.clone(), tokens };
+    let life = Life {
+        server: files.server,
+        cluster,
+        security: files.security,
+        standing,
+        journal: journal.clone(),
+        tokens,
+    };
     let outcome = runtime.block_on(life.run(memory));
     drop(runtime);
     match journal.close() {
@@ -152,6 +168,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
 struct Life {
     server: ServerSettings,
     cluster: Arc<Cluster>,
+    security: Security,
     standing: Standing,
     journal: Journal,
     tokens: Vec<StoredToken>,
@@ -170,7 +187,7 @@ impl Life {
         };
         let tokens = Tokens::new(self.journal.clone(), std::mem::take(&mut self.tokens));
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
-        let links = Links::new(inbox.clone(), self.journal.clone());
+        let links = Links::new(inbox.clone(), self.journal.clone(), self.security.clone());
         let introduction = Introduction {
             controller: memory.controller.clone(),
             controller_epoch: memory.controller_epoch,
@@ -195,6 +212,12 @@ impl Life {
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
         let reload = self.start_reloading(&inbox, &links, introduction, tls.clone())?;
+        tokio::spawn(certificates::look_after(
+            self.security.clone(),
+            links.clone(),
+            self.standing.clone(),
+            self.journal.clone(),
+        ));
         tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
         let seat = Seat {
             inbox,
@@ -229,6 +252,7 @@ impl Life {
             cluster_file: PathBuf::from(&self.server.cluster_file),
             inbox: inbox.clone(),
             links: links.clone(),
+            security: self.security.clone(),
             introduction,
             standing: self.standing.clone(),
             journal: self.journal.clone(),

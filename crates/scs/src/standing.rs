@@ -23,8 +23,10 @@ pub enum Concern {
     Reload,
     /// The cluster file has warnings.
     Configuration,
-    /// The files of TLS are wrong, and older ones are in use.
+    /// Certificates run out.
     Certificates,
+    /// The files of TLS of the API are wrong, and older ones are in use.
+    ApiCertificates,
 }
 
 /// Shared by all who notice something.

@@ -36,7 +36,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
     let (inbox, _mail) = Inbox::<Control>::new(8);
     let (replies, stop) = (Replies::default(), Stop::default());
     let hands = ControlHands {
-        links: Links::new(inbox, journal.clone()),
+        links: Links::new(inbox, journal.clone(), understudy_transport::Security::Plain),
         journal: journal.clone(),
         replies: replies.clone(),
         standing: standing.clone(),

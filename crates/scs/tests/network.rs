@@ -57,7 +57,7 @@ fn certificates_make_operators_of_this_cluster_and_nobody_else() {
 
     let agent = net.authority.of("agent/alpha");
     let said = refused(Client::new(net.address, &pem, Some(&agent)).ask("GET", "/v1/status", "", ""), NOBODY);
-    assert!(said.contains("agent alpha"), "{said}");
+    assert!(said.contains("agent:alpha"), "{said}");
     let stranger = Authority::new().of("operator/ann");
     assert_eq!(Client::new(net.address, &pem, Some(&stranger)).ask("GET", "/v1/status", "", "").0, 0);
     let expired = net.authority.expired("operator/ann");

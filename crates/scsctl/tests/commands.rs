@@ -241,3 +241,34 @@ fn a_wrong_cluster_file_ends_with_78_and_a_right_one_with_0() {
     let valid = scsctl("unix:/x", &["config", "validate", path]);
     assert_eq!(valid.status.code(), Some(0), "{}", text(&valid.stdout));
 }
+
+#[test]
+fn certificates_are_made_shown_and_revoked_without_a_server() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("pki");
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["pki"];
+        all.extend(arguments);
+        all.extend(["--directory", directory.to_str().unwrap()]);
+        scsctl("unix:/nowhere", &all)
+    };
+    assert_eq!(run(&["issue", "agent:alpha"]).status.code(), Some(3), "there is no authority yet");
+    let made = run(&["init", "--name", "demo"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    assert!(text(&made.stdout).contains("scsctl pki issue"), "{}", text(&made.stdout));
+    let made = run(&["issue", "agent:alpha", "--ip", "10.0.0.1", "--days", "20"]);
+    assert!(text(&made.stdout).contains("alpha.key") && !text(&made.stdout).contains("PRIVATE"));
+    assert_eq!(run(&["issue", "agent:alpha"]).status.code(), Some(3), "nothing is overwritten");
+    assert_eq!(run(&["issue", "root:alpha"]).status.code(), Some(2));
+    assert_eq!(run(&["issue", "agent:beta", "--days", "0"]).status.code(), Some(2));
+    assert_eq!(run(&["show", "--check"]).status.code(), Some(1), "it ends within thirty days");
+    assert_eq!(run(&["renew", "agent:alpha"]).status.code(), Some(0));
+    assert_eq!(run(&["show", "--check"]).status.code(), Some(0), "the one that ends is not in use any more");
+    let revoked = run(&["revoke", "agent:alpha", "-o", "json"]);
+    let revoked: Value = serde_json::from_slice(&revoked.stdout).unwrap();
+    assert_eq!(revoked["revoked"].as_array().unwrap().len(), 2);
+    let shown: Value = serde_json::from_slice(&run(&["show", "-o", "json"]).stdout).unwrap();
+    let standings: Vec<_> =
+        shown["certificates"].as_array().unwrap().iter().map(|one| &one["standing"]).collect();
+    assert_eq!(standings, ["revoked", "revoked"]);
+}

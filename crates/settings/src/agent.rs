@@ -21,7 +21,7 @@ const MOST_ENTRIES: usize = 64;
 pub struct AgentSettings {
     /// Its host, as `cluster.toml` has it.
     pub host: HostName,
-    /// Where it listens: `ADDRESS:PORT` with a loopback address, or `unix:/PATH`. Never empty.
+    /// Where it listens: `ADDRESS:PORT`, on loopback unless there is TLS, or `unix:/PATH`. Never empty.
     pub listen: Vec<String>,
     /// Where load balancers ask; empty if nowhere.
     pub status_listen: Vec<SocketAddr>,
@@ -117,7 +117,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
         return None;
     };
     let view = View::new("agent", agent.value);
-    let listen = read_listen(report, view);
+    let listen = read_listen(report, view, file.raw("tls").is_some());
     let status_listen = read_status_listen(report, view);
     let state_directory = values::path(view, report, "state-directory", "/var/lib/understudy/lca");
     let runtime_directory = values::path(view, report, "runtime-directory", "/run/understudy");
@@ -135,7 +135,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     })
 }
 
-fn read_listen(report: &mut Report, view: View<'_>) -> Vec<String> {
+fn read_listen(report: &mut Report, view: View<'_>, secured: bool) -> Vec<String> {
     if view.raw("listen").is_none() {
         return vec!["127.0.0.1:4999".to_owned()];
     }
@@ -148,7 +148,7 @@ fn read_listen(report: &mut Report, view: View<'_>) -> Vec<String> {
     }
     let mut listen = Vec::new();
     for text in texts.value {
-        match refused_listen(&text) {
+        match refused_listen(&text, secured) {
             None => listen.push(text.value.to_owned()),
             Some(problem) => report.problem(text.at, problem.found(format!("{:?}", text.value))),
         }
@@ -165,17 +165,19 @@ fn read_status_listen(report: &mut Report, view: View<'_>) -> Vec<SocketAddr> {
 }
 
 /// Why an agent does not listen there; none if it does.
-fn refused_listen(text: &Found<&str>) -> Option<Problem> {
+fn refused_listen(text: &Found<&str>, secured: bool) -> Option<Problem> {
     let bad = |kind, why: &str| Problem::new(kind, text.key.as_str(), why);
     if let Some(path) = text.value.strip_prefix("unix:") {
         return (!values::is_socket_path(path)).then(|| bad(ProblemKind::BadValue, values::BAD_SOCKET));
     }
     match text.value.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => None,
+        Ok(address) if secured || address.ip().is_loopback() => None,
         Ok(_) => {
-            let why = "whoever reaches an agent may start programs on its host, and links have no TLS in this version";
-            let problem = bad(ProblemKind::NotInThisVersion, why).allowed("loopback addresses, unix:/PATH");
-            Some(problem.advise("listen on 127.0.0.1 or ::1 until TLS comes with the next version"))
+            let why = "whoever reaches an agent may start programs on its host, and without [tls] everybody who reaches it may";
+            let problem = bad(ProblemKind::BrokenRule, why).allowed("loopback addresses, unix:/PATH");
+            Some(
+                problem.advise("add [tls] (scsctl pki issue makes the files), or listen on 127.0.0.1 or ::1"),
+            )
         }
         Err(_) => {
             let problem = bad(ProblemKind::BadValue, "not a place to listen at");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy, Redundancy,
-    RestartPolicy, Signal,
+    AddpSettings, AddpTrace, ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
+    Redundancy, RestartPolicy, Signal,
 };
 use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
 
@@ -142,4 +142,39 @@ fn the_reference_lists_keys_of_every_file() {
     ] {
         assert!(text.contains(wanted), "{wanted} is missing");
     }
+}
+
+#[test]
+fn the_nearest_setting_says_how_a_link_is_watched() {
+    let text = r#"
+        [cluster]
+        name = "demo"
+        timers = "classic"
+        [timers]
+        addp-remote-timeout = 0
+        [[host]]
+        name = "bare"
+        addresses = ["127.0.0.1"]
+        [[host]]
+        name = "own"
+        addresses = ["127.0.0.2"]
+        addp-timeout = "250ms"
+        addp-remote-timeout = 3
+        [host.addp]
+        addp-timeout = 0
+        addp-trace = true
+        [[host]]
+        name = "field"
+        addresses = ["127.0.0.3"]
+        [host.addp]
+        addp-trace = "FULL"
+    "#;
+    let hosts = parse_cluster("addp.toml", text).unwrap().value.hosts;
+    let addp = |host: &str| {
+        let AddpSettings { timeout, remote_timeout, trace } = hosts[&HostName::new(host).unwrap()].addp;
+        (timeout.as_secs(), remote_timeout.as_secs(), trace)
+    };
+    assert_eq!(addp("bare"), (9, 0, AddpTrace::Off));
+    assert_eq!(addp("own"), (0, 3, AddpTrace::Local));
+    assert_eq!(addp("field"), (9, 0, AddpTrace::Both));
 }

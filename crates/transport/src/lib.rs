@@ -7,27 +7,37 @@
 //! A listening program takes [`Stranger`]s from [`Listener::accept`] and hears their first message; a dialing one gets a
 //! [`Connection`] from [`dial`] and speaks first. Both end up with a [`Sender`] and a [`Receiver`].
 //!
-//! Links are plain in this version, so they never leave the machine: any address that is not loopback is refused.
+//! TCP links have TLS 1.3 with certificates at both ends ([`Security`]); without it they never leave the machine. ADDP
+//! watches a link as soon as its owner says so ([`Receiver::watch`]).
 
 mod address;
 mod backoff;
+mod certificate;
 mod connection;
+mod credentials;
 mod dial;
 mod listen;
+mod pulse;
 mod receive;
 mod refusals;
 mod resolve;
+mod security;
 mod send;
 mod stream;
+mod verify;
 
 pub use address::{Address, AddressError};
 pub use backoff::{Backoff, LONGEST_DELAY, SHORTEST_DELAY};
+pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
+pub use credentials::{CredentialFiles, Credentials, CredentialsError};
 pub use dial::{DialError, DialFailure, dial};
 pub use listen::{
     AcceptError, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS,
     Stranger,
 };
+pub use pulse::{Health, Pulse};
 pub use receive::{ReceiveError, Receiver};
 pub use refusals::{RefusalTally, TALLY_INTERVAL};
+pub use security::{Security, TlsFailure};
 pub use send::{MOST_QUEUED_BYTES, MOST_QUEUED_MESSAGES, SendError, Sender};

@@ -17,9 +17,10 @@ use tokio::sync::Notify;
 use understudy_wire::Message;
 
 use crate::address::Address;
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, End, Peer};
 use crate::receive::{ReceiveError, Receiver};
 use crate::resolve::{ResolveError, resolve};
+use crate::security::Security;
 use crate::send::Sender;
 
 /// The most connections of one listener whose first message has not come yet.
@@ -40,6 +41,7 @@ const SOCKET_MODE: u32 = 0o600;
 pub struct Listener {
     socket: Socket,
     address: Address,
+    security: Security,
     room: Arc<Room>,
 }
 
@@ -54,7 +56,7 @@ enum Socket {
 pub enum BindError {
     /// Plain links never leave the machine.
     #[error(
-        "{address} is {ip}, which is not a loopback address, and links without TLS never leave the machine; TLS comes with the next version"
+        "{address} is {ip}, which is not a loopback address, and links without TLS never leave the machine: add [tls] to the settings"
     )]
     NotLocal {
         /// Where it should have listened.
@@ -160,13 +162,13 @@ impl Drop for Place {
 
 impl Listener {
     /// Listens. Port 0 is any free port: [`Listener::address`] says which. A name is listened at under its first address
-    /// that the system accepts.
-    pub async fn bind(address: &Address) -> Result<Self, BindError> {
+    /// that the system accepts. A Unix socket is plain, whatever `security` says.
+    pub async fn bind(address: &Address, security: Security) -> Result<Self, BindError> {
         let (socket, address) = match address {
-            Address::Tcp { host, port } => bind_tcp(address, host, *port).await?,
+            Address::Tcp { host, port } => bind_tcp(address, host, *port, &security).await?,
             Address::Unix(path) => (Socket::Unix(bind_unix(address, path).await?), address.clone()),
         };
-        Ok(Self { socket, address, room: Arc::default() })
+        Ok(Self { socket, address, security, room: Arc::default() })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -180,7 +182,10 @@ impl Listener {
         let failed = |source| AcceptError { address: self.address.clone(), source };
         loop {
             let accepted = match &self.socket {
-                Socket::Tcp(socket) => socket.accept().await.map(|(stream, _)| Connection::over_tcp(stream)),
+                Socket::Tcp(socket) => socket
+                    .accept()
+                    .await
+                    .map(|(stream, _)| Connection::over_tcp(stream, &self.security, End::Accepted)),
                 Socket::Unix(socket) => {
                     socket.accept().await.map(|(stream, _)| Connection::over_unix(stream))
                 }
@@ -202,29 +207,46 @@ impl Stranger {
         self.connection.peer()
     }
 
-    /// Hears its first message, within the bounds on strangers. Must be called inside a tokio runtime, and not from the
-    /// task that accepts: a silent stranger would hold up the next. After an error the link is closed.
+    /// Hears its first message, within the bounds on strangers; with TLS, after the handshake. Must be called inside a tokio
+    /// runtime, and not from the task that accepts: a silent stranger would hold up the next. After an error the link is
+    /// closed.
     pub async fn first_message<In: Message, Out: Message>(
         self,
     ) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
         let limit = FIRST_MESSAGE_TIMEOUT;
-        let (sender, mut receiver) = self.connection.split::<Out, In>();
-        let place = self.place;
-        let hear = tokio::time::timeout(limit, receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES));
+        let Self { connection, place } = self;
         let heard = tokio::select! {
             biased;
-            heard = hear => heard,
+            heard = tokio::time::timeout(limit, hear_first(connection)) => heard,
             () = place.leave.notified() => return Err(ReceiveError::Crowded),
         };
-        let first = heard.map_err(|_| ReceiveError::FirstMessageLate { limit })??;
-        drop(place);
-        Ok((first.ok_or(ReceiveError::LeftSilently)?, sender, receiver))
+        heard.map_err(|_| ReceiveError::FirstMessageLate { limit })?
     }
 }
 
-async fn bind_tcp(address: &Address, host: &str, port: u16) -> Result<(Socket, Address), BindError> {
+async fn hear_first<In: Message, Out: Message>(
+    mut connection: Connection,
+) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
+    if let Err(error) = connection.shake_hands().await {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Err(ReceiveError::LeftSilently);
+        }
+        connection.let_down().await;
+        return Err(error.into());
+    }
+    let (sender, mut receiver) = connection.split::<Out, In>();
+    let first = receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES).await?;
+    Ok((first.ok_or(ReceiveError::LeftSilently)?, sender, receiver))
+}
+
+async fn bind_tcp(
+    address: &Address,
+    host: &str,
+    port: u16,
+    security: &Security,
+) -> Result<(Socket, Address), BindError> {
     let address = address.clone();
-    let sockets = match resolve(host, port).await {
+    let sockets = match resolve(host, port, security).await {
         Ok(sockets) => sockets,
         Err(ResolveError::Unresolved(source)) => return Err(BindError::Unresolved { address, source }),
         Err(ResolveError::NotLocal(ip)) => return Err(BindError::NotLocal { address, ip }),

@@ -1,30 +1,39 @@
-//! The receiving end of a link: bytes to messages, or the reason why not.
+//! The receiving end of a link: bytes to messages, or the reason why not; and whether the peer lives.
 //!
 //! Knows nothing of what a message means. The law: the first thing that cannot be understood ends the link, since what
-//! follows it cannot be trusted; and no more room is taken than one frame needs.
+//! follows it cannot be trusted; no more room is taken than one frame needs; what has arrived is read before silence is
+//! judged.
 
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
-use understudy_wire::{Frame, FrameError, MAX_FRAME_BYTES, Message, MessageError, frame};
+use tokio::time::Instant;
+use understudy_addp::{Addp, Outcome, Settings, Signal, SignalError};
+use understudy_drive::now;
+use understudy_model::Identity;
+use understudy_wire::{Frame, FrameError, Kind, MAX_FRAME_BYTES, Message, MessageError, frame};
 
+use crate::certificate::Certified;
+use crate::connection::Peer;
+use crate::pulse::Pulse;
+use crate::security::TlsFailure;
 use crate::send::Outbox;
-use crate::stream::ReadHalf;
-
-/// Room that is made for each read, in bytes.
-const READ_BYTES: usize = 8 * 1024;
+use crate::stream::Stream;
 
 /// Receives messages of one kind.
 #[derive(Debug)]
 pub struct Receiver<In> {
-    half: ReadHalf,
+    stream: Arc<Stream>,
     bytes: BytesMut,
     ended: bool,
     outbox: Weak<Outbox>,
+    link: Addp,
+    pulse: Pulse,
+    peer: Peer,
+    certified: Option<Certified>,
     hears: PhantomData<fn() -> In>,
 }
 
@@ -37,6 +46,20 @@ pub enum ReceiveError {
     /// The frame is not a message of this conversation.
     #[error("the peer sent a bad message")]
     Message(#[from] MessageError),
+    /// The frame is of no liveness signal.
+    #[error("the peer sent a bad liveness signal")]
+    Signal(#[from] SignalError),
+    /// TLS failed: a certificate was refused, by this end or by the peer.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
+    /// ADDP: two timeouts of silence. The peer, or the way to it, is gone.
+    #[error("nothing was heard for {silence:?}, and a poll was not answered (addp-timeout {timeout:?})")]
+    Silent {
+        /// How long.
+        silence: Duration,
+        /// This end's timeout.
+        timeout: Duration,
+    },
     /// The stream ended within a frame.
     #[error("the stream ended after {bytes} bytes of an unfinished frame")]
     Truncated {
@@ -66,6 +89,9 @@ impl ReceiveError {
         match self {
             ReceiveError::Frame(error) => error.word(),
             ReceiveError::Message(error) => error.word(),
+            ReceiveError::Signal(_) => "bad-signal",
+            ReceiveError::Tls(failure) => failure.word,
+            ReceiveError::Silent { .. } => "silent",
             ReceiveError::Truncated { .. } => "truncated",
             ReceiveError::FirstMessageLate { .. } => "first-message-late",
             ReceiveError::Crowded => "crowded",
@@ -76,19 +102,49 @@ impl ReceiveError {
 
     /// Whether the peer said something that it should not have, rather than just being gone.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, ReceiveError::LeftSilently | ReceiveError::Lost(_))
+        !matches!(self, ReceiveError::LeftSilently | ReceiveError::Lost(_) | ReceiveError::Silent { .. })
+    }
+}
+
+impl From<io::Error> for ReceiveError {
+    fn from(error: io::Error) -> Self {
+        TlsFailure::behind(&error).map_or_else(|| ReceiveError::Lost(error), ReceiveError::Tls)
     }
 }
 
 impl<In: Message> Receiver<In> {
-    pub(crate) fn new(half: ReadHalf, outbox: Weak<Outbox>) -> Self {
-        Self { half, bytes: BytesMut::new(), ended: false, outbox, hears: PhantomData }
+    pub(crate) fn new(
+        stream: Arc<Stream>,
+        outbox: Weak<Outbox>,
+        (link, pulse): (Addp, Pulse),
+        (peer, certified): (Peer, Option<Certified>),
+    ) -> Self {
+        let bytes = BytesMut::new();
+        Self { stream, bytes, ended: false, outbox, link, pulse, peer, certified, hears: PhantomData }
+    }
+
+    /// Who is at the other end, as its certificate says; `None` on a plain link.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.certified.as_ref().map(|certified| &certified.identity)
+    }
+
+    /// What its certificate says; `None` on a plain link.
+    pub fn certified(&self) -> Option<&Certified> {
+        self.certified.as_ref()
+    }
+
+    /// Watches the peer like this from now on, and asks it to watch this end. Only on links whose ends agreed on protocol
+    /// version 2 or later: an older one does not know the signals. Takes effect with the next call of [`Receiver::next`].
+    pub fn watch(&mut self, settings: Settings) {
+        let ask = self.link.change(now(), settings);
+        self.pulse.write(&self.link);
+        self.say(ask);
     }
 
     /// The next message; `None` once the peer has closed the link between two frames, or after an error.
     ///
     /// May be dropped while it waits: nothing is lost, and the next call goes on. When the link ends, the [`crate::Sender`]
-    /// of the same link is closed too.
+    /// of the same link is closed too. Liveness signals are answered in here, so it should be called again soon.
     pub async fn next(&mut self) -> Result<Option<In>, ReceiveError> {
         self.next_of_at_most(MAX_FRAME_BYTES).await
     }
@@ -109,18 +165,79 @@ impl<In: Message> Receiver<In> {
         heard
     }
 
+    /// The next frame that is a message. Signals are heard on the way.
     async fn read_frame(&mut self, limit: usize) -> Result<Option<Frame>, ReceiveError> {
         loop {
-            if let Some(frame) = frame::decode_within(&mut self.bytes, limit)? {
-                return Ok(Some(frame));
+            match frame::decode_within(&mut self.bytes, limit)? {
+                Some(frame) if frame.kind == Kind::Link => self.hear(Signal::from_bytes(&frame.body)?),
+                Some(frame) => return Ok(Some(frame)),
+                None => match (self.read_more().await?, self.bytes.len()) {
+                    (0, 0) => return Ok(None),
+                    (0, bytes) => return Err(ReceiveError::Truncated { bytes }),
+                    _ => {}
+                },
             }
-            self.bytes.reserve(READ_BYTES);
-            let count = self.half.read_buf(&mut self.bytes).await.map_err(ReceiveError::Lost)?;
-            match (count, self.bytes.len()) {
-                (0, 0) => return Ok(None),
-                (0, bytes) => return Err(ReceiveError::Truncated { bytes }),
-                _ => {}
+        }
+    }
+
+    /// Waits until something arrives, looking after the link meanwhile; 0 at the end.
+    async fn read_more(&mut self) -> Result<usize, ReceiveError> {
+        loop {
+            let wait = self.link.next_deadline().map(|deadline| deadline.since(now()));
+            let time_to_look = async {
+                match wait {
+                    // A timer that sleeps in the dead of a suspend is late, which the look notices.
+                    Some(wait) => tokio::time::sleep_until(Instant::now() + wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                count = self.stream.read(&mut self.bytes) => {
+                    let count = count?;
+                    self.link.arrived(now());
+                    self.pulse.write(&self.link);
+                    return Ok(count);
+                }
+                () = time_to_look => self.look()?,
             }
+        }
+    }
+
+    /// The link was silent for its time.
+    fn look(&mut self) -> Result<(), ReceiveError> {
+        let at = now();
+        let outcome = self.link.look(at);
+        let (peer, silence) = (&self.peer, at.since(self.link.heard()));
+        if self.link.traces() && outcome != Outcome::Nothing {
+            tracing::info!(target: "addp", %peer, ?silence, ?outcome, "link is silent");
+        }
+        self.pulse.write(&self.link);
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Send(signal) => self.say(signal),
+            Outcome::Patient { late_by } => {
+                tracing::debug!(%peer, ?late_by, "this program was not awake; the peer is given as much more time");
+            }
+            Outcome::Lost => return Err(ReceiveError::Silent { silence, timeout: self.link.timeout() }),
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, signal: Signal) {
+        let answer = self.link.signalled(now(), signal);
+        if self.link.traces() {
+            tracing::info!(target: "addp", peer = %self.peer, ?signal, "heard");
+        }
+        self.pulse.write(&self.link);
+        if let Some(answer) = answer {
+            self.say(answer);
+        }
+    }
+
+    fn say(&self, signal: Signal) {
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.signal(signal);
         }
     }
 

@@ -1,12 +1,13 @@
-//! From a TCP address to the socket addresses behind it, all of them on this machine.
+//! From a TCP address to the socket addresses behind it.
 //!
-//! Remembers nothing: a name is resolved again every time. The law: one address that is not loopback refuses the name,
-//! because plain bytes never leave the machine.
+//! Remembers nothing: a name is resolved again every time. The law: without TLS, one address that is not loopback refuses
+//! the name, because plain bytes never leave the machine.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::stays_here;
+use crate::security::Security;
 
 /// The most addresses of one name that are tried.
 const MOST_RESOLVED: usize = 16;
@@ -21,7 +22,11 @@ pub(crate) enum ResolveError {
 }
 
 /// Every address of the host, in the resolver's order; never an empty list. An IP address needs no resolver.
-pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+pub(crate) async fn resolve(
+    host: &str,
+    port: u16,
+    security: &Security,
+) -> Result<Vec<SocketAddr>, ResolveError> {
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => {
@@ -35,7 +40,8 @@ pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Re
             "the name has no address",
         )));
     }
-    match found.iter().find(|socket| !stays_here(socket.ip())) {
+    let plain = matches!(security, Security::Plain);
+    match found.iter().find(|socket| plain && !stays_here(socket.ip())) {
         Some(away) => Err(ResolveError::NotLocal(away.ip())),
         None => Ok(found),
     }

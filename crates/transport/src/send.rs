@@ -5,17 +5,18 @@
 //! on its way; only what the system does not take at once is left to the writer task.
 
 use std::collections::VecDeque;
-use std::io;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use understudy_wire::{EncodeError, Message};
+use understudy_addp::Signal;
+use understudy_wire::{EncodeError, Kind, Message, frame};
 
-use crate::stream::WriteHalf;
+use crate::pulse::Pulse;
+use crate::stream::{Stream, Wrote};
 
 /// The most messages that may wait for a slow peer.
 pub const MOST_QUEUED_MESSAGES: usize = 1024;
@@ -29,12 +30,13 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sender<Out> {
     open: Arc<OpenEnd>,
+    pulse: Pulse,
     says: PhantomData<fn(Out)>,
 }
 
 impl<Out> Clone for Sender<Out> {
     fn clone(&self) -> Self {
-        Self { open: Arc::clone(&self.open), says: PhantomData }
+        Self { open: Arc::clone(&self.open), pulse: self.pulse.clone(), says: PhantomData }
     }
 }
 
@@ -63,31 +65,12 @@ impl<Out: Message> Sender<Out> {
     /// `Ok` says that the message left or will leave this program as long as the link lives. That it arrived, only an
     /// answer says.
     pub fn try_send(&self, message: &Out) -> Result<(), SendError> {
-        let outbox = &self.open.outbox;
-        let mut queue = outbox.queue();
-        if queue.closed {
-            return Err(SendError::Closed);
-        }
-        let (messages, bytes) = (queue.ends.len(), queue.bytes.len());
-        if messages >= MOST_QUEUED_MESSAGES || bytes >= MOST_QUEUED_BYTES {
-            return Err(SendError::Full { messages, bytes });
-        }
-        message.to_frame(&mut queue.bytes)?;
-        let length = queue.bytes.len() - bytes;
-        queue.ends.push_back(length);
-        if bytes > 0 {
-            // The writer task is already waiting for room: writing here would only find none.
-            return Ok(());
-        }
-        match outbox.write_queued(&mut queue) {
-            Written::Everything => Ok(()),
-            Written::NoRoom => {
-                drop(queue);
-                outbox.wake.notify_one();
-                Ok(())
-            }
-            Written::Failed => Err(SendError::Closed),
-        }
+        self.open.outbox.send(|bytes| message.to_frame(bytes))
+    }
+
+    /// How the link fares.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Whether the link has ended, so far as is known here.
@@ -112,7 +95,7 @@ impl Drop for OpenEnd {
 /// What senders, writer task and receiver of one link share.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    half: WriteHalf,
+    stream: Arc<Stream>,
     queue: Mutex<Queue>,
     wake: Notify,
 }
@@ -141,18 +124,52 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts one frame into the queue and writes what the system takes at once.
+    fn send(&self, encode: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>) -> Result<(), SendError> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Err(SendError::Closed);
+        }
+        let (messages, bytes) = (queue.ends.len(), queue.bytes.len());
+        if messages >= MOST_QUEUED_MESSAGES || bytes >= MOST_QUEUED_BYTES {
+            return Err(SendError::Full { messages, bytes });
+        }
+        encode(&mut queue.bytes)?;
+        let length = queue.bytes.len() - bytes;
+        queue.ends.push_back(length);
+        if bytes > 0 {
+            // The writer task is already waiting for room: writing here would only find none.
+            return Ok(());
+        }
+        match self.write_queued(&mut queue) {
+            Written::Everything => Ok(()),
+            Written::NoRoom => {
+                drop(queue);
+                self.wake.notify_one();
+                Ok(())
+            }
+            Written::Failed => Err(SendError::Closed),
+        }
+    }
+
+    /// Sends a signal of liveness, behind what waits. One that finds no room is lost: a peer that does not read is silent
+    /// in any case.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let body = signal.to_bytes();
+        let sent = self.send(|bytes| Ok(frame::encode(Kind::Link, &body, bytes)?));
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a liveness signal was not sent");
+        }
+    }
+
     /// Writes as much as the system takes, all waiting frames in one call.
     fn write_queued(&self, queue: &mut Queue) -> Written {
-        while !queue.bytes.is_empty() {
-            match self.half.try_write(&queue.bytes) {
-                Ok(0) => return queue.fail(),
-                Ok(count) => queue.forget(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::NoRoom,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return queue.fail(),
-            }
+        let Queue { bytes, ends, .. } = &mut *queue;
+        match self.stream.write(bytes, |count| forget(ends, count)) {
+            Ok(Wrote::Everything) => Written::Everything,
+            Ok(Wrote::NoRoom) => Written::NoRoom,
+            Err(_) => queue.fail(),
         }
-        Written::Everything
     }
 
     /// Ends the link for its senders: what waits is thrown away.
@@ -167,8 +184,8 @@ impl Outbox {
         loop {
             let (written, finishing) = {
                 let mut queue = self.queue();
-                if queue.closed || (queue.finishing && queue.bytes.is_empty()) {
-                    return;
+                if queue.closed {
+                    break;
                 }
                 (self.write_queued(&mut queue), queue.finishing)
             };
@@ -176,13 +193,14 @@ impl Outbox {
                 last_moment = Some(Instant::now() + LAST_WORDS_LIMIT);
             }
             match written {
-                // With nothing left to say after the last sender, the next turn ends.
-                Written::Everything if finishing => {}
+                // Nothing is left to say after the last sender.
+                Written::Everything if finishing => break,
                 Written::Everything => self.wake.notified().await,
                 Written::NoRoom => self.wait_for_room(last_moment).await,
-                Written::Failed => return,
+                Written::Failed => break,
             }
         }
+        self.stream.finish();
     }
 
     async fn wait_for_room(&self, last_moment: Option<Instant>) {
@@ -193,7 +211,7 @@ impl Outbox {
             }
         };
         tokio::select! {
-            ready = self.half.writable() => {
+            ready = self.stream.writable() => {
                 if ready.is_err() {
                     self.queue().fail();
                 }
@@ -208,27 +226,27 @@ impl Outbox {
 }
 
 /// Makes the sending end of a link and starts its writer task; must be called inside a tokio runtime.
-pub(crate) fn start<Out: Message>(half: WriteHalf) -> (Sender<Out>, Weak<Outbox>) {
-    let outbox = Arc::new(Outbox { half, queue: Mutex::default(), wake: Notify::new() });
+pub(crate) fn start<Out: Message>(stream: Arc<Stream>, pulse: Pulse) -> (Sender<Out>, Weak<Outbox>) {
+    let outbox = Arc::new(Outbox { stream, queue: Mutex::default(), wake: Notify::new() });
     let seen_by_receiver = Arc::downgrade(&outbox);
     let writer = Arc::clone(&outbox);
     tokio::spawn(async move { writer.write_on().await });
-    (Sender { open: Arc::new(OpenEnd { outbox }), says: PhantomData }, seen_by_receiver)
+    (Sender { open: Arc::new(OpenEnd { outbox }), pulse, says: PhantomData }, seen_by_receiver)
+}
+
+/// Takes what was written off the lengths of the frames that wait.
+fn forget(ends: &mut VecDeque<usize>, mut count: usize) {
+    while let Some(first) = ends.front_mut() {
+        if *first > count {
+            *first -= count;
+            return;
+        }
+        count -= *first;
+        ends.pop_front();
+    }
 }
 
 impl Queue {
-    fn forget(&mut self, mut count: usize) {
-        self.bytes.advance(count);
-        while let Some(first) = self.ends.front_mut() {
-            if *first > count {
-                *first -= count;
-                return;
-            }
-            count -= *first;
-            self.ends.pop_front();
-        }
-    }
-
     /// The error itself is not kept: the receiving end of the same link meets it too and tells it.
     fn fail(&mut self) -> Written {
         self.closed = true;

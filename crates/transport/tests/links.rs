@@ -3,14 +3,14 @@
 mod support;
 
 use support::*;
-use understudy_transport::{Listener, Peer, SendError};
+use understudy_transport::{Listener, Peer, Security, SendError};
 use understudy_wire::ToAgent;
 
 #[tokio::test]
 async fn both_sides_talk_over_every_kind_of_link() {
     let (_directory, kinds) = all_kinds();
     for kind in kinds {
-        let listener = Listener::bind(&kind).await.unwrap();
+        let listener = Listener::bind(&kind, Security::Plain).await.unwrap();
         let (mut controller, mut agent) = link(&listener).await;
         for number in 0..100 {
             exchange(&mut controller, &mut agent, number).await;
@@ -22,7 +22,7 @@ async fn both_sides_talk_over_every_kind_of_link() {
 async fn what_was_said_before_the_end_is_heard_and_then_the_end() {
     let (_directory, kinds) = all_kinds();
     for kind in kinds {
-        let listener = Listener::bind(&kind).await.unwrap();
+        let listener = Listener::bind(&kind, Security::Plain).await.unwrap();
         let ((to_agent, mut from_agent), (to_controller, mut from_controller)) = link(&listener).await;
         for number in 0..3 {
             to_agent.try_send(&order(number)).unwrap();
@@ -44,7 +44,7 @@ async fn what_was_said_before_the_end_is_heard_and_then_the_end() {
 async fn a_peer_that_does_not_read_fills_the_queue_and_loses_nothing() {
     let (_directory, kinds) = all_kinds();
     for kind in kinds {
-        let listener = Listener::bind(&kind).await.unwrap();
+        let listener = Listener::bind(&kind, Security::Plain).await.unwrap();
         let ((_to_agent, mut from_agent), (to_controller, _from_controller)) = link(&listener).await;
         // In the first round the writer task has just begun, in the second it sleeps and must be woken.
         let (mut next, mut heard) = (0, 0);
@@ -68,7 +68,7 @@ async fn a_peer_that_does_not_read_fills_the_queue_and_loses_nothing() {
 
 #[tokio::test]
 async fn what_is_queued_is_still_written_after_the_sender_is_gone() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let ((_to_agent, mut from_agent), (to_controller, _from_controller)) = link(&listener).await;
     let mut accepted = 0;
     while to_controller.try_send(&long_words(accepted)).is_ok() {
@@ -83,7 +83,7 @@ async fn what_is_queued_is_still_written_after_the_sender_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_reads_does_not_hold_the_last_words_for_ever() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let ((_to_agent, mut from_agent), (to_controller, from_controller)) = link(&listener).await;
     let mut accepted = 0;
     while to_controller.try_send(&long_words(accepted)).is_ok() {
@@ -103,7 +103,7 @@ async fn a_peer_that_never_reads_does_not_hold_the_last_words_for_ever() {
 async fn the_sender_learns_that_its_peer_is_gone() {
     let (_directory, kinds) = all_kinds();
     for kind in kinds {
-        let listener = Listener::bind(&kind).await.unwrap();
+        let listener = Listener::bind(&kind, Security::Plain).await.unwrap();
         let ((to_agent, mut from_agent), agent) = link(&listener).await;
         drop(agent);
         assert!(matches!(soon(from_agent.next()).await, Ok(None) | Err(_)));
@@ -113,7 +113,7 @@ async fn the_sender_learns_that_its_peer_is_gone() {
 
 #[tokio::test]
 async fn a_sender_without_its_receiver_learns_it_too() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let ((to_agent, from_agent), agent) = link(&listener).await;
     drop((from_agent, agent));
     soon(async {
@@ -129,7 +129,7 @@ async fn a_sender_without_its_receiver_learns_it_too() {
 async fn senders_on_many_threads_keep_their_own_order() {
     const THREADS: u64 = 4;
     const EACH: u64 = 2_000;
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let ((to_agent, _from_agent), (_to_controller, mut from_controller)) = link(&listener).await;
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -160,7 +160,7 @@ async fn senders_on_many_threads_keep_their_own_order() {
 
 #[tokio::test]
 async fn a_message_that_does_not_fit_leaves_the_link_as_it_was() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let (mut controller, mut agent) = link(&listener).await;
     let ToAgent::Hello(mut hello) = hello() else { unreachable!("hello is a Hello") };
     hello.cluster_name = "x".repeat(5000);
@@ -172,7 +172,7 @@ async fn a_message_that_does_not_fit_leaves_the_link_as_it_was() {
 async fn the_system_says_who_is_at_the_other_end() {
     let (_directory, kinds) = all_kinds();
     for kind in kinds {
-        let listener = Listener::bind(&kind).await.unwrap();
+        let listener = Listener::bind(&kind, Security::Plain).await.unwrap();
         let _connection = connect(listener.address()).await;
         let stranger = soon(listener.accept()).await.unwrap();
         match stranger.peer() {

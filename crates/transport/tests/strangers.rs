@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use understudy_transport::{
     Address, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS, ReceiveError,
+    Security,
 };
 use understudy_wire::{FromAgent, Message, ToAgent};
 
@@ -42,7 +43,7 @@ async fn first_words(listener: &Listener, bytes: &[u8]) -> Result<ToAgent, Recei
 
 #[tokio::test]
 async fn bad_frames_close_only_their_own_link() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let (mut controller, mut agent) = link(&listener).await;
     let hello = bytes_of(&hello());
     let mut changed = hello.to_vec();
@@ -70,7 +71,7 @@ async fn bad_frames_close_only_their_own_link() {
 
 #[tokio::test]
 async fn a_bad_frame_on_a_known_link_ends_it_in_both_directions() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let (mut controller, mut agent) = link(&listener).await;
     let mut stream = raw(&listener).await;
     let stranger = soon(listener.accept()).await.unwrap();
@@ -87,7 +88,7 @@ async fn a_bad_frame_on_a_known_link_ends_it_in_both_directions() {
 
 #[tokio::test]
 async fn a_first_message_has_its_own_smaller_bound() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let mut announced = BytesMut::from(&b"US\x01\x01"[..]);
     let body = FIRST_MESSAGE_LIMIT_BYTES as u32 - 11;
     announced.extend_from_slice(&body.to_le_bytes());
@@ -96,7 +97,7 @@ async fn a_first_message_has_its_own_smaller_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_who_says_nothing_whole_is_dropped_in_time() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     for said in [&b""[..], b"US\x01\x01"] {
         let mut stream = raw(&listener).await;
         stream.write_all(said).await.unwrap();
@@ -115,7 +116,7 @@ async fn a_stranger_who_says_nothing_whole_is_dropped_in_time() {
 
 #[tokio::test]
 async fn the_one_that_was_silent_for_longest_makes_room_and_nobody_waits() {
-    let listener = Listener::bind(&address("127.0.0.1:0")).await.unwrap();
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
     let (mut streams, mut hearing) = (Vec::new(), Vec::new());
     for _ in 0..MOST_STRANGERS {
         streams.push(raw(&listener).await);

@@ -37,12 +37,14 @@ pub enum Kind {
     FromApplication,
     /// An agent to one of its applications.
     ToApplication,
+    /// Either end of a link to the other, about the link itself (`docs/protocols/addp.md`); from protocol version 2 on.
+    Link,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
     pub const ALL: &'static [Kind] =
-        &[Kind::ToAgent, Kind::FromAgent, Kind::FromApplication, Kind::ToApplication];
+        &[Kind::ToAgent, Kind::FromAgent, Kind::FromApplication, Kind::ToApplication, Kind::Link];
 
     /// The number in the header.
     pub fn number(self) -> u8 {
@@ -51,6 +53,7 @@ impl Kind {
             Kind::FromAgent => 2,
             Kind::FromApplication => 3,
             Kind::ToApplication => 4,
+            Kind::Link => 5,
         }
     }
 

@@ -21,4 +21,4 @@ pub use control::{FromAgent, Hello, ToAgent};
 pub use error::{EncodeError, MessageError};
 pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;
-pub use version::{SPOKEN, VersionRange};
+pub use version::{LIVENESS_SINCE, SPOKEN, VersionRange};

@@ -2,8 +2,11 @@
 //!
 //! Knows nothing of what a version contains. The law: the highest version that both speak, or none at all.
 
-/// The protocol versions that this build speaks.
-pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 1 };
+/// The protocol versions that this build speaks: this one and the one before.
+pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 2 };
+
+/// From this version on, both ends understand signals of liveness (`docs/protocols/addp.md`).
+pub const LIVENESS_SINCE: u16 = 2;
 
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

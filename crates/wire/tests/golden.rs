@@ -90,10 +90,18 @@ fn assignment() -> Assignment {
     }
 }
 
-/// Compares `message` with the file of that name, and reads the file's bytes back.
+fn path_of(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file).with_extension("bin")
+}
+
+/// Compares `message` with the file of that name, and reads the file's bytes back. What version 1 said in this way is
+/// still said so.
 fn compare<M: Message + PartialEq + std::fmt::Debug>(file: &str, message: M) {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(file).with_extension("bin");
+    compare_in(&format!("v1/{file}"), message);
+}
+
+fn compare_in<M: Message + PartialEq + std::fmt::Debug>(file: &str, message: M) {
+    let path = path_of(file);
     let mut bytes = BytesMut::new();
     message.to_frame(&mut bytes).unwrap();
     if std::env::var_os("UNDERSTUDY_WRITE_GOLDEN").is_some() {
@@ -183,7 +191,9 @@ fn what_an_application_says_and_hears() {
         readiness: Readiness::Ready,
         suspended: false,
     };
-    compare("attach", ApplicationSays::from(attach));
+    let v1 = VersionRange { min: 1, max: 1 };
+    compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));
+    compare_in("v2/attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));
     compare("readiness", ApplicationSays::from(unavailable));
     compare("run-mode-done", ApplicationSays::from(FromApplication::RunModeDone { run_mode, epoch }));

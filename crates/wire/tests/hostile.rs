@@ -64,7 +64,7 @@ fn another_protocol_is_refused_at_its_first_byte() {
         Err(FrameError::UnknownFrameVersion { found: 2 })
     );
     assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x00")), Err(FrameError::UnknownKind { found: 0 }));
-    assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x05")), Err(FrameError::UnknownKind { found: 5 }));
+    assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x06")), Err(FrameError::UnknownKind { found: 6 }));
 }
 
 #[test]
@@ -136,6 +136,7 @@ fn each_fault_of_a_body_names_its_field() {
             Kind::FromAgent => FromAgent::from_frame(&frame).map(drop),
             Kind::FromApplication => ApplicationSays::from_frame(&frame).map(drop),
             Kind::ToApplication => ApplicationHears::from_frame(&frame).map(drop),
+            Kind::Link => unreachable!("no case is about the link itself"),
         };
         assert_eq!(&refused.unwrap_err().to_string(), says, "{body:02x?}");
     }

@@ -49,8 +49,11 @@ pub fn cluster() -> Cluster {
         ports: Vec::new(),
         options: BTreeMap::new(),
     };
-    let hosts =
-        (0..2).map(|index| (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()] })).collect();
+    let hosts = (0..2)
+        .map(|index| {
+            (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
+        })
+        .collect();
     let pair_spec = PairSpec {
         primary: application(0),
         backup: application(1),

@@ -9,7 +9,7 @@ use understudy_model::{
     ApplicationName, ApplicationStatus, Assignment, Epoch, FromApplication, Goal, Interface, Outcome,
     PairName, PairPlace, Readiness, Refusal, RoleEpoch, RunMode, ToApplication, Work,
 };
-use understudy_transport::{Address, dial};
+use understudy_transport::{Address, Security, dial};
 use understudy_wire::{ApplicationHears, ApplicationSays};
 
 /// Not a test of its own: the member, when the agent runs this program.
@@ -20,7 +20,7 @@ async fn the_member_itself() {
     let address: Address = link.parse().unwrap();
     let (mut run_mode, mut epoch) = (RunMode::Backup, Epoch::NONE);
     loop {
-        let Ok(connection) = dial(std::slice::from_ref(&address), LIMIT).await else {
+        let Ok(connection) = dial(std::slice::from_ref(&address), LIMIT, &Security::Plain).await else {
             tokio::task::yield_now().await;
             continue;
         };

@@ -12,7 +12,7 @@ use understudy_model::{
     AgentId, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
     ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, RestartPolicy, Signal, Work,
 };
-use understudy_transport::{Address, Receiver, Sender, dial};
+use understudy_transport::{Address, Receiver, Security, Sender, dial};
 use understudy_wire::{FromAgent, Hello, Message, SPOKEN, ToAgent};
 
 /// The longest that anything may take.
@@ -102,7 +102,7 @@ impl Place {
 
     /// A link as an application opens one.
     pub async fn application_link<Out: Message, In: Message>(&self) -> (Sender<Out>, Receiver<In>) {
-        dial(&[Address::Unix(self.at("run/lca.sock"))], LIMIT).await.unwrap().split()
+        dial(&[Address::Unix(self.at("run/lca.sock"))], LIMIT, &Security::Plain).await.unwrap().split()
     }
 
     /// What agents that were killed could not remove.
@@ -204,7 +204,7 @@ impl Controller {
     }
 
     async fn say(place: &Place, hello: Hello) -> (Sender<ToAgent>, Receiver<FromAgent>, FromAgent) {
-        let connection = dial(&[Address::Unix(place.listen())], LIMIT).await.unwrap();
+        let connection = dial(&[Address::Unix(place.listen())], LIMIT, &Security::Plain).await.unwrap();
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         sender.try_send(&ToAgent::Hello(hello)).unwrap();
         let answer = limited(receiver.next()).await.unwrap().unwrap();

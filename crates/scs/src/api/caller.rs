@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use understudy_model::{ClusterId, OperatorName};
+use understudy_model::{ClusterId, Identity, OperatorName, Role as Certified};
 use understudy_settings::ApiAccess;
 
 use super::actor::Actor;
@@ -93,25 +93,19 @@ pub fn operator_in<'n>(
     let Some(cluster) = cluster else {
         return Err("cluster.toml has no id, so no certificate can be one of this cluster".to_owned());
     };
-    let mut seen = None;
-    for name in names {
-        let Some(rest) = name.strip_prefix("understudy://") else { continue };
-        let parts: Vec<&str> = rest.split('/').collect();
-        let &[id, kind, name] = parts.as_slice() else { continue };
-        let bare = id.replace('-', "");
-        // Reading a number takes a sign too, so the digits are looked at first.
-        let is_hex = bare.len() == 32 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_hex || u128::from_str_radix(&bare, 16) != Ok(cluster.0) {
-            seen = Some(format!("its certificate is of the cluster {id:?}, not of this one"));
-            continue;
-        }
-        if kind != "operator" {
-            seen = Some(format!("its certificate is that of {kind} {name}, and only operators ask this API"));
-            continue;
-        }
-        return OperatorName::new(name).map_err(|error| format!("the operator in its certificate: {error}"));
+    let mut identities = names.filter_map(|name| name.parse::<Identity>().ok());
+    let identity = match (identities.next(), identities.next()) {
+        (Some(identity), None) => identity,
+        (None, _) => return Err("its certificate names no identity of Understudy".to_owned()),
+        (Some(_), Some(_)) => return Err("its certificate names more than one identity".to_owned()),
+    };
+    if identity.cluster != cluster {
+        return Err(format!("its certificate is of the cluster {}, not of this one", identity.cluster));
     }
-    Err(seen.unwrap_or_else(|| "its certificate names no identity of Understudy".to_owned()))
+    match identity.role {
+        Certified::Operator(name) => Ok(name),
+        other => Err(format!("its certificate is that of {other}, and only operators ask this API")),
+    }
 }
 
 #[cfg(test)]
@@ -121,18 +115,20 @@ mod tests {
     #[test]
     fn only_an_operators_certificate_of_this_cluster_makes_somebody() {
         let cluster = Some(ClusterId(0x0123_abcd_0000_4000_8000_0000_0000_ffff));
-        let id = "0123abcd-0000-4000-8000-00000000ffff";
+        let id = "0123abcd00004000800000000000ffff";
         let of = |names: &[String], cluster| operator_in(names.iter().map(String::as_str), cluster);
         let good = format!("understudy://{id}/operator/Ann");
         assert_eq!(of(std::slice::from_ref(&good), cluster).unwrap().as_str(), "ann");
+        let beside = ["https://x".to_owned(), good.clone()];
+        assert_eq!(of(&beside, cluster).unwrap().as_str(), "ann");
         let both = [format!("understudy://{id}/scs/scs-1"), good.clone()];
-        assert_eq!(of(&both, cluster).unwrap().as_str(), "ann");
+        assert!(of(&both, cluster).unwrap_err().contains("more than one"));
         for (wrong, why) in [
-            (format!("understudy://{id}/agent/alpha"), "agent alpha"),
-            (format!("understudy://{id}/operator/"), "empty"),
+            (format!("understudy://{id}/agent/alpha"), "agent:alpha"),
+            (format!("understudy://{id}/operator/"), "no identity"),
             (format!("understudy://{id}/operator/a/b"), "no identity"),
             (format!("understudy://{}/operator/ann", id.replace('0', "1")), "not of this one"),
-            ("understudy://+123abcd00004000800000000000ffff/operator/ann".to_owned(), "not of this one"),
+            ("understudy://+123abcd00004000800000000000ffff/operator/ann".to_owned(), "no identity"),
             ("https://x/operator/ann".to_owned(), "no identity"),
         ] {
             let said = of(&[wrong], cluster).unwrap_err();

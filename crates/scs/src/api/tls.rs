@@ -106,6 +106,10 @@ fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     for path in &files.revoked {
         let what = "a list of revoked certificates";
         let failed = |source| TlsError::File { what, path: PathBuf::from(path), source };
+        // A list that is not there yet is an empty one, as it is for links.
+        if !Path::new(path).exists() {
+            continue;
+        }
         let lists = CertificateRevocationListDer::pem_file_iter(path).map_err(failed)?;
         for list in lists {
             revoked.push(list.map_err(failed)?);

@@ -8,13 +8,13 @@ mod talk;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::Inbox;
 use understudy_model::{
-    AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Order,
+    AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Order,
 };
-use understudy_transport::Sender;
+use understudy_transport::{Certified, Health, Security, Sender};
 use understudy_wire::ToAgent;
 
 use crate::journal::Journal;
@@ -38,12 +38,15 @@ pub struct Links {
     table: Arc<Mutex<BTreeMap<HostName, Slot>>>,
     inbox: Inbox<Control>,
     journal: Journal,
+    security: Security,
 }
 
 /// One host's place in the table.
 #[derive(Default)]
 struct Slot {
     addresses: Vec<String>,
+    /// How the link is watched; told to the live one when it changes.
+    addp: Option<watch::Sender<AddpSettings>>,
     task: Option<tokio::task::JoinHandle<()>>,
     /// Ends the present connection.
     drop_link: Arc<Notify>,
@@ -53,12 +56,14 @@ struct Slot {
     open: Option<Sender<ToAgent>>,
     /// The agent that was heard there.
     agent: Option<AgentId>,
+    /// What its certificate says.
+    certified: Option<Certified>,
 }
 
 impl Links {
     /// No links yet.
-    pub fn new(inbox: Inbox<Control>, journal: Journal) -> Self {
-        Self { table: Arc::default(), inbox, journal }
+    pub fn new(inbox: Inbox<Control>, journal: Journal, security: Security) -> Self {
+        Self { table: Arc::default(), inbox, journal, security }
     }
 
     /// Makes the links those of this cluster: new hosts are dialed, hosts that are gone are left, hosts with other
@@ -81,9 +86,17 @@ impl Links {
                 // The machine may believe in the former task's link, or be about to.
                 let replaces = slot.task.is_some();
                 slot.end();
-                *slot = Slot { addresses: spec.addresses.clone(), agent: slot.agent, ..Slot::default() };
-                let task = self.task(host, spec, introduction, slot, replaces);
+                let (addp, watched) = watch::channel(spec.addp);
+                *slot = Slot {
+                    addresses: spec.addresses.clone(),
+                    addp: Some(addp),
+                    agent: slot.agent,
+                    ..Slot::default()
+                };
+                let task = self.task(host, spec, introduction, slot, watched, replaces);
                 slot.task = Some(tokio::spawn(task.run()));
+            } else if let Some(addp) = &slot.addp {
+                addp.send_if_modified(|known| std::mem::replace(known, spec.addp) != spec.addp);
             }
         }
     }
@@ -94,6 +107,7 @@ impl Links {
         spec: &HostSpec,
         introduction: &Introduction,
         slot: &Slot,
+        addp: watch::Receiver<AddpSettings>,
         replaces: bool,
     ) -> talk::Talk {
         talk::Talk {
@@ -102,6 +116,7 @@ impl Links {
             introduction: introduction.clone(),
             links: self.clone(),
             drop_link: Arc::clone(&slot.drop_link),
+            addp,
             replaces,
         }
     }
@@ -151,11 +166,32 @@ impl Links {
     }
 
     /// Notes a welcomed link, whose inventory is observed next.
-    fn welcomed(&self, host: &HostName, sender: Sender<ToAgent>, agent: AgentId) {
+    fn welcomed(
+        &self,
+        host: &HostName,
+        sender: Sender<ToAgent>,
+        agent: AgentId,
+        certified: Option<Certified>,
+    ) {
         if let Some(slot) = self.table().get_mut(host) {
             slot.welcomed = Some(sender);
             slot.agent = Some(agent);
+            slot.certified = certified;
         }
+    }
+
+    /// What the certificates of the agents say that were heard.
+    pub fn certificates(&self) -> Vec<Certified> {
+        self.table().values().filter_map(|slot| slot.certified.clone()).collect()
+    }
+
+    /// How the link to each connected agent fares.
+    pub fn health(&self) -> BTreeMap<HostName, Health> {
+        let table = self.table();
+        let open = table
+            .iter()
+            .filter_map(|(host, slot)| Some((host.clone(), slot.open.as_ref()?.pulse().health())));
+        open.collect()
     }
 
     fn known_agent(&self, host: &HostName) -> Option<AgentId> {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use understudy_decide::control::ControlSaw;
-use understudy_model::{AgentId, HostName, Inventory};
+use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
 use understudy_transport::{Address, Backoff, Receiver, Sender, dial};
-use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
+use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use super::{Introduction, Links};
 
@@ -25,6 +25,8 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// How the link is watched, now and after every change.
+    pub(super) addp: watch::Receiver<AddpSettings>,
     /// A former task had a link to this host, in which the machine may believe.
     pub(super) replaces: bool,
 }
@@ -42,11 +44,17 @@ impl Down {
     }
 }
 
-type Ends = (Sender<ToAgent>, Receiver<FromAgent>);
+/// A link whose agent said everything.
+struct Welcomed {
+    sender: Sender<ToAgent>,
+    receiver: Receiver<FromAgent>,
+    version: u16,
+    inventory: Inventory,
+}
 
 impl Talk {
     /// Talks until the program ends or the host is not configured any more.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(seed());
         let mut said: Option<Down> = None;
         if self.replaces {
@@ -57,10 +65,10 @@ impl Talk {
         }
         loop {
             let down = match self.connect().await {
-                Ok((ends, inventory)) => {
+                Ok(welcomed) => {
                     backoff.reset();
                     said = None;
-                    match self.listen(ends, inventory).await {
+                    match self.listen(welcomed).await {
                         Some(down) => down,
                         None => return,
                     }
@@ -87,13 +95,16 @@ impl Talk {
         self.links.inbox.saw(saw).await
     }
 
-    async fn connect(&self) -> Result<(Ends, Inventory), Down> {
+    async fn connect(&self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
         let addresses = addresses.map_err(|error| Down::because(error.to_string()))?;
-        let connection = dial(&addresses, DIAL_LIMIT)
+        let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
             .await
             .map_err(|error| Down { refused: error.is_refused(), why: error.to_string() })?;
+        if let Some(why) = self.stranger(connection.identity()) {
+            return Err(Down::because(why));
+        }
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
             versions: SPOKEN,
@@ -112,18 +123,28 @@ impl Talk {
             Ok(Err(error)) => Err(Down::because(format!("the agent's answer cannot be read: {error}"))),
             Ok(Ok(None)) => Err(Down::because("the agent closed the link at once")),
             Ok(Ok(Some(message))) => {
-                let inventory = self.welcome(message)?;
-                Ok(((sender, receiver), inventory))
+                let (version, inventory) = self.welcome(message)?;
+                Ok(Welcomed { sender, receiver, version, inventory })
             }
         }
     }
 
-    /// The inventory, if the agent is who it should be.
-    fn welcome(&self, message: FromAgent) -> Result<Inventory, Down> {
+    /// Why whoever answered there is not the agent of this host, as its certificate says; `None` if it is, or if the link is
+    /// plain.
+    fn stranger(&self, found: Option<&Identity>) -> Option<String> {
+        let own = self.links.security.identity()?;
+        let found = found?;
+        let expected = Identity { cluster: own.cluster, role: Role::Agent(self.host.clone()) };
+        let text = format!("the certificate there is of {found}, and {expected} is expected");
+        (*found != expected).then_some(text)
+    }
+
+    /// Version and inventory, if the agent is who it should be.
+    fn welcome(&self, message: FromAgent) -> Result<(u16, Inventory), Down> {
         match message {
-            FromAgent::Welcome { inventory, .. } => {
+            FromAgent::Welcome { version, inventory } => {
                 let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
-                problem.map_or(Ok(inventory), |why| Err(Down::because(why)))
+                problem.map_or(Ok((version, inventory)), |why| Err(Down::because(why)))
             }
             FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => {
                 Err(Down::because(format!(
@@ -139,8 +160,13 @@ impl Talk {
     }
 
     /// Hears the agent until the link ends, and says why it did; `None` if the machine has ended.
-    async fn listen(&self, (sender, mut receiver): Ends, inventory: Inventory) -> Option<Down> {
-        self.links.welcomed(&self.host, sender, inventory.agent);
+    async fn listen(&mut self, welcomed: Welcomed) -> Option<Down> {
+        let Welcomed { sender, mut receiver, version, inventory } = welcomed;
+        let watches = version >= LIVENESS_SINCE;
+        if watches {
+            receiver.watch(*self.addp.borrow_and_update());
+        }
+        self.links.welcomed(&self.host, sender, inventory.agent, receiver.certified().cloned());
         tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
         let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
         if !self.links.inbox.saw(up).await {
@@ -149,6 +175,10 @@ impl Talk {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
+                Ok(()) = self.addp.changed(), if watches => {
+                    receiver.watch(*self.addp.borrow_and_update());
+                    continue;
+                }
                 () = self.drop_link.notified() => {
                     return Some(Down::because("the agent reads too slowly: the link was dropped"));
                 }

@@ -10,7 +10,7 @@ use understudy_model::{
     Epoch, ExitCause, Goal, HostName, Incarnation, Inventory, LastExit, Order, Outcome, Refusal, RoleEpoch,
     RoleReport, RunMode, Work,
 };
-use understudy_transport::{Address, Listener, Receiver, Sender};
+use understudy_transport::{Address, Listener, Receiver, Security, Sender};
 use understudy_wire::{FromAgent, Hello, ToAgent};
 
 use super::{stored_role, until};
@@ -145,7 +145,7 @@ impl FakeAgent {
 }
 
 async fn serve(address: Address, state: Arc<Mutex<State>>, store: PathBuf) {
-    let listener = Listener::bind(&address).await.unwrap();
+    let listener = Listener::bind(&address, Security::Plain).await.unwrap();
     loop {
         let stranger = listener.accept().await.unwrap();
         let Ok((ToAgent::Hello(hello), sender, receiver)) =

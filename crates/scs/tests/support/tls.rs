@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use super::LIMIT;
 
 /// The cluster of every certificate here, as `cluster.toml` may have it.
-pub const CLUSTER: &str = "0123abcd-0000-4000-8000-00000000ffff";
+pub const CLUSTER: &str = "0123abcd00004000800000000000ffff";
 
 /// An authority and everything that it signed, as PEM.
 pub struct Authority {
@@ -50,7 +51,9 @@ impl Authority {
     /// A certificate for `localhost`, 127.0.0.1 and `scs.test`.
     pub fn server(&self) -> Identity {
         let names = ["localhost", "127.0.0.1", "scs.test"].map(str::to_owned);
-        self.sign(CertificateParams::new(names).unwrap())
+        let mut params = CertificateParams::new(names).unwrap();
+        params.subject_alt_names.extend(self::params("scs/scs-1").subject_alt_names);
+        self.sign(params)
     }
 
     /// A certificate with that identity of [`CLUSTER`], such as `operator/ann`.
@@ -109,7 +112,9 @@ fn params(kind_and_name: &str) -> CertificateParams {
 
 pub fn write(directory: &Path, name: &str, identity: &Identity) {
     std::fs::write(directory.join(format!("{name}.pem")), &identity.certificate).unwrap();
-    std::fs::write(directory.join(format!("{name}.key")), &identity.key).unwrap();
+    let key = directory.join(format!("{name}.key"));
+    std::fs::write(&key, &identity.key).unwrap();
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A client that believes one authority.

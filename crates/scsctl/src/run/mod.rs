@@ -7,6 +7,7 @@ mod contexts;
 mod demo;
 mod does;
 mod looks;
+mod pki;
 mod tokens;
 mod wait;
 
@@ -51,6 +52,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
     match &args.command {
         Command::Config(Config::Validate { file }) => return config::validate(file, args.output, out),
         Command::Demo { arguments } => return demo::play(arguments),
+        Command::Pki(what) => return pki::run(what, args, out),
         Command::Version => return out.line(&version()).map(|()| Exit::Done),
         Command::Completions { shell } => return completions(*shell, out),
         Command::Context(what) => return contexts::run(what, args, out),
@@ -127,6 +129,7 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Config(Config::Reload) => config::reload(session).await,
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
+        | Command::Pki(_)
         | Command::Version
         | Command::Context(_)
         | Command::Completions { .. } => Ok(Exit::Done),

@@ -9,7 +9,7 @@ mod golden;
 mod objects;
 mod operation;
 mod status;
-mod table;
+pub mod table;
 mod tokens;
 mod why;
 

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{HostName, HostSpec};
+use understudy_model::{AddpSettings, HostName, HostSpec};
 
+use super::addp::{self, AddpDraft};
 use super::keep;
 use super::timers::{TimerDrafts, read_changes};
 use crate::problem::{Problem, ProblemKind};
@@ -23,13 +24,19 @@ pub(super) struct HostDraft {
     pub(super) name: Found<HostName>,
     /// Where its agent is reached.
     pub(super) addresses: Vec<Found<String>>,
+    /// How its link is watched, where that is set on the host.
+    addp: AddpDraft,
     /// Timers set on it.
     pub(super) timers: TimerDrafts,
 }
 
 impl HostDraft {
-    pub(super) fn into_spec(self) -> HostSpec {
-        HostSpec { addresses: self.addresses.into_iter().map(|address| address.value).collect() }
+    /// `base` is what holds where the host says nothing.
+    pub(super) fn into_spec(self, base: AddpSettings) -> HostSpec {
+        HostSpec {
+            addresses: self.addresses.into_iter().map(|address| address.value).collect(),
+            addp: self.addp.over(base),
+        }
     }
 }
 
@@ -39,10 +46,14 @@ pub(super) fn read_all(report: &mut Report, file: View<'_>) -> BTreeMap<HostName
     for table in file.tables("host") {
         let view = View::new("host", table);
         let addresses = read_addresses(report, view);
+        let mut addp = addp::read(report, view);
+        if let Some(table) = view.table("addp") {
+            addp = addp::read(report, View::new("host.addp", table.value)).or(addp);
+        }
         let timers = read_changes(report, view);
         let name = values::needed_name(view, report, "name", "agents and applications name it");
         if let Some(name) = name {
-            let draft = HostDraft { name: name.clone(), addresses, timers };
+            let draft = HostDraft { name: name.clone(), addresses, addp, timers };
             keep(report, &mut hosts, "host", &name, |first: &HostDraft| first.name.at, draft);
         }
     }

@@ -3,6 +3,7 @@
 //! Knows no files. The law: first keys, then single values, then rules across them; a cluster comes out only if all
 //! three found nothing to mend.
 
+mod addp;
 mod application;
 mod host;
 mod pair;
@@ -12,7 +13,9 @@ mod timers;
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationName, ApplicationSpec, Cluster, ClusterId, HostName, PairName, PairSpec};
+use understudy_model::{
+    AddpSettings, ApplicationName, ApplicationSpec, Cluster, ClusterId, HostName, PairName, PairSpec,
+};
 
 use application::ApplicationDraft;
 use host::HostDraft;
@@ -33,6 +36,8 @@ struct Drafts {
     applications: BTreeMap<ApplicationName, ApplicationDraft>,
     pairs: BTreeMap<PairName, PairDraft>,
     timers: TimerDrafts,
+    /// How the link of a host that says nothing is watched.
+    addp: AddpSettings,
 }
 
 /// Checks the text of `cluster.toml`; `file` is what messages call it.
@@ -49,11 +54,13 @@ fn read(report: &mut Report, tree: &Table) -> Option<Cluster> {
     let file = View::new("", tree);
     let (name, id) = read_cluster(report, file);
     let applications = application::read_all(report, file);
+    let timers = timers::read_base(report, file);
     let drafts = Drafts {
         hosts: host::read_all(report, file),
         pairs: pair::read_all(report, file, &applications),
         applications,
-        timers: timers::read_base(report, file),
+        addp: addp::base(report, file, timers.preset()),
+        timers,
     };
     rules::check(report, &drafts);
     if !report.is_clean() {
@@ -149,7 +156,7 @@ fn build(name: String, id: Option<ClusterId>, drafts: Drafts) -> Option<Cluster>
     for (application, draft) in drafts.applications {
         applications.insert(application, draft.into_spec()?);
     }
-    let hosts = drafts.hosts.into_iter().map(|(host, draft)| (host, draft.into_spec())).collect();
+    let hosts = drafts.hosts.into_iter().map(|(host, draft)| (host, draft.into_spec(drafts.addp))).collect();
     Some(Cluster { name, id, hosts, applications, pairs })
 }
 

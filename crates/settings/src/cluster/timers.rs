@@ -24,6 +24,13 @@ pub(super) struct TimerDrafts {
     agent_restart_grace: Option<Found<Duration>>,
 }
 
+impl TimerDrafts {
+    /// The preset, the default one if none was set.
+    pub(super) fn preset(&self) -> Preset {
+        self.preset.unwrap_or(Preset::Normal)
+    }
+}
+
 /// The timers of one pair, with the place of those that a rule compares.
 pub(super) struct PairTimers {
     /// All of them.
@@ -61,7 +68,7 @@ pub(super) fn read_changes(report: &mut Report, view: View<'_>) -> TimerDrafts {
 /// The timers that hold for a pair.
 pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
     let base = &drafts.timers;
-    let preset = base.preset.unwrap_or(Preset::Normal).timers();
+    let preset = base.preset().timers();
     let hosts: Vec<&TimerDrafts> = [&pair.primary, &pair.backup]
         .into_iter()
         .filter_map(|member| drafts.applications.get(&member.as_ref()?.value))

@@ -114,7 +114,27 @@ impl<'t> View<'t> {
         &self,
         report: &mut Report,
         name: &str,
+        bounds: (Duration, Duration),
+    ) -> Option<Found<Duration>> {
+        self.span(report, name, bounds, false)
+    }
+
+    /// The same, where zero switches something off.
+    pub(crate) fn duration_or_off(
+        &self,
+        report: &mut Report,
+        name: &str,
+        bounds: (Duration, Duration),
+    ) -> Option<Found<Duration>> {
+        self.span(report, name, bounds, true)
+    }
+
+    fn span(
+        &self,
+        report: &mut Report,
+        name: &str,
         (least, most): (Duration, Duration),
+        or_off: bool,
     ) -> Option<Found<Duration>> {
         let found = self.raw(name)?;
         let read = match found.value {
@@ -124,8 +144,10 @@ impl<'t> View<'t> {
         };
         match read {
             None => wrong(report, &found, span::ALLOWED),
+            Some(Duration::ZERO) if or_off => Some(found.with(Duration::ZERO)),
             Some(value) if value < least || value > most => {
-                let bounds = format!("{} to {}", span::to_text(least), span::to_text(most));
+                let off = if or_off { "0 (off), or " } else { "" };
+                let bounds = format!("{off}{} to {}", span::to_text(least), span::to_text(most));
                 wrong(report, &found, &bounds)
             }
             Some(value) => Some(found.with(value)),

@@ -2,12 +2,11 @@
 //!
 //! Knows no values and no rules. The law: see the parent module.
 
-use understudy_model::{OnCrash, Policy, Preset, Redundancy};
+use understudy_model::{AddpTrace, OnCrash, Policy, Preset, Redundancy};
 
 use super::application::{APPLICATION, SHARED, TEMPLATE_ONLY};
 use super::{Key, Keys, Shape, later, now};
 
-const NO_ADDP: &str = "remove it; in this version a lost agent is seen by its connection alone";
 const NO_GRANTS: &str = "remove it; leases come with policy \"strict\", in a later version";
 const NO_SITES: &str = "remove it; the key is kept for sites and tenants of later versions";
 const NOT_USED: &str = "remove it; no rule of this version uses this timer";
@@ -17,11 +16,11 @@ pub(crate) const CLUSTER_FILE: Keys = &[&[
     now("cluster", Shape::Table(&[CLUSTER]), "", "What the whole cluster is called, and its timers."),
     now(
         "timers",
-        Shape::Table(&[TIMERS, LATER_TIMERS]),
+        Shape::Table(&[TIMERS, ADDP, LATER_TIMERS]),
         "",
         "Single timers that differ from the preset, for every pair.",
     ),
-    now("host", Shape::Tables(&[HOST, TIMERS, LATER_TIMERS, RESERVED]), "", "A machine with an agent."),
+    now("host", Shape::Tables(&[HOST, TIMERS, ADDP, LATER_TIMERS, RESERVED]), "", "A machine with an agent."),
     now(
         "template",
         Shape::Named(&[SHARED, TEMPLATE_ONLY]),
@@ -79,8 +78,6 @@ pub(crate) const TIMERS: &[Key] = &[
 ];
 
 const LATER_TIMERS: &[Key] = &[
-    later("addp-timeout", Shape::Duration, "Silence of the other side before it is polled.", NO_ADDP),
-    later("addp-remote-timeout", Shape::Duration, "The same, as the other side shall do it.", NO_ADDP),
     later("lease", Shape::Duration, "How long a grant lasts without renewal.", NO_GRANTS),
     later("renew", Shape::Duration, "How often a grant is renewed.", NO_GRANTS),
     later("kill-budget", Shape::Duration, "How long before expiry the guard kills.", NO_GRANTS),
@@ -103,13 +100,24 @@ const HOST: &[Key] = &[
         "Where its agent is reached, tried in turn: addresses, names, or `unix:/PATH`.",
     ),
     now("lca-port", Shape::Integer, "4999", "The port of its agent, for every address but `unix:`."),
-    later("addp", Shape::Table(&[ADDP]), "How the link to this host's agent is watched.", NO_ADDP),
+    now("addp", Shape::Table(&[ADDP]), "", "How the link to this host's agent is watched."),
 ];
 
-const ADDP: &[Key] = &[
-    later("addp-timeout", Shape::Duration, "Silence of the agent before it is polled.", NO_ADDP),
-    later("addp-remote-timeout", Shape::Duration, "The same, as the agent shall do it.", NO_ADDP),
-    later("addp-trace", Shape::Text, "Which side writes down what it polls.", NO_ADDP),
+/// How the link between control server and agent is watched: in `[timers]`, on a host, and in its `[host.addp]`.
+pub(crate) const ADDP: &[Key] = &[
+    now(
+        "addp-timeout",
+        Shape::Duration,
+        "preset",
+        "Silence of the agent before it is polled, and again before it counts as lost; 0 is off.",
+    ),
+    now(
+        "addp-remote-timeout",
+        Shape::Duration,
+        "preset",
+        "The same, as the agent watches the control server; 0 is off.",
+    ),
+    now("addp-trace", Shape::Word(trace_words), "`off`", "Which side writes down polls, replies and losses."),
 ];
 
 const PAIR: &[Key] = &[
@@ -138,6 +146,11 @@ pub(crate) const RESERVED: &[Key] = &[
     later("dormant", Shape::Boolean, "Configured, and left alone.", NO_SITES),
     later("labels", Shape::Free("any text"), "Words to choose by.", NO_SITES),
 ];
+
+/// With the words of the field.
+fn trace_words() -> Vec<&'static str> {
+    AddpTrace::WORDS.iter().flat_map(|(_, words)| words.iter().copied()).collect()
+}
 
 fn preset_words() -> Vec<&'static str> {
     Preset::ALL.iter().map(|preset| preset.as_str()).collect()

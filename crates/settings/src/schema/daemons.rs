@@ -29,7 +29,7 @@ const AGENT: &[Key] = &[
         "listen",
         Shape::Texts,
         "[\"127.0.0.1:4999\"]",
-        "Where the control server connects to: `ADDRESS:PORT` on loopback, or `unix:/PATH`.",
+        "Where the control server connects to: `ADDRESS:PORT`, on loopback unless there is `[tls]`, or `unix:/PATH`.",
     ),
     now(
         "state-directory",

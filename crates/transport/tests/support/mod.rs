@@ -1,12 +1,14 @@
 //! Two programs in one test: listeners, dialers and messages.
 #![allow(dead_code, reason = "each test program uses some of these")]
 
+pub mod authority;
+
 use std::future::Future;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use understudy_model::{Answer, ControllerEpoch, Incarnation, Order, OrderId, Outcome, Work};
-use understudy_transport::{Address, Connection, Listener, Receiver, Sender, dial};
+use understudy_transport::{Address, Connection, Listener, Receiver, Security, Sender, dial};
 use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
 
 /// No step of a test takes longer, unless something is broken.
@@ -62,7 +64,7 @@ pub fn long_words(number: u64) -> FromAgent {
 }
 
 pub async fn connect(to: &Address) -> Connection {
-    dial(std::slice::from_ref(to), PATIENCE).await.expect("somebody listens")
+    dial(std::slice::from_ref(to), PATIENCE, &Security::Plain).await.expect("somebody listens")
 }
 
 /// A link on which the Hello was said and heard.
@@ -74,6 +76,24 @@ pub async fn link(listener: &Listener) -> (AtController, AtAgent) {
         soon(stranger.first_message::<ToAgent, FromAgent>()).await.expect("a Hello comes");
     assert_eq!(first, hello());
     ((to_agent, from_agent), (to_controller, from_controller))
+}
+
+/// A link between an agent and a control server, each with its own security, after the Hello.
+pub async fn secured_link(listener: &Listener, dialer: &Security) -> (AtController, AtAgent) {
+    let addresses = [listener.address().clone()];
+    let dialing = async {
+        let connection = dial(&addresses, PATIENCE, dialer).await.expect("somebody listens");
+        let (to_agent, from_agent) = connection.split::<ToAgent, FromAgent>();
+        to_agent.try_send(&hello()).expect("the link is open");
+        (to_agent, from_agent)
+    };
+    let accepting = async {
+        let stranger = listener.accept().await.expect("somebody came");
+        let (first, sender, receiver) = stranger.first_message().await.expect("a Hello comes");
+        assert_eq!(first, hello());
+        (sender, receiver)
+    };
+    soon(async { tokio::join!(dialing, accepting) }).await
 }
 
 /// Says something both ways, so that a link is known to live.

@@ -13,7 +13,9 @@ pub fn small_cluster() -> Cluster {
         name: "wide".into(),
         id: None,
         hosts: (0..2)
-            .map(|site| (host(site), HostSpec { addresses: vec!["127.0.0.1:4999".into()] }))
+            .map(|site| {
+                (host(site), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
+            })
             .collect(),
         applications: BTreeMap::new(),
         pairs: BTreeMap::new(),

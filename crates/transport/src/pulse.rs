@@ -1,0 +1,43 @@
+//! What is known of a link's life, for whoever shows it.
+//!
+//! Decides nothing. The law: written by the receiving end alone, read by anybody at any time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use understudy_addp::{Addp, Counts};
+use understudy_model::Moment;
+
+/// How a link fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// When the peer was last heard, by this machine's boot clock.
+    pub heard: Moment,
+    /// This end's timeout; zero: it does not watch.
+    pub timeout: Duration,
+    /// What ADDP did since the link began.
+    pub counts: Counts,
+}
+
+/// A shared view on the health of one link.
+#[derive(Debug, Clone)]
+pub struct Pulse(Arc<Mutex<Health>>);
+
+impl Pulse {
+    pub(crate) fn of(link: &Addp) -> Self {
+        Self(Arc::new(Mutex::new(health(link))))
+    }
+
+    pub(crate) fn write(&self, link: &Addp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = health(link);
+    }
+
+    /// How the link fares now; after its end, how it fared at last.
+    pub fn health(&self) -> Health {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn health(link: &Addp) -> Health {
+    Health { heard: link.heard(), timeout: link.timeout(), counts: link.counts() }
+}
