@@ -8,7 +8,7 @@ use understudy_decide::agent::role::Part;
 use understudy_drive::exposition::{CONTENT_TYPE, Exposition};
 use understudy_model::{ApplicationName, ApplicationStatus, RunMode};
 
-use super::board::{Board, Shown};
+use super::board::{Board, Picture, Shown};
 use super::request::{Head, LONGEST_HEAD_BYTES, Refusal};
 
 /// What is asked for.
@@ -99,18 +99,16 @@ pub fn answer(head: &Head, board: &Board) -> Answer {
 
 fn of_application(board: &Board, name: &str, question: &str) -> Answer {
     let picture = board.picture();
-    let parsed = ApplicationName::new(name).ok();
-    let Some((name, shown)) = parsed.as_ref().and_then(|name| picture.applications.get_key_value(name))
-    else {
-        let message = format!("host {} has no application {name:?}", board.host());
+    let asked = match question {
+        "primary" => is_primary,
+        "backup" => is_backup,
+        _ => is_ready,
+    };
+    let Some((name, shown)) = find(&picture, name, asked) else {
+        let message = format!("host {} has no application and no member of a pair {name:?}", board.host());
         return Answer::error(404, "not-found", &message, "scsctl apps");
     };
-    let said = match question {
-        "primary" => is_primary(shown),
-        "backup" => is_backup(shown),
-        _ => is_ready(shown),
-    };
-    let (status, why) = match said {
+    let (status, why) = match asked(shown) {
         Ok(so) => (200, so.to_owned()),
         Err(instead) if shown.problem.is_empty() => (503, instead),
         Err(instead) => (503, format!("{instead}: {}", shown.problem)),
@@ -128,14 +126,33 @@ fn of_application(board: &Board, name: &str, question: &str) -> Answer {
     Answer::json(status, &body)
 }
 
-fn is_ready(shown: &Shown) -> Result<&'static str, String> {
+/// What a question is answered with: yes because, or no because.
+type Said = Result<&'static str, String>;
+
+/// The application of that name, or this host's member of the pair of that name, so that load balancers ask every host
+/// the same. Where both members are on one host, the one for which the answer is yes.
+fn find<'p>(
+    picture: &'p Picture,
+    name: &str,
+    asked: impl Fn(&Shown) -> Said,
+) -> Option<(&'p ApplicationName, &'p Shown)> {
+    let name = name.to_ascii_lowercase();
+    let by_name = picture.applications.iter().find(|(application, _)| application.as_str() == name);
+    let members = || {
+        let is_member = |shown: &Shown| shown.pair.as_ref().is_some_and(|pair| pair.as_str() == name);
+        picture.applications.iter().filter(move |(_, shown)| is_member(shown))
+    };
+    by_name.or_else(|| members().find(|(_, shown)| asked(shown).is_ok()).or_else(|| members().next()))
+}
+
+fn is_ready(shown: &Shown) -> Said {
     match shown.status {
         ApplicationStatus::Started => Ok("it runs and is ready"),
         other => Err(format!("it is {other}")),
     }
 }
 
-fn is_primary(shown: &Shown) -> Result<&'static str, String> {
+fn is_primary(shown: &Shown) -> Said {
     is_ready(shown)?;
     match shown.part {
         Some(Part::Acting) => Ok("it acts as primary"),
@@ -146,7 +163,7 @@ fn is_primary(shown: &Shown) -> Result<&'static str, String> {
     }
 }
 
-fn is_backup(shown: &Shown) -> Result<&'static str, String> {
+fn is_backup(shown: &Shown) -> Said {
     is_ready(shown)?;
     match (shown.part, shown.run_mode) {
         (Some(Part::Idle), RunMode::Backup) => Ok("it stands ready as backup"),
@@ -250,6 +267,23 @@ mod tests {
             restarts: 0,
             gave_up: false,
         }
+    }
+
+    #[test]
+    fn a_pairs_name_means_its_member_here() {
+        let member = |part| Shown {
+            pair: Some("pair".parse().unwrap()),
+            ..shown(ApplicationStatus::Started, RunMode::Backup, Some(part))
+        };
+        let mut picture = Picture::default();
+        picture.applications.insert("a".parse().unwrap(), member(Part::Idle));
+        let found =
+            |picture: &Picture, name| find(picture, name, is_primary).map(|(name, _)| name.to_string());
+        assert_eq!(found(&picture, "Pair").as_deref(), Some("a"));
+        picture.applications.insert("b".parse().unwrap(), member(Part::Acting));
+        assert_eq!(found(&picture, "pair").as_deref(), Some("b"), "both are here: the one that is primary");
+        assert_eq!(found(&picture, "a").as_deref(), Some("a"));
+        assert_eq!(found(&picture, "c"), None);
     }
 
     /// The promise to load balancers, for every status, run mode and part: never both, and only when ready.

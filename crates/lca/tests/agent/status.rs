@@ -60,6 +60,7 @@ async fn load_balancers_hear_what_the_machine_says_the_member_is() {
 
     assert_eq!(controller.order(promote(5)).await, Outcome::Done);
     let said = says(address, "primary", 200);
+    assert_eq!(ask(address, "GET", "/application/pair/primary").0, 200, "asked by the pair's name");
     assert_eq!(
         (&said["run_mode"], &said["epoch"], &said["pair"]),
         (&"primary".into(), &5.into(), &"pair".into())
