@@ -2,8 +2,16 @@
 
 #[path = "attacks/chance.rs"]
 mod chance;
+#[path = "attacks/flapping.rs"]
+mod flapping;
+#[path = "attacks/hosts.rs"]
+mod hosts;
+#[path = "attacks/many.rs"]
+mod many;
 #[path = "attacks/on_control.rs"]
 mod on_control;
+#[path = "attacks/sequences.rs"]
+mod sequences;
 #[path = "world/wide/mod.rs"]
 mod wide;
 

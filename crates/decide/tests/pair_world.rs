@@ -356,7 +356,7 @@ fn happen(world: &mut World, what: Happens) {
         H::StartAgent(index) => world.start_agent(index),
         H::KillControl => world.kill_control(),
         H::StartControl => world.start_control(),
-        H::Cut(index) => world.cut(index, false),
+        H::Cut(index) => world.cut(index),
         H::Connect(index) => world.connect(index),
         H::Switch => world.ask(switchover()),
         H::Stop(index) => world.ask(Ask::Stop { name: APPLICATIONS[index].into(), graceful: index == 0 }),

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use understudy_decide::agent::Spawn;
-use understudy_model::HostName;
+use understudy_model::{HostName, Interface};
 
+use crate::processes::notices::socket_path;
 use crate::whole_file::{self, Keep};
 
 /// The search path that every application begins with, unless its settings say otherwise.
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub host: HostName,
     /// The socket that applications connect to.
     pub link: PathBuf,
+    /// The directory of the notify sockets.
+    pub notify: PathBuf,
     /// Home of the agent's user, if it has one.
     pub home: Option<String>,
 }
@@ -34,6 +37,15 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     }
     all.extend(spawn.spec.environment.clone());
     all.retain(|name, _| !name.starts_with("UNDERSTUDY_"));
+    all.remove("NOTIFY_SOCKET");
+    all.remove("WATCHDOG_USEC");
+    if spawn.spec.interface == Interface::Notify {
+        let socket = socket_path(&around.notify, spawn.start);
+        all.insert("NOTIFY_SOCKET".to_owned(), socket.display().to_string());
+        if let Some(every) = spawn.spec.conduct.watchdog {
+            all.insert("WATCHDOG_USEC".to_owned(), every.as_micros().to_string());
+        }
+    }
     let mut set = |name: String, value: String| all.insert(format!("UNDERSTUDY_{name}"), value);
     set("APPLICATION".to_owned(), spawn.application.to_string());
     set("HOST".to_owned(), around.host.to_string());
@@ -55,14 +67,44 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     all.into_iter().collect()
 }
 
+/// The environment of a hook: what its application sees, with a fixed search path and without a link of its own.
+pub fn of_hook(around: &Surroundings, spawn: &Spawn, hook: &str, options: &Path) -> Vec<(String, String)> {
+    let mut all: BTreeMap<_, _> = environment(around, spawn, options).into_iter().collect();
+    // A hook is no process of the application, and is not heard as one.
+    for name in ["UNDERSTUDY_LINK", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+        all.remove(name);
+    }
+    all.insert("PATH".to_owned(), SEARCH_PATH.to_owned());
+    all.insert("UNDERSTUDY_HOOK".to_owned(), hook.to_owned());
+    all.into_iter().collect()
+}
+
+/// Words in the name of a variable that say that its value is nobody's business.
+const SECRET_WORDS: [&str; 5] = ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY"];
+/// A shorter value is no secret, and would be found everywhere.
+const SHORTEST_SECRET_BYTES: usize = 4;
+
+/// The values that are never told, the longest first.
+pub fn secrets(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let secret = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        SECRET_WORDS.iter().any(|word| name.contains(word))
+    };
+    let named = environment.iter().filter(|(name, _)| secret(name));
+    let mut values: Vec<String> =
+        named.map(|(_, value)| value.clone()).filter(|value| value.len() >= SHORTEST_SECRET_BYTES).collect();
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
 /// A port id at the end of a variable's name: upper case, and `_` for all but letters and digits.
 fn variable_part(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 /// Writes the options of an application as JSON, readable by the agent's user only: they may hold secrets.
-pub fn write_options(path: &Path, spawn: &Spawn) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(&spawn.spec.options).map_err(io::Error::from)?;
+pub fn write_options(path: &Path, options: &BTreeMap<String, BTreeMap<String, String>>) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(options).map_err(io::Error::from)?;
     // A restart finds them as they were, and is not kept waiting by a busy disk.
     if fs::read(path).is_ok_and(|found| found == text) {
         return Ok(());
@@ -91,6 +133,7 @@ mod tests {
         let around = Surroundings {
             host: HostName::new("alpha").unwrap(),
             link: PathBuf::from("/run/x/lca.sock"),
+            notify: PathBuf::from("/run/x/notify"),
             home: Some("/root".to_owned()),
         };
         let mut spawn = samples::spawn("tserver-1", &["/bin/true"], 1);

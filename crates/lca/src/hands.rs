@@ -63,6 +63,15 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::Signal { application, start, signal } => {
                 self.processes.signal(&application, start, signal);
             }
+            AgentDo::Reload { application, start, options, signal } => {
+                self.processes.reload(&application, start, &options, signal);
+            }
+            AgentDo::RunHook(run) => self.processes.run_hook(run),
+            AgentDo::Look { application, start, limit } => self.processes.look(application, start, limit),
+            AgentDo::Probe { application, probe, ask, timeout } => {
+                self.processes.probe(application, probe, ask, timeout);
+            }
+            AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
@@ -97,6 +106,11 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::TreeGone { .. } => "tree-gone",
         AgentSaw::Said { .. } => "said",
         AgentSaw::ApplicationLeft { .. } => "application-left",
+        AgentSaw::HookEnded { .. } => "hook-ended",
+        AgentSaw::Noticed { .. } => "noticed",
+        AgentSaw::MainChanged { .. } => "main-changed",
+        AgentSaw::Looked { .. } => "looked",
+        AgentSaw::Evidence { .. } => "evidence",
         AgentSaw::StoreFailed { .. } => "store-failed",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }

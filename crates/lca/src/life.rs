@@ -21,7 +21,7 @@ use crate::hands::AgentHands;
 use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::platform::{Linux, Platform, PlatformError};
-use crate::processes::{Footing, Places, Processes};
+use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
 use crate::security::SecurityError;
 use crate::starts::Starts;
@@ -251,9 +251,12 @@ fn adopt(
             tracing::warn!(application = %note.application, cause = %cause(&error), "cannot remove an old note");
         }
     }
+    let notify = runtime.join("notify");
+    notices::make_directory(&notify).map_err(failed)?;
     let around = Surroundings {
         host: settings.host.clone(),
         link: link.to_owned(),
+        notify,
         home: home_of(rustix::process::geteuid().as_raw()),
     };
     let processes = Processes::new(Footing {
@@ -265,11 +268,11 @@ fn adopt(
             applications: Path::new(&settings.state_directory).join("applications"),
             options,
             logs: PathBuf::from(&settings.log_directory),
+            evidence: Path::new(&settings.state_directory).join("evidence"),
         },
         around,
         policy: settings.policy.clone(),
     });
-    let restarts = |start| notes.iter().find(|note| note.start == start).map_or(0, |note| note.restarts);
-    let found = processes.adopt(survivors, restarts);
+    let found = processes.adopt(survivors, &notes);
     Ok((processes, found))
 }

@@ -37,9 +37,69 @@ fn last_line(text: &str) -> String {
     line.chars().filter(|one| !one.is_control()).take(LONGEST_LINE).collect::<String>().trim().to_owned()
 }
 
+/// The end of something that is printed, however much it is.
+#[derive(Debug, Default)]
+pub struct Tail {
+    bytes: Vec<u8>,
+    /// Something before them was dropped.
+    cut: bool,
+}
+
+/// What a [`Tail`] keeps, in bytes; with as much again while it is filled.
+const KEPT_BYTES: usize = 4096;
+/// Lines that are told of a tail.
+const TOLD_LINES: usize = 10;
+
+impl Tail {
+    /// More was printed.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let from = bytes.len().saturating_sub(KEPT_BYTES);
+        self.bytes.extend_from_slice(&bytes[from..]);
+        let excess = if self.bytes.len() > 2 * KEPT_BYTES { self.bytes.len() - KEPT_BYTES } else { 0 };
+        self.bytes.drain(..excess);
+        self.cut |= from + excess > 0;
+    }
+
+    /// The last lines with something in them, cleaned and cut as [`last_words`] does, joined by `; `, with every secret
+    /// replaced by `***`; `secrets` begin with the longest.
+    pub fn last_lines(&self, secrets: &[String]) -> String {
+        // Of a secret that lies across the cut, the rest would not be known again.
+        let longest = secrets.first().map_or(0, String::len).min(self.bytes.len());
+        let bytes = if self.cut { &self.bytes[longest..] } else { &self.bytes[..] };
+        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        for secret in secrets {
+            text = text.replace(secret, "***");
+        }
+        let mut lines: Vec<String> = text
+            .lines()
+            .rev()
+            .filter(|line| !line.trim().is_empty())
+            .take(TOLD_LINES)
+            .map(last_line)
+            .collect();
+        lines.reverse();
+        lines.join("; ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tail_is_short_clean_and_without_secrets() {
+        let mut tail = Tail::default();
+        for _ in 0..1000 {
+            tail.push(&[b'x'; 10_000]);
+        }
+        assert!(tail.bytes.len() <= 2 * KEPT_BYTES);
+        tail.push(b"\n\nfirst\n the hunter2 word\x07\n");
+        assert!(tail.last_lines(&["hunter2".to_owned()]).ends_with("; first; the *** word"));
+        assert_eq!(Tail::default().last_lines(&[]), "");
+        let mut across = Tail::default();
+        across.push(format!("hunter2{}", "y".repeat(KEPT_BYTES - 4)).as_bytes());
+        assert!(!across.last_lines(&["hunter2".to_owned()]).contains("ter2"));
+    }
 
     #[test]
     fn the_last_line_with_something_in_it_is_told() {

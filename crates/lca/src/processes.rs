@@ -3,23 +3,29 @@
 //! Refuses to know which system it is on and what is decided. The law: for every `Spawn` there is one `Spawned` or
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
+mod hooks;
+pub mod notices;
+mod signs;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
-use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
+use self::hooks::Hooks;
+use self::notices::Heard;
 use self::table::{Known, Table};
+use crate::accepting::Refusals;
 use crate::environment::{self, Surroundings};
 use crate::output;
-use crate::platform::{Launch, Platform, Survivor, TreeEnd};
+use crate::platform::{Launch, NotifySocket, Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
@@ -36,6 +42,8 @@ pub struct Places {
     pub options: PathBuf,
     /// Output of applications.
     pub logs: PathBuf,
+    /// What hung processes were doing.
+    pub evidence: PathBuf,
 }
 
 /// All processes of this agent.
@@ -51,6 +59,9 @@ pub struct Processes<P: Platform> {
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
+    hooks: Hooks<P::Tree>,
+    heard: Heard,
+    refusals: Refusals,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -79,34 +90,65 @@ impl<P: Platform> Processes<P> {
         let table = Table::default();
         let policy = Mutex::new(policy);
         let printed = Mutex::default();
-        Arc::new(Self { platform, table, inbox, runtime, starts, boot, places, around, policy, printed })
+        Arc::new(Self {
+            platform,
+            table,
+            inbox,
+            runtime,
+            starts,
+            boot,
+            places,
+            around,
+            policy,
+            printed,
+            hooks: Hooks::default(),
+            heard: Heard::default(),
+            refusals: Refusals::new("notice"),
+        })
     }
 
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
     /// is told; any other of the same application is a leftover that no decision names, and is killed.
-    pub fn adopt(
-        self: &Arc<Self>,
-        survivors: Vec<Survivor<P::Tree>>,
-        restarts: impl Fn(StartId) -> u32,
-    ) -> Vec<Found> {
+    pub fn adopt(self: &Arc<Self>, survivors: Vec<Survivor<P::Tree>>, notes: &[StartNote]) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
         // The ones with a main process first, then the latest.
         survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
         for Survivor { application, start, tree, main_lives, running_for } in survivors {
             let pid = self.platform.pid(&tree).filter(|_| main_lives);
+            let note = notes.iter().find(|note| note.start == start);
+            let known = Found {
+                application: application.clone(),
+                start,
+                pid,
+                running_for,
+                restarts: note.map_or(0, |note| note.restarts),
+                acts: note.and_then(|note| note.acts),
+                ready: note.is_some_and(|note| note.ready),
+            };
+            if start.is_hook() {
+                self.hooks.insert_left(start, Arc::new(tree));
+                found.push(known);
+                continue;
+            }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
+            if note.is_some_and(|note| note.notifies) {
+                match self.bind_notices(start) {
+                    Ok(socket) => self.hear_notices(&application, start, socket),
+                    Err(why) => tracing::error!(%application, why, "it is not heard"),
+                }
+            }
             if main_lives {
                 self.runtime.spawn(Arc::clone(self).watch(application.clone(), start));
             } else {
                 self.runtime.spawn(Arc::clone(self).await_gone(application.clone(), start));
             }
-            if found.iter().any(|other| other.application == application) {
+            if found.iter().any(|other| other.application == application && !other.start.is_hook()) {
                 tracing::warn!(%application, ?pid, "more than one start survived; this one is killed");
                 self.kill_tree(&application, start);
                 continue;
             }
-            found.push(Found { application, start, pid, running_for, restarts: restarts(start) });
+            found.push(known);
         }
         found
     }
@@ -135,8 +177,8 @@ impl<P: Platform> Processes<P> {
     /// On a thread of its own: loading a program takes as long as its disk takes.
     fn launch(self: Arc<Self>, spawn: &Spawn) {
         let (application, start) = (spawn.application.clone(), spawn.start);
-        let tree = match self.try_launch(spawn) {
-            Ok(tree) => Arc::new(tree),
+        let (tree, socket) = match self.try_launch(spawn) {
+            Ok((tree, socket)) => (Arc::new(tree), socket),
             Err(why) => {
                 self.table.remove(start);
                 self.printed().remove(&start);
@@ -151,6 +193,9 @@ impl<P: Platform> Processes<P> {
             boot: self.boot.clone(),
             restarts: spawn.restarts,
             tree: self.platform.note(&tree),
+            acts: acts_by_start(spawn),
+            ready: false,
+            notifies: spawn.spec.interface == Interface::Notify,
         };
         if let Err(error) = self.starts.note(&note) {
             // It is found by its mark or group then.
@@ -167,29 +212,39 @@ impl<P: Platform> Processes<P> {
         if asked.kill {
             self.kill_tree(&application, start);
         }
+        if let Some(socket) = socket {
+            self.hear_notices(&application, start, socket);
+        }
         self.runtime.clone().spawn(self.watch(application, start));
     }
 
-    fn try_launch(&self, spawn: &Spawn) -> Result<P::Tree, String> {
+    fn try_launch(&self, spawn: &Spawn) -> Result<(P::Tree, Option<NotifySocket>), String> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
         if !permitted {
             return Err(format!("this host's [policy] does not permit to run {program:?}"));
         }
         let options = self.places.options.join(format!("{}.json", spawn.application));
-        environment::write_options(&options, spawn)
+        environment::write_options(&options, &spawn.spec.options)
             .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
+        let launch = self.launch_of(spawn, &options);
+        self.printed().insert(spawn.start, output::length(&launch.output));
+        let notifies = spawn.spec.interface == Interface::Notify;
+        let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
+        let tree = self.platform.launch(&launch).map_err(|error| error.to_string())?;
+        Ok((tree, socket))
+    }
+
+    fn launch_of(&self, spawn: &Spawn, options: &Path) -> Launch {
         let own = || self.places.applications.join(spawn.application.as_str());
-        let launch = Launch {
+        Launch {
             application: spawn.application.clone(),
             start: spawn.start,
             command: spawn.spec.command.clone(),
-            environment: environment::environment(&self.around, spawn, &options),
+            environment: environment::environment(&self.around, spawn, options),
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
             output: self.output_of(&spawn.application),
-        };
-        self.printed().insert(spawn.start, output::length(&launch.output));
-        self.platform.launch(&launch).map_err(|error| error.to_string())
+        }
     }
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
@@ -208,8 +263,15 @@ impl<P: Platform> Processes<P> {
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.
     async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
-        let Some(tree) = self.table.tree(start) else { return };
-        let end = self.platform.ended(&tree).await.unwrap_or_else(|error| {
+        let end = loop {
+            let Some((tree, replaced)) = self.table.watched(start) else { return };
+            tokio::select! {
+                end = self.platform.ended(&tree) => break end,
+                // Another of its processes is the main one from now on.
+                () = replaced.notified() => {}
+            }
+        };
+        let end = end.unwrap_or_else(|error| {
             // What cannot be watched must not run: nobody would hear of its end.
             tracing::error!(%application, %error, "the process cannot be watched; it is killed");
             TreeEnd { cause: ExitCause::Unknown, others_live: true }
@@ -240,6 +302,7 @@ impl<P: Platform> Processes<P> {
     }
 
     fn forget(&self, application: &ApplicationName, start: StartId) {
+        self.end_notices(start);
         self.printed().remove(&start);
         if let Some(Known::Running { tree, .. }) = self.table.remove(start) {
             self.platform.release(&tree);
@@ -256,6 +319,23 @@ impl<P: Platform> Processes<P> {
         }
     }
 
+    /// Hands out new options and tells the process. A small file in the runtime directory, so it is written at once.
+    pub fn reload(
+        &self,
+        application: &ApplicationName,
+        start: StartId,
+        options: &BTreeMap<String, BTreeMap<String, String>>,
+        signal: Signal,
+    ) {
+        let path = self.places.options.join(format!("{application}.json"));
+        match environment::write_options(&path, options) {
+            Ok(()) => self.signal(application, start, signal),
+            Err(error) => {
+                tracing::error!(%application, path = %path.display(), %error, "cannot write its new options");
+            }
+        }
+    }
+
     fn deliver(&self, application: &ApplicationName, tree: &P::Tree, signal: Signal) {
         if let Err(error) = self.platform.signal(tree, signal) {
             tracing::error!(%application, %signal, %error, "cannot signal");
@@ -264,6 +344,9 @@ impl<P: Platform> Processes<P> {
 
     /// Begins to kill a whole tree. Asking again while that is under way changes nothing.
     pub fn kill_tree(self: &Arc<Self>, application: &ApplicationName, start: StartId) {
+        if start.is_hook() {
+            return self.kill_hook(application, start);
+        }
         let Some((tree, gone)) = self.table.kill(start) else { return };
         let (this, name) = (Arc::clone(self), application.clone());
         let kill = move || {
@@ -296,4 +379,12 @@ impl<P: Platform> Processes<P> {
         let inbox = self.inbox.clone();
         self.runtime.spawn(async move { inbox.saw(saw).await });
     }
+}
+
+/// The epoch in which a start is primary by being started so, if nothing else tells it.
+fn acts_by_start(spawn: &Spawn) -> Option<Epoch> {
+    let told_by_start = spawn.spec.interface != Interface::Library
+        && spawn.pair.is_some()
+        && spawn.spec.conduct.promotes() == Telling::Restart;
+    (told_by_start && spawn.run_mode == RunMode::Primary).then_some(spawn.epoch)
 }

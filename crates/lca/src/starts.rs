@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use understudy_decide::agent::StartId;
-use understudy_model::{AgentId, ApplicationName};
+use understudy_model::{AgentId, ApplicationName, Epoch};
 
 use crate::platform::TreeNote;
 use crate::whole_file::{self, Keep};
@@ -31,6 +31,15 @@ pub struct StartNote {
     pub restarts: u32,
     /// Its processes.
     pub tree: TreeNote,
+    /// The epoch in which it is primary, if it is a member without the library.
+    #[serde(default)]
+    pub acts: Option<Epoch>,
+    /// It said that it is ready.
+    #[serde(default)]
+    pub ready: bool,
+    /// It has a notify socket.
+    #[serde(default)]
+    pub notifies: bool,
 }
 
 /// The directory of notes.
@@ -61,6 +70,18 @@ impl Starts {
     pub fn note(&self, note: &StartNote) -> io::Result<()> {
         let text = serde_json::to_vec(note).map_err(io::Error::from)?;
         whole_file::replace(&self.path(&note.application, note.start), &text, Keep::ThisBoot)
+    }
+
+    /// Changes the note of a start; one that has none any more is left alone.
+    pub fn change(
+        &self,
+        application: &ApplicationName,
+        start: StartId,
+        change: impl FnOnce(&mut StartNote),
+    ) -> io::Result<()> {
+        let Some(mut note) = read(&self.path(application, start)) else { return Ok(()) };
+        change(&mut note);
+        self.note(&note)
     }
 
     /// Forgets a start of which nothing lives.
@@ -110,6 +131,9 @@ mod tests {
             boot: boot.to_owned(),
             restarts: 2,
             tree: TreeNote { pid: Some(4711), began: 99, container: None },
+            acts: None,
+            ready: false,
+            notifies: false,
         }
     }
 
@@ -125,6 +149,12 @@ mod tests {
         fs::write(directory.path().join("x.json"), "garbage").unwrap();
         assert_eq!(starts.all("now").unwrap(), (vec![note(1, "now"), note(2, "now")], 2));
         assert_eq!(starts.all("now").unwrap().1, 0);
+        starts
+            .change(&note(1, "now").application, note(1, "now").start, |note| note.acts = Some(Epoch(4)))
+            .unwrap();
+        starts.change(&note(9, "now").application, note(9, "now").start, |note| note.ready = true).unwrap();
+        let acting = StartNote { acts: Some(Epoch(4)), ..note(1, "now") };
+        assert_eq!(starts.all("now").unwrap().0, [acting, note(2, "now")], "and no note is made by a change");
         starts.forget(&note(1, "now").application, note(1, "now").start).unwrap();
         assert_eq!(starts.all("now").unwrap().0, [note(2, "now")]);
         assert_eq!(foreign.all("now").unwrap().0.len(), 1, "another agent's note is left to it");

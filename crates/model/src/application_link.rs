@@ -22,6 +22,8 @@ pub enum FromApplication {
         readiness: Readiness,
         /// It was asked to suspend and has finished what it had.
         suspended: bool,
+        /// It answers [`ToApplication::Ping`]; a library that does not is not judged by its silence.
+        heartbeat: bool,
     },
     /// It can serve, or not.
     Readiness(Readiness),
@@ -43,6 +45,8 @@ pub enum FromApplication {
     },
     /// It has finished what it had, after `Suspend`.
     Suspended,
+    /// It lives: the answer to `Ping`, with its number.
+    Pong(u64),
 }
 
 /// Said by the agent.
@@ -62,4 +66,6 @@ pub enum ToApplication {
     },
     /// Refuse new work, finish what you have, say `Suspended`.
     Suspend,
+    /// Say `Pong` with this number; only said to those that announced it.
+    Ping(u64),
 }

@@ -154,6 +154,14 @@ pub enum EventKind {
     StoreFailed,
     /// Something that should not have happened was seen and dealt with.
     Anomaly,
+    /// Automatic changes of a pair's roles are held, or go on.
+    FlapHold,
+    /// A planned change of roles was refused before anything was done.
+    SwitchoverRefused,
+    /// A host is used for primaries no more, or is again.
+    DrainChanged,
+    /// A command that is told of events could not be run, or failed.
+    NotifyFailed,
     /// A certificate runs out.
     CertificateExpiring,
     /// Somebody asked the operators' API for what they may not have.
@@ -163,6 +171,39 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind, in the order of their definition.
+    pub const ALL: &'static [EventKind] = &[
+        EventKind::ControllerStarted,
+        EventKind::HostRunning,
+        EventKind::HostLost,
+        EventKind::StatusChanged,
+        EventKind::ApplicationExited,
+        EventKind::GaveUp,
+        EventKind::PromotionOrdered,
+        EventKind::DemotionOrdered,
+        EventKind::RoleChanged,
+        EventKind::RoleKept,
+        EventKind::PromotionFailed,
+        EventKind::DemotionFailed,
+        EventKind::NoPrimary,
+        EventKind::OperationStarted,
+        EventKind::OperationDone,
+        EventKind::OperationFailed,
+        EventKind::OperationRefused,
+        EventKind::GoalChanged,
+        EventKind::MaintenanceChanged,
+        EventKind::ConfigurationChanged,
+        EventKind::StoreFailed,
+        EventKind::Anomaly,
+        EventKind::FlapHold,
+        EventKind::SwitchoverRefused,
+        EventKind::DrainChanged,
+        EventKind::NotifyFailed,
+        EventKind::CertificateExpiring,
+        EventKind::AccessRefused,
+        EventKind::TokenChanged,
+    ];
+
     /// The word in `-o json`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -188,9 +229,29 @@ impl EventKind {
             EventKind::ConfigurationChanged => "configuration-changed",
             EventKind::StoreFailed => "store-failed",
             EventKind::Anomaly => "anomaly",
+            EventKind::FlapHold => "flap-hold",
+            EventKind::SwitchoverRefused => "switchover-refused",
+            EventKind::DrainChanged => "drain-changed",
+            EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_in_its_place_and_has_a_word_of_its_own() {
+        for (place, kind) in EventKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, place, "{kind:?}");
+            let same = EventKind::ALL.iter().filter(|other| other.as_str() == kind.as_str()).count();
+            assert_eq!(same, 1, "{kind:?}");
+        }
+        // The last one of the definition.
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::TokenChanged));
     }
 }

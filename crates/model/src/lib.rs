@@ -8,12 +8,14 @@
 pub mod addp;
 pub mod application_link;
 pub mod certified;
+pub mod conduct;
 pub mod epoch;
 pub mod event;
 pub mod identity;
 pub mod machine;
 pub mod moment;
 pub mod name;
+pub mod notice;
 pub mod order;
 pub mod report;
 pub mod rule;
@@ -24,6 +26,7 @@ pub mod topology;
 pub use addp::{AddpSettings, AddpSettingsError, AddpTrace, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 pub use application_link::{FromApplication, ToApplication};
 pub use certified::{Identity, IdentityError, Role};
+pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
@@ -37,5 +40,5 @@ pub use states::{
     ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, Policy, Readiness, Redundancy,
     RestartPolicy, RunMode, Signal,
 };
-pub use timers::{Preset, Timers};
+pub use timers::{FlapDamping, Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

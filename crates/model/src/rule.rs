@@ -88,7 +88,23 @@ rules! {
     OrderObeyed => "order-obeyed", "An order of the control server was carried out.";
     OrderRefused => "order-refused", "An order of the control server was refused.";
     CertificateEnds => "certificate-ends", "A certificate ends soon or has ended: links that live go on, and no role changes for it.";
+    HookEnded => "hook-ended", "A command that is run for an application ended, or was killed.";
+    HalfPromoted => "half-promoted", "A restarted agent cannot know whether a promotion was finished: the member is demoted, its epoch closed.";
+    Hung => "hung", "It showed no life for longer than it may: what it was doing is kept, and it is killed.";
+    OwnDelay => "own-delay", "The agent itself was late: nobody is blamed for a silence that may be the agent's own.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
+    // hosts, flapping, drained hosts
+    HostLost => "host-lost", "The primary's host counts as lost, and the backup is ready: the backup is promoted. Policy `available` accepts that the former primary may still act.";
+    HostReturned => "host-returned", "A host that counted as lost is heard again.";
+    HostSilent => "host-silent", "The primary's host is silent and does not count as lost yet.";
+    BlastRadius => "blast-radius", "Most hosts fell silent together: that looks like the control server's own network, so nobody is promoted in their place without an operator.";
+    OwnSleep => "own-sleep", "The control server itself was not running for a while: every host gets a fresh chance to speak before it counts as lost.";
+    AgentUnwelcome => "agent-unwelcome", "The agent answers, and the link is refused for what it is or says: no host is lost by that.";
+    FlapHold => "flap-hold", "The pair changed roles too often: automatic changes are held until an operator acknowledges it, or the pair was quiet for long enough.";
+    FlapAcknowledged => "flap-acknowledged", "An operator acknowledged the flapping, or the pair was quiet for long enough: automatic changes go on.";
+    OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
+    NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
+    DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";
     RoleTooLow => "role-too-low", "Each question of the operators' API needs a role, and the asker's is lower.";

@@ -132,6 +132,8 @@ word_enum!(
         Library => "library",
         /// Not at all: ready when it runs.
         Plain => "plain",
+        /// By datagrams to a socket, as daemons of systemd do; it hears its run mode as a plain one does.
+        Notify => "notify",
     }
 );
 

@@ -48,13 +48,50 @@ impl Preset {
     /// The timers of this preset.
     pub fn timers(self) -> Timers {
         let ms = Duration::from_millis;
-        let (switchover_timeout, link_grace, fence_budget, agent_restart_grace) = match self {
-            Preset::Fast => (ms(2_000), ms(500), ms(50), ms(5_000)),
-            Preset::Normal => (ms(10_000), ms(2_000), ms(500), ms(10_000)),
-            Preset::Wide => (ms(30_000), ms(5_000), ms(3_000), ms(30_000)),
-            Preset::Classic => (ms(60_000), ms(10_000), ms(5_000), ms(30_000)),
-        };
-        Timers { switchover_timeout, link_grace, fence_budget, agent_restart_grace }
+        match self {
+            Preset::Fast => Timers {
+                switchover_timeout: ms(2_000),
+                link_grace: ms(500),
+                fence_budget: ms(50),
+                agent_restart_grace: ms(5_000),
+                disconnect_switchover_timeout: ms(0),
+                flap_damping: FlapDamping::within(ms(60_000)),
+            },
+            Preset::Normal => Timers {
+                switchover_timeout: ms(10_000),
+                link_grace: ms(2_000),
+                fence_budget: ms(500),
+                agent_restart_grace: ms(10_000),
+                disconnect_switchover_timeout: ms(0),
+                flap_damping: FlapDamping::within(ms(300_000)),
+            },
+            Preset::Wide => Timers {
+                switchover_timeout: ms(30_000),
+                link_grace: ms(5_000),
+                fence_budget: ms(3_000),
+                agent_restart_grace: ms(30_000),
+                disconnect_switchover_timeout: ms(5_000),
+                flap_damping: FlapDamping::within(ms(900_000)),
+            },
+            Preset::Classic => Timers {
+                switchover_timeout: ms(60_000),
+                link_grace: ms(10_000),
+                fence_budget: ms(5_000),
+                agent_restart_grace: ms(30_000),
+                disconnect_switchover_timeout: ms(0),
+                flap_damping: FlapDamping::within(ms(1_800_000)),
+            },
+        }
+    }
+
+    /// How long an application of this preset may show no life; `None` is "not judged".
+    pub fn hang_limit(self) -> Option<Duration> {
+        match self {
+            Preset::Fast => Some(Duration::from_secs(1)),
+            Preset::Normal => Some(Duration::from_secs(3)),
+            Preset::Wide => Some(Duration::from_secs(10)),
+            Preset::Classic => None,
+        }
     }
 }
 
@@ -69,4 +106,27 @@ pub struct Timers {
     pub fence_budget: Duration,
     /// How long an agent that refuses connections, on a machine that answers, counts as restarting.
     pub agent_restart_grace: Duration,
+    /// How long a host must have been silent, after its link was lost, before it counts as lost. Zero: at once.
+    pub disconnect_switchover_timeout: Duration,
+    /// How many automatic changes of roles a pair may make in which span, before further ones are held.
+    pub flap_damping: FlapDamping,
+}
+
+/// A bound on automatic changes of roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FlapDamping {
+    /// So many changes are one too many to go on by itself. 0: never held; at most [`FlapDamping::MOST_CHANGES`].
+    pub changes: u32,
+    /// The span in which they are counted.
+    pub within: Duration,
+}
+
+impl FlapDamping {
+    /// The most changes that can be set.
+    pub const MOST_CHANGES: u32 = 16;
+
+    /// Three changes within a span, as every preset has it.
+    pub const fn within(within: Duration) -> Self {
+        Self { changes: 3, within }
+    }
 }

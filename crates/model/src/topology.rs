@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddpSettings, ApplicationName, ClusterId, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
-    Redundancy, RestartPolicy, Signal, Timers,
+    AddpSettings, ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash,
+    PairName, Policy, Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -77,6 +77,9 @@ pub struct ApplicationSpec {
     pub ports: Vec<PortSpec>,
     /// Handed to the application as JSON, section by section, as configured.
     pub options: BTreeMap<String, BTreeMap<String, String>>,
+    /// What it is told by commands and signals, and what its silence means.
+    #[serde(default)]
+    pub conduct: ConductSpec,
 }
 
 /// A restart never waits longer than this, whatever the settings say.

@@ -124,7 +124,7 @@ fn revoking_an_owner_revokes_all_that_still_holds_and_nobody_else() {
     let serials =
         |entries: &[understudy_pki::Entry]| entries.iter().map(|e| e.serial.clone()).collect::<Vec<_>>();
     let revoked = directory.revoke_serial(&first.entry.serial.to_uppercase()).unwrap();
-    assert_eq!(serials(&revoked), [first.entry.serial.clone()]);
+    assert_eq!(serials(&revoked), std::slice::from_ref(&first.entry.serial));
     let revoked = directory.revoke(&alpha).unwrap();
     assert_eq!(serials(&revoked), [second.entry.serial]);
     assert!(directory.revoke(&alpha).unwrap().is_empty(), "again is harmless");

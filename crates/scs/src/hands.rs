@@ -11,6 +11,7 @@ use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONG
 
 use crate::figures::Figures;
 use crate::journal::{Journal, now_ms};
+use crate::leadership::drained_subject;
 use crate::links::Links;
 use crate::replies::Replies;
 use crate::standing::{Concern, Standing};
@@ -31,6 +32,8 @@ pub struct ControlHands {
     pub steps: watch::Sender<u64>,
     /// The leadership under which epochs are raised.
     pub controller_epoch: ControllerEpoch,
+    /// The boot whose clock the machine's moments are of.
+    pub boot: String,
     /// Ends the program.
     pub stop: Stop,
     /// Why this leadership must end, if it must.
@@ -58,7 +61,8 @@ impl Hands<Control> for ControlHands {
         decision: &ControlDecision,
     ) -> Result<(), (String, bool)> {
         self.links.observed(saw);
-        let changes = decision.persist.iter().map(|record| change(record, self.controller_epoch)).collect();
+        let changes =
+            decision.persist.iter().map(|record| change(record, self.controller_epoch, &self.boot)).collect();
         let batch = Batch { changes, journal: entries(at, saw, decision), durable: true, ..Batch::default() };
         let began = understudy_drive::now();
         self.figures.waited(began.since(at));
@@ -116,7 +120,7 @@ impl ControlHands {
 }
 
 /// What the machine wants remembered, in the store's words.
-fn change(record: &ControlRecord, controller_epoch: ControllerEpoch) -> Change {
+fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str) -> Change {
     match record {
         ControlRecord::RaiseEpoch { pair, expected, next } => Change::RaiseEpoch {
             pair: pair.clone(),
@@ -131,6 +135,13 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch) -> Change {
             Change::SetMaintenance { subject: of.to_string(), on: *on, until_wall_ms: None }
         }
         ControlRecord::UseOperation(id) => Change::UseOperation(*id),
+        ControlRecord::SetFlap { pair, flap } => {
+            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: json(flap) }
+        }
+        // Beside maintenance: it is of the same kind, and no object of maintenance is called so.
+        ControlRecord::SetDrained { host, on } => {
+            Change::SetMaintenance { subject: drained_subject(host), on: *on, until_wall_ms: None }
+        }
     }
 }
 

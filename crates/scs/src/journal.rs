@@ -5,17 +5,19 @@
 //! not be written is counted and shown, never silently gone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use understudy_model::{Event, Severity};
+use understudy_settings::NotifySettings;
 use understudy_store::{
     Batch, CommitError, EventQuery, Forgotten, Notice, QueryError, Reader, Store, StoreThread, StoredEvent,
 };
 
 use crate::api::error::ApiError;
+use crate::notify::{self, Notifier};
 use crate::standing::{Concern, Standing};
 
 /// The most followers of events at a time.
@@ -48,6 +50,8 @@ struct Inner {
     progress: watch::Receiver<Progress>,
     followers: Arc<Semaphore>,
     standing: Standing,
+    /// The command that is told as well.
+    notifier: OnceLock<Notifier>,
 }
 
 /// Counted on the store's thread.
@@ -96,8 +100,23 @@ impl Journal {
             progress: seen,
             followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
             standing,
+            notifier: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Has a command told of events from now on; its own failures come back here. Fails if there is no thread for it.
+    pub fn notify(&self, settings: NotifySettings) -> std::io::Result<()> {
+        let inner = Arc::downgrade(&self.inner);
+        let notifier = Notifier::start(settings, notify::TIME_LIMIT, move |events| {
+            // After the end nobody is told any more.
+            if let Some(inner) = inner.upgrade() {
+                Journal { inner }.tell(events);
+            }
+        })?;
+        // A second command would be told of the failures of the first: there is one.
+        let _ = self.inner.notifier.set(notifier);
+        Ok(())
     }
 
     /// Writes a batch durably and says what became of it.
@@ -141,6 +160,9 @@ impl Journal {
             log(event);
         }
         let at_wall_ms = now_ms();
+        if let Some(notifier) = self.inner.notifier.get() {
+            notifier.notice(at_wall_ms, &events);
+        }
         let events = events.into_iter().map(|event| (at_wall_ms, event)).collect();
         self.note(Batch { events, ..Batch::default() });
     }

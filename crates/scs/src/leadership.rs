@@ -2,8 +2,10 @@
 //!
 //! It knows no agents. The law: read after taking, never before (`docs/safety.md`, rule G7).
 
-use understudy_decide::control::{ControlMemory, MaintenanceOf};
-use understudy_model::{ApplicationName, Cluster, ControllerName, HostName, PairName};
+use std::collections::BTreeMap;
+
+use understudy_decide::control::{ControlMemory, Flap, MaintenanceOf};
+use understudy_model::{ApplicationName, Cluster, ControllerName, HostName, Moment, PairName};
 use understudy_store::{Batch, Change, CommitError, QueryError, Store};
 
 /// Why leadership was not taken, or what is remembered cannot be read. No order was given.
@@ -39,11 +41,14 @@ pub fn take(
     store: &mut Store,
     controller: &ControllerName,
     cluster: &Cluster,
+    now: Moment,
 ) -> Result<ControlMemory, LeadershipError> {
     check_cluster(store, cluster)?;
     let controller_epoch = store.take_leadership(controller).map_err(LeadershipError::NotTaken)?;
-    let maintenance =
-        store.maintenance()?.into_keys().map(|subject| parse(&subject)).collect::<Result<_, _>>()?;
+    let (drained, maintenance): (Vec<String>, Vec<String>) =
+        store.maintenance()?.into_keys().partition(|subject| subject.starts_with(DRAINED));
+    let drained = drained.iter().map(|subject| parse_drained(subject)).collect::<Result<_, _>>()?;
+    let maintenance = maintenance.iter().map(|subject| parse(subject)).collect::<Result<_, _>>()?;
     Ok(ControlMemory {
         controller: controller.clone(),
         controller_epoch,
@@ -51,6 +56,8 @@ pub fn take(
         goals: store.goals()?,
         maintenance,
         last_operation: store.last_operation()?,
+        flaps: flaps(store, now)?,
+        drained,
     })
 }
 
@@ -65,6 +72,42 @@ fn check_cluster(store: &mut Store, cluster: &Cluster) -> Result<(), LeadershipE
             store.commit(batch).map(drop).map_err(LeadershipError::IdNotStored)
         }
     }
+}
+
+/// How a drained host stands among what is under maintenance.
+const DRAINED: &str = "drained ";
+
+/// The name under which it is stored that a host is drained.
+pub fn drained_subject(host: &HostName) -> String {
+    format!("{DRAINED}{host}")
+}
+
+fn parse_drained(subject: &str) -> Result<HostName, LeadershipError> {
+    let host = subject.strip_prefix(DRAINED).and_then(|host| HostName::new(host).ok());
+    host.ok_or_else(|| LeadershipError::Nonsense(subject.to_owned()))
+}
+
+/// What flap damping remembers, on this boot's clock. Moments of another boot are moved; text that cannot be read is
+/// left out and said: damping may then come late once, and nothing is blocked by what nobody can read.
+fn flaps(store: &Store, now: Moment) -> Result<BTreeMap<PairName, Flap>, LeadershipError> {
+    let here = boot();
+    let mut flaps = BTreeMap::new();
+    for (pair, (boot, text)) in store.flaps()? {
+        match serde_json::from_str::<Flap>(&text) {
+            Ok(flap) if !boot.is_empty() && boot == here => drop(flaps.insert(pair, flap)),
+            Ok(flap) => drop(flaps.insert(pair, flap.moved_to(now))),
+            Err(error) => {
+                tracing::warn!(%pair, %error, "what is remembered of its changes of roles is left out")
+            }
+        }
+    }
+    Ok(flaps)
+}
+
+/// Which boot of this machine this is; empty if the system does not say.
+pub fn boot() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
 }
 
 /// Reads back what [`MaintenanceOf`] shows as.
@@ -102,7 +145,30 @@ mod tests {
         let mut store = Store::open(directory.path()).unwrap();
         let cluster = understudy_settings::parse_cluster("c", "[cluster]\nname = \"demo\"\n").unwrap().value;
         let name = ControllerName::new("scs-1").unwrap();
-        let first = take(&mut store, &name, &cluster).unwrap().controller_epoch;
-        assert!(take(&mut store, &name, &cluster).unwrap().controller_epoch > first);
+        let first = take(&mut store, &name, &cluster, Moment(1)).unwrap().controller_epoch;
+        assert!(take(&mut store, &name, &cluster, Moment(2)).unwrap().controller_epoch > first);
+    }
+
+    #[test]
+    fn drained_hosts_and_changes_of_roles_are_read_back_on_this_clock() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let (host, pair) = (HostName::new("alpha").unwrap(), PairName::new("tserver").unwrap());
+        let flap = Flap { changes: vec![Moment(10), Moment(30)], held: None };
+        let set = |boot: String, text: String| Change::SetFlap { pair: pair.clone(), boot, text };
+        let text = serde_json::to_string(&flap).unwrap();
+        let drain = Change::SetMaintenance { subject: drained_subject(&host), on: true, until_wall_ms: None };
+        let mut take_with = |changes| {
+            store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+            let cluster =
+                understudy_settings::parse_cluster("c", "[cluster]\nname = \"demo\"\n").unwrap().value;
+            take(&mut store, &ControllerName::new("scs-1").unwrap(), &cluster, Moment(1_000)).unwrap()
+        };
+        let same = take_with(vec![drain, set(boot(), text.clone())]);
+        assert!(same.drained.contains(&host) && same.maintenance.is_empty());
+        assert_eq!(same.flaps[&pair], flap);
+        let other = take_with(vec![set("another boot".to_owned(), text)]);
+        assert_eq!(other.flaps[&pair].changes, [Moment(980), Moment(1_000)]);
+        assert!(take_with(vec![set(boot(), "{".to_owned())]).flaps.is_empty());
     }
 }

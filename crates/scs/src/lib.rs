@@ -3,6 +3,7 @@
 //! It carries observations in, makes decisions durable, carries them out and tells people; it decides nothing itself.
 //! The law: nothing is ordered before what it rests on is durable, and ending this program touches nothing that runs.
 
+pub mod accepted;
 pub mod api;
 pub mod certificates;
 pub mod exit;
@@ -11,6 +12,7 @@ pub mod hands;
 pub mod journal;
 pub mod leadership;
 pub mod links;
+pub mod notify;
 pub mod reload;
 pub mod replies;
 pub mod retention;

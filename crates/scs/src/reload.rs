@@ -11,16 +11,19 @@ use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::Inbox;
 use understudy_model::{
-    ApplicationName, ApplicationStatus, Because, Event, EventKind, Rule, Severity, Subject,
+    ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
+    Subject,
 };
 use understudy_settings::{Checked, ReadError, compare, read_cluster};
 
 use understudy_transport::Security;
 
+use crate::accepted;
 use crate::api::ReloadAsked;
 use crate::api::tls::TlsInUse;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
+use crate::service::own_hosts;
 use crate::standing::{Concern, Standing};
 
 /// How often the files of TLS are read again without anybody asking.
@@ -96,7 +99,9 @@ impl Reload {
                 self.standing.set(Concern::Reload, Vec::new());
                 tracing::info!(changes = changes.len(), "the configuration was read again");
             }
-            Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => self.refused(reasons),
+            Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => {
+                tell_refused(&self.standing, &self.journal, reasons);
+            }
         }
         reloaded
     }
@@ -116,6 +121,12 @@ impl Reload {
                 self.standing.set(Concern::ApiCertificates, vec![warning]);
             }
         }
+    }
+
+    async fn remember(&self, cluster: &Cluster) -> Result<(), String> {
+        let batch = accepted::batch(cluster).map_err(|error| error.to_string())?;
+        let stored = self.journal.commit(batch).await;
+        stored.map_err(|error| format!("the accepted configuration cannot be stored: {error}"))
     }
 
     async fn try_reload(&mut self) -> Reloaded {
@@ -151,51 +162,64 @@ impl Reload {
                 return Reloaded::Forbidden { reasons: forbidden.iter().map(ToString::to_string).collect() };
             }
         };
+        // The next start compares with it: what is not remembered does not take effect.
+        if let Err(why) = self.remember(&cluster).await {
+            return Reloaded::Forbidden { reasons: vec![why] };
+        }
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         self.standing.set(Concern::Configuration, warnings.clone());
         self.standing.configured(Arc::new(cluster.clone()));
         self.introduction.cluster_name.clone_from(&cluster.name);
         self.introduction.cluster = cluster.id;
-        self.inbox.saw(ControlSaw::Configured { cluster: cluster.clone() }).await;
+        let own_hosts = own_hosts(&cluster);
+        self.inbox.saw(ControlSaw::Configured { cluster: cluster.clone(), own_hosts }).await;
         self.links.reconcile(&cluster, &self.introduction);
         Reloaded::Accepted { changes, warnings }
     }
-
-    fn refused(&self, reasons: &[String]) {
-        for reason in reasons {
-            tracing::error!(%reason, "the configuration was refused; what ran before goes on");
-        }
-        let file = self.standing.cluster_file();
-        let warning = format!(
-            "{file} was refused and an older configuration is in use ({} reason(s)): run scsctl config validate {file}, \
-             then scsctl config reload",
-            reasons.len()
-        );
-        self.standing.set(Concern::Reload, vec![warning]);
-        let mut because =
-            Because::new(Rule::ConfigurationRead, "the configuration was refused; what ran before goes on");
-        for reason in reasons {
-            because = because.fact("refused because", reason);
-        }
-        self.journal.tell(vec![Event {
-            kind: EventKind::ConfigurationChanged,
-            severity: Severity::Warning,
-            about: Subject::default(),
-            from: None,
-            to: None,
-            epoch: None,
-            because,
-            actor: None,
-        }]);
-    }
 }
 
-/// What has a process or may have one.
+/// Tells everybody that a configuration was refused, and why.
+pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) {
+    for reason in reasons {
+        tracing::error!(%reason, "the configuration was refused; what ran before goes on");
+    }
+    let file = standing.cluster_file();
+    let warning = format!(
+        "{file} was refused and an older configuration is in use ({} reason(s)): run scsctl config validate {file}, \
+         then scsctl config reload",
+        reasons.len()
+    );
+    standing.set(Concern::Reload, vec![warning]);
+    let mut because =
+        Because::new(Rule::ConfigurationRead, "the configuration was refused; what ran before goes on");
+    for reason in reasons {
+        because = because.fact("refused because", reason);
+    }
+    journal.tell(vec![Event {
+        kind: EventKind::ConfigurationChanged,
+        severity: Severity::Warning,
+        about: Subject::default(),
+        from: None,
+        to: None,
+        epoch: None,
+        because,
+        actor: None,
+    }]);
+}
+
+/// What has a process or may have one. What an operator stopped on a host that is silent does not: else a host that is
+/// gone for good could never be taken out.
 fn running(control: &Control) -> BTreeSet<ApplicationName> {
     let view = control.view(understudy_drive::now());
-    let may_run = view
-        .applications
-        .into_iter()
-        .filter(|application| application.pid.is_some() || application.status != ApplicationStatus::Stopped);
+    let silent: BTreeSet<_> = view
+        .hosts
+        .iter()
+        .filter(|host| host.status == HostStatus::Unreachable)
+        .map(|host| host.name.clone())
+        .collect();
+    let may_run = view.applications.into_iter().filter(|application| {
+        let given_up = application.goal == Goal::Stopped && silent.contains(&application.host);
+        !given_up && (application.pid.is_some() || application.status != ApplicationStatus::Stopped)
+    });
     may_run.map(|application| application.name).collect()
 }

@@ -10,11 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, Stop, stop_signals};
-use understudy_model::Cluster;
+use understudy_model::{Cluster, HostName};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store, StoredToken};
-use understudy_transport::Security;
+use understudy_transport::{Security, is_of_this_machine};
 
+use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::guard::Guard;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
@@ -26,7 +27,7 @@ use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
 use crate::links::{Introduction, Links};
-use crate::reload::Reload;
+use crate::reload::{Reload, tell_refused};
 use crate::replies::Replies;
 use crate::retention;
 use crate::standing::{Concern, Standing};
@@ -92,6 +93,9 @@ pub enum ServiceError {
     /// Leadership was not taken.
     #[error(transparent)]
     Leadership(#[from] leadership::LeadershipError),
+    /// No configuration could be chosen or kept.
+    #[error(transparent)]
+    Accepted(#[from] AcceptedError),
     /// The API's socket cannot be made.
     #[error(transparent)]
     Api(#[from] crate::api::ApiSocketError),
@@ -138,14 +142,21 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> ServiceError {
 pub fn serve(files: Files) -> Result<(), ServiceError> {
     let directory = PathBuf::from(&files.server.state_directory);
     let mut store = Store::open(&directory)?;
-    let memory = leadership::take(&mut store, &files.server.name, &files.cluster)?;
+    let memory = leadership::take(&mut store, &files.server.name, &files.cluster, understudy_drive::now())?;
+    let Chosen { cluster, refused } = accepted::choose(&mut store, files.cluster)?;
     let reader = Reader::open(&directory)?;
     let tokens = reader.tokens()?;
-    let cluster = Arc::new(files.cluster);
+    let cluster = Arc::new(cluster);
     let standing = Standing::new(Path::new(&files.server.cluster_file), Arc::clone(&cluster));
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
     let journal =
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
+    if let Some(settings) = files.server.notify.clone() {
+        journal.notify(settings).map_err(system("a thread for notices"))?;
+    }
+    if !refused.is_empty() {
+        tell_refused(&standing, &journal, &refused);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
     let life = Life {
@@ -204,6 +215,7 @@ impl Life {
             standing: self.standing.clone(),
             steps,
             controller_epoch: memory.controller_epoch,
+            boot: leadership::boot(),
             stop: stop.clone(),
             lost: None,
             store_failing: false,
@@ -233,7 +245,8 @@ impl Life {
             api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
-        let configured = ControlSaw::Configured { cluster: (*self.cluster).clone() };
+        let configured =
+            ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
         end(&stop, &links, serving).await;
         hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
@@ -271,6 +284,13 @@ impl Life {
         });
         Ok(reload)
     }
+}
+
+/// The hosts whose agent has an address of this machine.
+pub(crate) fn own_hosts(cluster: &Cluster) -> std::collections::BTreeSet<HostName> {
+    let here = |address: &String| address.parse().is_ok_and(|address| is_of_this_machine(&address));
+    let hosts = cluster.hosts.iter().filter(|(_, spec)| spec.addresses.iter().any(here));
+    hosts.map(|(name, _)| name.clone()).collect()
 }
 
 async fn end(stop: &Stop, links: &Links, serving: std::thread::JoinHandle<()>) {

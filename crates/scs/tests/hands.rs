@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, Reply, RequestId};
+use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, LinkEnd, Reply, RequestId};
 use understudy_drive::{Hands, Inbox, Stop};
 use understudy_model::{
     ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Moment, OperationId, PairName, RoleEpoch,
@@ -42,6 +42,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         standing: standing.clone(),
         steps: watch::channel(0).0,
         controller_epoch,
+        boot: String::new(),
         stop: stop.clone(),
         lost: None,
         store_failing: false,
@@ -62,7 +63,11 @@ fn use_operation(id: u64) -> Decision<ControlRecord, ControlDo> {
 
 /// An observation whose journal entry is about so many bytes long.
 fn saw(bytes: usize) -> ControlSaw {
-    ControlSaw::LinkDown { host: HostName::new("alpha").unwrap(), refused: false, why: "x".repeat(bytes) }
+    ControlSaw::LinkDown {
+        host: HostName::new("alpha").unwrap(),
+        end: LinkEnd::Closed,
+        why: "x".repeat(bytes),
+    }
 }
 
 #[tokio::test]

@@ -108,10 +108,38 @@ pub enum Command {
         #[arg(long)]
         graceful: bool,
     },
-    /// Stop an application and start it again
-    Restart(Doing),
+    /// Stop an application and start it again; with --rolling both members of a pair, one after the other
+    Restart {
+        #[command(flatten)]
+        doing: Doing,
+        /// The backup first, then a change of roles, then the other
+        #[arg(long)]
+        rolling: bool,
+        /// With --rolling: make every check and print the plan; do nothing
+        #[arg(long, requires = "rolling")]
+        dry_run: bool,
+    },
     /// Change the roles of a pair
     Switchover(Switchover),
+    /// Promote the backup of a pair whose primary is silent, without the proof that it has ended
+    Failover(Failover),
+    /// Switch everything primary away from a host, and promote nothing there until it is given back
+    Drain {
+        /// Host
+        host: String,
+        /// Give it back: it may have primaries again; roles stay where they are
+        #[arg(long = "return")]
+        back: bool,
+        /// Make every check and print the plan; do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the operation's number and do not wait for its end
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Pairs that changed roles too often
+    #[command(subcommand)]
+    Flap(Flap),
     /// Why something is as it is, and what nearly happened instead
     #[command(group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
     Why {
@@ -268,6 +296,35 @@ pub struct Switchover {
     /// Print the operation's number and do not wait for its end
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// A promotion without the usual proof.
+#[derive(Debug, ClapArgs)]
+pub struct Failover {
+    /// Pair, or one of its members
+    pub pair: String,
+    /// Give up the proof that the former primary has ended: two may act until its host is heard
+    #[arg(long)]
+    pub force: bool,
+    /// Make every check and print what would be given up; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print the operation's number and do not wait for its end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Pairs that changed roles too often.
+#[derive(Debug, Subcommand)]
+pub enum Flap {
+    /// Somebody has looked: automatic changes go on, and are counted anew
+    Acknowledge {
+        /// Pair, or one of its members
+        pair: String,
+    },
 }
 
 /// Which events.

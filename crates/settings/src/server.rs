@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use understudy_model::{ControllerName, OperatorName};
 
+use crate::notify::{self, NotifySettings};
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::raw::{Report, Table, View, check_keys, parse};
 use crate::schema::daemons::SERVER_FILE;
@@ -38,6 +39,8 @@ pub struct ServerSettings {
     pub state_directory: String,
     /// How long observations, decisions and events are kept.
     pub journal_keep: Duration,
+    /// The command that is told of events, if there is one.
+    pub notify: Option<NotifySettings>,
     /// The files of TLS. Absent: there is none, neither on links nor on the API.
     pub tls: Option<TlsFiles>,
 }
@@ -68,6 +71,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
         .and_then(|table| View::new("journal", table.value).duration(report, "keep", KEEP_BOUNDS))
         .map_or(DEFAULT_KEEP, |keep| keep.value);
     let tls = tls::read(report, file);
+    let notify = notify::read(report, file);
     let Some(server) = file.table("server") else {
         if file.raw("server").is_none() {
             report.missing(0, "server".to_owned(), "write [server] with name = \"...\"");
@@ -98,6 +102,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
         api,
         state_directory: state_directory?,
         journal_keep,
+        notify,
         tls,
     })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    AddpSettings, AddpTrace, ApplicationName, HostName, Interface, ListeningMode, OnCrash, PairName, Policy,
-    Redundancy, RestartPolicy, Signal,
+    AddpSettings, AddpTrace, ApplicationName, Ask, FlapDamping, HostName, Interface, ListeningMode, OnCrash,
+    PairName, Policy, Redundancy, RestartPolicy, Signal,
 };
 use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
 
@@ -62,6 +62,39 @@ fn the_documented_example_becomes_a_cluster() {
     assert_eq!(pair.timers.link_grace, ms(750), "set in [timers]");
     assert_eq!(pair.timers.fence_budget, ms(80), "set on one of its hosts");
     assert_eq!(pair.timers.agent_restart_grace, ms(5_000), "of the preset");
+    assert_eq!(pair.timers.disconnect_switchover_timeout, ms(2_000), "set on one of its hosts");
+    let damping = FlapDamping { changes: 4, within: ms(600_000) };
+    assert_eq!(pair.timers.flap_damping, damping, "set in [timers]");
+}
+
+#[test]
+fn programs_without_the_library_take_part() {
+    let checked = parse_cluster("programs.toml", include_str!("good/programs.toml")).unwrap();
+    assert_eq!(checked.warnings, []);
+    let conduct = |name: &str| checked.value.applications[&application(name)].conduct.clone();
+    let ms = Duration::from_millis;
+    let (first, second) = (conduct("redis-1"), conduct("redis-2"));
+    assert_eq!(first.start_before, ["/usr/local/bin/make-room"]);
+    assert_eq!(first.stop_command, ["/usr/bin/redis-cli", "shutdown"]);
+    assert_eq!(first.reload_signal, Some(Signal::Hup));
+    assert_eq!(first.hooks.on_start, ["/usr/local/bin/check"]);
+    assert_eq!((first.hooks.timeout, &first.hooks.on_demote), (ms(400), &second.hooks.on_demote));
+    assert_eq!(first.hang_limit, Some(ms(4_000)), "of [timers]");
+    let probe = first.probe.unwrap();
+    assert_eq!(probe.ask, Ask::Tcp("127.0.0.1:7000".to_owned()));
+    assert_eq!((probe.interval, probe.timeout, probe.failures), (ms(1_000), ms(1_000), 5));
+    // Tables of hooks and probes are taken over key by key, and can be emptied.
+    assert!(second.hooks.on_start.is_empty() && second.hang_limit.is_none());
+    let probe = second.probe.unwrap();
+    assert_eq!((probe.interval, probe.failures), (ms(200), 5));
+    let daemon = conduct("daemon");
+    assert_eq!((daemon.watchdog, daemon.promote_signal), (Some(ms(10_000)), Some(Signal::Usr1)));
+    assert_eq!(daemon.probe.unwrap().ask, Ask::Http("http://127.0.0.1:8080/".to_owned()));
+    let lone = conduct("lone");
+    assert_eq!(lone.hang_limit, Some(ms(5_000)), "of its host");
+    assert!(matches!(lone.probe.unwrap().ask, Ask::Exec(command) if command.len() == 3));
+    let demo = parse_cluster("demo.toml", include_str!("good/demo.toml")).unwrap().value;
+    assert_eq!(demo.applications[&application("lone")].conduct.hang_limit, Some(ms(1_000)), "of the preset");
 }
 
 #[test]

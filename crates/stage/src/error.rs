@@ -46,6 +46,9 @@ pub enum StageError {
         /// How many were tried.
         tries: u32,
     },
+    /// The certificates of the stage.
+    #[error(transparent)]
+    Pki(#[from] understudy_pki::PkiError),
     /// A process could not be started.
     #[error("cannot start {}: {source}", program.display())]
     Start {

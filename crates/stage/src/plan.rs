@@ -9,6 +9,12 @@ use std::path::Path;
 /// The variable that holds the stage's directory, in every process that belongs to it.
 pub const STAGE_MARK: &str = "STAGE_DIRECTORY";
 
+/// The directory of the authority, within the stage's.
+pub const PKI: &str = "pki";
+
+/// The name of the control server.
+pub const SERVER: &str = "scs-1";
+
 /// One of the two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
@@ -57,6 +63,10 @@ pub struct ApplicationPlan {
     pub environment: Vec<(String, String)>,
     /// Its port with the id `default`, if it listens.
     pub port: Option<u16>,
+    /// How it talks to its agent: a word of `interface`.
+    pub interface: &'static str,
+    /// Further lines of its settings.
+    pub more: Vec<String>,
 }
 
 /// A pair of the play.
@@ -77,7 +87,9 @@ pub struct Plan {
     pub cluster: String,
     /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
     pub restart_delay_ms: u64,
-    /// Applications; all use the library.
+    /// Lines of `[timers]`, such as `addp-timeout = "200ms"`.
+    pub timers: Vec<String>,
+    /// Applications.
     pub applications: Vec<ApplicationPlan>,
     /// Pairs.
     pub pairs: Vec<PairPlan>,
@@ -86,7 +98,13 @@ pub struct Plan {
 impl Plan {
     /// A play without applications.
     pub fn new(cluster: &str, restart_delay_ms: u64) -> Self {
-        Self { cluster: cluster.to_owned(), restart_delay_ms, applications: Vec::new(), pairs: Vec::new() }
+        Self {
+            cluster: cluster.to_owned(),
+            restart_delay_ms,
+            timers: Vec::new(),
+            applications: Vec::new(),
+            pairs: Vec::new(),
+        }
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
@@ -99,7 +117,12 @@ impl Plan {
 
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
-        let mut text = format!("[cluster]\nname = {}\n", quote(&self.cluster));
+        // Benches and soaks change roles again and again: what damping does is shown by its own stories.
+        let mut text =
+            format!("[cluster]\nname = {}\n\n[timers]\nflap-damping = \"off\"\n", quote(&self.cluster));
+        for line in &self.timers {
+            text += &format!("{line}\n");
+        }
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
             let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
             text += &format!("\n[[host]]\nname = {name}\naddresses = [{address}]\nlca-port = {port}\n");
@@ -121,14 +144,18 @@ impl Plan {
         let environment: Vec<String> =
             variables.map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
         let mut text = format!(
-            "\n[[application]]\nname = {}\nhost = {}\ninterface = \"library\"\ncommand = [{}]\n\
+            "\n[[application]]\nname = {}\nhost = {}\ninterface = {}\ncommand = [{}]\n\
              environment = {{ {} }}\nrestart-delay = \"{}ms\"\n",
             quote(&one.name),
             quote(one.host.name()),
+            quote(one.interface),
             command.join(", "),
             environment.join(", "),
             self.restart_delay_ms,
         );
+        for line in &one.more {
+            text += &format!("{line}\n");
+        }
         if let Some(port) = one.port {
             text += &format!("[[application.port]]\nid = \"default\"\nport = {port}\n");
         }
@@ -146,6 +173,18 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
+    ) + &tls(host.name(), directory)
+}
+
+/// Which files of the stage's own authority a daemon uses.
+fn tls(name: &str, directory: &Path) -> String {
+    let file = |name: &str| quote(&directory.join(PKI).join(name).to_string_lossy());
+    format!(
+        "[tls]\ncertificate = {}\nkey = {}\nauthorities = [{}]\nrevoked = [{}]\n",
+        file(&format!("{name}.pem")),
+        file(&format!("{name}.key")),
+        file("ca.pem"),
+        file("revoked.pem"),
     )
 }
 
@@ -153,11 +192,11 @@ pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> St
 pub fn server_file(cluster_file: &Path, socket: &Path, directory: &Path) -> String {
     let text = |path: &Path| quote(&path.to_string_lossy());
     format!(
-        "[server]\nname = \"scs-1\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
+        "[server]\nname = \"{SERVER}\"\ncluster-file = {}\napi-socket = {}\nstate-directory = {}\n",
         text(cluster_file),
         text(socket),
         text(&directory.join("state").join("scs")),
-    )
+    ) + &tls(SERVER, directory)
 }
 
 /// A text as TOML writes it; what JSON writes is read by TOML too.
@@ -178,7 +217,10 @@ mod tests {
             command: vec!["/a \"b\"/tserver".to_owned(), "--bind".to_owned(), host.address().to_string()],
             environment: vec![("X".to_owned(), "y z".to_owned())],
             port: Some(21_000),
+            interface: "library",
+            more: vec!["shutdown-timeout = \"3s\"".to_owned()],
         });
+        plan.timers.push("hang-limit = \"1s\"".to_owned());
         let text = plan.cluster_file(Path::new("/tmp/stage"), [21_002, 21_003]);
         let read = understudy_settings::parse_cluster("cluster.toml", &text);
         let read = read.unwrap_or_else(|problems| panic!("{problems}\n{text}"));

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use understudy_pki::{Directory, Names, PkiError, Validity};
 
 use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
-use crate::plan::{agent_file, server_file};
+use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
-use crate::sweep::{end_all, open_marked};
+use crate::sweep::{Held, end_all, open_marked};
 use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
 
 /// The longest path that a Unix socket may have, in bytes.
@@ -141,6 +142,7 @@ impl Stage {
         for (host, port) in Host::ALL.into_iter().zip(&mut lca_ports) {
             *port = ports.free_on(host.address())?;
         }
+        issue_certificates(&directory.join(PKI), &plan.cluster)?;
         let cluster = write("cluster.toml", &plan.cluster_file(&directory, lca_ports))?;
         let socket = sockets.join("scs.sock");
         let server = write("scs.toml", &server_file(&cluster, &socket, &directory))?;
@@ -183,6 +185,19 @@ impl Stage {
 
     /// Kill -9 of an application's main process; answers its number and the boot time right before the signal.
     pub fn kill_application(&self, name: &str) -> Result<(u32, u64), StageError> {
+        self.hurt_application(name, Held::kill)
+    }
+
+    /// SIGSTOP of an application's main process; answers as [`Stage::kill_application`] does.
+    pub fn stop_application(&self, name: &str) -> Result<(u32, u64), StageError> {
+        self.hurt_application(name, Held::stop)
+    }
+
+    fn hurt_application(
+        &self,
+        name: &str,
+        hurt: impl FnOnce(&Held) -> Result<(), StageError>,
+    ) -> Result<(u32, u64), StageError> {
         let status = self.api.status()?;
         let pid = status.application(name).and_then(|one| one.pid);
         let pid = pid.ok_or_else(|| StageError::Unexpected(format!("{name} has no process")))?;
@@ -190,7 +205,7 @@ impl Stage {
             StageError::Unexpected(format!("process {pid} of {name} does not belong to this stage"))
         })?;
         let before_ns = crate::clock::boot_ns();
-        held.kill()?;
+        hurt(&held)?;
         Ok((pid, before_ns))
     }
 
@@ -312,6 +327,19 @@ impl Stage {
         end_all(self.ground.directory())?;
         killed
     }
+}
+
+/// An authority of the stage's own, with a certificate for every daemon.
+fn issue_certificates(directory: &Path, cluster: &str) -> Result<(), StageError> {
+    let authority = Directory::new(directory);
+    let month = Validity::days(31)?;
+    authority.init(cluster, None, month)?;
+    let agents = Host::ALL.map(|host| format!("agent:{}", host.name()));
+    for owner in agents.into_iter().chain([format!("scs:{SERVER}")]) {
+        let role = owner.parse().map_err(PkiError::from)?;
+        authority.issue(&role, &Names::default(), month)?;
+    }
+    Ok(())
 }
 
 impl Drop for Stage {

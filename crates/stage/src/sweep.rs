@@ -36,11 +36,20 @@ impl Held {
 
     /// Kill -9. A process that has ended already is as good.
     pub fn kill(&self) -> Result<(), StageError> {
-        match pidfd_send_signal(&self.descriptor, Signal::KILL) {
+        self.signal(Signal::KILL, "kill")
+    }
+
+    /// SIGSTOP. A process that has ended already is as good.
+    pub fn stop(&self) -> Result<(), StageError> {
+        self.signal(Signal::STOP, "stop")
+    }
+
+    fn signal(&self, signal: Signal, act: &'static str) -> Result<(), StageError> {
+        match pidfd_send_signal(&self.descriptor, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => {
                 let what = format!("process {}", self.pid);
-                Err(StageError::Process { act: "kill", what, source: error.into() })
+                Err(StageError::Process { act, what, source: error.into() })
             }
         }
     }

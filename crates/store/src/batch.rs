@@ -44,6 +44,17 @@ pub enum Change {
     SetClusterId(String),
     /// Forgets the goal of an application that is configured no more.
     ForgetGoal(ApplicationName),
+    /// What is remembered of a pair's changes of roles.
+    SetFlap {
+        /// Of which pair.
+        pair: PairName,
+        /// The boot whose clock its moments are of.
+        boot: String,
+        /// Text of the caller's choice.
+        text: String,
+    },
+    /// The configuration that was last accepted, as text of the caller's choice.
+    SetConfiguration(String),
     /// A new token. Fails if its name or its hash is there already.
     AddToken(StoredToken),
     /// Forgets a token, if there is one of that name.

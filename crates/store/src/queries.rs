@@ -70,6 +70,24 @@ pub(crate) fn maintenance(connection: &Connection) -> Result<BTreeMap<String, Ma
     Ok(rows.into_iter().collect())
 }
 
+/// For each pair the boot and the text that were stored.
+pub(crate) fn flaps(connection: &Connection) -> Result<BTreeMap<PairName, (String, String)>, QueryError> {
+    let rows: Vec<(String, String, String)> =
+        rows(connection, "SELECT pair, boot, text FROM flap", "changes of roles", |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    rows.into_iter()
+        .map(|(pair, boot, text)| Ok((parsed(PairName::new(&pair), "a pair", &pair)?, (boot, text))))
+        .collect()
+}
+
+pub(crate) fn configuration(connection: &Connection) -> Result<Option<String>, QueryError> {
+    connection
+        .query_row("SELECT text FROM configuration", [], |row| row.get(0))
+        .optional()
+        .map_err(read("the configuration"))
+}
+
 pub(crate) fn tokens(connection: &Connection) -> Result<Vec<StoredToken>, QueryError> {
     type Columns = (String, String, [u8; 32], String, i64, Option<i64>, Option<i64>);
     let sql = "SELECT name, role, hash, made_by, made_wall_ms, expires_wall_ms, last_used_wall_ms

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 2] = [
+pub(crate) const STEPS: [&str; 3] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -57,6 +57,17 @@ pub(crate) const STEPS: [&str; 2] = [
         because TEXT NOT NULL,
         nearly TEXT NOT NULL,
         actor TEXT
+    ) STRICT;
+",
+    "
+    CREATE TABLE flap (
+        pair TEXT PRIMARY KEY,
+        boot TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE configuration (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        text TEXT NOT NULL
     ) STRICT;
 ",
     "

@@ -201,6 +201,16 @@ impl Store {
         queries::cluster_id(&self.connection)
     }
 
+    /// What is remembered of each pair's changes of roles: the boot whose clock it is of, and the text.
+    pub fn flaps(&self) -> Result<BTreeMap<PairName, (String, String)>, QueryError> {
+        queries::flaps(&self.connection)
+    }
+
+    /// The configuration that was last accepted, if one was.
+    pub fn configuration(&self) -> Result<Option<String>, QueryError> {
+        queries::configuration(&self.connection)
+    }
+
     /// Writes what waits, empties the log, and frees the directory.
     pub fn close(mut self) -> Result<(), CommitError> {
         self.flush()?;

@@ -104,6 +104,15 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
             "UPDATE control SET last_operation = max(last_operation, ?1)",
             &[&number(id.0, "an operation's number")?],
         ),
+        Change::SetFlap { pair, boot, text } => run(
+            "INSERT INTO flap VALUES (?1, ?2, ?3)
+             ON CONFLICT (pair) DO UPDATE SET boot = excluded.boot, text = excluded.text",
+            &[&pair.as_str(), boot, text],
+        ),
+        Change::SetConfiguration(text) => run(
+            "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
+            &[text],
+        ),
         Change::SetClusterId(id) => run("UPDATE control SET cluster_id = ?1", &[id]),
         Change::AddToken(token) => run(
             "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

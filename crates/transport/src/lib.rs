@@ -16,6 +16,7 @@ mod certificate;
 mod connection;
 mod credentials;
 mod dial;
+mod here;
 mod listen;
 mod pulse;
 mod receive;
@@ -32,6 +33,7 @@ pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
 pub use credentials::{CredentialFiles, Credentials, CredentialsError};
 pub use dial::{DialError, DialFailure, dial};
+pub use here::is_of_this_machine;
 pub use listen::{
     AcceptError, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS,
     Stranger,

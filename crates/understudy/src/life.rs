@@ -111,6 +111,7 @@ impl Life {
                     self.truth.say(&said);
                 }
                 Ok(ToApplication::Suspend) => self.suspend(),
+                Ok(ToApplication::Ping(number)) => self.truth.say(&FromApplication::Pong(number)),
                 Err(why) => return LinkChange::Lost(why.to_string()),
             }
         }

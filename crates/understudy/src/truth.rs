@@ -74,6 +74,7 @@ impl Truth {
             epoch,
             readiness: inner.readiness.clone(),
             suspended: inner.suspension == Suspension::Finished,
+            heartbeat: true,
         };
         inner.say(&attach);
         inner.mouth.is_some()

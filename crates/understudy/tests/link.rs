@@ -35,6 +35,7 @@ fn attach(run_mode: RunMode, epoch: u64, readiness: Readiness, suspended: bool) 
         epoch: Epoch(epoch),
         readiness,
         suspended,
+        heartbeat: true,
     }
 }
 

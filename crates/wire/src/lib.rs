@@ -14,6 +14,7 @@ pub mod control;
 pub mod error;
 pub mod frame;
 mod message;
+pub mod notify;
 mod version;
 
 pub use application::{ApplicationHears, ApplicationSays};
@@ -21,4 +22,5 @@ pub use control::{FromAgent, Hello, ToAgent};
 pub use error::{EncodeError, MessageError};
 pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;
+pub use notify::{LONGEST_NOTICE_BYTES, read_notice};
 pub use version::{LIVENESS_SINCE, SPOKEN, VersionRange};

@@ -72,6 +72,7 @@ fn assignment() -> Assignment {
             ha_sync: false,
         }],
         options: [("backup-sync".to_owned(), section.into())].into(),
+        conduct: ConductSpec::default(),
     };
     let pair = PairPlace {
         pair: name("tserver"),
@@ -190,6 +191,7 @@ fn what_an_application_says_and_hears() {
         epoch: Epoch(7),
         readiness: Readiness::Ready,
         suspended: false,
+        heartbeat: false,
     };
     let v1 = VersionRange { min: 1, max: 1 };
     compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));

@@ -1,16 +1,19 @@
 //! What an agent knows of one application: the process, the link, the readiness, and what it last reported.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Assignment, ExitCause, Goal,
-    Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
+    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Assignment, Epoch, ExitCause,
+    Goal, Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
 };
 
+use super::hang::Life;
+use super::hooks::RunningHook;
 use super::lifecycle::Phase;
 use super::role::{Part, Role};
-use super::{DurableRole, StartId};
+use super::{DurableRole, HookKind, StartId};
 
 /// Why a process is being ended by its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,6 +26,10 @@ pub enum StopReason {
     TooLateReady,
     /// It did not confirm a demotion in time.
     Fence,
+    /// It hears of a new run mode only by being started with it.
+    NewMode,
+    /// It showed no life.
+    Hung,
 }
 
 /// What follows when no process is left.
@@ -96,6 +103,22 @@ pub struct Application {
     pub role: Option<Role>,
     /// What was last reported.
     pub reported: Option<ApplicationReport>,
+    /// The hook that runs.
+    pub hook: Option<RunningHook>,
+    /// What hooks of an earlier life of the agent left; being killed.
+    pub hooks_left: BTreeSet<StartId>,
+    /// Signs of life.
+    pub life: Life,
+    /// The hook that waits for it to be gone.
+    pub hook_next: Option<HookKind>,
+    /// Nothing of the tree lives; only a hook does.
+    pub tree_gone: bool,
+    /// What the present process was started as.
+    pub started_as: RunMode,
+    /// The epoch it was started in.
+    pub started_in: Epoch,
+    /// The epoch in which an earlier life of the agent knew it to be primary.
+    pub noted: Option<Epoch>,
 }
 
 impl Application {
@@ -125,6 +148,14 @@ impl Application {
             problem: String::new(),
             role,
             reported: None,
+            hook: None,
+            hooks_left: BTreeSet::new(),
+            life: Life::default(),
+            hook_next: None,
+            tree_gone: false,
+            started_as: RunMode::Unknown,
+            started_in: Epoch::NONE,
+            noted: None,
         }
     }
 
@@ -141,6 +172,11 @@ impl Application {
     /// It should run, as far as its agent knows.
     pub fn wanted(&self) -> bool {
         self.assigned.goal == Goal::Started && !self.dropped && self.left.is_none()
+    }
+
+    /// Something that was run for it lives.
+    pub fn hooked(&self) -> bool {
+        self.hook.is_some() || !self.hooks_left.is_empty()
     }
 
     /// It talks to its agent.
@@ -224,7 +260,7 @@ impl Application {
             return AfterEnd::Leave;
         }
         // A restart was asked for, or a start while it was being stopped.
-        if matches!(reason, Some(StopReason::Restart | StopReason::Goal)) {
+        if matches!(reason, Some(StopReason::Restart | StopReason::Goal | StopReason::NewMode)) {
             return AfterEnd::Now;
         }
         // What is said already says more than the cause alone.

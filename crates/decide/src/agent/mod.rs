@@ -5,13 +5,17 @@
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
 pub mod application;
+mod hang;
+mod hooks;
 pub mod lifecycle;
+mod notices;
 mod orders;
 mod out;
 mod processes;
 pub mod role;
 mod saw;
 mod speech;
+mod telling;
 
 pub use saw::*;
 
@@ -47,6 +51,8 @@ pub struct Agent {
     applications: BTreeMap<ApplicationName, Application>,
     durable: BTreeMap<PairName, DurableRole>,
     starts: u64,
+    /// Runs of hooks so far.
+    hooks: u64,
     /// Process actions that waited for a decision without anything to store.
     held: Vec<AgentDo>,
     /// What the last decision wanted stored, until the next observation says whether it was.
@@ -74,6 +80,7 @@ impl Agent {
             applications,
             durable: memory.roles,
             starts: 0,
+            hooks: 0,
             held: Vec::new(),
             unstored: Vec::new(),
             table_unknown: false,
@@ -222,6 +229,19 @@ impl Machine for Agent {
                 self.said(now, &application, start, said, &mut out)
             }
             AgentSaw::ApplicationLeft { application, start } => self.left(now, &application, start),
+            AgentSaw::HookEnded { application, hook, failed, said } => {
+                self.hook_ended(now, &application, hook, failed, &said, &mut out);
+            }
+            AgentSaw::Noticed { application, start, notice } => {
+                self.noticed(now, &application, start, notice, &mut out);
+            }
+            AgentSaw::MainChanged { application, start, pid } => self.main_changed(&application, start, pid),
+            AgentSaw::Looked { application, start, stopped, running } => {
+                self.looked(&application, start, stopped, running);
+            }
+            AgentSaw::Evidence { application, start, text } => {
+                self.evidence(&application, start, &text, &mut out);
+            }
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out)
             }
@@ -249,6 +269,8 @@ impl Machine for Agent {
             [
                 application.phase_deadline,
                 application.link_deadline,
+                application.hook.as_ref().and_then(|hook| hook.deadline),
+                application.life.next(application),
                 role.and_then(|role| role.deadline),
                 role.and_then(|role| role.closing.as_ref()).map(|closing| closing.due),
             ]

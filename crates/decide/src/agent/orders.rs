@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{
-    ApplicationName, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal, Moment, Order,
-    Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication, Work,
+    ApplicationName, ApplicationSpec, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal,
+    Interface, Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication,
+    Work,
 };
 
 use super::application::{Application, StopReason};
@@ -127,7 +128,7 @@ impl Agent {
                 None => {
                     self.applications.insert(assigned.application.clone(), Application::new(assigned, now));
                 }
-                Some(known) => reassign(known, assigned),
+                Some(known) => out.process.extend(reassign(known, assigned)),
             }
         }
         self.store_table(before, waiting, out);
@@ -230,8 +231,13 @@ impl Agent {
                 part.deadline = Some(now + time_limit);
                 let application = role.holder.clone();
                 self.unstored.push(Unstored::Promise { application, epoch: role.epoch, former });
-                let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
-                out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
+                if known.assigned.spec.interface == Interface::Library {
+                    let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
+                    out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
+                } else {
+                    part.untold = true;
+                    self.settle = true;
+                }
                 out.persist.push(AgentRecord::Promise { pair: pair.clone(), role: role.clone() });
                 self.durable.entry(pair).or_default().promised = Some(role);
             }
@@ -314,7 +320,7 @@ impl Agent {
         for item in unstored.into_iter().rev() {
             match item {
                 Unstored::Assignments { before, waiting } => {
-                    self.take_back_assignments(before);
+                    self.take_back_assignments(before, out);
                     self.table_unknown = true;
                     out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
                 }
@@ -363,7 +369,7 @@ impl Agent {
         }
     }
 
-    fn take_back_assignments(&mut self, before: Vec<Assignment>) {
+    fn take_back_assignments(&mut self, before: Vec<Assignment>, out: &mut Out) {
         let former: BTreeSet<ApplicationName> =
             before.iter().map(|assigned| assigned.application.clone()).collect();
         self.applications.retain(|name, known| former.contains(name) || known.phase != Phase::Stopped);
@@ -373,7 +379,7 @@ impl Agent {
         }
         for assigned in before {
             if let Some(known) = self.applications.get_mut(&assigned.application) {
-                reassign(known, assigned);
+                out.process.extend(reassign(known, assigned));
             }
         }
     }
@@ -394,8 +400,10 @@ impl Agent {
     }
 }
 
-/// Takes over a new assignment; what a running process was started with stays with it until its next start.
-fn reassign(known: &mut Application, assigned: Assignment) {
+/// Takes over a new assignment; what a running process was started with stays with it until its next start, but for
+/// options, of which it can be told.
+fn reassign(known: &mut Application, assigned: Assignment) -> Option<AgentDo> {
+    let reload = reload(known, &assigned);
     if known.assigned.pair.as_ref().map(|place| &place.pair)
         == assigned.pair.as_ref().map(|place| &place.pair)
     {
@@ -410,6 +418,17 @@ fn reassign(known: &mut Application, assigned: Assignment) {
     }
     known.set_hands_off(assigned.hands_off);
     known.assigned = assigned;
+    reload
+}
+
+/// Tells a process of new options, if it can be told and nothing else of how it is run changed.
+fn reload(known: &Application, assigned: &Assignment) -> Option<AgentDo> {
+    let start = known.start.filter(|_| known.pid.is_some())?;
+    let signal = assigned.spec.conduct.reload_signal?;
+    let options = assigned.spec.options.clone();
+    let same = ApplicationSpec { options: options.clone(), ..known.spec().clone() } == assigned.spec;
+    let news = same && known.spec().options != options;
+    news.then(|| AgentDo::Reload { application: assigned.application.clone(), start, options, signal })
 }
 
 /// What the durable state says against a promotion.

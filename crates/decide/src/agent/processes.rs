@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, Because, EventKind, ExitCause, LastExit, Moment, Outcome, Readiness, Refusal, RoleEpoch,
-    Rule, RunMode, Severity, ToApplication,
+    ApplicationName, Because, EventKind, ExitCause, Incarnation, Interface, LastExit, Moment, Outcome,
+    Readiness, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication,
 };
 
 use super::application::{AfterEnd, LeftAlone, StopReason};
+use super::hang::Life;
 use super::lifecycle::{self, Move, Phase, Trigger};
 use super::out::{Out, Unstored};
 use super::role::{self, Part, RoleMove, RoleTrigger};
-use super::{Agent, AgentDo, Found, Spawn, StartId};
+use super::{Agent, AgentDo, Found, HookKind, Spawn, StartId};
 
 /// After the exit of an acting member its epoch is closed, and it is started again, this much later: the other member
 /// is being promoted meanwhile, and where disks or processors are shared that goes first.
@@ -28,7 +29,11 @@ impl Agent {
     /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
     pub(super) fn awake(&mut self, now: Moment, found: Vec<Found>, out: &mut Out) {
         for found in found {
-            self.adopt(now, found, out);
+            if found.start.is_hook() {
+                self.adopt_hook(found, out);
+            } else {
+                self.adopt(now, found, out);
+            }
         }
         let durable = &self.durable;
         for (name, known) in &mut self.applications {
@@ -36,7 +41,7 @@ impl Agent {
                 known.left = Some(LeftAlone::Maintenance);
             }
             // What is left of a primary's tree may act until it is gone (G5).
-            let adopted = (known.pid.is_some() || known.phase == Phase::Lingering) && known.speaks();
+            let adopted = known.pid.is_some() || known.phase == Phase::Lingering;
             let Some(role) = known.role.as_mut().filter(|_| adopted) else { continue };
             let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
             // It may act: it says so itself when its link is back.
@@ -46,7 +51,20 @@ impl Agent {
                 role.role = Some(promised);
             }
         }
+        let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
+        for name in &names {
+            self.adopt_role(now, name, out);
+        }
         self.settle = true;
+    }
+
+    /// What a hook of an earlier life left is killed, and nothing else is run for its application before it is gone.
+    fn adopt_hook(&mut self, found: Found, out: &mut Out) {
+        let Found { application, start, .. } = found;
+        if let Some(known) = self.applications.get_mut(&application) {
+            known.hooks_left.insert(start);
+        }
+        out.process.push(AgentDo::KillTree { application, start });
     }
 
     fn adopt(&mut self, now: Moment, found: Found, out: &mut Out) {
@@ -59,6 +77,7 @@ impl Agent {
         known.start = Some(start);
         known.began = now - found.running_for;
         known.restarts = found.restarts;
+        known.noted = found.acts;
         let Some(pid) = found.pid else {
             known.phase = Phase::Lingering;
             known.last_exit = Some(LastExit { cause: ExitCause::Unknown, wanted: false, ran_ms: 0 });
@@ -66,6 +85,8 @@ impl Agent {
             return;
         };
         known.pid = Some(pid);
+        self.begin_life(now, &name, out);
+        let Some(known) = self.applications.get_mut(&name) else { return };
         if known.speaks() {
             // Its readiness and run mode are known again when its link is back, which has a grace.
             let grace = known.role.as_ref().map_or(super::speech::LINK_GRACE, |role| role.place.link_grace);
@@ -79,9 +100,12 @@ impl Agent {
                 known.ready_since = Some(known.began);
             }
         } else {
-            known.phase = Phase::Started;
+            let silent = known.spec().interface == Interface::Notify && !found.ready;
+            known.phase = if silent { Phase::Initializing } else { Phase::Started };
+            known.phase_deadline = silent.then(|| now + known.spec().startup_timeout);
             known.run_mode = if known.role.is_none() { RunMode::Primary } else { RunMode::Backup };
             known.ready_since = Some(now);
+            self.ready_to_be_watched(now, &name);
         }
         let because = Because::new(
             Rule::Adopted,
@@ -105,9 +129,13 @@ impl Agent {
         known.began = now;
         self.trigger(now, name, Trigger::Spawned, out);
         let Some(known) = self.applications.get(name) else { return };
-        if !known.speaks() {
+        if known.stopping == Some(StopReason::NewMode) {
+            // Its mode changed while it was being made.
+            self.trigger(now, name, Trigger::StopFirmly, out);
+        } else if known.spec().interface == Interface::Plain && known.spec().conduct.probe.is_none() {
             self.trigger(now, name, Trigger::Ready, out);
         }
+        self.begin_life(now, name, out);
         self.settle_goal(now, name, out);
     }
 
@@ -119,13 +147,9 @@ impl Agent {
         why: String,
         out: &mut Out,
     ) {
-        let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
-            return;
-        };
-        let cause = ExitCause::NotStarted(why);
-        known.problem = cause.to_string();
-        known.last_exit = Some(LastExit { cause, wanted: false, ran_ms: 0 });
-        self.gone(now, name, out);
+        if self.applications.get(name).is_some_and(|known| known.start == Some(start)) {
+            self.start_failed(now, name, why, out);
+        }
     }
 
     pub(super) fn ended(
@@ -138,26 +162,38 @@ impl Agent {
     ) {
         let End { cause, others_live, last_words } = end;
         let alone = self.controllers.is_empty();
+        if self.applications.get(name).is_some_and(|known| known.start == Some(start)) {
+            self.drop_probe(name, out);
+        }
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
-        let wanted = matches!(known.stopping, Some(StopReason::Goal | StopReason::Restart));
+        let wanted =
+            matches!(known.stopping, Some(StopReason::Goal | StopReason::Restart | StopReason::NewMode));
         let ran = now.since(known.began);
         known.pid = None;
+        known.life = Life::default();
         known.attached = false;
         known.link_deadline = None;
         known.run_mode = RunMode::Unknown;
         known.readiness = Readiness::NotYet;
         known.problem = match known.stopping {
-            Some(StopReason::Goal | StopReason::Restart) => String::new(),
+            Some(StopReason::Goal | StopReason::Restart | StopReason::NewMode) => String::new(),
             // Why it was killed is said already, and says more than the signal.
-            Some(StopReason::TooLateReady | StopReason::Fence) => std::mem::take(&mut known.problem),
+            Some(StopReason::TooLateReady | StopReason::Fence | StopReason::Hung) => {
+                std::mem::take(&mut known.problem)
+            }
             None if last_words.is_empty() => cause.to_string(),
             None => format!("{cause}: {last_words}"),
         };
         let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
         known.last_exit = Some(LastExit { cause: cause.clone(), wanted, ran_ms });
-        if others_live {
+        known.tree_gone = !others_live;
+        known.hook_next = None;
+        // What a hook does for it may go on: it has not ended before that has.
+        let hook_lives = known.hooked();
+        self.kill_hook(name, out);
+        if others_live || hook_lives {
             self.trigger(now, name, Trigger::OthersLive, out);
         } else {
             self.gone(now, name, out);
@@ -177,18 +213,22 @@ impl Agent {
     pub(super) fn tree_gone(&mut self, now: Moment, name: &ApplicationName, start: StartId, out: &mut Out) {
         let lingers =
             |known: &&mut super::Application| known.start == Some(start) && known.phase == Phase::Lingering;
-        if self.applications.get_mut(name).filter(lingers).is_some() {
+        let Some(known) = self.applications.get_mut(name).filter(lingers) else { return };
+        known.tree_gone = true;
+        if !known.hooked() {
             self.gone(now, name, out);
         }
     }
 
     /// No process of the application is left: its role ends, and what follows is decided.
-    fn gone(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn gone(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let alone = self.controllers.is_empty();
         let Some(known) = self.applications.get_mut(name) else { return };
         let cause = known.last_exit.as_ref().map_or(ExitCause::Unknown, |last| last.cause.clone());
         let acting = known.role.as_ref().is_some_and(|role| role.part == Part::Acting);
-        let unwanted_end = known.stopping.is_none();
+        let unwanted_end = matches!(known.stopping, None | Some(StopReason::Hung));
+        let turns = known.stopping == Some(StopReason::NewMode)
+            && known.role.as_ref().is_some_and(|role| role.part == Part::Promoting);
         let after = known.after_end(now, &cause);
         known.ready_since = None;
         // G5, last sentence but one: with no control server to promote the other, the role is kept.
@@ -199,7 +239,7 @@ impl Agent {
                 .fact("control servers heard", 0)
                 .fact("epoch", role.role.as_ref().map_or_else(String::new, ToString::to_string));
             out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
-        } else {
+        } else if !(turns && after == AfterEnd::Now) {
             self.part(now, name, RoleTrigger::ProcessGone, out);
         }
         let trigger = match after {
@@ -214,7 +254,7 @@ impl Agent {
         }
         self.trigger(now, name, trigger, out);
         if let (AfterEnd::Later(delay), Some(known)) = (after, self.applications.get_mut(name)) {
-            known.phase_deadline = Some(now + delay);
+            known.phase_deadline = Some(now + delay + jitter(delay, self.incarnation, self.starts));
         }
     }
 
@@ -225,6 +265,10 @@ impl Agent {
             known.stopping = Some(reason);
         }
         let trigger = stop_trigger(known);
+        if known.phase == Phase::Spawning {
+            // What runs before its process need not be waited for.
+            self.kill_hook(name, out);
+        }
         self.trigger(now, name, trigger, out);
     }
 
@@ -261,6 +305,7 @@ impl Agent {
                 } else if known.run_mode == RunMode::Unknown {
                     known.run_mode = RunMode::Backup;
                 }
+                self.ready_in_role(now, name, out);
             }
             Move::BecomeUnavailable => {
                 known.phase = Phase::Unavailable;
@@ -283,9 +328,10 @@ impl Agent {
                 known.phase = Phase::Stopping;
                 known.phase_deadline = Some(now + known.spec().shutdown_timeout);
                 known.run_mode = RunMode::Exiting;
-                if let Some(start) = start {
-                    let signal = known.spec().stop_signal;
-                    out.process.push(AgentDo::Signal { application: name.clone(), start, signal });
+                if known.spec().conduct.stop_command.is_empty() {
+                    self.signal_stop(name, out);
+                } else {
+                    self.run_hook(now, name, HookKind::Stop, out);
                 }
             }
             Move::Kill => {
@@ -312,30 +358,22 @@ impl Agent {
         }
     }
 
-    fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
         // What lingers has no main process any more: only the end of its tree is awaited.
         if known.phase != Phase::Lingering {
             known.phase = Phase::Stopping;
         }
         known.phase_deadline = None;
+        known.hook_next = None;
         if let Some(start) = known.start {
             out.process.push(AgentDo::KillTree { application: name.clone(), start });
         }
+        self.kill_hook(name, out);
     }
 
+    /// Begins a start: what runs before the process, then the process.
     fn spawn(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
-        let incarnation = self.incarnation;
-        let pair_epoch = {
-            let Some(known) = self.applications.get(name) else { return };
-            let durable = self.durable_of(known);
-            durable.map_or_else(Default::default, |durable| {
-                durable
-                    .promised
-                    .as_ref()
-                    .map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
-            })
-        };
         let moved =
             self.applications.get(name).is_some_and(|known| match (&known.role, &known.assigned.pair) {
                 (Some(role), Some(place)) => role.place.pair != place.pair,
@@ -358,13 +396,7 @@ impl Agent {
             known.role = known.assigned.pair.clone().map(role::Role::new);
         }
         self.starts += 1;
-        let start = StartId { incarnation, number: self.starts };
-        let role = known.role.as_ref().and_then(|role| role.role.clone());
-        let (run_mode, epoch) = match (&known.assigned.pair, role) {
-            (None, _) => (RunMode::Primary, Default::default()),
-            (Some(_), Some(role)) => (RunMode::Primary, role.epoch),
-            (Some(_), None) => (RunMode::Backup, pair_epoch),
-        };
+        let start = StartId { incarnation: self.incarnation, number: self.starts };
         known.phase = Phase::Spawning;
         known.phase_deadline = None;
         known.start = Some(start);
@@ -375,6 +407,39 @@ impl Agent {
         known.readiness = Readiness::NotYet;
         known.run_mode = RunMode::Unknown;
         known.stopping = None;
+        known.tree_gone = false;
+        self.start_next(now, name, None, out);
+    }
+
+    /// Makes the process of a start that has begun.
+    pub(super) fn launch(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+        let pair_epoch = {
+            let Some(known) = self.applications.get(name) else { return };
+            let durable = self.durable_of(known);
+            durable.map_or_else(Default::default, |durable| {
+                durable
+                    .promised
+                    .as_ref()
+                    .map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
+            })
+        };
+        let Some(known) = self.applications.get_mut(name) else { return };
+        let Some(start) = known.start else { return };
+        let closing = known.role.as_ref().and_then(|role| role.closing.as_ref());
+        if let Some(due) = closing.map(|closing| closing.due) {
+            // Its role ended while its hooks ran; nothing is started under an epoch that is still to be closed.
+            known.phase = Phase::Waiting;
+            known.phase_deadline = Some(due.max(now));
+            return;
+        }
+        let role = known.role.as_ref().and_then(|role| role.role.clone());
+        let (run_mode, epoch) = match (&known.assigned.pair, role) {
+            (None, _) => (RunMode::Primary, Default::default()),
+            (Some(_), Some(role)) => (RunMode::Primary, role.epoch),
+            (Some(_), None) => (RunMode::Backup, pair_epoch),
+        };
+        known.started_as = run_mode;
+        known.started_in = epoch;
         let pair = known.assigned.pair.clone();
         let spawn = Spawn {
             application: name.clone(),
@@ -392,7 +457,6 @@ impl Agent {
     pub(super) fn part(&mut self, now: Moment, name: &ApplicationName, trigger: RoleTrigger, out: &mut Out) {
         let heard = !self.controllers.is_empty();
         let Some(known) = self.applications.get_mut(name) else { return };
-        let start = known.start;
         let gone = known.last_exit.as_ref().map_or_else(String::new, |last| last.cause.to_string());
         let Some(part) = known.role.as_mut() else { return };
         let durable = self.durable.get(&part.place.pair);
@@ -419,11 +483,7 @@ impl Agent {
                 part.part = Part::Demoting;
                 part.confirmed = false;
                 part.deadline = Some(now + part.place.fence_budget);
-                let epoch = part.role.as_ref().map(|role| role.epoch).unwrap_or_default();
-                if let Some(start) = start {
-                    let message = ToApplication::SetRunMode { run_mode: RunMode::Backup, epoch };
-                    out.says.push(AgentDo::Say { application: name.clone(), start, message });
-                }
+                self.tell_backup(now, name, out);
             }
             RoleMove::Close => {
                 // Never above what was given to it: an application may name any number.
@@ -444,8 +504,11 @@ impl Agent {
                 part.deadline = None;
                 known.stopping.get_or_insert(StopReason::Fence);
                 known.problem = "did not confirm its demotion: killed".to_owned();
-                let because =
-                    Because::new(Rule::FenceOverdue, "it did not confirm its demotion in time: killed");
+                let why = match trigger {
+                    RoleTrigger::HookFailed => "what should have demoted it failed: killed",
+                    _ => "it did not confirm its demotion in time: killed",
+                };
+                let because = Because::new(Rule::FenceOverdue, why);
                 out.events.push(self.event(EventKind::DemotionFailed, Severity::Warning, name, because));
                 self.kill(name, out);
             }
@@ -463,10 +526,19 @@ impl Agent {
             let waits = known.phase == Phase::Waiting && !(goals_hold && known.wanted());
             let phase_over = !waits && known.phase_deadline.take_if(|deadline| *deadline <= now).is_some();
             let link_over = known.link_deadline.take_if(|deadline| *deadline <= now).is_some();
+            let hook_over = known
+                .hook
+                .as_mut()
+                .is_some_and(|hook| hook.deadline.take_if(|deadline| *deadline <= now).is_some());
             let role_over = known
                 .role
                 .as_mut()
                 .is_some_and(|role| role.deadline.take_if(|deadline| *deadline <= now).is_some());
+            if hook_over {
+                self.hook_late(now, name, out);
+            }
+            self.tell_primary(now, name, out);
+            self.live(now, name, out);
             if link_over {
                 self.link_lost(now, name, out);
             }
@@ -481,6 +553,14 @@ impl Agent {
             }
         }
     }
+}
+
+/// Up to a tenth of a restart delay, so that what failed together does not start together again and again. The number of
+/// a life is drawn by whoever began it; within it the number of the start tells applications apart.
+fn jitter(delay: Duration, life: Incarnation, starts: u64) -> Duration {
+    let mixed = (life.0 as u64 ^ starts).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let thousandths = u32::try_from((mixed >> 33) % 1_000).unwrap_or_default();
+    delay / 10 * thousandths / 1_000
 }
 
 fn stop_trigger(known: &super::Application) -> Trigger {

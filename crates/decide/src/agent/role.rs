@@ -31,6 +31,7 @@ axis! {
         SaidNo => "it said that it will not be what it was told",
         ProcessGone => "no process of it is left",
         Overdue => "it did not answer in time",
+        HookFailed => "the hook that should have told it failed or was late: what it is now is not known",
     }
 }
 
@@ -91,6 +92,11 @@ pub fn next(part: Part, trigger: RoleTrigger) -> RoleMove {
         (P::Promoting, T::Overdue) => M::Demote,
         (P::Demoting, T::Overdue) => M::Kill,
         (P::Idle | P::Acting, T::Overdue) => M::Stay,
+
+        // A promotion that may have happened by half is undone before it is refused.
+        (P::Promoting, T::HookFailed) => M::Demote,
+        (P::Demoting, T::HookFailed) => M::Kill,
+        (P::Idle | P::Acting, T::HookFailed) => M::Ignore,
     }
 }
 
@@ -138,6 +144,8 @@ pub struct Role {
     pub deadline: Option<Moment>,
     /// An epoch to be closed.
     pub closing: Option<Closing>,
+    /// A member without the library is to be told that it is primary, once the promise is durable.
+    pub untold: bool,
 }
 
 impl Role {
@@ -153,6 +161,7 @@ impl Role {
             failed: None,
             deadline: None,
             closing: None,
+            untold: false,
         }
     }
 
@@ -164,6 +173,7 @@ impl Role {
         self.part = Part::Idle;
         self.role = None;
         self.confirmed = false;
+        self.untold = false;
         self.deadline = None;
         self.close(epoch, now, promotion.into_iter().chain(demotion));
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use understudy_model::notice::Notice;
 use understudy_model::{
-    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
-    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Order, PairName, PairPlace,
-    RoleEpoch, RunMode, Signal, ToApplication,
+    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment, ControllerEpoch,
+    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Moment, Order, PairName,
+    PairPlace, RoleEpoch, RunMode, Signal, ToApplication,
 };
 
 /// One connection of a control server, numbered by the program; never used twice in one life of an agent.
@@ -22,6 +23,90 @@ pub struct StartId {
     pub incarnation: Incarnation,
     /// Counts up within that life.
     pub number: u64,
+}
+
+/// Runs of hooks are numbered from here, so that what one leaves behind is never taken for an application.
+const FIRST_HOOK: u64 = 1 << 63;
+
+impl StartId {
+    /// One run of a hook.
+    pub fn of_hook(incarnation: Incarnation, number: u64) -> Self {
+        Self { incarnation, number: FIRST_HOOK | number }
+    }
+
+    /// It is a run of a hook and not a start of an application.
+    pub fn is_hook(self) -> bool {
+        self.number >= FIRST_HOOK
+    }
+}
+
+/// What a hook is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookKind {
+    /// `start-before`.
+    Before,
+    /// `on-start`.
+    Start,
+    /// `on-promote`, or the signal in its place.
+    Promote,
+    /// `on-demote`, or the signal in its place.
+    Demote,
+    /// `stop-command`.
+    Stop,
+    /// `probe.exec`; not one of the ordered ones.
+    Probe,
+}
+
+impl HookKind {
+    /// The key in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HookKind::Before => "start-before",
+            HookKind::Start => "on-start",
+            HookKind::Promote => "on-promote",
+            HookKind::Demote => "on-demote",
+            HookKind::Stop => "stop-command",
+            HookKind::Probe => "probe",
+        }
+    }
+}
+
+/// What is done for a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookAct {
+    /// Run this to its end.
+    Command(Vec<String>),
+    /// Send this to the main process.
+    Signal(Signal),
+    /// Only note what the application is.
+    Note,
+}
+
+/// One run of a hook; observe `HookEnded`, when nothing of it lives any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HookRun {
+    /// For which application.
+    pub application: ApplicationName,
+    /// For which start of it.
+    pub start: StartId,
+    /// This run.
+    pub hook: StartId,
+    /// What it is for.
+    pub kind: HookKind,
+    /// What is done.
+    pub act: HookAct,
+    /// Whom it runs as; absent: the application's user.
+    pub user: Option<String>,
+    /// How the application is run.
+    pub spec: ApplicationSpec,
+    /// Its pair, if any.
+    pub pair: Option<PairPlace>,
+    /// The run mode asked for.
+    pub run_mode: RunMode,
+    /// The epoch asked for.
+    pub epoch: Epoch,
 }
 
 /// The durable side of one pair on this host.
@@ -59,6 +144,10 @@ pub struct Found {
     pub running_for: Duration,
     /// How often it had been restarted in a row.
     pub restarts: u32,
+    /// The epoch in which it was last known to be primary, if it is one without the library.
+    pub acts: Option<Epoch>,
+    /// It had said that it is ready.
+    pub ready: bool,
 }
 
 /// What an agent observes.
@@ -145,6 +234,55 @@ pub enum AgentSaw {
         /// The start it belonged to.
         start: StartId,
     },
+    /// A run of a hook ended, and nothing of it lives.
+    HookEnded {
+        /// For which application.
+        application: ApplicationName,
+        /// Which run.
+        hook: StartId,
+        /// Why it did not do what it should; absent: it did.
+        failed: Option<String>,
+        /// The end of what it printed, without secrets; bounded.
+        said: String,
+    },
+    /// It said something through the notify interface.
+    Noticed {
+        /// Which.
+        application: ApplicationName,
+        /// The start that the speaking process belongs to.
+        start: StartId,
+        /// What.
+        notice: Notice,
+    },
+    /// Its main process is another one of its own from now on.
+    MainChanged {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// The new one.
+        pid: u32,
+    },
+    /// Its main process was seen to be stopped by a signal, or to run again.
+    Looked {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// It is stopped.
+        stopped: bool,
+        /// When it was last seen to run.
+        running: Moment,
+    },
+    /// What could be seen of a hung process.
+    Evidence {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// For people; bounded.
+        text: String,
+    },
     /// Something could not be made durable; no action of that decision was done.
     StoreFailed {
         /// What.
@@ -222,6 +360,46 @@ pub enum AgentDo {
     },
     /// Kill every process of the tree, until none is left; observe `Ended` and `TreeGone`.
     KillTree {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+    },
+    /// Run a hook; observe `HookEnded`.
+    RunHook(HookRun),
+    /// Hand out new options and tell the main process by this signal.
+    Reload {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Section by section.
+        options: BTreeMap<String, BTreeMap<String, String>>,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Ask whether a place answers; observe `HookEnded` with the number of the probe.
+    Probe {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which question.
+        probe: StartId,
+        /// What.
+        ask: Ask,
+        /// How long the answer may take.
+        timeout: Duration,
+    },
+    /// Look from now on whether the main process is stopped; observe `Looked` at each change.
+    Look {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// Within which time it must be seen; a look is due several times in it.
+        limit: Duration,
+    },
+    /// Keep what can be seen of a hung process; observe `Evidence`.
+    KeepEvidence {
         /// Of which application.
         application: ApplicationName,
         /// Which start.

@@ -30,6 +30,16 @@ impl Agent {
         if known.pid.is_none() {
             return;
         }
+        if let FromApplication::Attach { heartbeat, .. } = &said {
+            let first = !std::mem::replace(&mut known.life.attached_once, true);
+            known.life.heartbeat = *heartbeat;
+            if first && !heartbeat {
+                self.look(name, out);
+            }
+        }
+        let pong = if let FromApplication::Pong(number) = &said { Some(*number) } else { None };
+        self.heard(now, name, pong);
+        let Some(known) = self.applications.get_mut(name) else { return };
         match said {
             FromApplication::Attach { run_mode, epoch, readiness, suspended, .. } => {
                 known.attached = true;
@@ -58,10 +68,11 @@ impl Agent {
                 }
             }
             FromApplication::Suspended => self.trigger(now, name, Trigger::SuspendedSaid, out),
+            FromApplication::Pong(_) => {}
         }
     }
 
-    fn is_about(&self, name: &ApplicationName, epoch: Epoch) -> bool {
+    pub(super) fn is_about(&self, name: &ApplicationName, epoch: Epoch) -> bool {
         let role = self.applications.get(name).and_then(|known| known.role.as_ref());
         role.and_then(|role| role.role.as_ref()).is_some_and(|role| role.epoch == epoch)
     }

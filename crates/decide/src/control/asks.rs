@@ -19,6 +19,7 @@ enum Named {
 impl Control {
     pub(super) fn asked(&mut self, now: Moment, request: RequestId, actor: String, ask: Ask, out: &mut Out) {
         let text = describe(&ask);
+        let switchover = matches!(ask, Ask::Switchover { .. });
         let asker = Asker { now, request, actor };
         let reply = match ask {
             _ if self.too_many_operations() => refused(
@@ -34,13 +35,18 @@ impl Control {
             Ask::Stop { name, graceful } => self.set_goal(&asker, &name, Goal::Stopped, graceful, out),
             Ask::Restart { name } => self.restart(&asker, &name, out),
             Ask::Maintenance { name, on } => self.maintain(&asker, &name, on, out),
+            Ask::Drain { name, back, dry_run } => self.drain(&asker, &name, back, dry_run, out),
+            Ask::RestartRolling { name, dry_run } => self.restart_rolling(&asker, &name, dry_run, out),
+            Ask::Failover { name, dry_run, reason } => self.failover(&asker, &name, dry_run, reason, out),
+            Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
         };
         if let Reply::Refused { message, because, .. } = &reply {
             let mut why = Because::new(Rule::PrecheckFailed, format!("{text}: {message}"));
             for reason in because {
                 why = why.fact("because", reason);
             }
-            let told = event(EventKind::OperationRefused, Severity::Warning, Subject::default(), why);
+            let kind = if switchover { EventKind::SwitchoverRefused } else { EventKind::OperationRefused };
+            let told = event(kind, Severity::Warning, Subject::default(), why);
             out.events.push(Event { actor: Some(asker.actor), ..told });
         }
         out.actions.push(ControlDo::Reply { request, reply });
@@ -58,7 +64,7 @@ impl Control {
     }
 
     /// The pair of that name, or of the member of that name.
-    fn pair_named(&self, name: &str) -> Option<PairName> {
+    pub(super) fn pair_named(&self, name: &str) -> Option<PairName> {
         let wanted = name.to_ascii_lowercase();
         if let Some(pair) = self.pairs.keys().find(|known| known.as_str() == wanted) {
             return Some(pair.clone());
@@ -148,7 +154,12 @@ impl Control {
     }
 
     /// Every check before a switchover, whether it holds or not.
-    fn switchover_checks(&self, now: Moment, name: &PairName, target: Option<Member>) -> Vec<Check> {
+    pub(super) fn switchover_checks(
+        &self,
+        now: Moment,
+        name: &PairName,
+        target: Option<Member>,
+    ) -> Vec<Check> {
         let Some(pair) = self.pairs.get(name) else { return Vec::new() };
         let check = |what: &str, ok: bool, found: String| Check { what: what.to_owned(), ok, found };
         let primary = self.primary_of(pair);
@@ -236,7 +247,7 @@ impl Control {
                     "not-possible",
                     &format!("{pair} is a pair; its members are restarted one by one"),
                     Vec::new(),
-                    Some(format!("scsctl pair {pair}")),
+                    Some(format!("scsctl restart {pair} --rolling")),
                 );
             }
             None => return not_found(&format!("there is no application called {name:?}"), "scsctl apps"),
@@ -317,9 +328,30 @@ impl Control {
         Reply::Done { text }
     }
 
-    fn remember_undo(&mut self, request: Option<RequestId>) {
+    fn acknowledge_flapping(&mut self, asker: &Asker, name: &str, out: &mut Out) -> Reply {
+        let Some(pair) = self.pair_named(name) else {
+            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+        };
+        self.remember_undo(Some(asker.request));
+        let Some(before) = self.acknowledge(&pair, &asker.actor, out) else {
+            self.undo = None;
+            return Reply::Done {
+                text: format!("pair {pair} has made no automatic change of roles to acknowledge"),
+            };
+        };
+        let held = before.held.is_some();
+        if let Some(undo) = &mut self.undo {
+            undo.flap = Some((pair.clone(), before));
+        }
+        let text =
+            if held { "automatic changes go on" } else { "nothing was held; its changes are counted anew" };
+        Reply::Done { text: format!("pair {pair}: {text}") }
+    }
+
+    pub(super) fn remember_undo(&mut self, request: Option<RequestId>) {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
-        self.undo = Some(Undo { goals, maintenance, request });
+        let drained = self.memory.drained.clone();
+        self.undo = Some(Undo { goals, maintenance, flap: None, drained, request });
     }
 }
 
@@ -330,6 +362,11 @@ fn describe(ask: &Ask) -> String {
         Ask::Stop { name, .. } => format!("stop of {name}"),
         Ask::Restart { name } => format!("restart of {name}"),
         Ask::Maintenance { name, .. } => format!("maintenance of {name}"),
+        Ask::Drain { name, back: false, .. } => format!("drain of {name}"),
+        Ask::Drain { name, .. } => format!("return of {name}"),
+        Ask::RestartRolling { name, .. } => format!("rolling restart of {name}"),
+        Ask::Failover { name, .. } => format!("failover of {name}"),
+        Ask::AcknowledgeFlapping { name } => format!("acknowledgement of {name}"),
     }
 }
 

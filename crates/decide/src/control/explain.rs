@@ -19,6 +19,9 @@ impl Control {
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }
+        if let Some(held) = self.held_because(now, pair) {
+            because = because.fact("automatic changes", held);
+        }
         self.nearly(because, now, pair, rule)
     }
 
@@ -35,7 +38,12 @@ impl Control {
                 Some(heard) if known.heard => {
                     text.push_str(&format!(", its agent was heard {} ms ago", now.since(heard).as_millis()));
                 }
-                Some(_) | None => text.push_str(&format!(", its agent is not heard: {}", host.problem)),
+                Some(_) | None => {
+                    text.push_str(&format!(", its agent is not heard: {}", host.problem));
+                    if let Some(silence) = self.silence_of(now, pair, member) {
+                        text.push_str(&format!("; {silence}"));
+                    }
+                }
             }
         }
         let mut because = because.fact(name.to_string(), text);
@@ -56,6 +64,7 @@ impl Control {
             Rule::OperatorAsked,
             Rule::WaitForAgents,
             Rule::AgentSilent,
+            Rule::HostLost,
             Rule::FormerHolderFirst,
             Rule::NobodyReady,
         ] {
@@ -97,7 +106,13 @@ impl Control {
             Rule::AgentSilent => {
                 let host = self.hosts.get(&app?.host)?;
                 let ago = now.since(host.heard?).as_millis();
-                app?.heard.then(|| format!("the agent of {} was heard {ago} ms ago; the loss of a host changes no role in this version", app.map_or("", |app| app.host.as_str())))
+                app?.heard.then(|| {
+                    format!("the agent of {} was heard {ago} ms ago", app.map_or("", |app| app.host.as_str()))
+                })
+            }
+            Rule::HostLost => {
+                let holder = holder.filter(|holder| self.may_act_unheard(pair, *holder))?;
+                self.not_lost_because(now, pair, holder).map(|(rule, missed)| format!("{missed} [{rule}]"))
             }
             // Somebody acts: nobody is being chosen.
             Rule::FormerHolderFirst | Rule::NobodyReady if self.primary_of(pair).is_some() => None,

@@ -6,9 +6,10 @@ use understudy_model::{
     Work,
 };
 
+use super::loss::gone;
 use super::pair::PairTrigger;
-use super::state::{OrderedWork, Outstanding};
-use super::{Control, LONGEST_REFUSAL_WAIT, Out, RETRY, about_host, event};
+use super::state::{Gone, OrderedWork, Outstanding};
+use super::{Control, LONGEST_REFUSAL_WAIT, LinkEnd, Out, RETRY, about_host, event};
 
 impl Control {
     /// An agent said everything. Whatever was outstanding there is settled: an order that it had received is in what it
@@ -16,6 +17,7 @@ impl Control {
     pub(super) fn link_up(&mut self, now: Moment, host: &HostName, inventory: Inventory, out: &mut Out) {
         let Some(known) = self.hosts.get_mut(host) else { return };
         known.incarnation = Some(inventory.incarnation);
+        let back = known.gone.take();
         known.status = HostStatus::Running;
         known.since = now;
         known.heard = Some(now);
@@ -37,6 +39,11 @@ impl Control {
         for report in inventory.applications {
             self.reported(now, host, report, out);
         }
+        if let Some(back) = back {
+            self.give_fresh_chance(now, back);
+        }
+        self.touch_host(host);
+        self.touch_gone_hosts();
         self.send_assignments(host, out);
     }
 
@@ -45,13 +52,20 @@ impl Control {
         &mut self,
         now: Moment,
         host: &HostName,
-        refused: bool,
+        end: LinkEnd,
         why: String,
         out: &mut Out,
     ) {
         let Some(known) = self.hosts.get_mut(host) else { return };
-        let status = if refused { HostStatus::Inaccessible } else { HostStatus::Unreachable };
         let was = known.incarnation.take();
+        let before = known.gone.filter(|_| was.is_none());
+        let gone = gone(before, known.heard.is_some(), end, now);
+        known.gone = Some(gone);
+        let status = match gone.end {
+            LinkEnd::Silent => HostStatus::Unreachable,
+            LinkEnd::Closed => HostStatus::Unknown,
+            LinkEnd::Refused | LinkEnd::Unwelcome => HostStatus::Inaccessible,
+        };
         if known.status != status {
             known.status = status;
             known.since = now;
@@ -62,24 +76,42 @@ impl Control {
             known.heard = false;
             known.since = now;
         }
-        if was.is_some() {
-            let text = format!("its agent is connected no more: {why}");
-            let mut because = Because::new(Rule::AgentSilent, text)
-                .fact("the machine answers", if refused { "yes, and refuses" } else { "not known" });
-            for (name, pair) in &self.pairs {
-                let holder = pair.holder().filter(|holder| self.unheard_may_act(pair, *holder));
-                if let Some(holder) =
-                    holder.filter(|holder| self.app(pair, *holder).is_some_and(|app| app.host == *host))
-                {
-                    let missed = format!(
-                        "pair {name}: an agent that is silent does not prove that {} has ended, so nobody else is promoted",
-                        pair.spec.application(holder)
-                    );
-                    because = because.nearly(Rule::OtherMemberInstead, missed);
-                }
-            }
-            out.events.push(event(EventKind::HostLost, Severity::Warning, about_host(host), because));
+        self.touch_host(host);
+        self.touch_gone_hosts();
+        if was.is_some() || before.is_none_or(|before| before.end != gone.end) {
+            self.tell_link_end(now, host, gone, was.is_some(), &why, out);
         }
+    }
+
+    /// Tells how a link ended, and what that means for the pairs of the host.
+    fn tell_link_end(
+        &self,
+        now: Moment,
+        host: &HostName,
+        gone: Gone,
+        was_connected: bool,
+        why: &str,
+        out: &mut Out,
+    ) {
+        let rule = if gone.end == LinkEnd::Unwelcome { Rule::AgentUnwelcome } else { Rule::AgentSilent };
+        let text = if was_connected {
+            format!("its agent is connected no more: {why}")
+        } else {
+            format!("its agent is not connected: {why}")
+        };
+        let mut because = Because::new(rule, text).fact("what that says", gone.end.says());
+        for (name, pair) in &self.pairs {
+            let Some(holder) = pair.holder().filter(|holder| self.may_act_unheard(pair, *holder)) else {
+                continue;
+            };
+            if self.app(pair, holder).is_none_or(|app| app.host != *host) {
+                continue;
+            }
+            if let Some((rule, missed)) = self.not_lost_because(now, pair, holder) {
+                because = because.nearly(rule, format!("pair {name}: {missed}"));
+            }
+        }
+        out.events.push(event(EventKind::HostLost, Severity::Warning, about_host(host), because));
     }
 
     /// One application's whole truth.
@@ -106,6 +138,7 @@ impl Control {
         }
         let changed = status != report.status || mode != report.run_mode;
         let about = Subject { host: Some(host.clone()), application: Some(name), pair: known.pair.clone() };
+        self.touched.extend(known.pair.clone());
         known.told = Some(report.status);
         if changed {
             known.since = now;
@@ -138,6 +171,7 @@ impl Control {
             known.heard = Some(now);
         }
         let Some(Outstanding { work, .. }) = self.outstanding.remove(&answer.order) else { return };
+        self.touched.extend(work.pair().cloned());
         match (work, answer.outcome) {
             // Only an answer to everything says that everything is known there.
             (OrderedWork::Level { application: None, .. }, Outcome::Done) => {

@@ -6,21 +6,26 @@
 
 mod asks;
 mod explain;
+mod flap;
 mod hosts;
+mod loss;
 mod operations;
 pub mod pair;
 mod pairs;
 mod refuse;
 mod saw;
+mod sequences;
 mod situation;
 mod state;
+mod touched;
 mod view;
 mod viewing;
 
+pub use flap::{Flap, FlapHeld};
 pub use saw::*;
 pub use view::*;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pair::PairTrigger;
@@ -56,6 +61,20 @@ pub struct Control {
     unsaid: Option<ControlDo>,
     /// What the last decision changed in memory, until the next observation says whether it was stored.
     undo: Option<Undo>,
+    /// The hosts that this control server runs on.
+    own_hosts: BTreeSet<HostName>,
+    /// Pairs whose changes of roles are remembered otherwise than they are stored.
+    unsaved_flaps: BTreeSet<PairName>,
+    /// When the machine looks at its own clock next.
+    pulse: Option<Moment>,
+    /// It had reason to doubt itself: no host counts as lost before this.
+    doubt_until: Moment,
+    /// The pairs that this observation may concern.
+    touched: BTreeSet<PairName>,
+    /// When which pair has to be looked at although nothing is observed of it.
+    due: BTreeSet<(Moment, PairName)>,
+    /// Look at every pair at every observation, as a test of the above.
+    looks_at_all: bool,
 }
 
 impl Control {
@@ -74,7 +93,20 @@ impl Control {
             sent: OrderId(0),
             unsaid: None,
             undo: None,
+            own_hosts: BTreeSet::new(),
+            unsaved_flaps: BTreeSet::new(),
+            pulse: None,
+            doubt_until: Moment(0),
+            touched: BTreeSet::new(),
+            due: BTreeSet::new(),
+            looks_at_all: false,
         }
+    }
+
+    /// A machine that looks at every pair at every observation. It decides the same as one that does not, slower: a
+    /// test compares the two.
+    pub fn new_exhaustive(memory: ControlMemory) -> Self {
+        Self { looks_at_all: true, ..Self::new(memory) }
     }
 
     /// Reads a configuration; what runs is touched only where its goal or settings changed.
@@ -89,6 +121,7 @@ impl Control {
                 heard: None,
                 problem: "not heard yet".to_owned(),
                 refused: None,
+                gone: None,
             });
         }
         self.hosts.retain(|name, _| cluster.hosts.contains_key(name));
@@ -106,14 +139,19 @@ impl Control {
         self.applications.retain(|name, _| cluster.applications.contains_key(name));
         for (name, spec) in &cluster.pairs {
             let stored = self.memory.roles.get(name).cloned();
+            let flap = self.memory.flaps.get(name).cloned().unwrap_or_default();
             let known = self.pairs.entry(name.clone()).or_insert_with(|| {
                 let mut pair = Pair::new(spec.clone(), stored, now);
                 pair.prefer = pair.holder().or(Some(understudy_model::Member::First));
+                pair.last_primary = pair.holder();
+                pair.flap = flap;
                 pair
             });
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        self.due.retain(|(_, name)| cluster.pairs.contains_key(name));
+        self.touch_all();
         let (kind, because) = if first {
             let text = format!(
                 "{} leads with controller epoch {}",
@@ -228,7 +266,10 @@ impl Control {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                ControlRecord::SetGoal { .. } | ControlRecord::SetMaintenance { .. } => {}
+                ControlRecord::SetGoal { .. }
+                | ControlRecord::SetMaintenance { .. }
+                | ControlRecord::SetFlap { .. } => {}
+                ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
         }
@@ -245,14 +286,22 @@ impl Machine for Control {
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
+        self.notice_sleep(now, &mut out);
         match saw {
-            ControlSaw::Configured { cluster } => self.configure(now, cluster, &mut out),
+            ControlSaw::Configured { cluster, own_hosts } => {
+                self.own_hosts = own_hosts;
+                self.configure(now, cluster, &mut out);
+            }
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
-            ControlSaw::LinkDown { host, refused, why } => self.link_down(now, &host, refused, why, &mut out),
+            ControlSaw::LinkDown { host, end, why } => self.link_down(now, &host, end, why, &mut out),
             ControlSaw::Reported { host, report } => self.reported(now, &host, report, &mut out),
             ControlSaw::Answered { host, answer } => self.answered(now, &host, answer, &mut out),
-            ControlSaw::Asked { request, actor, ask } => self.asked(now, request, actor, ask, &mut out),
+            ControlSaw::Asked { request, actor, ask } => {
+                self.touch_all();
+                self.asked(now, request, actor, ask, &mut out);
+            }
             ControlSaw::StoreFailed { records, why, definite } => {
+                self.touch_all();
                 self.store_failed(now, &records, &why, definite, &mut out);
                 self.not_sent(now, sent, &why, &mut out);
                 out.actions.extend(unsaid);
@@ -265,18 +314,22 @@ impl Machine for Control {
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
         self.look_at_operations(now, &mut out);
+        // What an operation did next.
+        if !self.touched.is_empty() {
+            self.look_at_pairs(now, &mut out);
+        }
+        self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
         out
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let pairs = self.pairs.values().filter_map(|pair| pair.deadline);
+        let pairs = self.due.first().map(|(due, _)| *due);
         let operations =
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
-        let refusals = self.applications.values().filter_map(|known| known.refused_until);
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
-        pairs.chain(operations).chain(refusals).chain(again).min()
+        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).min()
     }
 
     fn deadline_passed() -> ControlSaw {

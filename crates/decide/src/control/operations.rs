@@ -9,7 +9,7 @@ use understudy_model::{
 
 use super::pair::{PairState, PairTrigger};
 use super::refuse::refused;
-use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, Undo};
+use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, RollingPhase, Undo};
 use super::{Control, ControlDo, ControlRecord, OperationState, Out, RequestId, event};
 
 /// What is added to an application's own timeouts before an operation counts as failed.
@@ -90,14 +90,21 @@ impl Control {
             self.operations.iter().filter(|(_, known)| known.ended.is_none()).map(|(id, _)| *id).collect();
         for id in open {
             let Some(known) = self.operations.get(&id) else { continue };
-            let late = known.deadline <= now;
             let state = match &known.awaits {
+                Awaits::Drained { host, moving, moved } => {
+                    let (host, moving, moved) = (host.clone(), moving.clone(), *moved);
+                    self.go_on_draining(now, id, &host, moving, moved, out)
+                }
+                Awaits::Rolling { pair, first, phase } => {
+                    let (pair, first, phase) = (pair.clone(), *first, *phase);
+                    self.go_on_rolling(now, id, &pair, first, phase, out)
+                }
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
                 Awaits::Goal { applications, goal } => self.goal_state(id, applications, *goal),
                 Awaits::OtherProcess { application, pid } => self.restarted_state(application, *pid),
             };
             match state {
-                OperationState::Running if late => {
+                OperationState::Running if self.operations.get(&id).is_some_and(|it| it.deadline <= now) => {
                     let state = self.late_state(id);
                     self.end(now, id, state, out);
                 }
@@ -157,6 +164,25 @@ impl Control {
         let Some(known) = self.operations.get(&id) else { return OperationState::Unknown(String::new()) };
         let why = known.trouble.clone().unwrap_or_else(|| "not done in time".to_owned());
         match &known.awaits {
+            Awaits::Drained { host, moving, moved } => {
+                let at = moving
+                    .as_ref()
+                    .map(|pair| format!("; pair {pair} was being switched"))
+                    .unwrap_or_default();
+                OperationState::Failed(format!(
+                    "{why}{at}; {moved} pair(s) were switched and stay so; host {host} is not drained"
+                ))
+            }
+            Awaits::Rolling { pair, phase, .. } => {
+                let (at, members) = (
+                    rolling_at(*phase),
+                    self.pairs
+                        .get(pair)
+                        .map(|pair| Member::BOTH.map(|member| pair.spec.application(member).clone())),
+                );
+                let present = members.map(|members| self.present(&members)).unwrap_or_default();
+                OperationState::Failed(format!("{why}; it was {at}; {present}"))
+            }
             Awaits::Holder { pair, .. } => {
                 let state = self.pairs.get(pair).map(|pair| (pair.state, pair.because.clone()));
                 match state {
@@ -199,12 +225,8 @@ impl Control {
         known.state = state.clone();
         let took = now.since(known.began);
         let what = format!("{} of {}", known.kind, known.subject);
-        if let Awaits::Holder { pair, .. } = &known.awaits
-            && let Some(pair) = self.pairs.get_mut(pair)
-            && pair.operation == Some(id)
-        {
-            pair.operation = None;
-        }
+        self.leave_pairs(id);
+        let Some(known) = self.operations.get(&id) else { return };
         let took = format!("{:.1} ms", took.as_secs_f64() * 1e3);
         let (kind, severity, because) = match &state {
             OperationState::Done => (
@@ -225,10 +247,23 @@ impl Control {
         self.tell_operation(kind, severity, id, because.fact("took", took), out);
     }
 
+    /// No pair is under this operation any more.
+    fn leave_pairs(&mut self, id: OperationId) {
+        for pair in self.pairs.values_mut().filter(|pair| pair.operation == Some(id)) {
+            pair.operation = None;
+        }
+    }
+
     /// Goals and maintenance that could not be stored are as they were, and whoever asked is told.
     pub(super) fn take_back(&mut self, undo: Undo, why: &str, out: &mut Out) {
         self.memory.goals = undo.goals;
         self.memory.maintenance = undo.maintenance;
+        self.memory.drained = undo.drained;
+        if let Some((pair, flap)) = undo.flap
+            && let Some(known) = self.pairs.get_mut(&pair)
+        {
+            known.flap = flap;
+        }
         if let Some(request) = undo.request {
             let message = "nothing was changed: it could not be made durable";
             let reply =
@@ -254,9 +289,12 @@ impl Control {
                 });
                 if let Some(known) = self.pairs.get_mut(&pair) {
                     known.operation = None;
+                    known.forced = None;
                 }
                 self.fire(now, &pair, PairTrigger::StoreFailed, out);
             }
+            // Its first order is taken back as that of any decision that was not stored.
+            Awaits::Drained { .. } | Awaits::Rolling { .. } => self.leave_pairs(id),
             // Goals that were not stored are taken back with the rest of that decision.
             Awaits::Goal { .. } | Awaits::OtherProcess { .. } => {}
         }
@@ -285,8 +323,18 @@ impl Control {
                 about.pair = applications.first().and_then(|name| self.applications.get(name)?.pair.clone());
             }
             Awaits::OtherProcess { application, .. } => about.application = Some(application.clone()),
+            Awaits::Drained { host, .. } => about.host = Some(host.clone()),
+            Awaits::Rolling { pair, .. } => about.pair = Some(pair.clone()),
         }
         let told = event(kind, severity, about, because.fact("operation", id));
         out.events.push(Event { actor: Some(known.actor.clone()), ..told });
+    }
+}
+
+fn rolling_at(phase: RollingPhase) -> &'static str {
+    match phase {
+        RollingPhase::Begin | RollingPhase::First(_) => "restarting the first member",
+        RollingPhase::Switch => "changing the roles",
+        RollingPhase::Second(_) => "restarting the second member",
     }
 }

@@ -8,38 +8,45 @@ use understudy_model::{
 };
 
 use super::pair::{self, PairMove, PairState, PairTrigger};
-use super::state::{OrderedWork, Pair};
+use super::state::{LeftBehind, OrderedWork, Pair};
 use super::{Control, ControlRecord, Out, RETRY, about_pair, event};
 
 /// How many moves one look at a pair may make; more would be a loop in the table.
 const MOST_MOVES: usize = 8;
 
 impl Control {
-    /// Looks at every pair until its situation asks for nothing more.
+    /// Looks at every touched pair until its situation asks for nothing more.
     pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
-        for known in self.applications.values_mut() {
-            known.refused_until.take_if(|until| *until <= now);
+        for name in self.take_touched(now) {
+            self.look_at_pair(now, &name, out);
+            self.touched.remove(&name);
+            self.note_due(now, &name);
         }
-        let names: Vec<PairName> = self.pairs.keys().cloned().collect();
-        for name in &names {
-            let over = self
-                .pairs
-                .get_mut(name)
-                .is_some_and(|pair| pair.deadline.take_if(|deadline| *deadline <= now).is_some());
-            if over {
-                self.fire(now, name, PairTrigger::Deadline, out);
+    }
+
+    fn look_at_pair(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(pair) = self.pairs.get_mut(name) else { return };
+        let over = pair.deadline.take_if(|deadline| *deadline <= now).is_some();
+        for member in Member::BOTH.map(|member| pair.spec.application(member).clone()) {
+            if let Some(known) = self.applications.get_mut(&member) {
+                known.refused_until.take_if(|until| *until <= now);
             }
-            self.show_primary(now, name, out);
-            for _ in 0..MOST_MOVES {
-                let Some(situation) = self.situation(now, name) else { break };
-                let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
-                self.fire(now, name, situation, out);
-                if self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone())) == before {
-                    break;
-                }
-            }
-            self.show_primary(now, name, out);
         }
+        if over {
+            self.fire(now, name, PairTrigger::Deadline, out);
+        }
+        self.lift_hold(now, name, out);
+        self.show_primary(now, name, out);
+        for _ in 0..MOST_MOVES {
+            let Some(situation) = self.situation(now, name) else { break };
+            let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
+            self.fire(now, name, situation, out);
+            if self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone())) == before {
+                break;
+            }
+        }
+        self.show_primary(now, name, out);
+        self.look_at_left_behind(now, name, out);
     }
 
     /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.
@@ -61,6 +68,7 @@ impl Control {
     /// One trigger of the pair table, and the move that it makes.
     pub(super) fn fire(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
+        self.touched.insert(name.clone());
         match pair::next(known.state, trigger) {
             PairMove::Stay | PairMove::Ignore => {}
             PairMove::Learn => self.learn(now, name, out),
@@ -181,16 +189,38 @@ impl Control {
             _ => other(),
         };
         let Some(member) = chosen else { return };
-        let rule = self.promotion_rule(known, member);
-        let because = self.considered(now, known, rule, rule.says());
+        let rule = self.promotion_rule(now, known, member);
+        let mut because = self.considered(now, known, rule, rule.says());
+        let left = known.holder().filter(|_| matches!(rule, Rule::HostLost | Rule::OperatorForced));
+        if let Some(left) = left {
+            let silence = self.silence_of(now, known, left).unwrap_or_default();
+            because = because.fact("the host that counts as lost", silence);
+            because = because.fact("two may act", "yes, until that host is heard again");
+        }
+        let role = known.stored.clone();
         self.raise(now, name, member, because, out);
+        if let Some(known) = self.pairs.get_mut(name).filter(|known| known.stored != role)
+            && let Some(member) = left
+        {
+            known.left_behind = Some(LeftBehind { member, role: role.clone(), since: now, seen: false });
+        }
+        if self.pairs.get(name).is_some_and(|known| known.stored != role) {
+            self.spend_failover(name, rule);
+        }
     }
 
-    fn promotion_rule(&self, pair: &Pair, member: Member) -> Rule {
+    fn promotion_rule(&self, now: Moment, pair: &Pair, member: Member) -> Rule {
         if pair.stored.is_none() {
             return if member == Member::First { Rule::FirstStart } else { Rule::OtherMemberInstead };
         }
         let holder = pair.holder();
+        let lost = |holder: Member| {
+            holder != member && self.may_act_unheard(pair, holder) && self.lost(now, pair, holder)
+        };
+        if holder.is_some_and(lost) {
+            let forced = pair.forced.is_some() && pair.forced == pair.stored;
+            return if forced { Rule::OperatorForced } else { Rule::HostLost };
+        }
         if pair.rolling_back || (pair.state == PairState::Demoting && pair.to != Some(member)) {
             return Rule::RollBack;
         }
@@ -333,12 +363,51 @@ impl Control {
         let limit = known.spec.timers.fence_budget;
         let mut because = self.considered(now, known, Rule::TwoActing, Rule::TwoActing.says());
         because = because.fact("demoted from", &role);
+        if let Some(left) = known.left_behind.as_ref().filter(|left| left.role.as_ref() == Some(&role)) {
+            because = because.fact("two may have acted for", span(now.since(left.since)));
+        }
         if self.order_demotion(name, &role, limit, out) {
             let about = Subject { application: Some(role.holder.clone()), ..about_pair(name) };
             out.events.push(Event {
                 epoch: Some(role.epoch),
                 ..event(EventKind::Anomaly, Severity::Critical, about, because)
             });
+        }
+    }
+
+    /// A member that was left behind on a lost host is heard again: how long two may have acted is said.
+    fn look_at_left_behind(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(known) = self.pairs.get(name) else { return };
+        let Some(left) = known.left_behind.clone() else { return };
+        if self.app(known, left.member).is_none_or(|app| !app.heard) {
+            return;
+        }
+        let acts = self.acts(known, left.member).is_some();
+        if acts && known.holder() != Some(left.member) {
+            if let Some(known) = self.pairs.get_mut(name).filter(|_| !left.seen) {
+                known.two_acted = known.two_acted.saturating_add(1);
+                known.left_behind = Some(LeftBehind { seen: true, ..left });
+            }
+            return;
+        }
+        let application = known.spec.application(left.member).clone();
+        let for_how_long = span(now.since(left.since));
+        let text = if left.seen {
+            format!("{application} serves no more; two may have acted for {for_how_long}")
+        } else {
+            format!("{application} is heard again after {for_how_long} and does not act in its former role")
+        };
+        let mut because = Because::new(Rule::HostReturned, text);
+        if let Some(role) = &left.role {
+            because = because.fact("former role", role);
+        }
+        because = because.fact("found acting in this leadership", known.two_acted);
+        let severity = if left.seen { Severity::Warning } else { Severity::Info };
+        let about = Subject { application: Some(application), ..about_pair(name) };
+        let kind = if left.seen { EventKind::Anomaly } else { EventKind::HostRunning };
+        out.events.push(event(kind, severity, about, because));
+        if let Some(known) = self.pairs.get_mut(name) {
+            known.left_behind = None;
         }
     }
 
@@ -432,7 +501,7 @@ impl Control {
         }
         // A primary that is silent, or whose agent has just come back, is not known to have gone.
         let may_act =
-            |member: Member| self.acts(known, member).is_some() || self.unheard_may_act(known, member);
+            |member: Member| self.acts(known, member).is_some() || self.may_act_unheard(known, member);
         if primary.is_none() && shown.is_some_and(may_act) {
             return;
         }
@@ -475,5 +544,12 @@ impl Control {
         if let Some(known) = self.pairs.get_mut(name) {
             known.shown_primary = primary;
         }
+        if let Some(member) = primary {
+            self.note_change(now, name, member, out);
+        }
     }
+}
+
+fn span(span: std::time::Duration) -> String {
+    format!("{:.1} s", span.as_secs_f64())
 }

@@ -1,12 +1,14 @@
 //! What a control server can observe, what it wants remembered, and what it can have done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
     Inventory, OperationId, Order, PairName, RoleEpoch,
 };
+
+use super::Flap;
 
 /// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,6 +25,12 @@ pub struct ControlMemory {
     pub maintenance: Vec<MaintenanceOf>,
     /// The highest operation number ever used.
     pub last_operation: OperationId,
+    /// What flap damping remembers of each pair, on this clock.
+    #[serde(default)]
+    pub flaps: BTreeMap<PairName, Flap>,
+    /// The hosts on which nothing is promoted.
+    #[serde(default)]
+    pub drained: BTreeSet<HostName>,
 }
 
 /// What maintenance can be set on.
@@ -63,6 +71,33 @@ impl std::fmt::Display for MaintenanceOf {
 #[serde(transparent)]
 pub struct RequestId(pub u64);
 
+/// How a link to an agent ended, or why there is none. Silence, refusal and loss of a link are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkEnd {
+    /// Nothing was heard for the link's timeouts, or the network gives no answer to a new connection.
+    Silent,
+    /// The other end closed it. What that means is known after the next try.
+    Closed,
+    /// The machine answered that nobody listens: it lives, its agent does not.
+    Refused,
+    /// The agent answers, and one of both does not want the other: certificate, identity, cluster, version. Never a
+    /// reason to promote anybody.
+    Unwelcome,
+}
+
+impl LinkEnd {
+    /// What it says of the machine at the other end.
+    pub fn says(self) -> &'static str {
+        match self {
+            LinkEnd::Silent => "it is silent",
+            LinkEnd::Closed => "it closed the link",
+            LinkEnd::Refused => "the machine answers, its agent does not",
+            LinkEnd::Unwelcome => "its agent answers, and there is no agreement",
+        }
+    }
+}
+
 /// What a control server observes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +106,9 @@ pub enum ControlSaw {
     Configured {
         /// The whole of it.
         cluster: Cluster,
+        /// The hosts that this control server itself runs on, as far as it knows.
+        #[serde(default)]
+        own_hosts: BTreeSet<HostName>,
     },
     /// An agent was connected to and said everything. Replaces what was known of that host.
     LinkUp {
@@ -83,8 +121,8 @@ pub enum ControlSaw {
     LinkDown {
         /// Which host.
         host: HostName,
-        /// The machine answered and refused: the agent does not run.
-        refused: bool,
+        /// How it ended, or why there is none.
+        end: LinkEnd,
         /// What the system said.
         why: String,
     },
@@ -163,6 +201,36 @@ pub enum Ask {
         /// Out or back.
         on: bool,
     },
+    /// Switch everything primary away from a host, and promote nothing there any more; or allow it again.
+    Drain {
+        /// Host.
+        name: String,
+        /// Allow it again.
+        back: bool,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+    },
+    /// Restart both members of a pair: the backup, then a change of roles, then the other.
+    RestartRolling {
+        /// Pair, or one of its members.
+        name: String,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+    },
+    /// Promote the backup although the silent primary may still act.
+    Failover {
+        /// Pair, or one of its members.
+        name: String,
+        /// Only check, and say what would be given up.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
+    /// Somebody has looked at a pair that changed roles too often.
+    AcknowledgeFlapping {
+        /// Pair, or one of its members.
+        name: String,
+    },
 }
 
 /// What a control server wants remembered.
@@ -194,6 +262,20 @@ pub enum ControlRecord {
     },
     /// This operation number is used.
     UseOperation(OperationId),
+    /// What flap damping remembers of a pair.
+    SetFlap {
+        /// Which.
+        pair: PairName,
+        /// All of it.
+        flap: Flap,
+    },
+    /// A host is used for primaries no more, or again.
+    SetDrained {
+        /// Which.
+        host: HostName,
+        /// No more, or again.
+        on: bool,
+    },
 }
 
 /// What a control server has done for it.

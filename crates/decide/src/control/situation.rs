@@ -13,9 +13,16 @@ impl Control {
         self.applications.get(pair.spec.application(member))
     }
 
+    /// As [`Control::may_act_unheard`], but for a member whose host counts as lost, or counted as lost when the other
+    /// was promoted: that it may act was accepted then, until it is heard again.
+    pub(super) fn unheard_may_act(&self, now: Moment, pair: &Pair, member: Member) -> bool {
+        let left_behind = pair.left_behind.as_ref().is_some_and(|left| left.member == member);
+        self.may_act_unheard(pair, member) && !left_behind && !self.lost(now, pair, member)
+    }
+
     /// Whether a member that cannot be heard may act. Only a control server starts a promotion, and the store names
     /// whoever was promoted last: nobody else may act without having been seen to.
-    pub(super) fn unheard_may_act(&self, pair: &Pair, member: Member) -> bool {
+    pub(super) fn may_act_unheard(&self, pair: &Pair, member: Member) -> bool {
         let Some(known) = self.app(pair, member) else { return false };
         if known.heard {
             return false;
@@ -45,6 +52,12 @@ impl Control {
         if let Some(of) = self.maintenance_of(name) {
             reasons.push(format!("maintenance of {of} is on; run: scsctl maintenance off {}", of.name()));
         }
+        // The way back from a failed change of roles is open on a host that is being drained.
+        let way_back = pair.rolling_back && pair.former.or(pair.prefer) == Some(member);
+        if self.is_drained(&known.host) && !way_back {
+            reasons
+                .push(format!("host {} is drained; run: scsctl drain {} --return", known.host, known.host));
+        }
         match &known.report {
             None => reasons.push("its agent has not reported it yet".to_owned()),
             Some(report) if report.status != ApplicationStatus::Started => {
@@ -61,15 +74,15 @@ impl Control {
         reasons
     }
 
-    fn coming(&self, pair: &Pair, member: Member) -> bool {
+    fn coming(&self, now: Moment, pair: &Pair, member: Member) -> bool {
         let name = pair.spec.application(member);
         let Some(known) = self.app(pair, member) else { return false };
-        if self.goal(name) == Goal::Stopped || self.hands_off(name) {
+        if self.goal(name) == Goal::Stopped || self.hands_off(name) || self.is_drained(&known.host) {
             return false;
         }
         if !known.heard {
             // Not heard yet: it has its time, as everyone at the very first start.
-            return known.report.is_none();
+            return known.report.is_none() && !self.lost(now, pair, member);
         }
         // An agent that was only just connected has not had the time to start anything.
         known.report.as_ref().is_none_or(|report| {
@@ -100,7 +113,15 @@ impl Control {
     /// The situation that a pair is in.
     pub(super) fn situation(&self, now: Moment, name: &PairName) -> Option<PairTrigger> {
         let pair = self.pairs.get(name)?;
-        if Member::BOTH.iter().any(|member| self.unheard_may_act(pair, *member)) {
+        if self.left_behind_acts(pair) {
+            return Some(PairTrigger::TwoAct);
+        }
+        if Member::BOTH.iter().any(|member| self.unheard_may_act(now, pair, *member)) {
+            return Some(PairTrigger::Unheard);
+        }
+        // The answer to an order does not come from a lost host: that is learned first.
+        let lost_holder = pair.holder().is_some_and(|holder| self.may_act_unheard(pair, holder));
+        if lost_holder && pair.state == PairState::Promoting {
             return Some(PairTrigger::Unheard);
         }
         let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
@@ -115,6 +136,14 @@ impl Control {
         Some(situation)
     }
 
+    /// The holder of the stored role was seen to act in it and is not heard, and the other one acts in an older role.
+    fn left_behind_acts(&self, pair: &Pair) -> bool {
+        let (Some(stored), Some(holder)) = (&pair.stored, pair.holder()) else { return false };
+        let holds = self.app(pair, holder).is_some_and(|app| !app.heard && app.acting() == Some(stored));
+        let other = self.acts(pair, holder.other());
+        holds && other.is_some_and(|role| role.epoch < stored.epoch)
+    }
+
     fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
         if pair.stored.as_ref() != Some(role) {
             return PairTrigger::OtherRoleActs;
@@ -126,6 +155,7 @@ impl Control {
         let cannot = known.status() == ApplicationStatus::ServiceUnavailable
             && self.goal(&role.holder) == Goal::Started;
         if cannot
+            && pair.flap.held.is_none()
             && !self.hands_off(&role.holder)
             && self.not_ready_because(now, pair, member.other()).is_empty()
         {
@@ -142,7 +172,9 @@ impl Control {
         let (preferred, until) = self.preference(pair, now);
         match preferred {
             Some(member) if ready(member) => PairTrigger::NoneActsChosenReady,
-            Some(member) if self.coming(pair, member) && now < until => PairTrigger::NoneActsChosenComing,
+            Some(member) if self.coming(now, pair, member) && now < until => {
+                PairTrigger::NoneActsChosenComing
+            }
             Some(member) if ready(member.other()) => PairTrigger::NoneActsOtherReady,
             None if ready(Member::First) || ready(Member::Second) => PairTrigger::NoneActsOtherReady,
             Some(_) | None => PairTrigger::NoneActsNoneReady,
@@ -153,7 +185,10 @@ impl Control {
     pub(super) fn preference(&self, pair: &Pair, now: Moment) -> (Option<Member>, Moment) {
         match pair.state {
             PairState::Held => match (pair.holder(), pair.spec.on_crash) {
-                (Some(holder), OnCrash::Failover) => (Some(holder.other()), now),
+                (Some(holder), OnCrash::Failover) if !self.flaps_on(pair, holder) => {
+                    (Some(holder.other()), now)
+                }
+                (Some(holder), OnCrash::Failover) => (Some(holder), now + self.patience(pair, holder)),
                 (Some(holder), OnCrash::RestartFirst) => (Some(holder), now + self.patience(pair, holder)),
                 (None, _) => (None, now),
             },

@@ -8,7 +8,7 @@ use understudy_model::{
 };
 
 use super::pair::PairState;
-use super::{OperationState, RequestId};
+use super::{Flap, LinkEnd, OperationState, RequestId};
 
 /// What is known of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,30 @@ pub(super) struct Host {
     pub problem: String,
     /// Why the agent did not take its assignments, and when it is told them again.
     pub refused: Option<(String, Moment)>,
+    /// How its link ended; absent while it is connected, and before anything is known.
+    pub gone: Option<Gone>,
+}
+
+/// A host without a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Gone {
+    pub end: LinkEnd,
+    /// Its patience is counted from here.
+    pub since: Moment,
+    /// It has not had its chance to speak yet: never heard in this leadership, or cut off together with one that is back.
+    pub fresh: bool,
+}
+
+/// A member that was left behind: its host counted as lost, and the other one was promoted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct LeftBehind {
+    pub member: Member,
+    /// The role in which it may still act.
+    pub role: Option<RoleEpoch>,
+    /// From when two may have acted.
+    pub since: Moment,
+    /// It was heard to act since.
+    pub seen: bool,
 }
 
 /// What is known of one application.
@@ -125,6 +149,18 @@ pub(super) struct Pair {
     pub shown_primary: Option<Member>,
     /// The store was last found unwritable.
     pub unwritable: Option<String>,
+    /// Who was left behind on a host that counted as lost.
+    pub left_behind: Option<LeftBehind>,
+    /// How often, in this leadership, a member that was left behind was found acting.
+    pub two_acted: u32,
+    /// An operator gave up the proof that this role's holder has ended.
+    pub forced: Option<RoleEpoch>,
+    /// Where it stands in the index of what is due.
+    pub due: Option<Moment>,
+    /// The last member that was confirmed to be primary, or held the role when this leadership began.
+    pub last_primary: Option<Member>,
+    /// Its automatic changes of roles.
+    pub flap: Flap,
 }
 
 impl Pair {
@@ -144,6 +180,12 @@ impl Pair {
             because: None,
             shown_primary: None,
             unwritable: None,
+            left_behind: None,
+            two_acted: 0,
+            forced: None,
+            due: None,
+            last_primary: None,
+            flap: Flap::default(),
         }
     }
 
@@ -178,6 +220,16 @@ pub(super) enum OrderedWork {
     },
 }
 
+impl OrderedWork {
+    /// The pair whose role it is about.
+    pub fn pair(&self) -> Option<&PairName> {
+        match self {
+            OrderedWork::Level { .. } => None,
+            OrderedWork::Promote { pair, .. } | OrderedWork::Demote { pair, .. } => Some(pair),
+        }
+    }
+}
+
 /// What an operation waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Awaits {
@@ -187,6 +239,19 @@ pub(super) enum Awaits {
     Goal { applications: Vec<ApplicationName>, goal: Goal },
     /// This application to be started, with another process than this.
     OtherProcess { application: ApplicationName, pid: Option<u32> },
+    /// Nothing on this host to be primary; the pair that is being switched, and how many were.
+    Drained { host: HostName, moving: Option<PairName>, moved: usize },
+    /// Both members of this pair to be restarted, this one first.
+    Rolling { pair: PairName, first: Member, phase: RollingPhase },
+}
+
+/// How far a rolling restart is; with the process that a member had before its restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RollingPhase {
+    Begin,
+    First(Option<u32>),
+    Switch,
+    Second(Option<u32>),
 }
 
 /// One operation.
@@ -222,6 +287,9 @@ pub(super) const MOST_STEPS: usize = 64;
 pub(super) struct Undo {
     pub goals: BTreeMap<ApplicationName, Goal>,
     pub maintenance: Vec<super::MaintenanceOf>,
+    /// What flap damping remembered of a pair.
+    pub flap: Option<(PairName, Flap)>,
+    pub drained: std::collections::BTreeSet<HostName>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

@@ -48,9 +48,12 @@ pub struct HostState {
     pub heard: Option<Moment>,
     /// Why it is not running; empty if it is.
     pub problem: String,
-    /// Whether everything primary on it could be taken over if it were lost. Always false in a version that does not
-    /// detect the loss of a host.
+    /// Whether everything primary on it could be taken over now if it were lost.
     pub loss_survivable: bool,
+    /// Nothing on it is promoted, as an operator asked.
+    pub drained: bool,
+    /// Why not, one reason each; empty if it could.
+    pub loss_risks: Vec<String>,
 }
 
 /// One application.
@@ -111,6 +114,10 @@ pub struct PairView {
     pub ready: bool,
     /// Why it could not.
     pub not_ready_because: Vec<String>,
+    /// How often in this leadership two members were found acting after the loss of a host.
+    pub two_acted: u32,
+    /// Why automatic changes of roles are held; absent if they are not.
+    pub held_because: Option<String>,
     /// Why the pair is as it is: the last decision.
     pub because: Option<Because>,
     /// What the rules would say now: the one that holds, and by how much the others miss.
@@ -122,7 +129,7 @@ pub struct PairView {
 pub struct OperationView {
     /// Its number.
     pub id: OperationId,
-    /// `switchover`, `start`, `stop`, `restart`.
+    /// `switchover`, `start`, `stop`, `restart`, `drain`, `rolling restart`, `failover`.
     pub kind: String,
     /// Pair or application.
     pub subject: String,

@@ -1,6 +1,8 @@
 //! How a view is made of what is known.
 
-use understudy_model::{ApplicationStatus, Member, Moment, Policy, Rule};
+use std::collections::BTreeMap;
+
+use understudy_model::{ApplicationStatus, HostName, Member, Moment, Policy, Rule};
 
 use super::pair::PairState;
 use super::state::Pair;
@@ -14,7 +16,7 @@ impl Control {
             cluster: cluster.map(|cluster| cluster.name.clone()).unwrap_or_default(),
             revision: self.revision,
             controller: Some((self.memory.controller.clone(), self.memory.controller_epoch)),
-            hosts: self.host_states(),
+            hosts: self.host_states(now),
             applications: self.application_states(),
             pairs: self.pairs.keys().filter_map(|name| self.pair_view(now, name)).collect(),
             operations: self.operation_views(),
@@ -23,23 +25,54 @@ impl Control {
         }
     }
 
-    fn host_states(&self) -> Vec<HostState> {
+    fn host_states(&self, now: Moment) -> Vec<HostState> {
+        let mut risks = self.loss_risks(now);
         let address = |name| {
             let spec = self.cluster.as_ref().and_then(|cluster| cluster.hosts.get(name));
             spec.and_then(|spec| spec.addresses.first().cloned()).unwrap_or_default()
         };
         self.hosts
             .iter()
-            .map(|(name, host)| HostState {
+            .map(|(name, host)| (name, host, risks.remove(name).unwrap_or_default()))
+            .map(|(name, host, loss_risks)| HostState {
                 name: name.clone(),
                 address: address(name),
                 status: host.status,
                 since: host.since,
                 heard: host.heard,
                 problem: host.problem.clone(),
-                loss_survivable: false,
+                drained: self.memory.drained.contains(name),
+                loss_survivable: loss_risks.is_empty(),
+                loss_risks,
             })
             .collect()
+    }
+
+    /// What the loss of each host would take that nobody could take over now.
+    fn loss_risks(&self, now: Moment) -> BTreeMap<HostName, Vec<String>> {
+        let mut risks: BTreeMap<HostName, Vec<String>> = BTreeMap::new();
+        for host in &self.own_hosts {
+            let text = "this control server runs there: nobody would promote anyone".to_owned();
+            risks.entry(host.clone()).or_default().push(text);
+        }
+        for (name, pair) in &self.pairs {
+            let primary = self.primary_of(pair).or(self.assumed_primary(now, pair));
+            let Some(host) = primary.and_then(|member| Some(self.app(pair, member)?.host.clone())) else {
+                continue;
+            };
+            let primary = primary.unwrap_or(Member::First);
+            if self.same_host(pair) {
+                risks.entry(host).or_default().push(format!("both members of pair {name} are on it"));
+                continue;
+            }
+            let reasons = self.not_ready_because(now, pair, primary.other());
+            if !reasons.is_empty() {
+                let standby = pair.spec.application(primary.other());
+                let text = format!("pair {name}: {standby} could not take over: {}", reasons.join("; "));
+                risks.entry(host).or_default().push(text);
+            }
+        }
+        risks
     }
 
     fn application_states(&self) -> Vec<ApplicationState> {
@@ -75,7 +108,7 @@ impl Control {
     fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {
         let pair = self.pairs.get(name)?;
         let heard = self.primary_of(pair);
-        let primary = heard.or(self.assumed_primary(pair));
+        let primary = heard.or(self.assumed_primary(now, pair));
         let standby = primary.map_or(Member::Second, Member::other);
         let not_ready_because = self.not_ready_because(now, pair, standby);
         let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
@@ -97,6 +130,8 @@ impl Control {
             since: pair.since,
             ready: not_ready_because.is_empty(),
             not_ready_because,
+            two_acted: pair.two_acted,
+            held_because: self.held_because(now, pair),
             because: pair.because.clone(),
             considered: self.considered(now, pair, rule, &reason),
         })
@@ -127,6 +162,17 @@ impl Control {
             warnings.push(format!(
                 "host {name}: its agent is not heard: {}; on that host run: systemctl status lca",
                 host.problem
+            ));
+        }
+        for host in &self.memory.drained {
+            warnings.push(format!(
+                "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"
+            ));
+        }
+        for host in &self.own_hosts {
+            warnings.push(format!(
+                "host {host}: this control server runs there, so the loss of that host fails nothing over; run the \
+                 control server on a third machine"
             ));
         }
         for (name, host) in &self.hosts {
@@ -170,7 +216,7 @@ impl Control {
         warnings: &mut Vec<String>,
     ) {
         let heard = self.primary_of(pair);
-        let assumed = self.assumed_primary(pair);
+        let assumed = self.assumed_primary(now, pair);
         if let Some(why) = &pair.unwritable {
             warnings.push(format!(
                 "pair {name}: its next epoch cannot be made durable, so nobody can be promoted: {why}"
@@ -180,9 +226,10 @@ impl Control {
             Some(member) if heard.is_none() => {
                 let holder = pair.spec.application(member);
                 let host = self.app(pair, member).map_or("", |app| app.host.as_str());
+                let why = self.not_lost_because(now, pair, member).map(|(_, why)| why).unwrap_or_default();
                 warnings.push(format!(
-                    "pair {name}: its primary {holder} cannot be heard and is assumed to act; nobody else is promoted \
-                     before the agent of host {host} is heard"
+                    "pair {name}: its primary {holder} on host {host} cannot be heard and is assumed to act; nobody \
+                     else is promoted yet: {why}"
                 ));
             }
             None if self.stopped_on_request(pair) => {}
@@ -201,15 +248,27 @@ impl Control {
                 }
             }
         }
+        if let Some(held) = self.held_because(now, pair) {
+            warnings
+                .push(format!("pair {name}: {held}; find out why, then run: scsctl flap acknowledge {name}"));
+        }
+        if let Some(left) = &pair.left_behind {
+            let (application, span) =
+                (pair.spec.application(left.member), now.since(left.since).as_secs_f64());
+            warnings.push(format!(
+                "pair {name}: {application} was left behind on a lost host {span:.0} s ago and may still act; it is \
+                 demoted as soon as its agent is heard"
+            ));
+        }
         if pair.spec.policy == Policy::Available && self.same_host(pair) {
             warnings.push(format!("pair {name}: both members are on one host, whose loss nobody survives"));
         }
     }
 
     /// The holder, while nothing says that it has stopped acting.
-    fn assumed_primary(&self, pair: &Pair) -> Option<Member> {
+    fn assumed_primary(&self, now: Moment, pair: &Pair) -> Option<Member> {
         let holder = pair.holder()?;
-        let acts = self.acts(pair, holder).is_some() || self.unheard_may_act(pair, holder);
+        let acts = self.acts(pair, holder).is_some() || self.unheard_may_act(now, pair, holder);
         (pair.state != PairState::Promoting && acts).then_some(holder)
     }
 

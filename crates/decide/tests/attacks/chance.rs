@@ -42,6 +42,14 @@ enum Happens {
     CannotStart(usize, bool),
     Maintain(usize, bool),
     Reconfigure(bool),
+    Silence(usize),
+    Unsilence(usize),
+    FreezeControl(u64),
+    Acknowledge(usize),
+    Drain(usize, bool),
+    Rolling(usize),
+    Hook(usize),
+    HookFaults(usize, bool, bool, bool),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -80,6 +88,15 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => (site, any::<bool>()).prop_map(|(site, cannot)| H::CannotStart(site, cannot)),
         2 => (0..9_usize, any::<bool>()).prop_map(|(of, on)| H::Maintain(of, on)),
         1 => any::<bool>().prop_map(H::Reconfigure),
+        2 => (0..2_usize).prop_map(H::Silence),
+        3 => (0..2_usize).prop_map(H::Unsilence),
+        1 => (0..2_usize).prop_map(H::Acknowledge),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(site, back)| H::Drain(site, back)),
+        1 => (0..2_usize).prop_map(H::Rolling),
+        1 => prop_oneof![Just(700_u64), Just(4000)].prop_map(H::FreezeControl),
+        10 => (0..2_usize).prop_map(H::Hook),
+        2 => (0..2_usize, any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(site, fail, half, hang)| H::HookFaults(site, fail, half, hang)),
     ]
 }
 
@@ -108,8 +125,14 @@ fn happen(world: &mut Wide, what: Happens) {
         H::StartAgent(site) => world.start_agent(site),
         H::KillControl => world.kill_control(),
         H::StartControl => world.start_control(),
-        H::Cut(site) => world.cut(site, false),
+        H::Cut(site) => world.cut(site),
         H::Connect(site) => world.connect(site),
+        H::Silence(site) => world.silence(site),
+        H::Unsilence(site) => world.unsilence(site),
+        H::Acknowledge(pair) => world.ask(Ask::AcknowledgeFlapping { name: ["p", "q"][pair].into() }),
+        H::Drain(site, back) => world.ask(Ask::Drain { name: HOSTS[site].into(), back, dry_run: false }),
+        H::Rolling(pair) => world.ask(Ask::RestartRolling { name: ["p", "q"][pair].into(), dry_run: false }),
+        H::FreezeControl(span) => world.freeze_control(ms(span)),
         H::Switch(pair) => world.ask(switchover(["p", "q"][pair])),
         H::Stop(name, graceful) => world.ask(Ask::Stop { name: NAMES[name].into(), graceful }),
         H::Start(name) => world.ask(start(NAMES[name])),
@@ -126,6 +149,10 @@ fn happen(world: &mut Wide, what: Happens) {
         H::Maintain(of, on) => {
             let names = ["one", "two", "three", "four", "five", "six", "p", "q", "alpha"];
             world.ask(maintenance(names[of], on));
+        }
+        H::Hook(site) => drop(world.end_hook(site)),
+        H::HookFaults(site, fail, half, hang) => {
+            world.sites[site].hook_faults = HookFaults { fail, half, hang }
         }
         H::Reconfigure(without) => {
             let five = wide_cluster().applications.remove(&app("five"));
@@ -152,6 +179,8 @@ fn heal(world: &mut Wide) {
     for site in 0..2 {
         world.sites[site].disk = Disk::Works;
         world.sites[site].cannot_start = false;
+        world.unsilence(site);
+        world.sites[site].hook_faults = HookFaults::default();
     }
     world.settle(60);
     for round in 0..3 {
@@ -209,7 +238,8 @@ fn all_is_well(world: &mut Wide) {
         let able = Member::BOTH.iter().any(|member| {
             let known =
                 view.applications.iter().find(|known| known.name == *spec.application(*member)).unwrap();
-            known.goal == Goal::Started && !known.hands_off
+            let drained = view.hosts.iter().any(|host| host.name == known.host && host.drained);
+            known.goal == Goal::Started && !known.hands_off && !drained
         });
         let primaries = world.primaries(pair.name.as_str());
         if able {
@@ -244,15 +274,17 @@ proptest! {
     #[test]
     fn whatever_happens_ends_well(
         restart_first: bool,
+        ways in proptest::array::uniform4(0..6_u8),
         what in proptest::collection::vec(happens(), 1..400),
     ) {
-        let mut cluster = wide_cluster();
+        let mut cluster = told_in_ways(wide_cluster(), ways);
         if restart_first {
             for pair in cluster.pairs.values_mut() {
                 pair.on_crash = OnCrash::RestartFirst;
             }
         }
         let mut world = Wide::new(cluster);
+        world.shadowed = true;
         for what in what {
             happen(&mut world, what);
             world.check();

@@ -61,7 +61,7 @@ fn at_the_very_first_start_a_configured_primary_that_never_comes_is_not_waited_f
 #[test]
 fn what_an_agent_should_know_is_told_although_an_epoch_in_the_same_decision_was_not_stored() {
     let mut world = settled(wide_cluster());
-    world.cut(0, false);
+    world.cut(0);
     world.ask(stop("five"));
     world.die("one", false);
     world.kill_agent(0);
@@ -79,7 +79,7 @@ fn what_an_agent_should_know_is_told_although_an_epoch_in_the_same_decision_was_
 fn a_change_of_roles_that_was_dropped_with_another_pairs_epoch_is_made_later() {
     let mut world = settled(wide_cluster());
     assert_eq!(world.primaries("q"), ["three"]);
-    world.cut(0, false);
+    world.cut(0);
     let three = world.tree("three").unwrap();
     three.ready = Readiness::Unavailable("no line".into());
     three.says.push_back(FromApplication::Readiness(three.ready.clone()));

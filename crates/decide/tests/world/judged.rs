@@ -62,6 +62,8 @@ fn leading(stored: RoleEpoch) -> Control {
         goals: Default::default(),
         maintenance: Vec::new(),
         last_operation: OperationId(0),
+        flaps: Default::default(),
+        drained: Default::default(),
     })
 }
 
@@ -71,7 +73,7 @@ fn the_next_epoch_is_above_everything_that_an_agent_has_promised_or_closed() {
     let mut control = leading(RoleEpoch::new(Epoch(1), world::application(0)));
     let promised = RoleEpoch::new(Epoch(7), world::application(1));
     let seen = [
-        ControlSaw::Configured { cluster: world::cluster() },
+        ControlSaw::Configured { cluster: world::cluster(), own_hosts: Default::default() },
         inventory(1, report(1, Some(promised), Epoch(9))),
         inventory(0, report(0, None, Epoch(1))),
     ];
@@ -90,7 +92,7 @@ fn an_open_promise_of_a_living_member_blocks_until_it_is_closed() {
         let actions = control.step(Moment(1), saw).actions;
         actions.into_iter().any(|action| matches!(action, ControlDo::Send { order, .. } if matches!(order.work, Work::Promote { .. })))
     };
-    assert!(!promoted(ControlSaw::Configured { cluster: world::cluster() }));
+    assert!(!promoted(ControlSaw::Configured { cluster: world::cluster(), own_hosts: Default::default() }));
     assert!(!promoted(inventory(1, report(1, None, Epoch::NONE))));
     assert!(!promoted(inventory(0, report(0, Some(role.clone()), Epoch::NONE))), "its promise is open");
     let closed = report(0, Some(role), Epoch(1));

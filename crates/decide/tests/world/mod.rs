@@ -11,65 +11,13 @@ use understudy_decide::agent::{
     Agent, AgentDo, AgentMemory, AgentRecord, AgentSaw, DurableRole, Found, LinkId, StartId,
 };
 use understudy_decide::control::{
-    Ask, Control, ControlDo, ControlMemory, ControlRecord, ControlSaw, Reply, RequestId,
+    Ask, Control, ControlDo, ControlMemory, ControlRecord, ControlSaw, LinkEnd, Reply, RequestId,
 };
 use understudy_model::*;
 
-pub const HOSTS: [&str; 2] = ["alpha", "beta"];
-pub const APPLICATIONS: [&str; 2] = ["one", "two"];
+mod cluster;
 
-pub fn application(index: usize) -> ApplicationName {
-    ApplicationName::new(APPLICATIONS[index]).unwrap()
-}
-
-pub fn host(index: usize) -> HostName {
-    HostName::new(HOSTS[index]).unwrap()
-}
-
-pub fn pair() -> PairName {
-    PairName::new("pair").unwrap()
-}
-
-pub fn cluster() -> Cluster {
-    let spec = |index: usize| ApplicationSpec {
-        host: host(index),
-        kind: String::new(),
-        interface: Interface::Library,
-        command: vec!["/bin/true".into()],
-        working_directory: None,
-        environment: BTreeMap::new(),
-        stop_signal: Signal::Term,
-        restart: RestartPolicy::Always,
-        success_codes: vec![0],
-        restart_delay: Duration::from_millis(100),
-        restart_limit: 5,
-        startup_timeout: Duration::from_secs(5),
-        shutdown_timeout: Duration::from_secs(1),
-        autostart: true,
-        ports: Vec::new(),
-        options: BTreeMap::new(),
-    };
-    let hosts = (0..2)
-        .map(|index| {
-            (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
-        })
-        .collect();
-    let pair_spec = PairSpec {
-        primary: application(0),
-        backup: application(1),
-        redundancy: Redundancy::WarmStandby,
-        policy: Policy::Available,
-        on_crash: OnCrash::Failover,
-        timers: Preset::Fast.timers(),
-    };
-    Cluster {
-        name: "world".into(),
-        id: None,
-        hosts,
-        applications: (0..2).map(|index| (application(index), spec(index))).collect(),
-        pairs: [(pair(), pair_spec)].into(),
-    }
-}
+pub use cluster::*;
 
 /// A process, as it believes itself to be.
 #[derive(Debug, Clone)]
@@ -142,6 +90,8 @@ impl World {
                 goals: BTreeMap::new(),
                 maintenance: Vec::new(),
                 last_operation: OperationId(0),
+                flaps: Default::default(),
+                drained: Default::default(),
             },
             full_store: false,
             links: 0,
@@ -178,6 +128,8 @@ impl World {
                 pid: Some(process.pid),
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts: None,
+                ready: false,
             }
         });
         site.ended = None;
@@ -189,7 +141,7 @@ impl World {
     pub fn kill_agent(&mut self, index: usize) {
         if self.sites[index].agent.take().is_some() {
             self.tell(format!("agent {index} is killed"));
-            self.cut(index, true);
+            self.cut(index);
             if let Some(process) = &mut self.sites[index].process {
                 process.attached = false;
                 process.heard.clear();
@@ -211,7 +163,8 @@ impl World {
         self.stored.controller_epoch.0 += 1;
         self.tell(format!("control server starts, epoch {}", self.stored.controller_epoch));
         let mut control = Control::new(self.stored.clone());
-        let decision = control.step(self.now, ControlSaw::Configured { cluster: cluster() });
+        let decision = control
+            .step(self.now, ControlSaw::Configured { cluster: cluster(), own_hosts: Default::default() });
         self.control = Some(control);
         self.carry_out_control(decision);
     }
@@ -220,17 +173,18 @@ impl World {
         if self.control.take().is_some() {
             self.tell("control server is killed".into());
             for index in 0..2 {
-                self.cut(index, false);
+                self.cut(index);
             }
         }
     }
 
     /// Breaks the connection between control server and agent; what flies is lost.
-    pub fn cut(&mut self, index: usize, refused: bool) {
+    pub fn cut(&mut self, index: usize) {
         let Some((link, _, _)) = self.sites[index].link.take() else { return };
         self.tell(format!("link {index} breaks"));
         self.agent_sees(index, AgentSaw::ControllerLeft { link });
-        self.control_sees(ControlSaw::LinkDown { host: host(index), refused, why: "cut".into() });
+        let end = LinkEnd::Closed;
+        self.control_sees(ControlSaw::LinkDown { host: host(index), end, why: "cut".into() });
     }
 
     /// The control server connects to an agent.
@@ -289,6 +243,7 @@ impl World {
                 epoch: process.epoch,
                 readiness: process.ready.clone(),
                 suspended: false,
+                heartbeat: false,
             };
             self.agent_sees(index, AgentSaw::Said { application: application(index), start, said });
             return true;
@@ -328,6 +283,7 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
+            ToApplication::Ping(number) => process.says.push_back(FromApplication::Pong(number)),
             ToApplication::Attached | ToApplication::AttachRefused(_) => {}
         }
         true
@@ -335,7 +291,20 @@ impl World {
 
     /// Time passes, and every deadline that is over is observed.
     pub fn pass(&mut self, span: Duration) {
-        self.now = self.now + span;
+        let until = self.now + span;
+        loop {
+            let agents = self.sites.iter().filter_map(|site| site.agent.as_ref()?.next_deadline());
+            let control = self.control.as_ref().and_then(Control::next_deadline);
+            let next = agents.chain(control).min().filter(|next| *next < until).unwrap_or(until);
+            self.now = self.now.max(next);
+            self.observe_deadlines();
+            if next == until {
+                return;
+            }
+        }
+    }
+
+    fn observe_deadlines(&mut self) {
         for index in 0..2 {
             let due = self.sites[index].agent.as_ref().and_then(Agent::next_deadline);
             if due.is_some_and(|due| due <= self.now) {
@@ -430,7 +399,11 @@ impl World {
             AgentDo::TurnAway { link, reason, .. } => {
                 if self.sites[index].link.as_ref().is_some_and(|(own, _, _)| *own == link) {
                     self.sites[index].link = None;
-                    self.control_sees(ControlSaw::LinkDown { host: name, refused: false, why: reason });
+                    self.control_sees(ControlSaw::LinkDown {
+                        host: name,
+                        end: LinkEnd::Unwelcome,
+                        why: reason,
+                    });
                 }
             }
             AgentDo::Report(report) => {
@@ -468,6 +441,9 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
+            AgentDo::Reload { .. } => {}
+            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
+            AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {
                 if self.sites[index].process.as_ref().is_some_and(|process| process.start == start) {
                     self.kill_process(index);
@@ -529,6 +505,11 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
+                ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
+                ControlRecord::SetFlap { pair, flap } => {
+                    self.stored.flaps.insert(pair, flap);
+                }
             }
         }
         for action in decision.actions {

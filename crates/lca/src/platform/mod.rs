@@ -7,6 +7,7 @@
 //! [`Tree`]: Platform::Tree
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use understudy_model::{ApplicationName, ExitCause, Signal};
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{Linux, PlatformError};
+pub use linux::{Linux, NotifySocket, PlatformError};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +144,9 @@ pub trait Platform: Send + Sync + 'static {
     /// Starts a process; takes as long as the system takes to load the program. Not for the runtime's thread.
     fn launch(&self, launch: &Launch) -> Result<Self::Tree, LaunchError>;
 
+    /// The same for a command that is run for an application: its output goes to `output`.
+    fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Self::Tree, LaunchError>;
+
     /// The number of its main process, for people; none if that was gone when the tree was found.
     fn pid(&self, tree: &Self::Tree) -> Option<u32>;
 
@@ -164,6 +168,16 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Kills every process of the tree and returns when none lives. Takes time; not for the runtime's thread.
     fn kill(&self, tree: &Self::Tree) -> io::Result<()>;
+
+    /// Whether its main process is stopped by a signal. Reads little, and does not wait.
+    fn is_stopped(&self, tree: &Self::Tree) -> bool;
+
+    /// What its main process is doing: in one line, and in full; both bounded. Takes time; not for the runtime's thread.
+    fn evidence(&self, tree: &Self::Tree) -> (String, String);
+
+    /// The same start with another main process, if that is one of its own and lives. The former one is waited for as
+    /// any other of its processes.
+    fn other_main(&self, tree: &Self::Tree, pid: u32) -> io::Result<Option<Self::Tree>>;
 
     /// Gives back what the system keeps for a tree of which nothing lives.
     fn release(&self, tree: &Self::Tree);

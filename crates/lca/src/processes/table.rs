@@ -31,6 +31,8 @@ pub enum Known<T> {
         remains: bool,
         /// Told once when a kill has left nothing alive.
         gone: Arc<Notify>,
+        /// Told when another process became the main one.
+        replaced: Arc<Notify>,
     },
 }
 
@@ -71,8 +73,9 @@ impl<T> Table<T> {
 
     /// Something of an earlier life runs; `remains` if only without its main process.
     pub fn insert_running(&self, start: StartId, application: ApplicationName, tree: Arc<T>, remains: bool) {
-        let gone = Arc::new(Notify::new());
-        self.starts().insert(start, Known::Running { application, tree, killing: false, remains, gone });
+        let (gone, replaced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let running = Known::Running { application, tree, killing: false, remains, gone, replaced };
+        self.starts().insert(start, running);
     }
 
     /// It runs now; what was asked meanwhile.
@@ -80,8 +83,9 @@ impl<T> Table<T> {
         let mut starts = self.starts();
         let asked = match starts.remove(&start) {
             Some(Known::Starting { application, asked }) => {
-                let gone = Arc::new(Notify::new());
-                let running = Known::Running { application, tree, killing: false, remains: false, gone };
+                let (gone, replaced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+                let running =
+                    Known::Running { application, tree, killing: false, remains: false, gone, replaced };
                 starts.insert(start, running);
                 asked
             }
@@ -101,6 +105,27 @@ impl<T> Table<T> {
         let removed = self.starts().remove(&start);
         self.changed.send_replace(());
         removed
+    }
+
+    /// Whether there is such a start.
+    pub fn knows(&self, start: StartId) -> bool {
+        self.starts().contains_key(&start)
+    }
+
+    /// Another process is its main one.
+    pub fn replace(&self, start: StartId, other: Arc<T>) {
+        if let Some(Known::Running { tree, replaced, .. }) = self.starts().get_mut(&start) {
+            *tree = other;
+            replaced.notify_one();
+        }
+    }
+
+    /// What runs of it, and what is told when another process becomes the main one.
+    pub fn watched(&self, start: StartId) -> Option<(Arc<T>, Arc<Notify>)> {
+        match self.starts().get(&start)? {
+            Known::Running { tree, replaced, .. } => Some((Arc::clone(tree), Arc::clone(replaced))),
+            Known::Starting { .. } => None,
+        }
     }
 
     /// What runs of it.

@@ -3,7 +3,9 @@
 //! Knows the wire and the files only. The law: everything is waited for with a limit, and only what a test started is
 //! killed.
 
+mod hooks;
 mod member;
+mod notify;
 mod orders;
 mod play;
 mod status;

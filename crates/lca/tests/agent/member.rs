@@ -32,6 +32,7 @@ async fn the_member_itself() {
             epoch,
             readiness: Readiness::Ready,
             suspended: false,
+            heartbeat: false,
         };
         // A failed send is met again by the receiver.
         let _ = sender.try_send(&attach.into());

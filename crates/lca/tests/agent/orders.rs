@@ -172,6 +172,7 @@ async fn only_a_process_of_the_tree_speaks_for_an_application() {
         epoch: Epoch(1),
         readiness: Readiness::Ready,
         suspended: false,
+        heartbeat: false,
     };
     link.0.try_send(&attach.into()).unwrap();
     let answer = play::limited(link.1.next()).await.unwrap().unwrap().into_said();

@@ -189,6 +189,7 @@ pub struct Controller {
     epoch: ControllerEpoch,
     orders: u64,
     unread: Vec<ApplicationReport>,
+    answers: Vec<(OrderId, Outcome)>,
 }
 
 impl Controller {
@@ -215,7 +216,7 @@ impl Controller {
         let (sender, receiver, answer) = Self::say(place, Self::hello(epoch)).await;
         let FromAgent::Welcome { inventory, .. } = answer else { panic!("{answer:?}") };
         let epoch = ControllerEpoch(epoch);
-        Self { sender, receiver, inventory, epoch, orders: 0, unread: Vec::new() }
+        Self { sender, receiver, inventory, epoch, orders: 0, unread: Vec::new(), answers: Vec::new() }
     }
 
     /// Why a Hello with that change is refused.
@@ -230,14 +231,29 @@ impl Controller {
 
     /// Orders something; its outcome. Reports that come before it are kept.
     pub async fn order(&mut self, work: Work) -> Outcome {
+        let id = self.begin_order(work);
+        self.answer(id).await
+    }
+
+    /// Gives an order without waiting for its answer.
+    pub fn begin_order(&mut self, work: Work) -> OrderId {
         self.orders += 1;
         let id = OrderId(self.orders);
         let incarnation = self.inventory.incarnation;
         let order = Order { id, incarnation, controller_epoch: self.epoch, work };
         self.sender.try_send(&ToAgent::Order(order)).unwrap();
+        id
+    }
+
+    /// The outcome of an order.
+    pub async fn answer(&mut self, id: OrderId) -> Outcome {
+        if let Some(at) = self.answers.iter().position(|(order, _)| *order == id) {
+            return self.answers.swap_remove(at).1;
+        }
         loop {
             match self.next().await.expect("the agent is there") {
                 FromAgent::Answer(answer) if answer.order == id => return answer.outcome,
+                FromAgent::Answer(answer) => self.answers.push((answer.order, answer.outcome)),
                 FromAgent::Report(report) => self.unread.push(report),
                 _ => {}
             }
@@ -305,6 +321,7 @@ pub fn assignment(name: &str, command: &[&str]) -> Assignment {
         autostart: false,
         ports: Vec::new(),
         options: Default::default(),
+        conduct: Default::default(),
     };
     let application = ApplicationName::new(name).unwrap();
     Assignment { application, spec, goal: Goal::Stopped, hands_off: false, pair: None }

@@ -24,7 +24,7 @@ const REPLY_LIMIT: Duration = Duration::from_secs(10);
 /// The longest reason that an operator may give for the record, in characters.
 const LONGEST_REASON: usize = 500;
 
-type Answer = Result<(StatusCode, Json<Value>), ApiError>;
+pub(super) type Answer = Result<(StatusCode, Json<Value>), ApiError>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,15 +52,21 @@ pub(super) struct MaintenanceBody {
     on: bool,
 }
 
+/// Refuses a reason that is longer than is kept.
+pub(super) fn check_reason(reason: Option<&str>) -> Result<(), ApiError> {
+    if reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        return Err(ApiError::bad_request(format!("a reason has at most {LONGEST_REASON} characters")));
+    }
+    Ok(())
+}
+
 pub(super) async fn switchover(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     Sent(body): Sent<SwitchoverBody>,
 ) -> Answer {
-    if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
-        return Err(ApiError::bad_request(format!("a reason has at most {LONGEST_REASON} characters")));
-    }
+    check_reason(body.reason.as_deref())?;
     let ask = Ask::Switchover { name, to: body.to, dry_run: body.dry_run, reason: body.reason };
     ask_machine(&seat, actor, ask).await
 }
@@ -101,7 +107,7 @@ pub(super) async fn maintenance(
     ask_machine(&seat, actor, Ask::Maintenance { name, on: body.on }).await
 }
 
-async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> Answer {
+pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> Answer {
     let (request, answer) = seat.replies.open().map_err(|error| {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many", error.to_string())
             .try_next("the same again in a moment")

@@ -17,6 +17,7 @@ pub mod openapi;
 mod repeats;
 pub mod routes;
 pub mod schemas;
+mod sequences;
 mod serve;
 pub mod shapes;
 mod tcp;

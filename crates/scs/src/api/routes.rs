@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
-use super::{Seat, ask, events, figures_call, look, openapi, token_calls, why};
+use super::{Seat, ask, events, figures_call, look, openapi, sequences, token_calls, why};
 
 /// One question.
 pub struct Route {
@@ -167,6 +167,32 @@ fn does() -> Vec<Route> {
             post(ask::switchover),
         )
         .takes("Switchover"),
+        operator(
+            "/v1/pairs/{name}/restart",
+            "Restarts both members, the backup first, with a switchover between; with `dry_run` only the plan is given.",
+            post(sequences::restart),
+        )
+        .takes("DryRun"),
+        operator(
+            "/v1/pairs/{name}/failover",
+            "Promotes the backup without the usual proof that the former primary has ended; needs `force`.",
+            post(sequences::failover),
+        )
+        .takes("Failover"),
+        operator(
+            "/v1/pairs/{name}/flap/acknowledge",
+            "Lets automatic changes of roles go on after a pair changed them too often.",
+            post(sequences::acknowledge),
+        )
+        .takes("Nothing"),
+        operator(
+            "/v1/hosts/{name}/drain",
+            "Switches everything primary away from a host; with `dry_run` only the plan is given.",
+            post(sequences::drain),
+        )
+        .takes("DryRun"),
+        operator("/v1/hosts/{name}/return", "Takes a drained host back into use.", post(sequences::give_back))
+            .takes("DryRun"),
         Route::new(
             Method::PUT,
             "/v1/maintenance/{name}",

@@ -84,6 +84,8 @@ fn bodies() -> Vec<(&'static str, Value)> {
             "Switchover",
             body(0, &[("to", maybe("string")), ("dry_run", boolean()), ("reason", maybe("string"))]),
         ),
+        ("DryRun", body(0, &[("dry_run", boolean())])),
+        ("Failover", body(0, &[("force", boolean()), ("dry_run", boolean()), ("reason", maybe("string"))])),
         ("Maintenance", body(1, &[("on", boolean())])),
         ("NewToken", body(2, &[("name", text()), ("role", role), ("expires_in_s", seconds)])),
     ]

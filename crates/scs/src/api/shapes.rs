@@ -72,9 +72,12 @@ pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let applications = view.applications.iter().filter(|one| !as_wished(one));
     let applications = applications
         .map(|one| format!("application {} is {}, its goal is {}", one.name, one.status, one.goal));
+    let held = view.pairs.iter().filter(|pair| pair.held_because.is_some());
+    let held = held.map(|pair| format!("pair {}: automatic changes of roles are held", pair.name));
     let operations = view.operations.iter().filter(|one| matches!(one.state, OperationState::Unknown(_)));
     let operations = operations.map(|one| format!("the outcome of operation {} is not known", one.id));
-    let mut wrong: Vec<String> = hosts.chain(pairs).chain(applications).chain(operations).collect();
+    let mut wrong: Vec<String> =
+        hosts.chain(pairs).chain(held).chain(applications).chain(operations).collect();
     wrong.extend(beside.wrong.iter().cloned());
     wrong
 }
@@ -93,6 +96,8 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "since": wall.text(host.since),
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
+        "loss_risks": host.loss_risks,
+        "drained": host.drained,
         "problem": host.problem,
     })
 }
@@ -137,6 +142,8 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "since": wall.text(pair.since),
         "ready": pair.ready,
         "not_ready_because": pair.not_ready_because,
+        "two_acted": pair.two_acted,
+        "held_because": pair.held_because,
         "because": pair.because.as_ref().map(because),
         "considered": because(&pair.considered),
     })
@@ -255,6 +262,8 @@ mod tests {
             since: Moment(0),
             ready: false,
             not_ready_because: Vec::new(),
+            two_acted: 0,
+            held_because: None,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
         }
@@ -269,6 +278,8 @@ mod tests {
             heard: None,
             problem: String::new(),
             loss_survivable: false,
+            drained: false,
+            loss_risks: Vec::new(),
         };
         let applications = vec![
             application(ApplicationStatus::Started, Goal::Started),

@@ -2,13 +2,14 @@
 //!
 //! It decides nothing of what it hears. The law: the end of a link is said once, and again only if its reason changes.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use understudy_decide::control::ControlSaw;
+use understudy_decide::control::{ControlSaw, LinkEnd};
 use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
-use understudy_transport::{Address, Backoff, Receiver, Sender, dial};
+use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use super::{Introduction, Links};
@@ -34,13 +35,38 @@ pub(super) struct Talk {
 /// Why there is no link, as the machine hears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Down {
-    refused: bool,
+    end: LinkEnd,
     why: String,
 }
 
 impl Down {
-    fn because(why: impl Into<String>) -> Self {
-        Self { refused: false, why: why.into() }
+    /// The link was closed, or was not begun: nothing is known of the host by that.
+    fn closed(why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Closed, why: why.into() }
+    }
+
+    /// The agent answers, and one of both does not want the other.
+    fn unwelcome(why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Unwelcome, why: why.into() }
+    }
+
+    /// Nothing is heard.
+    fn silent(why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Silent, why: why.into() }
+    }
+
+    /// What no connection says: silence only if every address was silent, as what fails here says nothing of the host.
+    fn not_dialed(error: &DialError) -> Self {
+        let end = if error.is_unwelcome() {
+            LinkEnd::Unwelcome
+        } else if error.is_refused() {
+            LinkEnd::Refused
+        } else if error.is_silent() {
+            LinkEnd::Silent
+        } else {
+            LinkEnd::Closed
+        };
+        Self { end, why: error.to_string() }
     }
 }
 
@@ -58,7 +84,7 @@ impl Talk {
         let mut backoff = Backoff::new(seed());
         let mut said: Option<Down> = None;
         if self.replaces {
-            let down = Down::because("the host's addresses were changed in the configuration");
+            let down = Down::closed("the host's addresses were changed in the configuration");
             if !self.say(&mut said, down).await {
                 return;
             }
@@ -88,9 +114,8 @@ impl Talk {
             return true;
         }
         // The machine's own event says it to people.
-        tracing::debug!(host = %self.host, refused = down.refused, why = %down.why, "no link to the agent");
-        let saw =
-            ControlSaw::LinkDown { host: self.host.clone(), refused: down.refused, why: down.why.clone() };
+        tracing::debug!(host = %self.host, end = ?down.end, why = %down.why, "no link to the agent");
+        let saw = ControlSaw::LinkDown { host: self.host.clone(), end: down.end, why: down.why.clone() };
         *said = Some(down);
         self.links.inbox.saw(saw).await
     }
@@ -98,12 +123,12 @@ impl Talk {
     async fn connect(&self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
-        let addresses = addresses.map_err(|error| Down::because(error.to_string()))?;
+        let addresses = addresses.map_err(|error| Down::unwelcome(error.to_string()))?;
         let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
             .await
-            .map_err(|error| Down { refused: error.is_refused(), why: error.to_string() })?;
+            .map_err(|error| Down::not_dialed(&error))?;
         if let Some(why) = self.stranger(connection.identity()) {
-            return Err(Down::because(why));
+            return Err(Down::unwelcome(why));
         }
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
@@ -114,14 +139,15 @@ impl Talk {
             cluster: self.introduction.cluster,
             host: self.host.clone(),
         });
-        sender.try_send(&hello).map_err(|error| Down::because(format!("the hello was not sent: {error}")))?;
+        sender.try_send(&hello).map_err(|error| Down::closed(format!("the hello was not sent: {error}")))?;
         let first = tokio::time::timeout(WELCOME_LIMIT, receiver.next()).await;
         match first {
+            // A stopped agent looks like this, on a link as on a new connection: nothing is heard of it.
             Err(_) => {
-                Err(Down::because(format!("the agent did not answer the hello within {WELCOME_LIMIT:?}")))
+                Err(Down::silent(format!("the agent did not answer the hello within {WELCOME_LIMIT:?}")))
             }
-            Ok(Err(error)) => Err(Down::because(format!("the agent's answer cannot be read: {error}"))),
-            Ok(Ok(None)) => Err(Down::because("the agent closed the link at once")),
+            Ok(Err(error)) => Err(broken(&error)),
+            Ok(Ok(None)) => Err(Down::closed("the agent closed the link at once")),
             Ok(Ok(Some(message))) => {
                 let (version, inventory) = self.welcome(message)?;
                 Ok(Welcomed { sender, receiver, version, inventory })
@@ -144,17 +170,17 @@ impl Talk {
         match message {
             FromAgent::Welcome { version, inventory } => {
                 let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
-                problem.map_or(Ok((version, inventory)), |why| Err(Down::because(why)))
+                problem.map_or(Ok((version, inventory)), |why| Err(Down::unwelcome(why)))
             }
             FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => {
-                Err(Down::because(format!(
+                Err(Down::unwelcome(format!(
                     "the agent refused this control server: {reason} (it speaks versions {versions}, this server \
                      {SPOKEN}; it obeyed controller epoch {highest_controller_epoch}, this server has {})",
                     self.introduction.controller_epoch
                 )))
             }
             FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) => {
-                Err(Down::because("the agent spoke before it answered the hello"))
+                Err(Down::unwelcome("the agent spoke before it answered the hello"))
             }
         }
     }
@@ -180,12 +206,12 @@ impl Talk {
                     continue;
                 }
                 () = self.drop_link.notified() => {
-                    return Some(Down::because("the agent reads too slowly: the link was dropped"));
+                    return Some(Down::closed("the agent reads too slowly: the link was dropped"));
                 }
             };
             match heard {
-                Err(error) => return Some(Down::because(format!("the link broke: {error}"))),
-                Ok(None) => return Some(Down::because("the agent closed the link")),
+                Err(error) => return Some(broken(&error)),
+                Ok(None) => return Some(Down::closed("the agent closed the link")),
                 Ok(Some(message)) => match self.hear(message).await {
                     Ok(true) => {}
                     Ok(false) => return None,
@@ -210,9 +236,30 @@ impl Talk {
                 Ok(true)
             }
             FromAgent::Welcome { .. } | FromAgent::HelloRefused { .. } => {
-                Err(Down::because("the agent answered a hello twice"))
+                Err(Down::unwelcome("the agent answered a hello twice"))
             }
         }
+    }
+}
+
+/// What the end of reading says: the network's own word for silence, a stream that ended, or words that nobody reads.
+fn broken(error: &ReceiveError) -> Down {
+    let why = format!("the link broke: {error}");
+    match error {
+        ReceiveError::Lost(source) => match source.kind() {
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                Down::silent(why)
+            }
+            _ => Down::closed(why),
+        },
+        ReceiveError::Silent { .. } => Down::silent(why),
+        ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(why),
+        ReceiveError::Frame(_)
+        | ReceiveError::Signal(_)
+        | ReceiveError::Tls(_)
+        | ReceiveError::Message(_)
+        | ReceiveError::FirstMessageLate { .. }
+        | ReceiveError::Crowded => Down::unwelcome(why),
     }
 }
 
@@ -241,6 +288,7 @@ fn seed() -> u64 {
 mod tests {
     use super::*;
     use understudy_model::{ControllerEpoch, Incarnation};
+    use understudy_transport::Security;
 
     fn inventory(host: &str, agent: u128) -> Inventory {
         Inventory {
@@ -250,6 +298,23 @@ mod tests {
             controller_epoch: ControllerEpoch(1),
             applications: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_the_system_says_of_an_ended_stream_keeps_silence_and_a_close_apart() {
+        let lost = |kind: ErrorKind| broken(&ReceiveError::Lost(kind.into())).end;
+        assert_eq!(lost(ErrorKind::TimedOut), LinkEnd::Silent);
+        assert_eq!(lost(ErrorKind::HostUnreachable), LinkEnd::Silent);
+        assert_eq!(lost(ErrorKind::ConnectionReset), LinkEnd::Closed);
+        assert_eq!(broken(&ReceiveError::Truncated { bytes: 3 }).end, LinkEnd::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_refused_and_not_silent() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free.to_string().parse::<Address>().unwrap();
+        let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
+        assert_eq!(Down::not_dialed(&error).end, LinkEnd::Refused, "{error}");
     }
 
     #[test]

@@ -111,7 +111,12 @@ async fn find(session: &Session<'_>, name: &str) -> Result<Object, Failure> {
 }
 
 /// Asks, and unless told otherwise follows the operation to its end.
-async fn do_it(mut session: Session<'_>, path: &str, body: Value, no_wait: bool) -> Result<Exit, Failure> {
+pub(super) async fn do_it(
+    mut session: Session<'_>,
+    path: &str,
+    body: Value,
+    no_wait: bool,
+) -> Result<Exit, Failure> {
     let answer = session.server.ask(Method::POST, path, &body).await?;
     let begun: Begun = read(&answer)?;
     match begun.operation {

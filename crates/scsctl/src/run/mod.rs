@@ -8,6 +8,7 @@ mod demo;
 mod does;
 mod looks;
 mod pki;
+mod sequences;
 mod tokens;
 mod wait;
 
@@ -18,7 +19,7 @@ use clap::CommandFactory;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::args::{self, Args, Command, Config, Output};
+use crate::args::{self, Args, Command, Config, Flap, Output};
 use crate::contexts::Contexts;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
@@ -121,7 +122,15 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Operations { id } => looks::operations(session, *id).await,
         Command::Start(doing) => does::start(session, doing).await,
         Command::Stop { doing, graceful } => does::stop(session, doing, *graceful).await,
-        Command::Restart(doing) => does::restart(session, doing).await,
+        Command::Restart { doing, rolling: true, dry_run } => {
+            sequences::restart(session, doing, *dry_run).await
+        }
+        Command::Restart { doing, .. } => does::restart(session, doing).await,
+        Command::Failover(which) => sequences::failover(session, which).await,
+        Command::Drain { host, back, dry_run, no_wait } => {
+            sequences::drain(session, host, *back, *dry_run, *no_wait).await
+        }
+        Command::Flap(Flap::Acknowledge { pair }) => sequences::acknowledge(session, pair).await,
         Command::Switchover(which) => does::switchover(session, which).await,
         Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
         Command::Wait { name, what } => wait::until(session, name, *what).await,

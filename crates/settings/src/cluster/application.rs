@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ApplicationSpec, HostName, Interface, PortSpec, Redundancy, RestartPolicy, Signal,
+    ApplicationName, ApplicationSpec, ConductSpec, HostName, Interface, PortSpec, Redundancy, RestartPolicy,
+    Signal,
 };
 
+use super::conduct::{self, ConductDraft};
 use super::port::{self, PortDrafts};
 use super::{keep, optional_path, unknown_name};
 use crate::problem::{Problem, ProblemKind};
@@ -62,16 +64,17 @@ struct Rest {
     shutdown_timeout: Duration,
     autostart: bool,
     options: BTreeMap<String, BTreeMap<String, String>>,
+    conduct: ConductDraft,
 }
 
 impl ApplicationDraft {
-    /// It says nothing, and can be told nothing but a signal.
-    pub(super) fn is_plain(&self) -> bool {
-        self.rest.interface == Interface::Plain
+    /// What it is told by commands and signals.
+    pub(super) fn conduct(&self) -> &ConductDraft {
+        &self.rest.conduct
     }
 
     /// The checked application; none only if its host was reported as missing or wrong.
-    pub(super) fn into_spec(self) -> Option<ApplicationSpec> {
+    pub(super) fn into_spec(self, hang_limit: Option<Duration>) -> Option<ApplicationSpec> {
         let ports: Vec<PortSpec> = self.ports.ports.into_iter().map(|port| port.value).collect();
         let rest = self.rest;
         Some(ApplicationSpec {
@@ -91,6 +94,7 @@ impl ApplicationDraft {
             autostart: rest.autostart,
             ports,
             options: rest.options,
+            conduct: ConductSpec { hang_limit, ..rest.conduct.spec },
         })
     }
 }
@@ -207,9 +211,10 @@ fn read_rest(report: &mut Report, view: View<'_>) -> Rest {
     let span = |report: &mut Report, key, bounds, default| {
         view.duration(report, key, bounds).map_or(default, |found| found.value)
     };
+    let interface = read_interface(report, view);
     Rest {
         kind: view.text(report, "type").map_or("server", |found| found.value).to_owned(),
-        interface: read_interface(report, view),
+        interface,
         command: read_command(report, view),
         working_directory: optional_path(report, view, "working-directory"),
         environment: read_environment(report, view),
@@ -225,6 +230,7 @@ fn read_rest(report: &mut Report, view: View<'_>) -> Rest {
         shutdown_timeout: span(report, "shutdown-timeout", TIMEOUT_BOUNDS, seconds(10)),
         autostart: view.boolean(report, "autostart").is_none_or(|found| found.value),
         options: read_options(report, view),
+        conduct: conduct::read(report, view, interface),
     }
 }
 
@@ -246,21 +252,16 @@ fn read_restart_limit(report: &mut Report, view: View<'_>) -> u32 {
 }
 
 fn read_interface(report: &mut Report, view: View<'_>) -> Interface {
-    if let Some(Found { value: Value::Text(text), at, key }) = view.raw("interface")
-        && text == "notify"
-    {
-        let why = "\"notify\" is known, but not in this version";
-        let problem = Problem::new(ProblemKind::NotInThisVersion, key, why);
-        report.problem(at, problem.advise("use \"library\", or \"plain\" for a program that says nothing"));
-        // The file is refused; what a pair would say of a plain member is not said as well.
-        return Interface::Library;
-    }
     view.word(report, "interface", &interface_words(), Interface::from_word)
         .map_or(Interface::Plain, |found| found.value)
 }
 
 fn read_command(report: &mut Report, view: View<'_>) -> Vec<String> {
-    let Some(words) = view.texts(report, "command") else { return Vec::new() };
+    view.texts(report, "command").map_or_else(Vec::new, |words| check_command(report, words))
+}
+
+/// A command of any kind: its words, once every one was judged.
+pub(super) fn check_command(report: &mut Report, words: Found<Vec<Found<&str>>>) -> Vec<String> {
     if words.value.len() > MOST_ARGUMENTS {
         let problem = Problem::new(ProblemKind::BadValue, words.key.as_str(), "too many arguments");
         let problem = problem.found(format!("{} arguments", words.value.len()));

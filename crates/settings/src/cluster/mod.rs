@@ -5,6 +5,7 @@
 
 mod addp;
 mod application;
+mod conduct;
 mod host;
 mod pair;
 mod port;
@@ -153,8 +154,10 @@ fn build(name: String, id: Option<ClusterId>, drafts: Drafts) -> Option<Cluster>
         pairs.insert(pair.clone(), spec);
     }
     let mut applications: BTreeMap<ApplicationName, ApplicationSpec> = BTreeMap::new();
-    for (application, draft) in drafts.applications {
-        applications.insert(application, draft.into_spec()?);
+    let limits: Vec<_> =
+        drafts.applications.values().map(|draft| timers::hang_limit_of(&drafts, draft)).collect();
+    for ((application, draft), hang_limit) in drafts.applications.into_iter().zip(limits) {
+        applications.insert(application, draft.into_spec(hang_limit)?);
     }
     let hosts = drafts.hosts.into_iter().map(|(host, draft)| (host, draft.into_spec(drafts.addp))).collect();
     Some(Cluster { name, id, hosts, applications, pairs })

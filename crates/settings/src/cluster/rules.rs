@@ -146,7 +146,7 @@ fn check_members(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
             }
             Some(application) => {
                 check_restart(report, pair, application);
-                check_interface(report, member, application);
+                check_hook_time(report, drafts, pair, application);
             }
         }
     }
@@ -175,18 +175,23 @@ fn check_restart(report: &mut Report, pair: &PairDraft, application: &Applicatio
     report.warning(restart.at, problem.advise("set auto-restart = true"));
 }
 
-/// A change of roles is told over the application link; hooks and signals for plain programs come later.
-fn check_interface(report: &mut Report, member: &Found<ApplicationName>, application: &ApplicationDraft) {
-    if !application.is_plain() {
+/// The demotion as a whole has the fence budget, whatever its hook may take.
+fn check_hook_time(report: &mut Report, drafts: &Drafts, pair: &PairDraft, application: &ApplicationDraft) {
+    let conduct = application.conduct();
+    let fence = timers::of_pair(drafts, pair).values.fence_budget;
+    let Some(timeout) = conduct.hook_timeout.as_ref().filter(|timeout| timeout.value > fence) else { return };
+    if conduct.spec.hooks.on_demote.is_empty() {
         return;
     }
     let why = format!(
-        "\"{}\" is a member of a pair and has the interface \"plain\", which hears of no run mode in this version: it could not be told to serve no more",
-        member.value
+        "hooks of \"{}\" may take {}, and a demotion in pair \"{}\" must be confirmed within its fence-budget {}: a slower on-demote ends in a kill",
+        application.name.value,
+        crate::span::to_text(timeout.value),
+        pair.name.value,
+        crate::span::to_text(fence)
     );
-    let advice = "give it interface = \"library\" and link the library, or take it out of the pair";
-    let problem = Problem::new(ProblemKind::NotInThisVersion, "application.interface", why);
-    report.problem(application.name.at, problem.advise(advice));
+    let problem = Problem::new(ProblemKind::BrokenRule, timeout.key.as_str(), why);
+    report.warning(timeout.at, problem.advise("raise fence-budget of the pair, or lower hooks.timeout"));
 }
 
 fn check_same_host(

@@ -4,15 +4,25 @@
 
 use std::time::Duration;
 
-use understudy_model::{Preset, Timers};
+use understudy_model::{FlapDamping, Preset, Timers};
 
 use super::Drafts;
+use super::application::ApplicationDraft;
+use super::conduct::HANG_BOUNDS;
 use super::pair::PairDraft;
+use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report, View};
+use crate::span;
 
 /// Shortest and longest value of a timer.
 pub(super) const TIMER_BOUNDS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(86_400));
+
+/// As [`TIMER_BOUNDS`], for a wait that may be left out.
+const WAIT_BOUNDS: (Duration, Duration) = (Duration::ZERO, TIMER_BOUNDS.1);
+
+/// The span in which changes of roles are counted.
+const FLAP_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 
 /// Timers set in one place, and the preset if it was set there.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +32,9 @@ pub(super) struct TimerDrafts {
     link_grace: Option<Found<Duration>>,
     fence_budget: Option<Found<Duration>>,
     agent_restart_grace: Option<Found<Duration>>,
+    disconnect_switchover_timeout: Option<Found<Duration>>,
+    flap_damping: Option<Found<FlapDamping>>,
+    hang_limit: Option<Found<Duration>>,
 }
 
 impl TimerDrafts {
@@ -62,7 +75,54 @@ pub(super) fn read_changes(report: &mut Report, view: View<'_>) -> TimerDrafts {
         link_grace: view.duration(report, "link-grace", TIMER_BOUNDS),
         fence_budget: view.duration(report, "fence-budget", TIMER_BOUNDS),
         agent_restart_grace: view.duration(report, "agent-restart-grace", TIMER_BOUNDS),
+        disconnect_switchover_timeout: view.duration(report, "disconnect-switchover-timeout", WAIT_BOUNDS),
+        flap_damping: read_flap_damping(report, view),
+        hang_limit: view.duration(report, "hang-limit", HANG_BOUNDS),
     }
+}
+
+/// How long an application may show no life: its own word, then its pair's, its host's, `[timers]`, the preset.
+pub(super) fn hang_limit_of(drafts: &Drafts, application: &ApplicationDraft) -> Option<Duration> {
+    let name = &application.name.value;
+    let member = |of: &Option<Found<_>>| of.as_ref().is_some_and(|member| member.value == *name);
+    let pair = drafts.pairs.values().find(|pair| member(&pair.primary) || member(&pair.backup));
+    let host = application.host.as_ref().and_then(|host| drafts.hosts.get(&host.value));
+    let set = (application.conduct().hang_limit.as_ref())
+        .or_else(|| pair?.timers.hang_limit.as_ref())
+        .or_else(|| host?.timers.hang_limit.as_ref())
+        .or(drafts.timers.hang_limit.as_ref());
+    match set {
+        Some(limit) => Some(limit.value).filter(|limit| !limit.is_zero()),
+        None => drafts.timers.preset.unwrap_or(Preset::Normal).hang_limit(),
+    }
+}
+
+fn read_flap_damping(report: &mut Report, view: View<'_>) -> Option<Found<FlapDamping>> {
+    let text = view.text(report, "flap-damping")?;
+    let damping = flap_damping(text.value);
+    if damping.is_none() {
+        let problem = Problem::new(ProblemKind::BadValue, text.key.as_str(), "not an allowed value");
+        let allowed = format!(
+            "a count and a span such as \"3 in 5m\", 1 to {} changes in {} to {}, or \"off\"",
+            FlapDamping::MOST_CHANGES,
+            span::to_text(FLAP_BOUNDS.0),
+            span::to_text(FLAP_BOUNDS.1)
+        );
+        report.problem(text.at, problem.found(format!("{:?}", text.value)).allowed(allowed));
+    }
+    damping.map(|damping| text.with(damping))
+}
+
+/// `off`, or so many changes `in` a span.
+fn flap_damping(text: &str) -> Option<FlapDamping> {
+    if text == "off" {
+        return Some(FlapDamping { changes: 0, within: FLAP_BOUNDS.0 });
+    }
+    let (changes, within) = text.split_once(" in ")?;
+    let (changes, within) = (changes.trim().parse().ok()?, span::from_text(within.trim())?);
+    let allowed = (1..=FlapDamping::MOST_CHANGES).contains(&changes)
+        && (FLAP_BOUNDS.0..=FLAP_BOUNDS.1).contains(&within);
+    allowed.then_some(FlapDamping { changes, within })
 }
 
 /// The timers that hold for a pair.
@@ -80,6 +140,12 @@ pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
         read(&pair.timers).or(on_hosts).or_else(|| read(base)).cloned()
     };
     let switchover = pick(|timers| timers.switchover_timeout.as_ref());
+    // Of two hosts, the setting that holds changes sooner.
+    let on_hosts = hosts.iter().filter_map(|host| host.flap_damping.as_ref()).min_by_key(|found| {
+        let damping = found.value;
+        (damping.changes == 0, damping.changes, std::cmp::Reverse(damping.within))
+    });
+    let flap_damping = pair.timers.flap_damping.as_ref().or(on_hosts).or(base.flap_damping.as_ref());
     let fence = pick(|timers| timers.fence_budget.as_ref());
     let value = |found: &Option<Found<Duration>>, preset| found.as_ref().map_or(preset, |found| found.value);
     PairTimers {
@@ -91,7 +157,27 @@ pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
                 &pick(|timers| timers.agent_restart_grace.as_ref()),
                 preset.agent_restart_grace,
             ),
+            disconnect_switchover_timeout: value(
+                &pick(|timers| timers.disconnect_switchover_timeout.as_ref()),
+                preset.disconnect_switchover_timeout,
+            ),
+            flap_damping: flap_damping.map_or(preset.flap_damping, |found| found.value),
         },
         set_at: switchover.or(fence).map(|found| (found.at, found.key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flap_damping_is_a_count_and_a_span_or_off() {
+        let five_minutes = Duration::from_secs(300);
+        assert_eq!(flap_damping("3 in 5m"), Some(FlapDamping { changes: 3, within: five_minutes }));
+        assert_eq!(flap_damping("off").map(|damping| damping.changes), Some(0));
+        for bad in ["", "3", "3 in", "0 in 5m", "17 in 5m", "3 in 10ms", "3 in 2d", "three in 5m", "3in5m"] {
+            assert_eq!(flap_damping(bad), None, "{bad:?}");
+        }
     }
 }

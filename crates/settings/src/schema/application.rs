@@ -9,9 +9,6 @@ use super::{Key, Keys, Shape, later, now};
 
 const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
 const NO_LIMITS: &str = "remove it, or set the limit in a script that `command` names";
-const NO_HOOKS: &str = "remove it, or use interface \"library\", which is told of every change of role";
-const NO_PROBES: &str =
-    "remove it; in this version readiness comes from interface \"library\", or from running";
 
 /// Every key of `[[application]]`.
 pub(crate) const APPLICATION: Keys = &[OWN, SHARED, RESERVED];
@@ -45,7 +42,7 @@ pub(crate) const SHARED: &[Key] = &[
         "interface",
         Shape::Word(interface_words),
         "`plain`",
-        "How it says that it is ready and hears its role: `library`, or `plain`, which is not at all.",
+        "How it says that it is ready: `library`, which is also told of its role; `notify`, as daemons of systemd do; `plain`, not at all.",
     ),
     now(
         "command",
@@ -107,26 +104,51 @@ pub(crate) const SHARED: &[Key] = &[
     later("memory-max", Shape::Text, "The most memory.", NO_LIMITS),
     later("cpu-max", Shape::Text, "The most processor time.", NO_LIMITS),
     later("pids-max", Shape::Integer, "The most processes.", NO_LIMITS),
-    later(
-        "stop-command",
-        Shape::Texts,
-        "A command in place of the stop signal.",
-        "remove it, or set `stop-signal`",
+    now("stop-command", Shape::Texts, "none", "A command in place of the stop signal."),
+    now("start-before", Shape::Texts, "none", "A command that runs to its end before each start."),
+    now(
+        "promote-signal",
+        Shape::Word(signal_words),
+        "none",
+        "Tells it to be primary; it counts as primary as soon as the signal is delivered.",
     ),
-    later("start-before", Shape::Texts, "A command that runs first.", NO_HOOKS),
-    later("promote-signal", Shape::Text, "Told by signal to be primary.", NO_HOOKS),
-    later("demote-signal", Shape::Text, "Told by signal to be backup.", NO_HOOKS),
-    later("reload-signal", Shape::Text, "Told by signal to read its options again.", NO_HOOKS),
-    later("hooks", Shape::Table(&[HOOKS]), "Commands at a change of role.", NO_HOOKS),
+    now(
+        "demote-signal",
+        Shape::Word(signal_words),
+        "none",
+        "Tells it to be a backup; it must serve no more at once, as the delivered signal is believed. A hook can prove it.",
+    ),
+    now(
+        "reload-signal",
+        Shape::Word(signal_words),
+        "none",
+        "Tells it to read its options file again when only its options changed.",
+    ),
+    now(
+        "hooks",
+        Shape::Table(&[HOOKS]),
+        "none",
+        "Commands at a start and at a change of role. A program with neither hook nor signal is stopped and started with its new mode.",
+    ),
     later(
         "after",
         Shape::Texts,
         "Applications of the host that start first.",
         "remove it; applications start together",
     ),
-    later("probe", Shape::Table(&[PROBE]), "A question that tells whether it can serve.", NO_PROBES),
-    later("watchdog", Shape::Duration, "Silence after which it counts as hung.", NO_PROBES),
-    later("hang-limit", Shape::Duration, "Silence after which it is killed.", NO_PROBES),
+    now("probe", Shape::Table(&[PROBE]), "none", "A question that it must answer to be ready, and to go on."),
+    now(
+        "watchdog",
+        Shape::Duration,
+        "none",
+        "With `notify`: it says WATCHDOG=1 at least this often, or counts as hung.",
+    ),
+    now(
+        "hang-limit",
+        Shape::Duration,
+        "the pair's",
+        "How long it may show no life (stopped, silent library) before it is killed; 0 is never.",
+    ),
     later(
         "output",
         Shape::Text,
@@ -156,20 +178,20 @@ const LIMITS: &[Key] = &[
 ];
 
 const HOOKS: &[Key] = &[
-    later("on-start", Shape::Texts, "Before it starts.", NO_HOOKS),
-    later("on-promote", Shape::Texts, "When it becomes primary.", NO_HOOKS),
-    later("on-demote", Shape::Texts, "When it is primary no more.", NO_HOOKS),
-    later("user", Shape::Text, "The user that hooks run as.", NO_HOOKS),
-    later("timeout", Shape::Duration, "The longest that a hook may take.", NO_HOOKS),
+    now("on-start", Shape::Texts, "none", "Before each start; if it fails, so does the start."),
+    now("on-promote", Shape::Texts, "none", "It becomes primary; if it fails, the promotion is refused."),
+    now("on-demote", Shape::Texts, "none", "It is primary no more; if it fails, the application is killed."),
+    later("user", Shape::Text, "The user that hooks run as.", NO_USERS),
+    now("timeout", Shape::Duration, "`10s`", "The longest that a hook may take; then all of it is killed."),
 ];
 
 const PROBE: &[Key] = &[
-    later("exec", Shape::Texts, "A command whose exit code answers.", NO_PROBES),
-    later("tcp", Shape::Text, "A port that must accept.", NO_PROBES),
-    later("http", Shape::Text, "A page that must answer.", NO_PROBES),
-    later("interval", Shape::Duration, "How often it is asked.", NO_PROBES),
-    later("timeout", Shape::Duration, "The longest that an answer may take.", NO_PROBES),
-    later("failures", Shape::Integer, "Failures in a row that count.", NO_PROBES),
+    now("exec", Shape::Texts, "none", "A command that must end with code 0."),
+    now("tcp", Shape::Text, "none", "`PORT` or `ADDRESS:PORT` that must accept."),
+    now("http", Shape::Text, "none", "`http://ADDRESS:PORT/PATH` that must answer with 200 to 399."),
+    now("interval", Shape::Duration, "`1s`", "From one question to the next."),
+    now("timeout", Shape::Duration, "`1s`", "The longest that an answer may take."),
+    now("failures", Shape::Integer, "3", "Failures in a row that count as a hang."),
 ];
 
 /// The words of `protocol`, on a port.

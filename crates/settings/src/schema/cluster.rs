@@ -9,7 +9,6 @@ use super::{Key, Keys, Shape, later, now};
 
 const NO_GRANTS: &str = "remove it; leases come with policy \"strict\", in a later version";
 const NO_SITES: &str = "remove it; the key is kept for sites and tenants of later versions";
-const NOT_USED: &str = "remove it; no rule of this version uses this timer";
 
 /// Every key of the file.
 pub(crate) const CLUSTER_FILE: Keys = &[&[
@@ -75,20 +74,30 @@ pub(crate) const TIMERS: &[Key] = &[
         "preset",
         "How long an agent that refuses connections on a living machine counts as restarting.",
     ),
+    now(
+        "disconnect-switchover-timeout",
+        Shape::Duration,
+        "preset",
+        "With policy `available`: how long a host must have been silent, after its link was lost, before its pairs fail over. 0: at once.",
+    ),
+    now(
+        "flap-damping",
+        Shape::Text,
+        "preset",
+        "So many automatic changes of roles in a span, such as `3 in 5m`, after which further ones are held; or `off`.",
+    ),
+    now(
+        "hang-limit",
+        Shape::Duration,
+        "preset",
+        "How long an application may show no life before it is killed; 0 is never.",
+    ),
 ];
 
 const LATER_TIMERS: &[Key] = &[
     later("lease", Shape::Duration, "How long a grant lasts without renewal.", NO_GRANTS),
     later("renew", Shape::Duration, "How often a grant is renewed.", NO_GRANTS),
     later("kill-budget", Shape::Duration, "How long before expiry the guard kills.", NO_GRANTS),
-    later(
-        "disconnect-switchover-timeout",
-        Shape::Duration,
-        "Wait after a host is lost, before its pairs fail over.",
-        NOT_USED,
-    ),
-    later("hang-limit", Shape::Duration, "Silence of a living process before it counts as hung.", NOT_USED),
-    later("flap-damping", Shape::Text, "Role changes in a span after which a pair is left alone.", NOT_USED),
 ];
 
 const HOST: &[Key] = &[

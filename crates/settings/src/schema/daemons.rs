@@ -5,7 +5,6 @@
 use super::{Key, Keys, Shape, later, now};
 
 const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
-const NO_NOTICES: &str = "remove the table, or follow `scsctl events --follow -o json`";
 
 /// Every key of `lca.toml`.
 pub(crate) const AGENT_FILE: Keys = &[&[
@@ -20,7 +19,12 @@ pub(crate) const SERVER_FILE: Keys = &[&[
     now("journal", Shape::Table(&[JOURNAL]), "", "What it remembers."),
     now("tls", Shape::Table(&[TLS]), "", "Certificates of the control server."),
     now("api", Shape::Table(&[API]), "", "Who may do what on the API over the network."),
-    later("notify", Shape::Table(&[NOTIFY]), "Commands that run at an event.", NO_NOTICES),
+    now(
+        "notify",
+        Shape::Table(&[NOTIFY]),
+        "",
+        "A command that is told of events, one at a time and in order.",
+    ),
 ]];
 
 const AGENT: &[Key] = &[
@@ -108,6 +112,16 @@ const API: &[Key] = &[
 ];
 
 const NOTIFY: &[Key] = &[
-    later("on", Shape::Texts, "At which events.", NO_NOTICES),
-    later("command", Shape::Texts, "What runs.", NO_NOTICES),
+    now(
+        "on",
+        Shape::Texts,
+        "must be there",
+        "The kinds of events, such as `role-changed`, `switchover-refused`, `gave-up`, `certificate-expiring`.",
+    ),
+    now(
+        "command",
+        Shape::Texts,
+        "must be there",
+        "Program, as an absolute path, and arguments. It gets the event as one line of JSON and in its environment.",
+    ),
 ];

@@ -10,6 +10,7 @@
 
 mod floor;
 mod member;
+mod plain;
 mod rounds;
 mod words;
 
@@ -57,6 +58,8 @@ pub enum Bench {
     SwitchoverGap,
     /// From kill -9 of a single application to main() of its successor
     LocalRestart,
+    /// From SIGSTOP of a plain primary to the promotion of the backup by its hook, with a hang limit of 1 s
+    HangFailover,
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
@@ -71,13 +74,15 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 3] = [Bench::CrashFailover, Bench::SwitchoverGap, Bench::LocalRestart];
+    const ALL: [Bench; 4] =
+        [Bench::CrashFailover, Bench::SwitchoverGap, Bench::LocalRestart, Bench::HangFailover];
 
     fn name(self) -> &'static str {
         match self {
             Bench::CrashFailover => "crash_failover",
             Bench::SwitchoverGap => "switchover_gap",
             Bench::LocalRestart => "local_restart",
+            Bench::HangFailover => "hang_failover",
         }
     }
 
@@ -86,6 +91,8 @@ impl Bench {
             Bench::CrashFailover => Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0) },
             Bench::SwitchoverGap => Bar { median: 2.0, p99: Some(15.0), floors: None },
             Bench::LocalRestart => Bar { median: 3.0, p99: None, floors: None },
+            // The hang limit and 50 ms.
+            Bench::HangFailover => Bar { median: 1_050.0, p99: Some(1_050.0), floors: None },
         }
     }
 }
@@ -130,6 +137,7 @@ fn measure(
         Bench::CrashFailover => rounds::crash_failover(rounds, programs, ground, interrupt),
         Bench::SwitchoverGap => rounds::switchover_gap(rounds, programs, ground, interrupt),
         Bench::LocalRestart => rounds::local_restart(rounds, programs, ground, interrupt),
+        Bench::HangFailover => rounds::hang_failover(rounds, programs, ground, interrupt),
     }
 }
 
@@ -186,6 +194,8 @@ pub fn be(arguments: &[String]) -> Result<(), StageError> {
     let began_ns = crate::clock::boot_ns();
     match arguments {
         [part] if part == member::PART_MEMBER => member::be(began_ns),
+        [part] if part == plain::PART_PLAIN => plain::be(began_ns),
+        [part] if part == plain::PART_HOOK => plain::promote(began_ns),
         [part, rest @ ..] => floor::be(part, rest),
         [] => Err(StageError::Unexpected(format!("{PART} needs the name of a part"))),
     }

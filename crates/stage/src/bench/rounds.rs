@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::floor::Floor;
 use super::member::PART_MEMBER;
+use super::plain::{PART_HOOK, PART_PLAIN};
 use super::words::{Ear, SOCKET_VARIABLE};
 use super::{Measured, PART};
 use crate::ports::Ports;
@@ -33,7 +34,51 @@ fn part_of_bench(name: String, host: Host, ear: &Ear) -> Result<ApplicationPlan,
         command,
         environment: vec![(SOCKET_VARIABLE.to_owned(), socket)],
         port: None,
+        interface: "library",
+        more: Vec::new(),
     })
+}
+
+/// A pair of members without the library, each promoted by a hook.
+fn add_plain_pair(plan: &mut Plan, ear: &Ear) -> Result<(), StageError> {
+    let own = std::env::current_exe().map_err(StageError::file("find", "this program"))?;
+    let own = own.to_string_lossy().into_owned();
+    let words = |part: &str| vec![own.clone(), PART.to_owned(), part.to_owned()];
+    // The hook to promote is measured; to be a backup there is nothing to do.
+    let promote = serde_json::Value::from(words(PART_HOOK));
+    let hooks = format!("hooks = {{ on-promote = {promote}, on-demote = [\"/bin/true\"] }}");
+    let socket = ear.path().to_string_lossy().into_owned();
+    plan.add_pair(PAIR, |host, name| ApplicationPlan {
+        name,
+        host,
+        command: words(PART_PLAIN),
+        environment: vec![(SOCKET_VARIABLE.to_owned(), socket.clone())],
+        port: None,
+        interface: "plain",
+        more: vec![hooks.clone(), "hang-limit = \"1s\"".to_owned()],
+    });
+    Ok(())
+}
+
+/// From SIGSTOP of a plain primary to `main` of the hook that promotes the backup.
+pub fn hang_failover(
+    rounds: u32,
+    programs: &Programs,
+    ground: Ground,
+    interrupt: &Interrupt,
+) -> Result<Measured, StageError> {
+    let (mut stage, ear) = begin(programs, ground, interrupt, add_plain_pair)?;
+    let mut measured = Measured::default();
+    for _ in 0..rounds {
+        let (primary, backup) = rest(&mut stage, &ear)?;
+        let (_, before_ns) = stage.stop_application(&primary)?;
+        let promoted = ear.hear(interrupt, "the backup is promoted", MOMENT_LIMIT, |word| {
+            word.kind == "promote" && word.name == backup
+        })?;
+        measured.times_ns.push(promoted.at_ns.saturating_sub(before_ns));
+    }
+    stage.end()?;
+    Ok(measured)
 }
 
 /// A stage on which everything runs, and an ear for its members.

@@ -162,6 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
 
 fn plan(programs: &Programs, ports: &mut Ports) -> Result<Plan, StageError> {
     let mut plan = Plan::new("demo", 1_000);
+    plan.timers.push(format!("hang-limit = \"{}ms\"", scenario::HANG_LIMIT.as_millis()));
     add_tservers(&mut plan, PAIR, programs, ports)?;
     Ok(plan)
 }
@@ -180,6 +181,8 @@ pub(crate) fn add_tservers(
         command: vec![programs.text("tserver"), "--bind".to_owned(), host.address().to_string()],
         environment: Vec::new(),
         port: Some(if host == Host::Alpha { alpha } else { beta }),
+        interface: "library",
+        more: Vec::new(),
     });
     Ok(())
 }

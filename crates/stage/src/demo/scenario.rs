@@ -15,6 +15,8 @@ use crate::{Daemon, Host, Stage, StageError, Status};
 const SERVICE: Duration = Duration::from_millis(700);
 /// How long a daemon is away.
 const AWAY: Duration = Duration::from_millis(800);
+/// How long a process may show no life in the demonstration's cluster.
+pub(super) const HANG_LIMIT: Duration = Duration::from_secs(1);
 /// How long the client may take to see that somebody serves.
 const SERVED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -29,12 +31,19 @@ pub enum Scenario {
     AgentCrash,
     /// kill -9 of the control server, which comes back
     ControlPlaneLoss,
+    /// SIGSTOP of the primary
+    Hang,
 }
 
 impl Scenario {
     /// All, in the order in which they are played.
-    pub const ALL: &'static [Scenario] =
-        &[Scenario::Crash, Scenario::Switchover, Scenario::AgentCrash, Scenario::ControlPlaneLoss];
+    pub const ALL: &'static [Scenario] = &[
+        Scenario::Crash,
+        Scenario::Switchover,
+        Scenario::AgentCrash,
+        Scenario::ControlPlaneLoss,
+        Scenario::Hang,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -43,6 +52,7 @@ impl Scenario {
             Scenario::Switchover => "switchover",
             Scenario::AgentCrash => "agent-crash",
             Scenario::ControlPlaneLoss => "control-plane-loss",
+            Scenario::Hang => "hang",
         }
     }
 
@@ -53,6 +63,7 @@ impl Scenario {
             Scenario::Switchover => "planned, there and back",
             Scenario::AgentCrash => "kill -9 of its agent",
             Scenario::ControlPlaneLoss => "kill -9 of the scs",
+            Scenario::Hang => "SIGSTOP of the primary",
         }
     }
 
@@ -61,6 +72,7 @@ impl Scenario {
         match self {
             Scenario::Crash | Scenario::Switchover => 50.0,
             Scenario::AgentCrash | Scenario::ControlPlaneLoss => 0.0,
+            Scenario::Hang => HANG_LIMIT.as_secs_f64() * 1_000.0 + 200.0,
         }
     }
 }
@@ -113,6 +125,7 @@ pub(super) fn play(
         Scenario::Switchover => switchover(stage, load, voice),
         Scenario::AgentCrash => agent_crash(stage, voice),
         Scenario::ControlPlaneLoss => control_plane_loss(stage, voice),
+        Scenario::Hang => hang(stage, load, voice),
     }?;
     interrupt.let_pass(SERVICE)?;
     Ok(played)
@@ -126,10 +139,25 @@ fn roles(status: &Status) -> Result<(String, String, u64), StageError> {
 }
 
 fn crash(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
+    taken_over(stage, load, voice, "kill -9", Stage::kill_application)
+}
+
+fn hang(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
+    taken_over(stage, load, voice, "SIGSTOP", Stage::stop_application)
+}
+
+/// The primary is hurt, and the other member takes over.
+fn taken_over(
+    stage: &mut Stage,
+    load: &mut Load,
+    voice: &mut Voice,
+    deed: &str,
+    hurt: impl FnOnce(&Stage, &str) -> Result<(u32, u64), StageError>,
+) -> Result<Played, StageError> {
     let (primary, backup, epoch) = roles(&stage.until_well(WELL_LIMIT)?)?;
     let at = voice.now();
-    let (pid, _) = stage.kill_application(&primary)?;
-    voice.act_at(at, &format!("kill -9 of {primary} (process {pid}), primary in epoch {epoch}"));
+    let (pid, _) = hurt(stage, &primary)?;
+    voice.act_at(at, &format!("{deed} of {primary} (process {pid}), primary in epoch {epoch}"));
     let interrupt = stage.interrupt().clone();
     load.until(&interrupt, "somebody serves in a later epoch", SERVED_LIMIT, |moment| {
         moment.event == "served-again" && moment.epoch > Some(epoch)

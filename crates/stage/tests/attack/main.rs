@@ -4,11 +4,14 @@
 //! each story has a cluster, ports and a directory of its own, waits for conditions with a deadline, and ends by
 //! showing that whatever was not attacked is as it was.
 
+mod certificates;
 mod daemons;
 mod disks;
 mod failover;
+mod hosts;
 mod operator;
 mod play;
+mod programs;
 mod settings;
 mod starts;
 mod strangers;

@@ -102,6 +102,11 @@ impl Play {
 
     /// The same with more pairs of call servers.
     pub fn set_up_with(more: &[&str]) -> Self {
+        Self::set_up_and(more, |_| ())
+    }
+
+    /// The same with whatever else a story needs.
+    pub fn set_up_and(more: &[&str], fill: impl FnOnce(&mut Plan)) -> Self {
         let (programs, mut ports) = (programs(), Ports::default());
         let mut plan = Plan::new("attacked", 100);
         for pair in ["t", "calm"].iter().chain(more) {
@@ -112,6 +117,7 @@ impl Play {
         }
         let port = ports.free_on(Host::Alpha.address()).unwrap();
         plan.applications.push(tserver(&programs, Host::Alpha, "single".to_owned(), port));
+        fill(&mut plan);
         let ground = Ground::temporary().unwrap();
         let stage = Stage::set_up(&programs, ground, plan, &mut ports, Interrupt::default()).unwrap();
         Self { disks: Vec::new(), stage, programs, ports }
@@ -308,6 +314,20 @@ impl Play {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Waits until a daemon's log has these words.
+    pub fn until_logged(&self, daemon: Daemon, words: &str) {
+        self.until_so(&format!("{} logs {words:?}", daemon.name()), || {
+            let log = self.log(daemon);
+            if log.contains(words) { Ok(()) } else { Err(log) }
+        });
+    }
+
+    /// `lca --check` of that host's settings.
+    pub fn check_agent(&self, host: Host) -> Said {
+        let settings = self.stage.directory().join(format!("lca-{}.toml", host.name()));
+        said(Command::new(self.program("lca")).arg("--check").arg("--config").arg(settings))
+    }
+
     /// The log of a daemon.
     pub fn log(&self, daemon: Daemon) -> String {
         let name = format!("{}.log", daemon.name().replace(' ', "-"));
@@ -319,7 +339,15 @@ impl Play {
 pub fn tserver(programs: &Programs, host: Host, name: String, port: u16) -> ApplicationPlan {
     let bind = host.address().to_string();
     let command = vec![programs.text("tserver"), "--faults".to_owned(), "--bind".to_owned(), bind];
-    ApplicationPlan { name, host, command, environment: Vec::new(), port: Some(port) }
+    ApplicationPlan {
+        name,
+        host,
+        command,
+        environment: Vec::new(),
+        port: Some(port),
+        interface: "library",
+        more: Vec::new(),
+    }
 }
 
 /// Runs a program to its end, which must come in time.

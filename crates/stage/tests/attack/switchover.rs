@@ -152,7 +152,7 @@ fn requests_that_cannot_be_are_refused_and_change_nothing() {
     assert_undisturbed(&before, &end, &["t-2"]);
     // Each refusal is in the history, with who asked.
     let refused = play.events(&[]);
-    let refused: Vec<_> = refused.iter().filter(|event| event["kind"] == "operation-refused").collect();
+    let refused: Vec<_> = refused.iter().filter(|event| event["kind"] == "switchover-refused").collect();
     assert!(refused.len() >= 5 && refused.iter().all(|event| event["actor"].is_string()), "{refused:?}");
 }
 

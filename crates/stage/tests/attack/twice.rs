@@ -49,7 +49,8 @@ fn the_state_of_another_host_is_refused_by_name_and_kept() {
     play.stage.kill(alpha).unwrap();
     let text = fs::read_to_string(directory.join("lca-alpha.toml")).unwrap();
     let path = directory.join("wrong.toml");
-    fs::write(&path, text.replace("host = \"alpha\"", "host = \"beta\"")).unwrap();
+    let text = text.replace("host = \"alpha\"", "host = \"beta\"").replace("pki/alpha.", "pki/beta.");
+    fs::write(&path, text).unwrap();
     start(&play, "lca", &path).expect(78, &["belongs to host alpha", "this agent is host beta"]);
 
     // A damaged or foreign promise file is refused as well, and not repaired.

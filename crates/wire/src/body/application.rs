@@ -15,7 +15,7 @@ use crate::version::SPOKEN;
 /// Frame kind 3.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromApplication {
-    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5, 6")]
     said: Option<FromApplicationChoice>,
 }
 
@@ -31,12 +31,14 @@ pub(crate) enum FromApplicationChoice {
     RunModeRefused(RunModeRefused),
     #[prost(message, tag = "5")]
     Suspended(Nothing),
+    #[prost(uint64, tag = "6")]
+    Pong(u64),
 }
 
 /// Frame kind 4.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToApplication {
-    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4, 5")]
     said: Option<ToApplicationChoice>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) enum ToApplicationChoice {
     SetRunMode(SetRunMode),
     #[prost(message, tag = "4")]
     Suspend(Nothing),
+    #[prost(uint64, tag = "5")]
+    Ping(u64),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -68,6 +72,8 @@ pub(crate) struct Attach {
     readiness: Option<Readiness>,
     #[prost(bool, tag = "7")]
     suspended: bool,
+    #[prost(bool, tag = "8")]
+    heartbeat: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -124,17 +130,24 @@ impl Body for FromApplication {
     fn write(says: &ApplicationSays) -> Result<Self, EncodeError> {
         use FromApplicationChoice as Choice;
         let choice = match says.said() {
-            model::FromApplication::Attach { application, pid, run_mode, epoch, readiness, suspended } => {
-                Choice::Attach(Attach {
-                    versions: Some(VersionRange::write(&says.versions().unwrap_or(SPOKEN))?),
-                    application: application.to_string(),
-                    pid: *pid,
-                    run_mode: word::RunMode::write(*run_mode),
-                    epoch: epoch.0,
-                    readiness: Some(Readiness::write(readiness)?),
-                    suspended: *suspended,
-                })
-            }
+            model::FromApplication::Attach {
+                application,
+                pid,
+                run_mode,
+                epoch,
+                readiness,
+                suspended,
+                heartbeat,
+            } => Choice::Attach(Attach {
+                versions: Some(VersionRange::write(&says.versions().unwrap_or(SPOKEN))?),
+                application: application.to_string(),
+                pid: *pid,
+                run_mode: word::RunMode::write(*run_mode),
+                epoch: epoch.0,
+                readiness: Some(Readiness::write(readiness)?),
+                suspended: *suspended,
+                heartbeat: *heartbeat,
+            }),
             model::FromApplication::Readiness(readiness) => Choice::Readiness(Readiness::write(readiness)?),
             model::FromApplication::RunModeDone { run_mode, epoch } => {
                 Choice::RunModeDone(RunModeDone { run_mode: word::RunMode::write(*run_mode), epoch: epoch.0 })
@@ -147,6 +160,7 @@ impl Body for FromApplication {
                 })
             }
             model::FromApplication::Suspended => Choice::Suspended(Nothing {}),
+            model::FromApplication::Pong(number) => Choice::Pong(*number),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -166,6 +180,7 @@ impl Body for FromApplication {
                 reason: check::text(refused.reason, "RunModeRefused.reason")?,
             },
             Choice::Suspended(Nothing {}) => model::FromApplication::Suspended,
+            Choice::Pong(number) => model::FromApplication::Pong(number),
         };
         Ok(said.into())
     }
@@ -181,6 +196,7 @@ impl Attach {
             epoch: Epoch(self.epoch),
             readiness: check::read_required(self.readiness, "Attach.readiness")?,
             suspended: self.suspended,
+            heartbeat: self.heartbeat,
         };
         Ok(ApplicationSays::from(said).with_versions(versions))
     }
@@ -200,6 +216,7 @@ impl Body for ToApplication {
                 Choice::SetRunMode(SetRunMode { run_mode: word::RunMode::write(*run_mode), epoch: epoch.0 })
             }
             model::ToApplication::Suspend => Choice::Suspend(Nothing {}),
+            model::ToApplication::Ping(number) => Choice::Ping(*number),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -220,6 +237,7 @@ impl Body for ToApplication {
             }
             .into(),
             Choice::Suspend(Nothing {}) => model::ToApplication::Suspend.into(),
+            Choice::Ping(number) => model::ToApplication::Ping(number).into(),
         })
     }
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use understudy_model as model;
 use understudy_model::order::PairPlace as ModelPairPlace;
 
+use super::conduct::ConductSpec;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
 
 /// The most applications of one host.
 pub(super) const MOST_APPLICATIONS: usize = 4096;
 /// The most words of one command, its program included.
-const MOST_ARGUMENTS: usize = 1024;
+pub(super) const MOST_ARGUMENTS: usize = 1024;
 /// The most variables of one application.
 const MOST_VARIABLES: usize = 1024;
 /// The most exit codes that count as success: one for every value of a byte.
@@ -74,6 +75,8 @@ pub(crate) struct ApplicationSpec {
     ports: Vec<PortSpec>,
     #[prost(btree_map = "string, message", tag = "16")]
     options: BTreeMap<String, OptionSection>,
+    #[prost(message, optional, tag = "40")]
+    conduct: Option<ConductSpec>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -168,6 +171,11 @@ impl Body for ApplicationSpec {
             autostart: said.autostart,
             ports: check::write_list(&said.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: said.options.iter().map(section).collect::<Result<_, EncodeError>>()?,
+            // What nobody uses is not said: the bytes are those of the first release.
+            conduct: match &said.conduct {
+                unused if *unused == model::ConductSpec::default() => None,
+                used => Some(ConductSpec::write(used)?),
+            },
         })
     }
 
@@ -197,6 +205,7 @@ impl Body for ApplicationSpec {
             autostart: self.autostart,
             ports: check::read_list(self.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: self.options.into_iter().map(section).collect::<Result<_, MessageError>>()?,
+            conduct: check::read_optional(self.conduct)?.unwrap_or_default(),
         })
     }
 }

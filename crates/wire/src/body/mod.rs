@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod check;
+pub(crate) mod conduct;
 pub(crate) mod greeting;
 pub(crate) mod order;
 pub(crate) mod report;

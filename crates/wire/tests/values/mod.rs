@@ -52,7 +52,7 @@ fn spec() -> impl Strategy<Value = ApplicationSpec> {
     let run = (name(), text(), word(Interface::ALL), vec(text(), 1..5), option_of(text()), texts());
     let end = (word(Signal::ALL), word(RestartPolicy::ALL), vec(any::<i32>(), 0..5), span(), any::<u32>());
     let rest = (span(), span(), any::<bool>(), ports(), btree_map(text(), texts(), 0..3));
-    (run, end, rest).prop_map(|(run, end, rest)| ApplicationSpec {
+    (run, end, rest, conduct()).prop_map(|(run, end, rest, conduct)| ApplicationSpec {
         host: run.0,
         kind: run.1,
         interface: run.2,
@@ -69,7 +69,48 @@ fn spec() -> impl Strategy<Value = ApplicationSpec> {
         autostart: rest.2,
         ports: rest.3,
         options: rest.4,
+        conduct,
     })
+}
+
+fn some_span() -> impl Strategy<Value = Duration> {
+    (1..=u64::MAX).prop_map(Duration::from_nanos)
+}
+
+fn conduct() -> impl Strategy<Value = ConductSpec> {
+    let command = || vec(text(), 0..3);
+    let hooks = (command(), command(), command(), option_of(text()), some_span()).prop_map(
+        |(on_start, on_promote, on_demote, user, timeout)| HooksSpec {
+            on_start,
+            on_promote,
+            on_demote,
+            user,
+            timeout,
+        },
+    );
+    let signal = || option_of(word(Signal::ALL));
+    let signals = (signal(), signal(), signal());
+    let ask = prop_oneof![
+        vec(text(), 1..4).prop_map(Ask::Exec),
+        ".{1,20}".prop_map(Ask::Tcp),
+        ".{1,20}".prop_map(Ask::Http),
+    ];
+    let probe = (ask, some_span(), some_span(), 1..=u32::MAX)
+        .prop_map(|(ask, interval, timeout, failures)| ProbeSpec { ask, interval, timeout, failures });
+    let limits = (option_of(some_span()), option_of(some_span()), option_of(probe));
+    (hooks, signals, command(), command(), limits).prop_map(
+        |(hooks, signals, stop_command, start_before, limits)| ConductSpec {
+            hooks,
+            promote_signal: signals.0,
+            demote_signal: signals.1,
+            reload_signal: signals.2,
+            stop_command,
+            start_before,
+            watchdog: limits.0,
+            hang_limit: limits.1,
+            probe: limits.2,
+        },
+    )
 }
 
 fn place() -> impl Strategy<Value = PairPlace> {
@@ -257,15 +298,18 @@ fn readiness() -> impl Strategy<Value = Readiness> {
 }
 
 pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
-    let attach = (name(), any::<u32>(), word(RunMode::ALL), any::<u64>(), readiness(), any::<bool>())
-        .prop_map(|(application, pid, run_mode, epoch, readiness, suspended)| FromApplication::Attach {
+    let who = (name(), any::<u32>(), word(RunMode::ALL), any::<u64>());
+    let attach = (who, readiness(), any::<bool>(), any::<bool>()).prop_map(
+        |((application, pid, run_mode, epoch), readiness, suspended, heartbeat)| FromApplication::Attach {
             application,
             pid,
             run_mode,
             epoch: Epoch(epoch),
             readiness,
             suspended,
-        });
+            heartbeat,
+        },
+    );
     let change = || (word(RunMode::ALL), any::<u64>().prop_map(Epoch), text());
     prop_oneof![
         (attach, versions()).prop_map(|(said, versions)| ApplicationSays::from(said).with_versions(versions)),
@@ -275,6 +319,7 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
             FromApplication::RunModeRefused { run_mode, epoch, reason }.into()
         }),
         Just(FromApplication::Suspended.into()),
+        any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
     ]
 }
 
@@ -288,5 +333,6 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         }
         .into()),
         Just(ToApplication::Suspend.into()),
+        any::<u64>().prop_map(|number| ToApplication::Ping(number).into()),
     ]
 }

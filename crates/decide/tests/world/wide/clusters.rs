@@ -55,6 +55,7 @@ pub fn add(cluster: &mut Cluster, name: &str, site: usize, interface: Interface)
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        conduct: Default::default(),
     };
     cluster.applications.insert(app(name), spec);
 }
@@ -69,4 +70,33 @@ pub fn add_pair(cluster: &mut Cluster, name: &str, primary: &str, backup: &str) 
         timers: Preset::Fast.timers(),
     };
     cluster.pairs.insert(pair_name(name), spec);
+}
+
+/// The same cluster, where each of the first four is told of its role in another way: 0 by the library, 1 by hooks, 2 by
+/// signals, 3 by a new start, 4 by a hook one way and a new start the other, 5 by hooks before its start as well.
+pub fn told_in_ways(mut cluster: Cluster, ways: [u8; 4]) -> Cluster {
+    for (name, way) in ["one", "two", "three", "four"].into_iter().zip(ways) {
+        let Some(spec) = cluster.applications.get_mut(&app(name)) else { continue };
+        let command = || vec!["/bin/true".to_owned()];
+        if way > 0 {
+            spec.interface = Interface::Plain;
+        }
+        let conduct = &mut spec.conduct;
+        if matches!(way, 1 | 4 | 5) {
+            conduct.hooks.on_promote = command();
+        }
+        if matches!(way, 1 | 5) {
+            conduct.hooks.on_demote = command();
+        }
+        if way == 2 {
+            conduct.promote_signal = Some(Signal::Usr1);
+            conduct.demote_signal = Some(Signal::Usr2);
+        }
+        if way == 5 {
+            conduct.start_before = command();
+            conduct.hooks.on_start = command();
+            conduct.stop_command = command();
+        }
+    }
+    cluster
 }

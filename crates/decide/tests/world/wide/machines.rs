@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw, LinkId, Spawn, StartId};
-use understudy_decide::control::{Ask, Control, ControlDo, ControlRecord, ControlSaw, RequestId};
+use understudy_decide::control::{Ask, Control, ControlDo, ControlRecord, ControlSaw, LinkEnd, RequestId};
 use understudy_model::*;
 
 use super::{Disk, HOSTS, Tree, Wide, host};
@@ -73,6 +73,7 @@ impl Wide {
                 epoch: tree.epoch,
                 readiness: tree.ready.clone(),
                 suspended: tree.suspended,
+                heartbeat: false,
             })
         };
         let Some(said) = said else { return false };
@@ -89,6 +90,8 @@ impl Wide {
         );
         self.pids += 1;
         let plain = spawn.spec.interface != Interface::Library;
+        let by_start = plain && spawn.spec.conduct.promotes() == Telling::Restart;
+        let noted = (by_start && spawn.run_mode == RunMode::Primary).then_some(spawn.epoch);
         self.sites[site].trees.push(Tree {
             app: spawn.application.clone(),
             start: spawn.start,
@@ -109,6 +112,7 @@ impl Wide {
             suspended: false,
             slow_end: false,
             signalled: false,
+            noted,
         });
         self.pids
     }
@@ -124,8 +128,34 @@ impl Wide {
 
     /// Time passes, and every deadline that is over is observed.
     pub fn pass(&mut self, span: Duration) {
-        self.now = self.now + span;
-        self.observe_deadlines();
+        let until = self.now + span;
+        loop {
+            let agents = self.sites.iter().filter_map(|site| site.agent.as_ref()?.next_deadline());
+            let control = self.control.as_ref().and_then(Control::next_deadline);
+            let next = agents.chain(control).min().filter(|next| *next < until).unwrap_or(until);
+            self.now = self.now.max(next);
+            self.observe_deadlines();
+            if next == until {
+                return;
+            }
+        }
+    }
+
+    /// The control server does not run for a while; everything else does. What it hears next, it hears then.
+    pub fn freeze_control(&mut self, span: Duration) {
+        self.tell(format!("the control server is frozen for {span:?}"));
+        let until = self.now + span;
+        loop {
+            let agents = self.sites.iter().filter_map(|site| site.agent.as_ref()?.next_deadline());
+            let next = agents.min().filter(|next| *next < until).unwrap_or(until);
+            self.now = self.now.max(next);
+            for site in 0..2 {
+                self.agent_rests(site);
+            }
+            if next == until {
+                return;
+            }
+        }
     }
 
     /// Time passes, and whatever is observed next is observed before the deadlines that are over.
@@ -160,6 +190,7 @@ impl Wide {
                 any |= self.deliver_order(site)
                     | self.deliver_report(site)
                     | self.notice(site)
+                    | self.end_hook(site)
                     | self.reap(site)
                     | self.run(site);
             }
@@ -210,22 +241,40 @@ impl Wide {
     }
 
     pub fn control_sees(&mut self, saw: ControlSaw) {
+        if self.control_steps(saw) {
+            self.control_rests();
+        }
+    }
+
+    /// One step of the control server, and of the machine that looks at everything. False if there is none.
+    pub fn control_steps(&mut self, saw: ControlSaw) -> bool {
         let now = self.now;
-        let Some(control) = &mut self.control else { return };
-        let decision = control.step(now, saw);
+        if let ControlSaw::LinkUp { host: name, .. } = &saw {
+            let site = HOSTS.iter().position(|known| *known == name.as_str());
+            if let Some(site) = site {
+                self.sites[site].told = None;
+            }
+        }
+        let Some(control) = &mut self.control else { return false };
+        let shadow = self.shadow.as_mut().map(|shadow| shadow.step(now, saw.clone()));
+        let decision = control.step(now, saw.clone());
+        if let Some(shadow) = shadow {
+            assert_eq!(decision, shadow, "a machine that looks at everything decides otherwise on {saw:?}");
+            let due = self.shadow.as_ref().and_then(Control::next_deadline);
+            assert_eq!(control.next_deadline(), due, "and wants to be woken otherwise after {saw:?}");
+        }
         self.carry_out_control(decision);
-        self.control_rests();
+        true
     }
 
     pub fn control_rests(&mut self) {
         let now = self.now;
         for _ in 0..12 {
-            let Some(control) = &mut self.control else { return };
+            let Some(control) = &self.control else { return };
             if control.next_deadline().is_none_or(|due| due > now) {
                 return;
             }
-            let decision = control.step(now, ControlSaw::DeadlinePassed);
-            self.carry_out_control(decision);
+            self.control_steps(ControlSaw::DeadlinePassed);
         }
         panic!("the control server does not come to rest:\n{}", self.told());
     }
@@ -283,7 +332,8 @@ impl Wide {
             AgentDo::TurnAway { link, reason, .. } => {
                 if self.sites[site].link.as_ref().is_some_and(|(own, _, _)| *own == link) {
                     self.sites[site].link = None;
-                    self.control_sees(ControlSaw::LinkDown { host: name, refused: false, why: reason });
+                    self.tell(format!("agent {site} turns the control server away: {reason}"));
+                    self.no_link(site, LinkEnd::Unwelcome);
                 }
             }
             AgentDo::Report(report) => self.fly_back(site, None, ControlSaw::Reported { host: name, report }),
@@ -291,7 +341,11 @@ impl Wide {
                 self.fly_back(site, Some(link), ControlSaw::Answered { host: name, answer });
             }
             AgentDo::Spawn(spawn) => self.spawn(site, spawn),
+            AgentDo::Reload { .. } => {}
+            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
+            AgentDo::RunHook(run) => self.run_hook(site, run),
             AgentDo::Signal { start, .. } => self.doom(site, start, false),
+            AgentDo::KillTree { start, .. } if start.is_hook() => self.doom_hook(site, start),
             AgentDo::KillTree { start, .. } => self.doom(site, start, true),
             AgentDo::Say { start, message, .. } => {
                 if let Some(tree) = self.sites[site].trees.iter_mut().find(|tree| tree.start == start)
@@ -339,7 +393,6 @@ impl Wide {
     }
 
     pub fn carry_out_control(&mut self, decision: Decision<ControlRecord, ControlDo>) {
-        let now = self.now;
         let disk = if decision.persist.is_empty() { Disk::Works } else { self.store };
         if matches!(disk, Disk::Works | Disk::SilentlyStores) {
             self.keep_control(&decision.persist);
@@ -348,9 +401,7 @@ impl Wide {
             let definite = disk == Disk::Full;
             self.tell(format!("the control server cannot store {:?}", decision.persist));
             let saw = Control::store_failed(decision.persist, "disk full".into(), definite);
-            let Some(control) = &mut self.control else { return };
-            let decision = control.step(now, saw);
-            self.carry_out_control(decision);
+            self.control_steps(saw);
             if !definite {
                 // Only a new leadership can know what is stored.
                 self.kill_control();
@@ -388,14 +439,41 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
+                ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
+                ControlRecord::SetFlap { pair, flap } => {
+                    self.stored.flaps.insert(pair, flap);
+                }
             }
         }
+    }
+
+    /// Nobody is promoted while the other member acts, unless its host counts as lost.
+    fn check_promotion(&mut self, pair: &PairName, role: &RoleEpoch) {
+        let spec = &self.cluster.pairs[pair];
+        let Some(other) = spec.member_of(&role.holder).map(|member| spec.application(member.other())) else {
+            return;
+        };
+        let acts = |site: &usize| {
+            self.sites[*site].trees.iter().any(|tree| tree.app == *other && tree.mode == RunMode::Primary)
+        };
+        let Some(site) = (0..2).find(acts) else { return };
+        assert!(
+            self.sites[site].link.is_none()
+                && (self.may_count_as_lost(site, pair)
+                    || self.forced.contains(pair)
+                    || self.two_allowed.contains(pair)),
+            "{role} is ordered while {other} acts:\n{}",
+            self.told()
+        );
+        self.two_allowed.insert(pair.clone());
     }
 
     pub fn send(&mut self, name: &HostName, order: Order) {
         if let Work::Promote { role, pair, .. } = &order.work {
             assert_eq!(self.stored.roles.get(pair), Some(role), "no order before its epoch is durable");
             self.ordered.entry(pair.clone()).or_default().push(role.clone());
+            self.check_promotion(pair, role);
         }
         let Some(site) = HOSTS.iter().position(|known| *known == name.as_str()) else { return };
         if let Some((_, orders, _)) = &mut self.sites[site].link {

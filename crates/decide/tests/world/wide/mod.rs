@@ -6,17 +6,19 @@
 //! does not ask to be woken again for it.
 
 mod clusters;
+mod hooks;
 mod machines;
 mod tree;
 
 pub use clusters::*;
+pub use hooks::{Hook, HookFaults};
 pub use tree::Tree;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, Found, LinkId, Spawn};
-use understudy_decide::control::{ClusterView, Control, ControlMemory, ControlSaw, Reply};
+use understudy_decide::control::{ClusterView, Control, ControlMemory, ControlSaw, LinkEnd, Reply};
 use understudy_model::*;
 
 pub const HOSTS: [&str; 2] = ["alpha", "beta"];
@@ -31,6 +33,20 @@ pub fn pair_name(name: &str) -> PairName {
 
 pub fn host(site: usize) -> HostName {
     HostName::new(HOSTS[site]).unwrap()
+}
+
+/// What a store that was never used holds.
+pub fn empty_memory() -> ControlMemory {
+    ControlMemory {
+        controller: ControllerName::new("scs-1").unwrap(),
+        controller_epoch: ControllerEpoch(0),
+        roles: BTreeMap::new(),
+        goals: BTreeMap::new(),
+        maintenance: Vec::new(),
+        last_operation: OperationId(0),
+        flaps: Default::default(),
+        drained: Default::default(),
+    }
 }
 
 /// How a store answers.
@@ -59,6 +75,12 @@ pub struct Site {
     /// The table on the disk is not known to be the one that the agent goes by.
     pub table_unknown: bool,
     pub cannot_start: bool,
+    /// The network says nothing of this host; whatever runs there runs on.
+    pub silent: bool,
+    /// What the control server was last told of a missing link, and since when it is told the same.
+    pub told: Option<(LinkEnd, Moment)>,
+    pub hooks: Vec<Hook>,
+    pub hook_faults: HookFaults,
 }
 
 pub struct Wide {
@@ -76,6 +98,13 @@ pub struct Wide {
     pub spawned: Vec<ApplicationName>,
     pub events: Vec<Event>,
     pub story: Vec<String>,
+    /// Pairs whose other member was promoted by the rules of a lost host: two may act until all links are back.
+    pub two_allowed: BTreeSet<PairName>,
+    /// Pairs for which an operator gave up the proof.
+    pub forced: BTreeSet<PairName>,
+    /// A second machine that looks at everything must decide the same.
+    pub shadow: Option<Control>,
+    pub shadowed: bool,
 }
 
 impl Wide {
@@ -96,20 +125,17 @@ impl Wide {
             disk: Disk::Works,
             table_unknown: false,
             cannot_start: false,
+            silent: false,
+            told: None,
+            hooks: Vec::new(),
+            hook_faults: HookFaults::default(),
         };
         Self {
             now: Moment(1_000_000_000),
             cluster,
             sites: [site(1), site(2)],
             control: None,
-            stored: ControlMemory {
-                controller: ControllerName::new("scs-1").unwrap(),
-                controller_epoch: ControllerEpoch(0),
-                roles: BTreeMap::new(),
-                goals: BTreeMap::new(),
-                maintenance: Vec::new(),
-                last_operation: OperationId(0),
-            },
+            stored: empty_memory(),
             store: Disk::Works,
             links: 0,
             pids: 100,
@@ -119,6 +145,10 @@ impl Wide {
             spawned: Vec::new(),
             events: Vec::new(),
             story: Vec::new(),
+            two_allowed: BTreeSet::new(),
+            forced: BTreeSet::new(),
+            shadow: None,
+            shadowed: false,
         }
     }
 
@@ -167,15 +197,19 @@ impl Wide {
         known.agent = Some(Agent::new(host(site), incarnation, known.memory.clone()));
         known.ends.clear();
         known.table_unknown = false;
-        let found = known
-            .trees
-            .iter()
-            .map(|tree| Found {
-                application: tree.app.clone(),
-                start: tree.start,
-                pid: tree.main.then_some(tree.pid),
+        let hooks = known.hooks.iter().map(|hook| (&hook.run.application, hook.run.hook, None, None));
+        let trees =
+            known.trees.iter().map(|tree| (&tree.app, tree.start, tree.main.then_some(tree.pid), tree.noted));
+        let found = hooks
+            .chain(trees)
+            .map(|(application, start, pid, acts)| Found {
+                application: application.clone(),
+                start,
+                pid,
                 running_for: Duration::from_millis(50),
                 restarts: 0,
+                acts,
+                ready: true,
             })
             .collect();
         self.agent_sees(site, AgentSaw::Awake { found });
@@ -186,7 +220,7 @@ impl Wide {
             return;
         }
         self.tell(format!("agent {site} is killed"));
-        self.cut(site, true);
+        self.cut(site);
         let known = &mut self.sites[site];
         known.ends.clear();
         // What was being started is started, unseen.
@@ -261,39 +295,100 @@ impl Wide {
         self.stored.controller_epoch.0 += 1;
         self.tell(format!("control server starts, epoch {}", self.stored.controller_epoch));
         self.control = Some(Control::new(self.stored.clone()));
+        self.shadow = self.shadowed.then(|| Control::new_exhaustive(self.stored.clone()));
+        for site in &mut self.sites {
+            site.told = None;
+        }
         self.configure();
     }
 
     pub fn configure(&mut self) {
         let cluster = self.cluster.clone();
-        self.control_sees(ControlSaw::Configured { cluster });
+        self.control_sees(ControlSaw::Configured { cluster, own_hosts: Default::default() });
     }
 
     pub fn kill_control(&mut self) {
         if self.control.take().is_some() {
+            self.shadow = None;
             self.tell("control server is killed".into());
             for site in 0..2 {
-                self.cut(site, false);
+                self.cut(site);
             }
         }
     }
 
-    pub fn cut(&mut self, site: usize, refused: bool) {
+    pub fn cut(&mut self, site: usize) {
         let Some((link, _, _)) = self.sites[site].link.take() else { return };
         self.tell(format!("link {site} breaks"));
         self.agent_sees(site, AgentSaw::ControllerLeft { link });
-        self.control_sees(ControlSaw::LinkDown { host: host(site), refused, why: "cut".into() });
+        self.no_link(site, LinkEnd::Closed);
     }
 
-    pub fn connect(&mut self, site: usize) {
-        if self.sites[site].agent.is_none() || self.control.is_none() || self.sites[site].link.is_some() {
+    /// The network to a host says nothing any more, in both directions; the link's silence is noticed at once.
+    pub fn silence(&mut self, site: usize) {
+        if std::mem::replace(&mut self.sites[site].silent, true) {
             return;
+        }
+        self.tell(format!("host {site} falls silent"));
+        if let Some((link, _, _)) = self.sites[site].link.take() {
+            self.agent_sees(site, AgentSaw::ControllerLeft { link });
+            self.no_link(site, LinkEnd::Silent);
+        }
+    }
+
+    pub fn unsilence(&mut self, site: usize) {
+        if std::mem::take(&mut self.sites[site].silent) {
+            self.tell(format!("host {site} can be reached again"));
+        }
+    }
+
+    /// The control server is told that there is no link, unless it was told the same.
+    pub fn no_link(&mut self, site: usize, end: LinkEnd) {
+        if self.control.is_none() {
+            return;
+        }
+        let told = self.sites[site].told;
+        // An agent that accepts and closes at once has not come back.
+        let same = told
+            .is_some_and(|(before, _)| before == end || (before, end) == (LinkEnd::Refused, LinkEnd::Closed));
+        // It was last heard when it closed the link.
+        let since = match told {
+            Some((LinkEnd::Closed, since)) if end == LinkEnd::Silent => since,
+            _ => self.now,
+        };
+        if !same {
+            self.sites[site].told = Some((end, since));
+        }
+        self.control_sees(ControlSaw::LinkDown { host: host(site), end, why: format!("{end:?}") });
+    }
+
+    /// Tries for a link.
+    pub fn connect(&mut self, site: usize) {
+        if self.control.is_none() || self.sites[site].link.is_some() {
+            return;
+        }
+        if self.sites[site].silent {
+            return self.no_link(site, LinkEnd::Silent);
+        }
+        if self.sites[site].agent.is_none() {
+            return self.no_link(site, LinkEnd::Refused);
         }
         self.links += 1;
         let link = LinkId(self.links);
         self.sites[site].link = Some((link, VecDeque::new(), VecDeque::new()));
         let (controller, controller_epoch) = (self.stored.controller.clone(), self.stored.controller_epoch);
         self.agent_sees(site, AgentSaw::ControllerJoined { link, controller, controller_epoch });
+    }
+
+    /// Whether the rules let this site count as lost, by what the control server was told and when.
+    pub fn may_count_as_lost(&self, site: usize, pair: &PairName) -> bool {
+        let timers = &self.cluster.pairs[pair].timers;
+        let told_for = |since: Moment| self.now.since(since);
+        match self.sites[site].told {
+            Some((LinkEnd::Silent, since)) => told_for(since) >= timers.disconnect_switchover_timeout,
+            Some((LinkEnd::Refused, since)) => told_for(since) >= timers.agent_restart_grace,
+            Some((LinkEnd::Closed | LinkEnd::Unwelcome, _)) | None => false,
+        }
     }
 
     // ---- what must hold -----------------------------------------------------------------------------------------
@@ -308,9 +403,18 @@ impl Wide {
             .collect()
     }
 
-    pub fn check(&self) {
+    pub fn check(&mut self) {
+        let all_linked = self.sites.iter().all(|site| {
+            site.link.as_ref().is_some_and(|(_, orders, reports)| orders.is_empty() && reports.is_empty())
+        });
         for pair in self.cluster.pairs.keys() {
             let primaries = self.primaries(pair.as_str());
+            if self.two_allowed.contains(pair) {
+                if all_linked && primaries.len() <= 1 {
+                    self.two_allowed.remove(pair);
+                }
+                continue;
+            }
             assert!(primaries.len() <= 1, "two primaries {primaries:?}:\n{}", self.told());
         }
         for (pair, ordered) in &self.ordered {

@@ -28,6 +28,8 @@ pub struct Tree {
     /// Ends by itself slowly: a signal is only noted.
     pub slow_end: bool,
     pub signalled: bool,
+    /// What its agent noted: the epoch in which it is primary.
+    pub noted: Option<Epoch>,
 }
 
 impl Tree {
@@ -47,6 +49,7 @@ impl Tree {
                 self.suspended = true;
                 FromApplication::Suspended
             }
+            ToApplication::Ping(number) => FromApplication::Pong(number),
             ToApplication::Attached | ToApplication::AttachRefused(_) => return true,
         };
         if self.attached {

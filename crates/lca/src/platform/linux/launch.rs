@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,15 @@ use super::fork::{Child, ForkError, Step};
 use super::{Linux, Tree, fork, proc};
 use crate::platform::{Launch, LaunchError};
 
-/// Makes the process. Takes as long as loading the program takes.
-pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
+/// Makes the process. Takes as long as loading the program takes. Without an `output` it goes where `launch` says.
+pub fn launch(
+    platform: &Linux,
+    launch: &Launch,
+    output: Option<BorrowedFd<'_>>,
+) -> Result<Tree, LaunchError> {
     make_directory("working directory", &launch.directory)?;
-    let output = open_output(&launch.output)?;
+    let opened = if output.is_none() { Some(open_output(&launch.output)?) } else { None };
+    let output = output.or(opened.as_ref().map(AsFd::as_fd)).unwrap_or(platform.null.as_fd());
     let program = find_program(launch)?;
     let arguments = zero_ended("an argument", launch.command.iter().cloned())?;
     let mark = (proc::MARK.to_owned(), proc::mark_text(platform.agent, launch.start));
@@ -36,7 +41,7 @@ pub fn launch(platform: &Linux, launch: &Launch) -> Result<Tree, LaunchError> {
         environment: &environment,
         directory: &directory_text,
         input: platform.null.as_fd(),
-        output: output.as_fd(),
+        output,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
     let made = match fork::fork(&child) {

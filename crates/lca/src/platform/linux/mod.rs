@@ -8,12 +8,14 @@ mod control_group;
 mod fork;
 mod launch;
 mod membership;
+mod notify_socket;
 mod pidfd;
 mod proc;
+mod signs;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
@@ -23,6 +25,7 @@ use understudy_decide::agent::StartId;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 use self::control_group::Hierarchy;
+pub use self::notify_socket::NotifySocket;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
 
@@ -152,6 +155,18 @@ impl Linux {
         if alone && children.begun == children.done { Orphans::Of(start) } else { Orphans::Unclear }
     }
 
+    fn launch_to(&self, launch: &Launch, output: Option<BorrowedFd<'_>>) -> Result<Tree, LaunchError> {
+        self.children().begun += 1;
+        let launched = launch::launch(self, launch, output);
+        if let Ok(tree) = &launched {
+            self.know(tree);
+        }
+        // Only now: until its number is known, it must not be taken for an orphan.
+        self.children().done += 1;
+        self.reap_orphans();
+        launched
+    }
+
     /// Waits for the ends of adopted orphans, never for a main process: those have their own watch.
     fn reap_orphans(&self) {
         loop {
@@ -173,9 +188,13 @@ impl Linux {
     async fn watch(&self, tree: &Tree, main: &OwnedFd) -> io::Result<ExitCause> {
         let watch = pidfd::watch(main.as_fd())?;
         let mut readable = watch.readable().await?;
-        if tree.child {
-            // Left in place: its number is not given to another while its tree is searched.
-            return Ok(pidfd::child_end(main, true)?.unwrap_or(ExitCause::Unknown));
+        // Left in place: its number is not given to another while its tree is searched. One that was not our child may
+        // have become it, when the one that made it ended.
+        match pidfd::child_end(main, true) {
+            Ok(Some(cause)) => return Ok(cause),
+            Ok(None) if tree.child => return Ok(ExitCause::Unknown),
+            Err(error) if tree.child => return Err(error),
+            Ok(None) | Err(_) => {}
         }
         let told = async {
             loop {
@@ -198,15 +217,11 @@ impl Platform for Linux {
     type Tree = Tree;
 
     fn launch(&self, launch: &Launch) -> Result<Tree, LaunchError> {
-        self.children().begun += 1;
-        let launched = launch::launch(self, launch);
-        if let Ok(tree) = &launched {
-            self.know(tree);
-        }
-        // Only now: until its number is known, it must not be taken for an orphan.
-        self.children().done += 1;
-        self.reap_orphans();
-        launched
+        self.launch_to(launch, None)
+    }
+
+    fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Tree, LaunchError> {
+        self.launch_to(launch, Some(output))
     }
 
     fn pid(&self, tree: &Tree) -> Option<u32> {
@@ -267,6 +282,39 @@ impl Platform for Linux {
             group.remove();
         }
         self.reap_orphans();
+    }
+
+    fn is_stopped(&self, tree: &Tree) -> bool {
+        signs::is_stopped(tree).unwrap_or(false)
+    }
+
+    fn evidence(&self, tree: &Tree) -> (String, String) {
+        signs::evidence(tree)
+    }
+
+    fn other_main(&self, tree: &Tree, pid: u32) -> io::Result<Option<Tree>> {
+        if self.start_of(pid) != Some(tree.start) {
+            return Ok(None);
+        }
+        let Some(seen) = proc::look(pid).filter(|seen| !seen.ended) else { return Ok(None) };
+        let Some(main) = tree::open(seen)? else { return Ok(None) };
+        let other = Tree {
+            application: tree.application.clone(),
+            start: tree.start,
+            number: Some(pid),
+            began: seen.began,
+            main: Some(main),
+            child: seen.parent == std::process::id(),
+            group: tree.group.clone(),
+        };
+        {
+            let mut children = self.children();
+            children.mains.retain(|_, main| main.start != tree.start);
+            children.mains.insert(pid, Main { start: tree.start, contained: tree.group.is_some() });
+        }
+        // The former one may have ended already.
+        self.reap_orphans();
+        Ok(Some(other))
     }
 
     fn start_of(&self, pid: u32) -> Option<StartId> {

@@ -1,0 +1,226 @@
+//! Signs of life, one rule a test: what is asked when, when silence is a hang, and who is not blamed.
+
+mod one;
+
+use one::{Bench, ms, name};
+use understudy_decide::agent::*;
+use understudy_model::notice::{Notice, Watchdog};
+use understudy_model::*;
+
+fn ready() -> Notice {
+    Notice { ready: true, ..Default::default() }
+}
+
+fn alive() -> Notice {
+    Notice { watchdog: Some(Watchdog::Alive), ..Default::default() }
+}
+
+#[test]
+fn a_process_that_stays_stopped_is_hung_when_its_limit_is_over_and_not_before() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    assert!(bench.looked_at());
+    bench.stops();
+    bench.pass(999);
+    assert!(!bench.examined());
+    bench.pass(1);
+    assert!(bench.examined() && !bench.killed(), "it is looked at first");
+    bench.sees(AgentSaw::Evidence {
+        application: name(),
+        start: bench.start,
+        text: "waits in do_nothing".into(),
+    });
+    assert!(bench.killed());
+    let told = format!("{:?}", bench.events);
+    assert!(told.contains("Hung") && told.contains("waits in do_nothing"), "{told}");
+}
+
+#[test]
+fn evidence_that_does_not_come_puts_nothing_off() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    bench.pass(1_025);
+    assert!(bench.killed());
+}
+
+#[test]
+fn a_process_that_goes_on_in_time_is_not_hung() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    for _ in 0..5 {
+        bench.stops();
+        bench.pass(900);
+        let (start, running) = (bench.start, bench.now);
+        bench.sees(AgentSaw::Looked { application: name(), start, stopped: false, running });
+        bench.pass(200);
+    }
+    assert!(!bench.examined());
+}
+
+#[test]
+fn an_agent_that_was_late_itself_gives_the_time_once_more_and_only_once() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    bench.freeze(5_000);
+    assert!(!bench.examined());
+    bench.pass(999);
+    assert!(!bench.examined());
+    bench.freeze(5_000);
+    assert!(bench.examined(), "an agent that is always late still finds a hang");
+}
+
+#[test]
+fn under_maintenance_nobody_is_judged() {
+    let bench = Bench::new(Interface::Plain, |assigned| assigned.hands_off = true);
+    assert!(!bench.looked_at(), "it is not even started");
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    bench.sees(AgentSaw::ControllerJoined {
+        link: LinkId(1),
+        controller: ControllerName::new("scs-1").unwrap(),
+        controller_epoch: ControllerEpoch(1),
+    });
+    let work = Work::SetHandsOff { application: name(), hands_off: true };
+    let order =
+        Order { id: OrderId(1), incarnation: Incarnation(7), controller_epoch: ControllerEpoch(1), work };
+    bench.sees(AgentSaw::Ordered { link: LinkId(1), order });
+    bench.pass(10_000);
+    assert!(!bench.examined());
+}
+
+#[test]
+fn a_library_is_asked_twice_within_its_limit_and_hung_when_it_says_nothing() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    assert!(!bench.looked_at(), "its answers say enough");
+    for number in 1..=4 {
+        bench.pass(500);
+        assert_eq!(bench.pings().last(), Some(&number));
+        bench.pong(number);
+    }
+    bench.pass(500);
+    assert_eq!(bench.pings().len(), 5);
+    // An answer to an older question is a sign of life and no answer.
+    bench.pong(4);
+    bench.pass(999);
+    assert!(!bench.examined());
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn an_old_library_is_not_judged_by_its_silence_but_looked_at() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(false);
+    bench.pass(60_000);
+    assert!(bench.looked_at() && bench.pings().is_empty() && !bench.examined());
+}
+
+#[test]
+fn a_lost_link_is_no_silence() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(500);
+    bench.sees(AgentSaw::ApplicationLeft { application: name(), start: bench.start });
+    bench.pass(60_000);
+    assert!(!bench.examined(), "a lost link has its own rule");
+}
+
+#[test]
+fn a_watchdog_begins_when_it_is_ready_and_bites_when_it_is_silent() {
+    let watched = |assigned: &mut Assignment| assigned.spec.conduct.watchdog = Some(ms(300));
+    let mut bench = Bench::new(Interface::Notify, watched);
+    bench.pass(5_000);
+    assert!(!bench.examined(), "not ready yet");
+    bench.notes(ready());
+    for _ in 0..10 {
+        bench.pass(299);
+        bench.notes(alive());
+    }
+    assert!(!bench.examined());
+    bench.notes(Notice { watchdog_every: Some(ms(600)), ..alive() });
+    bench.pass(599);
+    assert!(!bench.examined(), "it asked for more time");
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn a_cry_for_help_is_heard_at_once_and_a_farewell_is_not_a_hang() {
+    let watched = |assigned: &mut Assignment| assigned.spec.conduct.watchdog = Some(ms(300));
+    let mut bench = Bench::new(Interface::Notify, watched);
+    bench.notes(ready());
+    bench.notes(Notice { stopping: true, ..Default::default() });
+    bench.pass(10_000);
+    assert!(!bench.examined());
+    bench.notes(Notice { watchdog: Some(Watchdog::Broken), ..Default::default() });
+    assert!(bench.examined());
+}
+
+#[test]
+fn a_notice_of_another_start_or_to_another_interface_changes_nothing() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    let before = bench.agent.clone();
+    bench.notes(Notice { stopping: true, ..Default::default() });
+    let start = StartId { number: 99, ..bench.start };
+    bench.sees(AgentSaw::Noticed { application: name(), start, notice: ready() });
+    assert_eq!(bench.agent.inventory(), before.inventory());
+}
+
+fn probed(assigned: &mut Assignment) {
+    let ask = Ask::Exec(vec!["/bin/true".into()]);
+    assigned.spec.conduct.probe = Some(ProbeSpec { ask, interval: ms(100), timeout: ms(50), failures: 3 });
+}
+
+#[test]
+fn a_probe_says_when_it_is_ready_and_so_many_failures_in_a_row_are_a_hang() {
+    let mut bench = Bench::new(Interface::Plain, probed);
+    let status = |bench: &Bench| bench.agent.inventory().applications[0].status;
+    for _ in 0..5 {
+        bench.answers(true);
+        assert_eq!(status(&bench), ApplicationStatus::Initializing);
+        bench.pass(100);
+    }
+    bench.answers(false);
+    assert_eq!(status(&bench), ApplicationStatus::Started);
+    for failed in [true, true, false, true, true] {
+        bench.pass(100);
+        bench.answers(failed);
+        assert!(!bench.examined());
+    }
+    bench.pass(100);
+    bench.answers(true);
+    assert!(bench.examined());
+}
+
+#[test]
+fn a_probe_that_does_not_end_is_killed_and_the_next_one_waits_for_it() {
+    let mut bench = Bench::new(Interface::Plain, probed);
+    bench.pass(1_000);
+    assert_eq!((bench.probes().0.len(), bench.probes().1), (1, 1));
+    bench.answers(true);
+    bench.pass(100);
+    assert_eq!(bench.probes().0.len(), 2);
+    // Nobody needs the answer of a process that has ended.
+    let cause = ExitCause::Signal(9);
+    let (start, others_live, last_words) = (bench.start, false, String::new());
+    bench.sees(AgentSaw::Ended { application: name(), start, cause, others_live, last_words });
+    assert_eq!(bench.probes().1, 2);
+}
+
+#[test]
+fn restarts_in_a_row_are_spread_a_little() {
+    let mut delays = std::collections::BTreeSet::new();
+    for life in 0..20 {
+        let mut bench = Bench::of_life(life, Interface::Plain, |_| ());
+        for number in 1..=2 {
+            bench.start.number = number;
+            bench.sees(AgentSaw::Spawned { application: name(), start: bench.start, pid: 100 });
+            let (cause, others_live, last_words) = (ExitCause::Code(1), false, String::new());
+            let start = bench.start;
+            bench.sees(AgentSaw::Ended { application: name(), start, cause, others_live, last_words });
+        }
+        // The second end in a row is the first that waits.
+        delays.insert(bench.agent.next_deadline().unwrap().since(bench.now));
+    }
+    assert!(delays.len() > 5, "each life has its own: {delays:?}");
+    assert!(delays.iter().all(|delay| (ms(100)..=ms(110)).contains(delay)), "{delays:?}");
+}

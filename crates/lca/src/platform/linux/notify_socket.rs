@@ -1,0 +1,82 @@
+//! The socket of the notify interface: datagrams, and the process that the kernel says sent each.
+//!
+//! Refuses to know what is said. The law: a datagram without credentials, or longer than may be, is an error of its
+//! sender; descriptors that come with one are closed when it was dealt with, as senders wait for exactly that.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use rustix::io::IoSliceMut;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram as Socket;
+use understudy_wire::LONGEST_NOTICE_BYTES;
+
+/// The most descriptors that the kernel lets come with one datagram.
+const MOST_DESCRIPTORS: usize = 253;
+
+/// One datagram.
+#[derive(Debug)]
+pub struct Datagram {
+    /// Who sent it, as the kernel says; absent if it does not say.
+    pub pid: Option<u32>,
+    /// What, if it was short enough to be read whole.
+    pub bytes: Option<Vec<u8>>,
+    /// Closed with it.
+    _descriptors: Vec<OwnedFd>,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct NotifySocket {
+    socket: Socket,
+}
+
+impl NotifySocket {
+    /// Binds it, in place of whatever an earlier life of this agent bound there. Only inside a runtime. Everybody may
+    /// send to it, as to systemd's: the credentials of each datagram say who is heard.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path)?;
+        socket.set_nonblocking(true)?;
+        rustix::net::sockopt::set_socket_passcred(&socket, true)?;
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(Self { socket: Socket::from_std(socket)? })
+    }
+
+    /// The next datagram.
+    pub async fn receive(&self) -> io::Result<Datagram> {
+        self.socket.async_io(Interest::READABLE, || receive(&self.socket)).await
+    }
+}
+
+fn receive(socket: &Socket) -> io::Result<Datagram> {
+    let mut bytes = vec![0; LONGEST_NOTICE_BYTES];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)?;
+    let mut pid = None;
+    let mut descriptors = Vec::new();
+    for said in ancillary.drain() {
+        match said {
+            RecvAncillaryMessage::ScmRights(rights) => descriptors.extend(rights),
+            RecvAncillaryMessage::ScmCredentials(sender) => {
+                pid = Some(sender.pid.as_raw_nonzero().get().cast_unsigned());
+            }
+            _ => {}
+        }
+    }
+    bytes.truncate(message.bytes);
+    let whole = !message.flags.contains(ReturnFlags::TRUNC);
+    Ok(Datagram { pid, bytes: whole.then_some(bytes), _descriptors: descriptors })
+}

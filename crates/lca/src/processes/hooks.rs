@@ -1,0 +1,279 @@
+//! Hooks: commands run for an application, each a tree of its own, with the end of what it printed.
+//!
+//! Refuses to know what a hook is for and how long it may take; its machine says when it is late. The law: for every
+//! `RunHook` there is one `HookEnded`, and then nothing of it lives; what it prints never fills a disk or a memory.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use understudy_decide::agent::{AgentSaw, HookAct, HookKind, HookRun, Spawn, StartId};
+use understudy_model::{ApplicationName, Epoch, ExitCause};
+
+use super::{KILL_AGAIN, Processes, STACK_BYTES};
+use crate::environment;
+use crate::output::Tail;
+use crate::platform::{Launch, Platform, TreeEnd};
+
+/// What is read at a time.
+const READ_BYTES: usize = 16 * 1024;
+
+/// One hook.
+enum Running<T> {
+    /// Its process is being made; to be killed as soon as it runs.
+    Beginning { kill: bool },
+    /// It runs.
+    Runs(Arc<T>),
+    /// Left by an earlier life of the agent.
+    Left(Arc<T>),
+}
+
+/// All hooks of this agent; one at a time for each application, so their number is bounded by what is assigned.
+pub(super) struct Hooks<T>(Mutex<BTreeMap<StartId, Running<T>>>);
+
+impl<T> Default for Hooks<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Hooks<T> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<StartId, Running<T>>> {
+        // Every change is one insertion or removal.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something of a hook that an earlier life ran.
+    pub(super) fn insert_left(&self, hook: StartId, tree: Arc<T>) {
+        self.all().insert(hook, Running::Left(tree));
+    }
+}
+
+/// How a hook ended, and the end of what it printed.
+struct HookEnd {
+    failed: Option<String>,
+    said: String,
+}
+
+impl<P: Platform> Processes<P> {
+    /// Begins a hook. Its end is observed.
+    pub fn run_hook(self: &Arc<Self>, run: HookRun) {
+        if run.kind == HookKind::Demote {
+            // From here on it is not known to be primary, whatever becomes of the hook or of this agent.
+            self.note_role(&run.application, run.start, None);
+        }
+        match &run.act {
+            HookAct::Note => self.told(&run, None),
+            HookAct::Signal(signal) => {
+                let sent = self.table.tree(run.start).map(|tree| self.platform.signal(&tree, *signal));
+                let failed = match sent {
+                    Some(Ok(())) => None,
+                    Some(Err(error)) => Some(format!("cannot send {signal}: {error}")),
+                    None => Some("its process is gone".to_owned()),
+                };
+                self.told(&run, failed);
+            }
+            HookAct::Command(_) => {
+                self.hooks.all().insert(run.hook, Running::Beginning { kill: false });
+                let (application, hook) = (run.application.clone(), run.hook);
+                let this = Arc::clone(self);
+                let thread = std::thread::Builder::new().name("hook".to_owned()).stack_size(STACK_BYTES);
+                if let Err(error) = thread.spawn(move || this.hook_thread(&run)) {
+                    self.hooks.all().remove(&hook);
+                    let failed = Some(format!("cannot make a thread for it: {error}"));
+                    self.observe(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
+                }
+            }
+        }
+    }
+
+    /// What needs no process is done at once.
+    fn told(&self, run: &HookRun, failed: Option<String>) {
+        if failed.is_none() && run.kind == HookKind::Promote {
+            self.note_role(&run.application, run.start, Some(run.epoch));
+        }
+        let (application, hook) = (run.application.clone(), run.hook);
+        self.observe(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
+    }
+
+    fn hook_thread(self: Arc<Self>, run: &HookRun) {
+        let HookEnd { failed, said } =
+            self.try_hook(run).unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
+        self.hooks.all().remove(&run.hook);
+        if failed.is_none() && run.kind == HookKind::Promote {
+            // Before it is said: the next life must know it, or will undo what was believed.
+            self.note_role(&run.application, run.start, Some(run.epoch));
+        }
+        let (application, hook) = (run.application.clone(), run.hook);
+        self.inbox.saw_blocking(AgentSaw::HookEnded { application, hook, failed, said });
+    }
+
+    fn try_hook(self: &Arc<Self>, run: &HookRun) -> Result<HookEnd, String> {
+        let launch = self.hook_launch(run)?;
+        let no_pipe = |error: rustix::io::Errno| format!("cannot make a pipe for its output: {error}");
+        let (output, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(no_pipe)?;
+        let (wakes, waker) = pipe_with(PipeFlags::CLOEXEC).map_err(no_pipe)?;
+        let tree = self.platform.launch_hook(&launch, writes.as_fd()).map_err(|error| error.to_string())?;
+        drop(writes);
+        let tree = Arc::new(tree);
+        let former = self.hooks.all().insert(run.hook, Running::Runs(Arc::clone(&tree)));
+        if matches!(former, Some(Running::Beginning { kill: true })) {
+            self.kill_all(&run.application, &tree);
+        }
+        let (tell, told) = mpsc::channel();
+        let (this, watched) = (Arc::clone(self), Arc::clone(&tree));
+        self.runtime.spawn(async move {
+            let end = this.platform.ended(&watched).await;
+            // Its receiver waits for this, or is gone together with the whole agent.
+            let _ = tell.send(end);
+            drop(waker);
+        });
+        let mut tail = Tail::default();
+        let read = listen(&output, &wakes, &mut tail);
+        let end = told.recv().map_err(|_| "the agent ends".to_owned())?;
+        let TreeEnd { cause, others_live } = end.unwrap_or_else(|error| {
+            tracing::error!(application = %run.application, %error, "a hook cannot be watched; it is killed");
+            TreeEnd { cause: ExitCause::Unknown, others_live: true }
+        });
+        if others_live {
+            tracing::warn!(application = %run.application, hook = run.kind.as_str(),
+                "it left processes behind; they are killed");
+            self.kill_all(&run.application, &tree);
+        }
+        self.platform.release(&tree);
+        if let Err(error) = read.and_then(|()| drain(&output, &mut tail)) {
+            tracing::warn!(application = %run.application, %error, "cannot read what a hook printed");
+        }
+        let failed = (cause != ExitCause::Code(0)).then(|| cause.to_string());
+        let secrets = environment::secrets(&run.spec.environment);
+        Ok(HookEnd { failed, said: tail.last_lines(&secrets) })
+    }
+
+    fn hook_launch(&self, run: &HookRun) -> Result<Launch, String> {
+        let HookAct::Command(command) = &run.act else { return Err("not a command".to_owned()) };
+        let program = command.first().map_or("", String::as_str);
+        let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
+        if !permitted {
+            return Err(format!("this host's [policy] does not permit to run {program:?}"));
+        }
+        let options = self.places.options.join(format!("{}.json", run.application));
+        let spawn = Spawn {
+            application: run.application.clone(),
+            start: run.start,
+            spec: run.spec.clone(),
+            pair: run.pair.clone(),
+            run_mode: run.run_mode,
+            epoch: run.epoch,
+            restarts: 0,
+        };
+        environment::write_options(&options, &spawn.spec.options)
+            .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
+        Ok(Launch {
+            start: run.hook,
+            command: command.clone(),
+            environment: environment::of_hook(&self.around, &spawn, run.kind.as_str(), &options),
+            ..self.launch_of(&spawn, &options)
+        })
+    }
+
+    /// Kills a hook; its own thread observes the end.
+    pub(super) fn kill_hook(self: &Arc<Self>, application: &ApplicationName, hook: StartId) {
+        let (tree, left) = match self.hooks.all().get_mut(&hook) {
+            Some(Running::Beginning { kill }) => {
+                *kill = true;
+                return;
+            }
+            Some(Running::Runs(tree)) => (Arc::clone(tree), false),
+            Some(Running::Left(tree)) => (Arc::clone(tree), true),
+            None => return,
+        };
+        let (this, application) = (Arc::clone(self), application.clone());
+        let name = application.clone();
+        let kill = move || {
+            this.kill_all(&application, &tree);
+            if left {
+                this.platform.release(&tree);
+                this.hooks.all().remove(&hook);
+                let failed = Some("its agent ended while it ran".to_owned());
+                this.inbox.saw_blocking(AgentSaw::HookEnded {
+                    application,
+                    hook,
+                    failed,
+                    said: String::new(),
+                });
+            }
+        };
+        let thread = std::thread::Builder::new().name("kill".to_owned()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(kill) {
+            tracing::error!(application = %name, %error, "cannot make a thread to kill a hook; trying again");
+            let this = Arc::clone(self);
+            self.runtime.spawn(async move {
+                tokio::time::sleep(KILL_AGAIN).await;
+                this.kill_hook(&name, hook);
+            });
+        }
+    }
+
+    fn kill_all(&self, application: &ApplicationName, tree: &P::Tree) {
+        while let Err(error) = self.platform.kill(tree) {
+            tracing::error!(%application, %error, "cannot kill all of a hook; trying again");
+            std::thread::sleep(KILL_AGAIN);
+        }
+    }
+
+    /// Notes for the next life of the agent in which epoch a start is primary.
+    fn note_role(&self, application: &ApplicationName, start: StartId, acts: Option<Epoch>) {
+        if let Err(error) = self.starts.change(application, start, |note| note.acts = acts) {
+            // The next life then undoes a promotion that it cannot know of, which is safe.
+            tracing::warn!(%application, %error, "cannot note the role of a start");
+        }
+    }
+}
+
+/// Reads until the hook has ended or closed its output; afterwards only waits for its end.
+fn listen(output: &OwnedFd, wakes: &OwnedFd, tail: &mut Tail) -> io::Result<()> {
+    let mut open = true;
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        let mut both = [PollFd::new(wakes, PollFlags::IN), PollFd::new(output, PollFlags::IN)];
+        let watched = if open { &mut both[..] } else { &mut both[..1] };
+        match poll(watched, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        if !both[0].revents().is_empty() {
+            return Ok(());
+        }
+        if open && !both[1].revents().is_empty() {
+            match rustix::io::read(output, &mut buffer) {
+                Ok(0) => open = false,
+                Ok(read) => tail.push(&buffer[..read]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Reads what is still there; whoever could write more is dead, or is not of the hook.
+fn drain(output: &OwnedFd, tail: &mut Tail) -> io::Result<()> {
+    let mut buffer = [0; READ_BYTES];
+    // A pipe holds no more than this.
+    for _ in 0..64 {
+        let mut watched = [PollFd::new(output, PollFlags::IN)];
+        if poll(&mut watched, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+            break;
+        }
+        match rustix::io::read(output, &mut buffer) {
+            Ok(0) => break,
+            Ok(read) => tail.push(&buffer[..read]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The notify interface of each start: a socket of its own, heard as long as the start lives.
+//!
+//! Refuses to know what a notice means. The law: only a process of the start's own tree is heard on its socket. One socket
+//! for each start, not one for the agent: the kernel lets few datagrams wait, and a program that floods its socket must
+//! not keep another one's watchdog from being heard.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fs, io};
+
+use tokio::task::AbortHandle;
+use understudy_decide::agent::{AgentSaw, StartId};
+use understudy_drive::now;
+use understudy_model::notice::Notice;
+use understudy_model::{ApplicationName, Moment};
+use understudy_wire::read_notice;
+
+use super::Processes;
+use crate::platform::{NotifySocket, Platform};
+
+/// So many datagrams are heard in one [`SPAN`]; whoever sends more waits.
+const BURST: u32 = 16;
+/// See [`BURST`].
+const SPAN: Duration = Duration::from_millis(20);
+
+/// The sockets that are heard.
+#[derive(Default)]
+pub(super) struct Heard(Mutex<BTreeMap<StartId, AbortHandle>>);
+
+/// Makes the directory of sockets: everybody may reach a socket whose name it knows.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
+}
+
+/// The socket of a start. Short, as the path of a socket may not be long.
+pub fn socket_path(directory: &Path, start: StartId) -> PathBuf {
+    let life = start.incarnation.0 >> 96;
+    directory.join(format!("{life:08x}.{}", start.number))
+}
+
+impl<P: Platform> Processes<P> {
+    /// Binds the socket of a start that is about to be made, or was found.
+    pub(super) fn bind_notices(&self, start: StartId) -> Result<NotifySocket, String> {
+        let path = socket_path(&self.around.notify, start);
+        let _runtime = self.runtime.enter();
+        NotifySocket::bind(&path)
+            .map_err(|error| format!("cannot bind the notify socket {}: {error}", path.display()))
+    }
+
+    /// Hears a socket from now on.
+    pub(super) fn hear_notices(
+        self: &Arc<Self>,
+        application: &ApplicationName,
+        start: StartId,
+        socket: NotifySocket,
+    ) {
+        let task = Arc::clone(self).serve_notices(application.clone(), start, socket);
+        let handle = self.runtime.spawn(task).abort_handle();
+        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(start, handle);
+    }
+
+    /// The start is gone.
+    pub(super) fn end_notices(&self, start: StartId) {
+        let handle = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&start);
+        let Some(handle) = handle else { return };
+        handle.abort();
+        let path = socket_path(&self.around.notify, start);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a notify socket");
+        }
+    }
+
+    async fn serve_notices(
+        self: Arc<Self>,
+        application: ApplicationName,
+        start: StartId,
+        socket: NotifySocket,
+    ) {
+        let mut pace = Pace::default();
+        let mut last_heartbeat = Moment::default();
+        loop {
+            let datagram = match socket.receive().await {
+                Ok(datagram) => datagram,
+                Err(error) => {
+                    tracing::error!(%application, %error, "its notify socket is not heard any more");
+                    return;
+                }
+            };
+            if let Some(notice) = self.admit_notice(start, datagram.pid, datagram.bytes.as_deref()) {
+                // Many in one span say no more than one.
+                let at = now();
+                let repeats = notice.is_heartbeat() && at.since(last_heartbeat) < SPAN;
+                if !repeats && !notice.is_empty() {
+                    self.pass_on(&application, start, notice).await;
+                    last_heartbeat = at;
+                }
+            }
+            drop(datagram);
+            pace.keep().await;
+        }
+    }
+
+    fn admit_notice(&self, start: StartId, pid: Option<u32>, bytes: Option<&[u8]>) -> Option<Notice> {
+        let shown = pid.map_or_else(|| "somebody".to_owned(), |pid| format!("process {pid}"));
+        let refuse = |word, reason: &str| self.refusals.count_word(&shown, word, reason);
+        let Some(pid) = pid else {
+            refuse("no-credentials", "the system does not say which process this is");
+            return None;
+        };
+        if self.platform.start_of(pid) != Some(start) {
+            refuse("not-ours", "it is no process of the application whose socket this is");
+            return None;
+        }
+        if bytes.is_none() {
+            refuse("too-long", "a notice has at most 4096 bytes");
+        }
+        bytes.map(read_notice)
+    }
+
+    async fn pass_on(self: &Arc<Self>, application: &ApplicationName, start: StartId, notice: Notice) {
+        if let Some(pid) = notice.main_pid {
+            self.change_main(application, start, pid).await;
+        }
+        if notice.ready
+            && let Err(error) = self.starts.change(application, start, |note| note.ready = true)
+        {
+            tracing::warn!(%application, %error, "cannot note that it is ready");
+        }
+        let application = application.clone();
+        self.inbox.saw(AgentSaw::Noticed { application, start, notice }).await;
+    }
+
+    /// Its main process is another one, if that is one of its own.
+    async fn change_main(&self, application: &ApplicationName, start: StartId, pid: u32) {
+        let Some(tree) = self.table.tree(start) else { return };
+        if self.platform.pid(&tree) == Some(pid) {
+            return;
+        }
+        let other = match self.platform.other_main(&tree, pid) {
+            Ok(Some(other)) => other,
+            Ok(None) => {
+                let peer = application.to_string();
+                return self.refusals.count_word(&peer, "main-not-ours", "MAINPID is no process of its own");
+            }
+            Err(error) => {
+                tracing::warn!(%application, %error, "its new main process cannot be watched");
+                return;
+            }
+        };
+        let note = self.platform.note(&other);
+        if let Err(error) = self.starts.change(application, start, |known| known.tree = note) {
+            tracing::warn!(%application, %error, "cannot note its new main process");
+        }
+        self.table.replace(start, Arc::new(other));
+        tracing::info!(%application, pid, "its main process is another one");
+        let application = application.clone();
+        self.inbox.saw(AgentSaw::MainChanged { application, start, pid }).await;
+    }
+}
+
+/// Keeps one sender from being heard without pause.
+#[derive(Default)]
+struct Pace {
+    began: Moment,
+    heard: u32,
+}
+
+impl Pace {
+    async fn keep(&mut self) {
+        let at = now();
+        if at.since(self.began) >= SPAN {
+            *self = Self { began: at, heard: 0 };
+        }
+        self.heard += 1;
+        if self.heard >= BURST {
+            tokio::time::sleep(SPAN).await;
+        }
+    }
+}

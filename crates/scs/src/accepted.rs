@@ -1,0 +1,141 @@
+//! The configuration that was last accepted, in the store: a control server that is started with another file keeps
+//! the rules that a reload keeps.
+//!
+//! It knows no agents: nobody has been heard yet. The law: a changed file takes effect as a whole or not at all, and
+//! whatever should run is taken to run.
+
+use std::collections::BTreeSet;
+
+use understudy_model::{ApplicationName, Cluster, Goal};
+use understudy_settings::compare;
+use understudy_store::{Batch, Change, CommitError, QueryError, Store};
+
+/// The configuration to start with.
+#[derive(Debug)]
+pub struct Chosen {
+    /// It.
+    pub cluster: Cluster,
+    /// Why the file is not it; empty if it is.
+    pub refused: Vec<String>,
+}
+
+/// Why no configuration could be chosen or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptedError {
+    /// The stored one, or the goals, cannot be read.
+    #[error("the configuration that was last accepted cannot be read: {0}")]
+    Unreadable(#[from] QueryError),
+    /// The accepted one has no stored form.
+    #[error("the configuration has no stored form: {0}")]
+    Unwritable(#[from] serde_json::Error),
+    /// It could not be made durable; the stored one is as it was, or that is unknown.
+    #[error("the accepted configuration cannot be stored: {0}")]
+    NotStored(#[from] CommitError),
+}
+
+/// Chooses between the file's configuration and the stored one, and stores the file's if it is taken.
+pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError> {
+    let stored = store.configuration()?.and_then(|text| match serde_json::from_str::<Cluster>(&text) {
+        Ok(cluster) => Some(cluster),
+        Err(error) => {
+            // Another version wrote it; there is nothing to compare with.
+            tracing::warn!(%error, "the stored configuration cannot be read: the file is taken as it is");
+            None
+        }
+    });
+    if let Some(stored) = stored {
+        if stored == file {
+            return Ok(Chosen { cluster: file, refused: Vec::new() });
+        }
+        let goals = store.goals()?;
+        let should_run = |name: &ApplicationName, autostart: bool| {
+            goals.get(name).map_or(autostart, |goal| *goal == Goal::Started)
+        };
+        let running: BTreeSet<ApplicationName> = stored
+            .applications
+            .iter()
+            .filter(|(name, spec)| should_run(name, spec.autostart))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if let Err(forbidden) = compare(&stored, &file, &running) {
+            let refused = forbidden.iter().map(ToString::to_string).collect();
+            return Ok(Chosen { cluster: stored, refused });
+        }
+    }
+    store.commit(batch(&file)?)?;
+    Ok(Chosen { cluster: file, refused: Vec::new() })
+}
+
+/// What stores an accepted configuration.
+pub fn batch(cluster: &Cluster) -> Result<Batch, serde_json::Error> {
+    let changes = vec![Change::SetConfiguration(serde_json::to_string(cluster)?)];
+    Ok(Batch { changes, durable: true, ..Batch::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+[cluster]
+name = "demo"
+[[host]]
+name = "alpha"
+addresses = ["127.0.0.1"]
+[[host]]
+name = "beta"
+addresses = ["127.0.0.2"]
+[[application]]
+name = "one"
+host = "alpha"
+interface = "library"
+command = ["/bin/true"]
+[[application]]
+name = "two"
+host = "beta"
+interface = "library"
+command = ["/bin/true"]
+[[pair]]
+name = "p"
+primary = "one"
+backup = "two"
+"#;
+
+    fn cluster(text: &str) -> Cluster {
+        understudy_settings::parse_cluster("c", text).unwrap().value
+    }
+
+    #[test]
+    fn a_changed_file_is_compared_with_what_was_accepted() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let first = choose(&mut store, cluster(TEXT)).unwrap();
+        assert_eq!((first.cluster, first.refused), (cluster(TEXT), Vec::new()));
+
+        let faster = TEXT.replace("name = \"demo\"", "name = \"demo\"\ntimers = \"fast\"");
+        let taken = choose(&mut store, cluster(&faster)).unwrap();
+        assert_eq!((taken.cluster, taken.refused), (cluster(&faster), Vec::new()), "timers change live");
+
+        let moved = faster.replace("host = \"beta\"", "host = \"alpha\"");
+        let refused = choose(&mut store, cluster(&moved)).unwrap();
+        assert_eq!(refused.cluster, cluster(&faster), "all or nothing");
+        assert!(refused.refused.iter().any(|why| why.contains("cannot move from host beta")), "{refused:?}");
+
+        let stop = |name: &str| Change::SetGoal { application: name.parse().unwrap(), goal: Goal::Stopped };
+        let changes = vec![stop("one"), stop("two")];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        let allowed = choose(&mut store, cluster(&moved)).unwrap();
+        assert_eq!((allowed.cluster, allowed.refused), (cluster(&moved), Vec::new()), "nothing should run");
+    }
+
+    #[test]
+    fn what_another_version_stored_is_not_compared() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let changes = vec![Change::SetConfiguration("{\"name\": 3}".to_owned())];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        assert_eq!(choose(&mut store, cluster(TEXT)).unwrap().cluster, cluster(TEXT));
+        let text = store.configuration().unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Cluster>(&text).unwrap(), cluster(TEXT));
+    }
+}

@@ -1,0 +1,81 @@
+//! Requests for operations of several steps, and for what an operator alone may decide.
+//!
+//! The law: see `ask`; what gives up a proof is done only if the request says so in words.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use understudy_decide::control::Ask;
+
+use super::Seat;
+use super::actor::Actor;
+use super::ask::{Answer, Nothing, ask_machine, check_reason};
+use super::error::ApiError;
+use super::input::Sent;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DryRunBody {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FailoverBody {
+    #[serde(default)]
+    force: bool,
+    #[serde(default)]
+    dry_run: bool,
+    reason: Option<String>,
+}
+
+pub(super) async fn drain(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(body): Sent<DryRunBody>,
+) -> Answer {
+    ask_machine(&seat, actor, Ask::Drain { name, back: false, dry_run: body.dry_run }).await
+}
+
+pub(super) async fn give_back(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(body): Sent<DryRunBody>,
+) -> Answer {
+    ask_machine(&seat, actor, Ask::Drain { name, back: true, dry_run: body.dry_run }).await
+}
+
+pub(super) async fn restart(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(body): Sent<DryRunBody>,
+) -> Answer {
+    ask_machine(&seat, actor, Ask::RestartRolling { name, dry_run: body.dry_run }).await
+}
+
+pub(super) async fn failover(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(body): Sent<FailoverBody>,
+) -> Answer {
+    check_reason(body.reason.as_deref())?;
+    if !body.force && !body.dry_run {
+        let message = "a failover gives up the proof that the former primary has ended: say \"force\": true";
+        return Err(ApiError::bad_request(message).try_next(format!("scsctl failover {name} --dry-run")));
+    }
+    ask_machine(&seat, actor, Ask::Failover { name, dry_run: body.dry_run, reason: body.reason }).await
+}
+
+pub(super) async fn acknowledge(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer {
+    ask_machine(&seat, actor, Ask::AcknowledgeFlapping { name }).await
+}

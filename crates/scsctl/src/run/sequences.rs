@@ -1,0 +1,49 @@
+//! The commands for operations of several steps, and for what an operator alone may decide.
+//!
+//! They check nothing that the server checks. The law: no proof is given up without `--force`, and what is given up is
+//! said first.
+
+use serde_json::json;
+
+use super::Session;
+use super::does::do_it;
+use crate::args::{Doing, Failover};
+use crate::exit::{Exit, Failure};
+use crate::server::escape;
+
+pub(super) async fn drain(
+    session: Session<'_>,
+    host: &str,
+    back: bool,
+    dry_run: bool,
+    no_wait: bool,
+) -> Result<Exit, Failure> {
+    let what = if back { "return" } else { "drain" };
+    let path = format!("/v1/hosts/{}/{what}", escape(host));
+    do_it(session, &path, json!({ "dry_run": dry_run }), no_wait).await
+}
+
+pub(super) async fn restart(session: Session<'_>, doing: &Doing, dry_run: bool) -> Result<Exit, Failure> {
+    let path = format!("/v1/pairs/{}/restart", escape(&doing.name));
+    do_it(session, &path, json!({ "dry_run": dry_run }), doing.no_wait).await
+}
+
+pub(super) async fn failover(session: Session<'_>, which: &Failover) -> Result<Exit, Failure> {
+    if !which.force && !which.dry_run {
+        let message = format!(
+            "a failover of {} gives up the proof that its former primary has ended: two may act until its host is \
+             heard; nothing was done",
+            which.pair
+        );
+        return Err(Failure::new(Exit::NeedsYes, message)
+            .try_next(format!("scsctl failover {} --dry-run, then with --force", which.pair)));
+    }
+    let path = format!("/v1/pairs/{}/failover", escape(&which.pair));
+    let body = json!({ "force": which.force, "dry_run": which.dry_run, "reason": which.reason });
+    do_it(session, &path, body, which.no_wait).await
+}
+
+pub(super) async fn acknowledge(session: Session<'_>, pair: &str) -> Result<Exit, Failure> {
+    let path = format!("/v1/pairs/{}/flap/acknowledge", escape(pair));
+    do_it(session, &path, json!({}), true).await
+}
