@@ -43,6 +43,7 @@ fn application(host: HostName) -> ApplicationSpec {
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        process: Default::default(),
         conduct: Default::default(),
     }
 }

@@ -10,6 +10,8 @@ mod hosts;
 mod many;
 #[path = "attacks/on_control.rs"]
 mod on_control;
+#[path = "attacks/on_order.rs"]
+mod on_order;
 #[path = "attacks/sequences.rs"]
 mod sequences;
 #[path = "world/wide/mod.rs"]

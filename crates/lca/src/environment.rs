@@ -4,6 +4,7 @@
 //! sets cannot be overridden by settings.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -25,8 +26,12 @@ pub struct Surroundings {
     pub link: PathBuf,
     /// The directory of the notify sockets.
     pub notify: PathBuf,
-    /// Home of the agent's user, if it has one.
+    /// Home of the user, if it has one.
     pub home: Option<String>,
+    /// The user's name, if settings name one.
+    pub user: Option<String>,
+    /// What its environment file says.
+    pub file: Vec<(String, String)>,
 }
 
 /// The whole environment of one start, in a fixed order.
@@ -35,7 +40,12 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     if let Some(home) = &around.home {
         all.insert("HOME".to_owned(), home.clone());
     }
+    if let Some(user) = &around.user {
+        all.extend(["USER", "LOGNAME"].map(|name| (name.to_owned(), user.clone())));
+    }
     all.extend(spawn.spec.environment.clone());
+    // As with service units, the file of the host wins over what the cluster's settings say.
+    all.extend(around.file.iter().cloned());
     all.retain(|name, _| !name.starts_with("UNDERSTUDY_"));
     all.remove("NOTIFY_SOCKET");
     all.remove("WATCHDOG_USEC");
@@ -109,7 +119,29 @@ pub fn write_options(path: &Path, options: &BTreeMap<String, BTreeMap<String, St
     if fs::read(path).is_ok_and(|found| found == text) {
         return Ok(());
     }
-    whole_file::replace(path, &text, Keep::ThisBoot)
+    // Whoever could read the old one can read the new one; only root has anything to give.
+    let owner = fs::symlink_metadata(path).ok().map(|found| found.uid());
+    whole_file::replace(path, &text, Keep::ThisBoot)?;
+    match owner {
+        Some(owner) if rustix::process::geteuid().is_root() => {
+            std::os::unix::fs::lchown(path, Some(owner), None)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives an options file to the user that is to read it; others may pass its directory, which is the agent's alone.
+pub fn hand_over(path: &Path, uid: u32) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt, lchown};
+    if let Some(directory) = path.parent() {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711))?;
+    }
+    lchown(path, Some(uid), None)
+}
+
+/// Takes an options file back that was another user's before.
+pub fn take_back(path: &Path) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(rustix::process::geteuid().as_raw()), None)
 }
 
 /// Home of a user, from the system's list of users.
@@ -135,10 +167,13 @@ mod tests {
             link: PathBuf::from("/run/x/lca.sock"),
             notify: PathBuf::from("/run/x/notify"),
             home: Some("/root".to_owned()),
+            user: Some("tserver".to_owned()),
+            file: vec![("FROM".to_owned(), "file".to_owned()), ("B".to_owned(), "file".to_owned())],
         };
         let mut spawn = samples::spawn("tserver-1", &["/bin/true"], 1);
         spawn.spec.environment = BTreeMap::from([
             ("A".to_owned(), "b".to_owned()),
+            ("B".to_owned(), "settings".to_owned()),
             ("UNDERSTUDY_EPOCH".to_owned(), "99".to_owned()),
         ]);
         spawn.pair = Some(PairPlace {
@@ -153,7 +188,10 @@ mod tests {
         let shown: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = [
             "A=b",
+            "B=file",
+            "FROM=file",
             "HOME=/root",
+            "LOGNAME=tserver",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "UNDERSTUDY_APPLICATION=tserver-1",
             "UNDERSTUDY_EPOCH=0",
@@ -165,6 +203,7 @@ mod tests {
             "UNDERSTUDY_PEER_ADDRESS=127.0.0.12",
             "UNDERSTUDY_PEER_PORT_HA_SYNC=7001",
             "UNDERSTUDY_RUN_MODE=primary",
+            "USER=tserver",
         ];
         assert_eq!(shown, expected);
     }

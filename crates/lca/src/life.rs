@@ -16,10 +16,14 @@ use understudy_transport::{Address, AddressError, BindError, Listener, Security}
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
+use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
+use crate::journal;
 use crate::keeper::Keeper;
 use crate::links::Links;
+use crate::log_files::LogFiles;
+use crate::log_reader::LogReader;
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
@@ -109,6 +113,7 @@ pub struct Life {
     link_path: PathBuf,
     listen: Vec<Address>,
     status_listen: Vec<SocketAddr>,
+    opened: Opened,
     security: Security,
     /// Held until the end: the lock on the state directory.
     _lock: fs::File,
@@ -134,11 +139,22 @@ impl Life {
         let platform = Arc::new(platform);
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
         let keeper = Keeper::start(promise_file, assignments_file).map_err(LifeError::Keeper)?;
-        let (processes, found) = adopt(settings, promises.agent, &platform, &link_path, &inbox)?;
+        let logs = Arc::new(LogFiles::new(Path::new(&settings.log_directory)));
+        for assignment in &assignments {
+            let has_journal = journal::socket().is_some();
+            logs.know(&assignment.application, &assignment.spec.process, has_journal);
+        }
+        let (processes, found, opened) =
+            adopt(settings, promises.agent, &platform, &link_path, &inbox, &logs)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
-        let links =
-            Links::new(settings.host.clone(), security.clone(), inbox.clone(), promises.controller_epoch);
+        let links = Links::new(
+            settings.host.clone(),
+            security.clone(),
+            inbox.clone(),
+            promises.controller_epoch,
+            LogReader::new(Arc::clone(&logs)),
+        );
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
         let board = (!settings.status_listen.is_empty())
             .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
@@ -165,6 +181,7 @@ impl Life {
             link_path,
             listen,
             status_listen: settings.status_listen.clone(),
+            opened,
             security,
             _lock: lock,
         })
@@ -191,6 +208,8 @@ impl Life {
         for address in &self.listen {
             listeners.push(Listener::bind(address, self.security.clone()).await.map_err(LifeError::Listen)?);
         }
+        let mut opened = self.opened;
+        self.hands.processes.doors().reopen().await;
         let platform = Arc::clone(&self.platform);
         tokio::spawn(async move {
             if let Err(error) = platform.serve().await {
@@ -201,7 +220,12 @@ impl Life {
         let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
-            tokio::spawn(applications.serve(link));
+            tokio::spawn(Arc::clone(&applications).serve(link));
+            tokio::spawn(async move {
+                while let Some(door) = opened.recv().await {
+                    tokio::spawn(Arc::clone(&applications).serve(door));
+                }
+            });
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
@@ -224,6 +248,12 @@ impl Life {
     }
 }
 
+/// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
+type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
+
+/// Listeners of applications that run as other users.
+type Opened = tokio::sync::mpsc::Receiver<Listener>;
+
 /// Where processes and their notes are, and what is found of earlier lives.
 fn adopt(
     settings: &AgentSettings,
@@ -231,7 +261,8 @@ fn adopt(
     platform: &Arc<Linux>,
     link: &Path,
     inbox: &Inbox<Agent>,
-) -> Result<(Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>), LifeError> {
+    logs: &Arc<LogFiles>,
+) -> Result<Adopted, LifeError> {
     let runtime = Path::new(&settings.runtime_directory);
     let failed = |source| LifeError::Runtime { path: runtime.to_owned(), source };
     let options = runtime.join("options");
@@ -258,7 +289,10 @@ fn adopt(
         link: link.to_owned(),
         notify,
         home: home_of(rustix::process::geteuid().as_raw()),
+        user: None,
+        file: Vec::new(),
     };
+    let (doors, opened) = Doors::new(runtime);
     let processes = Processes::new(Footing {
         platform: Arc::clone(platform),
         inbox: inbox.clone(),
@@ -266,13 +300,22 @@ fn adopt(
         boot: platform.boot_id().to_owned(),
         places: Places {
             applications: Path::new(&settings.state_directory).join("applications"),
+            of_others: PathBuf::from(format!(
+                "{}-applications",
+                settings.state_directory.trim_end_matches('/')
+            )),
             options,
-            logs: PathBuf::from(&settings.log_directory),
+            journal: journal::socket(),
             evidence: Path::new(&settings.state_directory).join("evidence"),
         },
         around,
+        doors,
+        logs: Arc::clone(logs),
         policy: settings.policy.clone(),
     });
     let found = processes.adopt(survivors, &notes);
-    Ok((processes, found))
+    if let Err(error) = notices::remove_unheard(&runtime.join("notify")) {
+        tracing::warn!(%error, "cannot remove notify sockets that nobody hears any more");
+    }
+    Ok((processes, found, opened))
 }

@@ -11,12 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use understudy_decide::agent::{Agent, AgentSaw, LinkId};
 use understudy_drive::Inbox;
-use understudy_model::{Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory};
+use understudy_model::{
+    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion,
+};
 use understudy_transport::{Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
+use crate::log_reader::LogReader;
 use crate::security::unwelcome;
 use crate::untold::Untold;
 
@@ -33,6 +36,7 @@ pub struct Links {
     highest_epoch: AtomicU64,
     refusals: Refusals,
     untold: Mutex<Untold>,
+    logs: Arc<LogReader>,
 }
 
 struct Link {
@@ -51,6 +55,7 @@ impl Links {
         security: Security,
         inbox: Inbox<Agent>,
         highest_epoch: ControllerEpoch,
+        logs: Arc<LogReader>,
     ) -> Arc<Self> {
         Arc::new(Self {
             host,
@@ -61,6 +66,7 @@ impl Links {
             highest_epoch: AtomicU64::new(highest_epoch.0),
             refusals: Refusals::new("control link"),
             untold: Mutex::default(),
+            logs,
         })
     }
 
@@ -89,6 +95,10 @@ impl Links {
             Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
             Ok((ToAgent::Order(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");
+            }
+            Ok((ToAgent::ReadLogs(_), sender, _)) => {
+                let reason = "a question came before the Hello";
+                return self.refuse(&sender, &peer, "question-before-hello", reason);
             }
             Err(error) => return self.refusals.count(&peer, &error),
         };
@@ -149,7 +159,13 @@ impl Links {
         None
     }
 
-    async fn listen(&self, link: LinkId, peer: &str, mut receiver: Receiver<ToAgent>, ended: &Notify) {
+    async fn listen(
+        self: &Arc<Self>,
+        link: LinkId,
+        peer: &str,
+        mut receiver: Receiver<ToAgent>,
+        ended: &Notify,
+    ) {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
@@ -159,6 +175,7 @@ impl Links {
                 Ok(Some(ToAgent::Order(order))) => {
                     self.inbox.saw(AgentSaw::Ordered { link, order }).await;
                 }
+                Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
                     return self.refusals.count_word(peer, "second-hello", "a link has one Hello");
                 }
@@ -166,6 +183,22 @@ impl Links {
                 Err(error) => return self.refusals.count(peer, &error),
             }
         }
+    }
+
+    /// Answers on the same link, if that is a welcome one now and still is then.
+    fn read_logs(self: &Arc<Self>, link: LinkId, question: LogQuestion) {
+        if !self.open().get(&link).is_some_and(|entry| entry.welcomed) {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.logs.read(question, move |answer| {
+            let mut open = this.open();
+            if let Some(entry) = open.get(&link)
+                && !say(entry, &FromAgent::Logs(answer))
+            {
+                open.remove(&link);
+            }
+        });
     }
 
     fn refuse(&self, sender: &Sender<FromAgent>, peer: &str, word: &'static str, reason: &str) {

@@ -2,9 +2,10 @@
 //!
 //! Refuses to know what an application is. The law: little is read, and what is told is one clean line.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+
+use crate::log_file;
 
 /// How much of the end of a file is looked at.
 const TAIL_BYTES: u64 = 2048;
@@ -24,8 +25,10 @@ pub fn last_words(path: &Path, from: u64) -> String {
 }
 
 fn tail(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = log_file::open_to_read(path)?;
     let length = file.metadata()?.len();
+    // It was rotated meanwhile: all that is left is newer.
+    let from = if from > length { 0 } else { from };
     file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;

@@ -4,12 +4,13 @@
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
 mod hooks;
+mod launching;
 pub mod notices;
 mod signs;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,25 +24,30 @@ use self::hooks::Hooks;
 use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::accepting::Refusals;
+use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
+use crate::log_files::LogFiles;
 use crate::output;
-use crate::platform::{Launch, NotifySocket, Platform, Survivor, TreeEnd};
+use crate::permission::Own;
+use crate::platform::{Platform, Survivor, TreeEnd};
 use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
-/// Stack of a thread that starts or kills.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a thread that starts or kills; the system's name services may load modules that need much.
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// Where things lie.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// Working directories of applications that name none.
     pub applications: PathBuf,
+    /// The same for applications of other users, who cannot pass the agent's state directory.
+    pub of_others: PathBuf,
     /// Options files.
     pub options: PathBuf,
-    /// Output of applications.
-    pub logs: PathBuf,
+    /// Where the journal of the system takes streams, if it has one.
+    pub journal: Option<PathBuf>,
     /// What hung processes were doing.
     pub evidence: PathBuf,
 }
@@ -56,6 +62,9 @@ pub struct Processes<P: Platform> {
     boot: String,
     places: Places,
     around: Surroundings,
+    doors: Doors,
+    logs: Arc<LogFiles>,
+    own: Own,
     policy: Mutex<HostPolicy>,
     /// How long the output of earlier starts was when a start began.
     printed: Mutex<BTreeMap<StartId, u64>>,
@@ -78,6 +87,10 @@ pub struct Footing<P> {
     pub places: Places,
     /// What applications are told.
     pub around: Surroundings,
+    /// Sockets of applications that run as other users.
+    pub doors: Doors,
+    /// Output of applications that goes to files.
+    pub logs: Arc<LogFiles>,
     /// What may be started.
     pub policy: HostPolicy,
 }
@@ -85,7 +98,8 @@ pub struct Footing<P> {
 impl<P: Platform> Processes<P> {
     /// Nothing runs yet. Must be called inside a tokio runtime.
     pub fn new(footing: Footing<P>) -> Arc<Self> {
-        let Footing { platform, inbox, starts, boot, places, around, policy } = footing;
+        let Footing { platform, inbox, starts, boot, places, around, doors, logs, policy } = footing;
+        let own = Own::look();
         let runtime = Handle::current();
         let table = Table::default();
         let policy = Mutex::new(policy);
@@ -99,6 +113,9 @@ impl<P: Platform> Processes<P> {
             boot,
             places,
             around,
+            doors,
+            logs,
+            own,
             policy,
             printed,
             hooks: Hooks::default(),
@@ -110,6 +127,10 @@ impl<P: Platform> Processes<P> {
     /// Takes over what survived earlier lives, and says what the machine must know of it. One start of an application
     /// is told; any other of the same application is a leftover that no decision names, and is killed.
     pub fn adopt(self: &Arc<Self>, survivors: Vec<Survivor<P::Tree>>, notes: &[StartNote]) -> Vec<Found> {
+        for survivor in &survivors {
+            // If its output goes to a file, all of that may be its own.
+            self.printed().insert(survivor.start, 0);
+        }
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
         // The ones with a main process first, then the latest.
@@ -218,47 +239,15 @@ impl<P: Platform> Processes<P> {
         self.runtime.clone().spawn(self.watch(application, start));
     }
 
-    fn try_launch(&self, spawn: &Spawn) -> Result<(P::Tree, Option<NotifySocket>), String> {
-        let program = spawn.spec.command.first().map_or("", String::as_str);
-        let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
-        if !permitted {
-            return Err(format!("this host's [policy] does not permit to run {program:?}"));
-        }
-        let options = self.places.options.join(format!("{}.json", spawn.application));
-        environment::write_options(&options, &spawn.spec.options)
-            .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
-        let launch = self.launch_of(spawn, &options);
-        self.printed().insert(spawn.start, output::length(&launch.output));
-        let notifies = spawn.spec.interface == Interface::Notify;
-        let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
-        let tree = self.platform.launch(&launch).map_err(|error| error.to_string())?;
-        Ok((tree, socket))
-    }
-
-    fn launch_of(&self, spawn: &Spawn, options: &Path) -> Launch {
-        let own = || self.places.applications.join(spawn.application.as_str());
-        Launch {
-            application: spawn.application.clone(),
-            start: spawn.start,
-            command: spawn.spec.command.clone(),
-            environment: environment::environment(&self.around, spawn, options),
-            directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
-            output: self.output_of(&spawn.application),
-        }
-    }
-
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
-        let from = self.printed().get(&start).copied().unwrap_or(0);
-        output::last_words(&self.output_of(application), from)
+        // What went to the journal is read there; a look at it would keep the news of the end waiting.
+        let Some(from) = self.printed().get(&start).copied() else { return String::new() };
+        output::last_words(&self.logs.path(application), from)
     }
 
     fn printed(&self) -> MutexGuard<'_, BTreeMap<StartId, u64>> {
         // A panic elsewhere leaves a map of lengths that is still right.
         self.printed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn output_of(&self, application: &ApplicationName) -> PathBuf {
-        self.places.logs.join(format!("{application}.log"))
     }
 
     /// Waits for the end of a main process and tells it; then for the end of what it left, if anything.

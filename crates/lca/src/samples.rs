@@ -30,6 +30,7 @@ pub fn spec(command: &[&str]) -> ApplicationSpec {
         autostart: false,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        process: Default::default(),
         conduct: Default::default(),
     }
 }

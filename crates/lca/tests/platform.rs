@@ -9,8 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use understudy_decide::agent::StartId;
-use understudy_lca::platform::{Launch, LaunchError, Linux, Platform, TreeEnd, TreeNote};
-use understudy_model::{AgentId, ApplicationName, ExitCause, Incarnation, Signal};
+use understudy_lca::platform::{
+    Launch, LaunchError, Linux, Output, Platform, TreeEnd, TreeNote, find_account,
+};
+use understudy_model::{AgentId, ApplicationName, ExitCause, Incarnation, ProcessSpec, Signal};
 
 const LIMIT: Duration = Duration::from_secs(20);
 static ALONE: Mutex<()> = Mutex::new(());
@@ -74,7 +76,10 @@ impl Bench {
                 ("UNDERSTUDY_APPLICATION".to_owned(), "app".to_owned()),
             ],
             directory: path("work"),
-            output: path("logs").join("app.log"),
+            output: Output::File(path("logs").join("app.log")),
+            spec: ProcessSpec::default(),
+            account: find_account(None, None, &[]).unwrap(),
+            own_directory: false,
         }
     }
 
@@ -248,7 +253,7 @@ fn every_cause_of_a_failed_start_is_named() {
         bench.fail(move |launch| launch.directory = below),
         &["working directory", "below", "Not a directory"],
     );
-    says(bench.fail(move |launch| launch.output = in_file), &["log", "below"]);
+    says(bench.fail(move |launch| launch.output = Output::File(in_file)), &["log", "below"]);
     assert!(bench.platform.survivors(&[]).unwrap().is_empty(), "nothing is left of a failed start");
 }
 

@@ -12,11 +12,13 @@ pub mod conduct;
 pub mod epoch;
 pub mod event;
 pub mod identity;
+pub mod logs;
 pub mod machine;
 pub mod moment;
 pub mod name;
 pub mod notice;
 pub mod order;
+pub mod process_spec;
 pub mod report;
 pub mod rule;
 pub mod states;
@@ -30,15 +32,17 @@ pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
+pub use logs::{LogAnswer, LogPiece, LogPlace, LogQuestion};
 pub use machine::{Decision, Machine};
 pub use moment::Moment;
 pub use name::{ApplicationName, ControllerName, HostName, NameError, OperatorName, PairName};
 pub use order::{Answer, Assignment, Order, Outcome, PairPlace, Refusal, Work};
+pub use process_spec::{EnvironmentFile, ProcessLimits, ProcessSpec};
 pub use report::{ApplicationReport, ExitCause, Inventory, LastExit, RoleReport};
 pub use rule::Rule;
 pub use states::{
-    ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, Policy, Readiness, Redundancy,
-    RestartPolicy, RunMode, Signal,
+    ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, OutputKind, Policy, Readiness,
+    Redundancy, RestartPolicy, RunMode, Signal,
 };
 pub use timers::{FlapDamping, Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

@@ -179,6 +179,16 @@ word_enum!(
     }
 );
 
+word_enum!(
+    /// Where the output of an application goes.
+    OutputKind {
+        /// To the journal of the system, under the application's name.
+        Journal => "journal",
+        /// To a file in the agent's log directory.
+        File => "file",
+    }
+);
+
 /// What an application says of its own ability to serve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

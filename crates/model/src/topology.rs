@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AddpSettings, ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash,
-    PairName, Policy, Redundancy, RestartPolicy, Signal, Timers,
+    PairName, Policy, ProcessSpec, Redundancy, RestartPolicy, Signal, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -77,6 +77,9 @@ pub struct ApplicationSpec {
     pub ports: Vec<PortSpec>,
     /// Handed to the application as JSON, section by section, as configured.
     pub options: BTreeMap<String, BTreeMap<String, String>>,
+    /// How its process is made, bounded and heard.
+    #[serde(default, skip_serializing_if = "ProcessSpec::is_default")]
+    pub process: ProcessSpec,
     /// What it is told by commands and signals, and what its silence means.
     #[serde(default)]
     pub conduct: ConductSpec,

@@ -17,6 +17,7 @@ use understudy_transport::{Security, is_of_this_machine};
 
 use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::guard::Guard;
+use crate::api::logs::Readers;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
@@ -240,6 +241,8 @@ impl Life {
             reload,
             guard: Guard::new(tokens, self.server.api.clone(), tls, self.journal.clone()),
             figures,
+            links: links.clone(),
+            readers: Readers::default(),
         };
         let serving =
             api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;

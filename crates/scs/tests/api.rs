@@ -52,6 +52,23 @@ fn every_error_has_the_one_body() {
 }
 
 #[test]
+fn an_agent_that_cannot_be_asked_for_output_is_named_with_its_version() {
+    let mut bench = Bench::new();
+    let _agents = bench.start_with_agents();
+    until("the agents are heard", || {
+        let (status, answer) = bench.ask("GET", "/v1/applications/tserver-1/logs", "");
+        let error = &answer["error"];
+        let told = error["message"].as_str().unwrap_or("");
+        (status == 409 && told.contains("too old") && told.contains("version 1")).then_some(())
+    });
+    refused(&bench, "GET", "/v1/applications/x/logs", "", (404, "not-found"));
+    for query in ["since=yesterday", "lines=-1", "follow=perhaps", "colour=red"] {
+        let path = format!("/v1/applications/tserver-1/logs?{query}");
+        refused(&bench, "GET", &path, "", (400, "bad-request"));
+    }
+}
+
+#[test]
 fn an_operation_that_cannot_be_is_refused_with_reasons() {
     let bench = bench();
     let (status, answer) = bench.ask("POST", "/v1/pairs/tserver/switchover", "{}");

@@ -101,6 +101,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/pairs/{name}/switchover", "/v1/pairs/tserver/switchover", "{\"to\": \"tserver-2\"}"),
     ("GET", "/v1/operations", "/v1/operations", ""),
     ("GET", "/v1/operations/{id}", "/v1/operations/1?wait_ms=5000", ""),
+    ("GET", "/v1/applications/{name}/logs", "/v1/applications/tserver-1/logs", ""),
     ("POST", "/v1/applications/{name}/start", "/v1/applications/tserver-1/start", "{}"),
     ("POST", "/v1/applications/{name}/restart", "/v1/applications/tserver-1/restart", "{}"),
     ("POST", "/v1/pairs/{name}/start", "/v1/pairs/tserver/start", "{}"),
@@ -127,8 +128,8 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/events/stream", "/v1/events/stream?limit=1", ""),
 ];
 
-/// What a healthy cluster refuses: nobody is silent whose proof could be given up.
-const REFUSED_HERE: &[&str] = &["/v1/pairs/{name}/failover"];
+/// What is refused here: nobody is silent whose proof could be given up, and the played agents keep no output.
+const REFUSED_HERE: &[&str] = &["/v1/pairs/{name}/failover", "/v1/applications/{name}/logs"];
 
 /// Status, content type and body.
 fn ask(bench: &Bench, method: &str, path: &str, body: &str) -> (u16, String, String) {

@@ -255,3 +255,12 @@ pub struct Token {
     pub expired: bool,
     pub last_used: Option<String>,
 }
+
+/// A piece of an application's output.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct LogPiece {
+    pub text: String,
+    pub missing: bool,
+    pub problem: Option<String>,
+}

@@ -151,6 +151,8 @@ pub enum Command {
     },
     /// What happened, oldest first
     Events(Events),
+    /// What an application printed
+    Logs(Logs),
     /// Take a host, an application or a pair out of automatic care, or back
     Maintenance {
         /// Out (on) or back (off)
@@ -348,6 +350,22 @@ pub struct Events {
     /// Go on with what happens from now
     #[arg(short, long)]
     pub follow: bool,
+}
+
+/// Which output.
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    /// Application
+    pub name: String,
+    /// Go on with what it prints from now
+    #[arg(short, long)]
+    pub follow: bool,
+    /// At most this many lines before the end; 100 unless --since is given
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub lines: Option<u32>,
+    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z; where output goes to the journal
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
 }
 
 /// On or off.

@@ -108,6 +108,17 @@ impl Out {
         })
     }
 
+    /// Whether a terminal shows it.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Says something beside the output, on the error stream.
+    pub fn remark(&self, text: &str) {
+        // If nobody reads the error stream there is nobody to tell.
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.error_paint.tone(Tone::Faint, text));
+    }
+
     /// Prints one line.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.print(&format!("{text}\n"))

@@ -20,6 +20,8 @@ use crate::stream::{EventReader, Heard};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// The longest line of a stream, in bytes.
+const LONGEST_LINE_BYTES: usize = 1024 * 1024;
 
 /// Where the API is, and how long it may take.
 #[derive(Clone)]
@@ -77,6 +79,17 @@ impl Server {
         answer.await.unwrap_or_else(|_| {
             Err(unknown(&format!("the control server did not answer within {:?}", self.time_limit)))
         })
+    }
+
+    /// Opens a stream of lines, each one JSON value.
+    pub async fn lines(&self, path: &str) -> Result<Lines, Failure> {
+        let opened = tokio::time::timeout(self.time_limit, self.send(Method::GET, path, None)).await;
+        let response = opened.unwrap_or_else(|_| Err(self.silent(self.time_limit)))?;
+        if response.status().is_success() {
+            Ok(Lines { body: response.into_body(), pending: Vec::new() })
+        } else {
+            read(response).await.map(|_| unreachable_answer("an error without a body")).and_then(Err)
+        }
     }
 
     /// Opens a stream of events behind the one with number `after`, if that is given.
@@ -193,6 +206,40 @@ fn refusal(status: StatusCode, said: ErrorSaid) -> Failure {
     failure.because = said.because;
     failure.try_next = said.try_next.unwrap_or_default();
     failure
+}
+
+/// Lines of a stream, as they come.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line; `None` at the end of the stream. Empty lines, which only keep it alive, are left out.
+    pub async fn next(&mut self) -> Result<Option<Value>, Failure> {
+        loop {
+            while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.pending.drain(..=end).collect();
+                if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+                    let value = serde_json::from_slice(&line);
+                    return value.map(Some).map_err(|error| unreachable_answer(&error.to_string()));
+                }
+            }
+            if self.pending.len() > LONGEST_LINE_BYTES {
+                return Err(unreachable_answer("a line without an end"));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(unreachable_answer(&format!("it broke off: {error}"))),
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        self.pending.extend_from_slice(bytes);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Events of a stream, as they come.

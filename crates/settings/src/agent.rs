@@ -42,6 +42,12 @@ pub struct AgentSettings {
 pub struct HostPolicy {
     /// Programs that may be started. Absent: every one.
     pub commands: Option<Vec<CommandPattern>>,
+    /// Accounts that applications may name as their user, by name or number. Absent: every one but root.
+    pub users: Option<Vec<String>>,
+    /// Groups that an application may have although the host's lists do not give them to its user. Absent: none.
+    pub groups: Vec<String>,
+    /// Whether anything may run as root.
+    pub allow_root: bool,
 }
 
 impl HostPolicy {
@@ -108,7 +114,7 @@ pub fn parse_agent(file: &str, text: &str) -> Result<Checked<AgentSettings>, Pro
 fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     check_keys(report, "", tree, AGENT_FILE);
     let file = View::new("", tree);
-    let policy = HostPolicy { commands: read_commands(report, file) };
+    let policy = read_policy(report, file);
     let tls = tls::read(report, file);
     let Some(agent) = file.table("agent") else {
         if file.raw("agent").is_none() {
@@ -186,9 +192,29 @@ fn refused_listen(text: &Found<&str>, secured: bool) -> Option<Problem> {
     }
 }
 
-fn read_commands(report: &mut Report, file: View<'_>) -> Option<Vec<CommandPattern>> {
-    let policy = file.table("policy")?;
+fn read_policy(report: &mut Report, file: View<'_>) -> HostPolicy {
+    let Some(policy) = file.table("policy") else { return HostPolicy::default() };
     let view = View::new("policy", policy.value);
+    HostPolicy {
+        commands: read_commands(report, view),
+        users: read_accounts(report, view, "users"),
+        groups: read_accounts(report, view, "groups").unwrap_or_default(),
+        allow_root: view.boolean(report, "allow-root").is_some_and(|found| found.value),
+    }
+}
+
+fn read_accounts(report: &mut Report, view: View<'_>, key: &str) -> Option<Vec<String>> {
+    let texts = view.texts(report, key)?;
+    if texts.value.len() > MOST_ENTRIES {
+        let problem = Problem::new(ProblemKind::BadValue, texts.key.as_str(), "too many accounts");
+        let problem = problem.found(texts.value.len());
+        report.problem(texts.at, problem.allowed(format!("at most {MOST_ENTRIES}")));
+    }
+    let good = texts.value.into_iter().filter(|name| values::check_account(report, name));
+    Some(good.map(|name| name.value.to_owned()).collect())
+}
+
+fn read_commands(report: &mut Report, view: View<'_>) -> Option<Vec<CommandPattern>> {
     let texts = view.texts(report, "commands")?;
     if texts.value.len() > MOST_ENTRIES {
         let problem = Problem::new(ProblemKind::BadValue, texts.key.as_str(), "too many patterns");
@@ -222,6 +248,7 @@ mod tests {
                 CommandPattern("/usr/bin/*".into()),
                 CommandPattern("/opt/?erver/run-*-x".into()),
             ]),
+            ..HostPolicy::default()
         };
         for good in ["/usr/bin/tserver", "/opt/server/run--x", "/opt/server/run-a-x-x"] {
             assert!(policy.permits(good), "{good}");
@@ -238,7 +265,7 @@ mod tests {
             assert!(!policy.permits(bad), "{bad}");
         }
         assert!(HostPolicy::default().permits("/anything"));
-        assert!(!HostPolicy { commands: Some(Vec::new()) }.permits("/anything"));
+        assert!(!HostPolicy { commands: Some(Vec::new()), ..HostPolicy::default() }.permits("/anything"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod raw;
 mod reference;
 mod schema;
 mod server;
+mod size;
 mod span;
 mod tls;
 mod values;

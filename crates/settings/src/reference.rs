@@ -64,6 +64,8 @@ fn kind(shape: Shape) -> String {
     match shape {
         Shape::Text => "text".to_owned(),
         Shape::Integer => "integer".to_owned(),
+        Shape::Size => "bytes, or text such as `64M`".to_owned(),
+        Shape::Limit => "integer, or `unlimited`".to_owned(),
         Shape::Boolean => "true or false".to_owned(),
         Shape::Duration => "duration".to_owned(),
         Shape::Word(words) => words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),

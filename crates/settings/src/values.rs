@@ -12,6 +12,9 @@ use crate::raw::{Found, Report, View};
 /// Longest path of a Unix socket, in bytes: the system's own limit, less the closing zero.
 const LONGEST_SOCKET_PATH_BYTES: usize = 107;
 
+/// Longest name of an account, in bytes.
+const LONGEST_ACCOUNT: usize = 256;
+
 /// Longest name of a machine, in characters.
 const LONGEST_MACHINE_NAME: usize = 253;
 
@@ -66,6 +69,24 @@ pub(crate) fn check_path<T>(report: &mut Report, found: &Found<T>, path: &str) -
     let problem = Problem::new(ProblemKind::BadValue, found.key.as_str(), why);
     report.problem(found.at, problem.found(format!("{path:?}")).allowed("an absolute path without \"..\""));
     false
+}
+
+/// A name or a number of a user or a group, as far as it can be judged without the host.
+pub(crate) fn check_account(report: &mut Report, found: &Found<&str>) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, ':' | '/' | ',' | '=');
+    let good = !found.value.is_empty()
+        && found.value.len() <= LONGEST_ACCOUNT
+        && !found.value.starts_with('-')
+        && found.value.chars().all(plain);
+    if !good {
+        let problem = Problem::new(ProblemKind::BadValue, found.key.as_str(), "not the name of an account");
+        let problem = problem.found(format!("{:?}", found.value));
+        report.problem(
+            found.at,
+            problem.allowed("a name or a number, without spaces and \":\", \"/\", \",\", \"=\""),
+        );
+    }
+    good
 }
 
 /// True if a Unix socket can be made at that path, which stands behind `unix:`.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    AddpSettings, AddpTrace, ApplicationName, Ask, FlapDamping, HostName, Interface, ListeningMode, OnCrash,
-    PairName, Policy, Redundancy, RestartPolicy, Signal,
+    AddpSettings, AddpTrace, ApplicationName, Ask, EnvironmentFile, FlapDamping, HostName, Interface,
+    ListeningMode, OnCrash, OutputKind, PairName, Policy, ProcessLimits, ProcessSpec, Redundancy,
+    RestartPolicy, Signal,
 };
 use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
 
@@ -175,6 +176,46 @@ fn the_reference_lists_keys_of_every_file() {
     ] {
         assert!(text.contains(wanted), "{wanted} is missing");
     }
+}
+
+#[test]
+fn how_a_process_is_made_is_read_with_its_template() {
+    let checked = parse_cluster("demo.toml", include_str!("good/demo.toml")).unwrap();
+    let bounded = checked.value.applications[&application("bounded")].process.clone();
+    let limits = ProcessLimits {
+        nofile: Some(4096),
+        core_bytes: Some(0),
+        memlock_bytes: Some(64 << 10),
+        nproc: Some(100),
+    };
+    let expected = ProcessSpec {
+        user: Some("tserver".to_owned()),
+        group: Some("telecom".to_owned()),
+        groups: vec!["audio".to_owned(), "1000".to_owned()],
+        umask: Some(0o027),
+        limits,
+        nice: Some(-5),
+        oom_score_adjust: Some(-500),
+        environment_file: Some(EnvironmentFile { path: "/etc/default/bounded".to_owned(), optional: true }),
+        memory_max_bytes: Some(1 << 30),
+        cpu_max_percent: Some(150),
+        pids_max: Some(100),
+        output: Some(OutputKind::File),
+        output_limit_bytes: Some(1 << 20),
+        output_keep: Some(2),
+        after: vec![application("tserver-1")],
+    };
+    assert_eq!(bounded, expected);
+    assert!(checked.value.applications[&application("lone")].process.is_default());
+}
+
+#[test]
+fn what_a_host_permits_is_read() {
+    let policy = |text: &str| parse_agent("l", &format!("[agent]\nhost='a'\n{text}")).unwrap().value.policy;
+    assert_eq!(policy(""), Default::default(), "root is not allowed unless somebody says so");
+    let read = policy("[policy]\nusers=['tserver','1000']\ngroups=['audio']\nallow-root=true\n");
+    assert_eq!(read.users, Some(vec!["tserver".to_owned(), "1000".to_owned()]));
+    assert_eq!((read.groups, read.allow_root), (vec!["audio".to_owned()], true));
 }
 
 #[test]

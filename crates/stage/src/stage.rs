@@ -15,7 +15,7 @@ use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
 use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
-use crate::sweep::{Held, end_all, open_marked};
+use crate::sweep::{Held, end_all, find_on_host, open_marked};
 use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
 
 /// The longest path that a Unix socket may have, in bytes.
@@ -207,6 +207,25 @@ impl Stage {
         let before_ns = crate::clock::boot_ns();
         hurt(&held)?;
         Ok((pid, before_ns))
+    }
+
+    /// SIGSTOP of everything that runs on a host, its agent first: nothing is closed, nothing answers. Answers what was
+    /// stopped, for [`Stage::thaw`], and the boot time right before.
+    pub fn freeze(&self, host: Host) -> Result<(Vec<Held>, u64), StageError> {
+        let pid = self.daemon_pid(Daemon::Agent(host));
+        let agent = pid.and_then(|pid| open_marked(pid, self.directory()));
+        let agent = agent
+            .ok_or_else(|| StageError::Unexpected(format!("the agent of {} does not run", host.name())))?;
+        let mut held = vec![agent];
+        held.extend(find_on_host(self.directory(), host.name())?);
+        let before_ns = crate::clock::boot_ns();
+        held.iter().try_for_each(Held::stop)?;
+        Ok((held, before_ns))
+    }
+
+    /// Everything that was stopped goes on.
+    pub fn thaw(&self, held: &[Held]) -> Result<(), StageError> {
+        held.iter().try_for_each(Held::resume)
     }
 
     /// The operators' API.

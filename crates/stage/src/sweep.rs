@@ -44,6 +44,11 @@ impl Held {
         self.signal(Signal::STOP, "stop")
     }
 
+    /// SIGCONT. A process that has ended already is as good.
+    pub fn resume(&self) -> Result<(), StageError> {
+        self.signal(Signal::CONT, "continue")
+    }
+
     fn signal(&self, signal: Signal, act: &'static str) -> Result<(), StageError> {
         match pidfd_send_signal(&self.descriptor, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -78,6 +83,13 @@ pub fn find(directory: &Path) -> Result<Vec<Held>, StageError> {
 pub fn find_application(directory: &Path, name: &str) -> Result<Vec<Held>, StageError> {
     let mut found = find(directory)?;
     found.retain(|one| has_variable(one.pid, "UNDERSTUDY_APPLICATION", name.as_bytes()));
+    Ok(found)
+}
+
+/// The living processes of every application that runs on a host of the stage.
+pub fn find_on_host(directory: &Path, host: &str) -> Result<Vec<Held>, StageError> {
+    let mut found = find(directory)?;
+    found.retain(|one| has_variable(one.pid, "UNDERSTUDY_HOST", host.as_bytes()));
     Ok(found)
 }
 

@@ -58,6 +58,22 @@ fn a_newer_schema_is_refused_by_number() {
 }
 
 #[test]
+fn a_file_of_the_first_schema_is_brought_to_the_present_one() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = Store::open(place.path()).unwrap();
+    let first = lead(&mut store);
+    store.close().unwrap();
+    let other = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
+    other
+        .execute_batch("DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; PRAGMA user_version = 1")
+        .unwrap();
+    drop(other);
+    let mut store = Store::open(place.path()).unwrap();
+    assert!(store.flaps().unwrap().is_empty() && store.configuration().unwrap().is_none());
+    assert!(lead(&mut store) > first, "what it held is kept");
+}
+
+#[test]
 fn a_torn_file_is_refused_as_damaged() {
     let place = tempfile::tempdir().unwrap();
     let mut store = Store::open(place.path()).unwrap();

@@ -53,7 +53,7 @@ pub enum ReceiveError {
     #[error(transparent)]
     Tls(#[from] TlsFailure),
     /// ADDP: two timeouts of silence. The peer, or the way to it, is gone.
-    #[error("nothing was heard for {silence:?}, and a poll was not answered (addp-timeout {timeout:?})")]
+    #[error("nothing was heard for {} ms, and a poll was not answered (addp-timeout {} ms)", silence.as_millis(), timeout.as_millis())]
     Silent {
         /// How long.
         silence: Duration,

@@ -6,7 +6,8 @@
 
 use bytes::BytesMut;
 use understudy_model::{
-    Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, Inventory, Order,
+    Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, Inventory,
+    LogAnswer, LogQuestion, Order,
 };
 
 use crate::body::greeting;
@@ -22,6 +23,8 @@ pub enum ToAgent {
     Hello(Hello),
     /// Something to do.
     Order(Order),
+    /// A question for what an application printed; only to agents that speak [`crate::LOGS_SINCE`].
+    ReadLogs(LogQuestion),
 }
 
 /// How a control server introduces itself.
@@ -67,6 +70,8 @@ pub enum FromAgent {
     /// What the agent did by itself, for the journal; at most [`MOST_EVENTS`] in one message. An event of a newer
     /// version that this one cannot read arrives as an anomaly with its text.
     Events(Vec<Event>),
+    /// The answer to a question for what an application printed.
+    Logs(LogAnswer),
 }
 
 /// The most events in one message.

@@ -8,6 +8,9 @@ pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 2 };
 /// From this version on, both ends understand signals of liveness (`docs/protocols/addp.md`).
 pub const LIVENESS_SINCE: u16 = 2;
 
+/// From this version on, an agent can be asked for what its applications printed.
+pub const LOGS_SINCE: u16 = 2;
+
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VersionRange {

@@ -72,6 +72,7 @@ fn assignment() -> Assignment {
             ha_sync: false,
         }],
         options: [("backup-sync".to_owned(), section.into())].into(),
+        process: ProcessSpec::default(),
         conduct: ConductSpec::default(),
     };
     let pair = PairPlace {
@@ -88,6 +89,31 @@ fn assignment() -> Assignment {
         goal: Goal::Started,
         hands_off: true,
         pair: Some(pair),
+    }
+}
+
+fn process() -> ProcessSpec {
+    ProcessSpec {
+        user: Some("tserver".to_owned()),
+        group: Some("telecom".to_owned()),
+        groups: vec!["audio".to_owned(), "1000".to_owned()],
+        umask: Some(0o027),
+        limits: ProcessLimits {
+            nofile: Some(4096),
+            core_bytes: Some(u64::MAX),
+            memlock_bytes: Some(65536),
+            nproc: Some(0),
+        },
+        nice: Some(-5),
+        oom_score_adjust: Some(-500),
+        environment_file: Some(EnvironmentFile { path: "/etc/default/tserver".to_owned(), optional: true }),
+        memory_max_bytes: Some(1 << 30),
+        cpu_max_percent: Some(150),
+        pids_max: Some(100),
+        output: Some(OutputKind::File),
+        output_limit_bytes: Some(1 << 20),
+        output_keep: Some(0),
+        after: vec![name("db")],
     }
 }
 
@@ -128,6 +154,12 @@ fn what_a_control_server_says() {
     let (pair, time_limit) = (name("tserver"), Duration::from_millis(2500));
     compare("hello", ToAgent::Hello(hello));
     compare("assign", order(Work::Assign(vec![assignment()])));
+    let mut with_process = assignment();
+    with_process.spec.process = process();
+    let from = LogPlace::Last { lines: 50, since_wall_ms: Some(1_800_000_000_000) };
+    let question = LogQuestion { id: 7, application: name("tserver-1"), from };
+    compare_in("v2/read-logs", ToAgent::ReadLogs(question));
+    compare_in("v2/assign-process", order(Work::Assign(vec![with_process])));
     let application: ApplicationName = name("tserver-1");
     let graceful = true;
     compare(
@@ -178,6 +210,9 @@ fn what_an_agent_says() {
     compare("report", FromAgent::Report(report()));
     compare("answer-done", FromAgent::Answer(Answer { order: OrderId(300), outcome: Outcome::Done }));
     compare("answer-refused", FromAgent::Answer(Answer { order: OrderId(300), outcome: refused }));
+    let piece =
+        LogPiece { bytes: b"hello\xff\n".to_vec(), next: "file:1:7".to_owned(), more: true, missing: true };
+    compare_in("v2/logs", FromAgent::Logs(LogAnswer { id: 7, outcome: Ok(piece) }));
     compare("events", FromAgent::Events(vec![event]));
 }
 

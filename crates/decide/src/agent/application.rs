@@ -103,6 +103,8 @@ pub struct Application {
     pub role: Option<Role>,
     /// What was last reported.
     pub reported: Option<ApplicationReport>,
+    /// It is not started before this one is ready.
+    pub waits_for: Option<ApplicationName>,
     /// The hook that runs.
     pub hook: Option<RunningHook>,
     /// What hooks of an earlier life of the agent left; being killed.
@@ -148,6 +150,7 @@ impl Application {
             problem: String::new(),
             role,
             reported: None,
+            waits_for: None,
             hook: None,
             hooks_left: BTreeSet::new(),
             life: Life::default(),

@@ -4,6 +4,8 @@
 //! or where a promise is kept. The law: what could fail to be stored never shares a decision with starting, signalling
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
+mod adoption;
+mod after;
 pub mod application;
 mod hang;
 mod hooks;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use understudy_model::{
     ApplicationName, Because, EventKind, ExitCause, Incarnation, Interface, LastExit, Moment, Outcome,
-    Readiness, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication,
+    Readiness, Refusal, Rule, RunMode, Severity, ToApplication,
 };
 
-use super::application::{AfterEnd, LeftAlone, StopReason};
+use super::application::{AfterEnd, StopReason};
 use super::hang::Life;
 use super::lifecycle::{self, Move, Phase, Trigger};
 use super::out::{Out, Unstored};
 use super::role::{self, Part, RoleMove, RoleTrigger};
-use super::{Agent, AgentDo, Found, HookKind, Spawn, StartId};
+use super::{Agent, AgentDo, HookKind, Spawn, StartId};
 
 /// After the exit of an acting member its epoch is closed, and it is started again, this much later: the other member
 /// is being promoted meanwhile, and where disks or processors are shared that goes first.
@@ -26,94 +26,6 @@ pub(super) struct End {
 }
 
 impl Agent {
-    /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
-    pub(super) fn awake(&mut self, now: Moment, found: Vec<Found>, out: &mut Out) {
-        for found in found {
-            if found.start.is_hook() {
-                self.adopt_hook(found, out);
-            } else {
-                self.adopt(now, found, out);
-            }
-        }
-        let durable = &self.durable;
-        for (name, known) in &mut self.applications {
-            if known.assigned.hands_off && known.start.is_none() {
-                known.left = Some(LeftAlone::Maintenance);
-            }
-            // What is left of a primary's tree may act until it is gone (G5).
-            let adopted = known.pid.is_some() || known.phase == Phase::Lingering;
-            let Some(role) = known.role.as_mut().filter(|_| adopted) else { continue };
-            let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
-            // It may act: it says so itself when its link is back.
-            let open = |promised: &RoleEpoch| promised.holder == *name && promised.epoch > durable.closed;
-            if let Some(promised) = durable.promised.filter(open) {
-                role.part = Part::Acting;
-                role.role = Some(promised);
-            }
-        }
-        let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
-        for name in &names {
-            self.adopt_role(now, name, out);
-        }
-        self.settle = true;
-    }
-
-    /// What a hook of an earlier life left is killed, and nothing else is run for its application before it is gone.
-    fn adopt_hook(&mut self, found: Found, out: &mut Out) {
-        let Found { application, start, .. } = found;
-        if let Some(known) = self.applications.get_mut(&application) {
-            known.hooks_left.insert(start);
-        }
-        out.process.push(AgentDo::KillTree { application, start });
-    }
-
-    fn adopt(&mut self, now: Moment, found: Found, out: &mut Out) {
-        let name = found.application;
-        let start = found.start;
-        let Some(known) = self.applications.get_mut(&name) else {
-            out.process.push(AgentDo::KillTree { application: name, start });
-            return;
-        };
-        known.start = Some(start);
-        known.began = now - found.running_for;
-        known.restarts = found.restarts;
-        known.noted = found.acts;
-        let Some(pid) = found.pid else {
-            known.phase = Phase::Lingering;
-            known.last_exit = Some(LastExit { cause: ExitCause::Unknown, wanted: false, ran_ms: 0 });
-            out.process.push(AgentDo::KillTree { application: name, start });
-            return;
-        };
-        known.pid = Some(pid);
-        self.begin_life(now, &name, out);
-        let Some(known) = self.applications.get_mut(&name) else { return };
-        if known.speaks() {
-            // Its readiness and run mode are known again when its link is back, which has a grace.
-            let grace = known.role.as_ref().map_or(super::speech::LINK_GRACE, |role| role.place.link_grace);
-            let startup = known.spec().startup_timeout;
-            if found.running_for < startup {
-                known.phase = Phase::Initializing;
-                known.phase_deadline = Some((known.began + startup).max(now + grace));
-            } else {
-                known.phase = Phase::Started;
-                known.link_deadline = Some(now + grace);
-                known.ready_since = Some(known.began);
-            }
-        } else {
-            let silent = known.spec().interface == Interface::Notify && !found.ready;
-            known.phase = if silent { Phase::Initializing } else { Phase::Started };
-            known.phase_deadline = silent.then(|| now + known.spec().startup_timeout);
-            known.run_mode = if known.role.is_none() { RunMode::Primary } else { RunMode::Backup };
-            known.ready_since = Some(now);
-            self.ready_to_be_watched(now, &name);
-        }
-        let because = Because::new(
-            Rule::Adopted,
-            format!("process {pid} runs since before this agent: taken over as it is"),
-        );
-        out.events.push(self.event(EventKind::StatusChanged, Severity::Info, &name, because));
-    }
-
     pub(super) fn spawned(
         &mut self,
         now: Moment,
@@ -392,6 +304,10 @@ impl Agent {
             known.phase_deadline = Some(due.max(now));
             return;
         }
+        if let Some(first) = self.awaited(name) {
+            return self.wait_for(name, first);
+        }
+        let Some(known) = self.applications.get_mut(name) else { return };
         if moved {
             known.role = known.assigned.pair.clone().map(role::Role::new);
         }
@@ -518,6 +434,7 @@ impl Agent {
     /// Looks at every deadline that has passed, and at every goal.
     pub(super) fn deadlines(&mut self, now: Moment, out: &mut Out) {
         // Goals that are not durable yet may be taken back: they are looked at in the next step.
+        self.release_waiting();
         let goals_hold = !self.unstored.iter().any(|item| matches!(item, Unstored::Assignments { .. }));
         let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();
         for name in &names {

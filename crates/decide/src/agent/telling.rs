@@ -3,9 +3,7 @@
 //! Refuses to know why. The law: a member without the library counts as primary only when it was told so, ready, and its
 //! hook said yes; nothing is told before the promise is durable.
 
-use understudy_model::{
-    ApplicationName, Because, EventKind, Moment, Rule, RunMode, Severity, Telling, ToApplication,
-};
+use understudy_model::{ApplicationName, Moment, RunMode, Telling, ToApplication};
 
 use super::application::StopReason;
 use super::lifecycle::{Phase, Trigger};
@@ -93,30 +91,5 @@ impl Agent {
         let timeout = known.assigned.spec.conduct.hooks.timeout;
         role.deadline.get_or_insert(now + timeout);
         self.settle = true;
-    }
-
-    /// A process without the library that an earlier life of this agent promoted, or was promoting.
-    pub(super) fn adopt_role(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
-        let Some(known) = self.applications.get_mut(name) else { return };
-        if known.speaks() || known.pid.is_none() {
-            return;
-        }
-        let acts = known.noted;
-        let Some(role) = known.role.as_mut().filter(|role| role.part == Part::Acting) else { return };
-        let epoch = role.role.as_ref().map(|role| role.epoch);
-        if epoch.is_some() && acts == epoch {
-            role.confirmed = true;
-            known.run_mode = RunMode::Primary;
-            known.started_as = RunMode::Primary;
-            return;
-        }
-        // Half done: neither is believed, so it is demoted (G5), and whoever ordered it asks again.
-        let because = Because::new(
-            Rule::HalfPromoted,
-            "its promotion was not finished when the agent ended: it is demoted first",
-        )
-        .fact("epoch", epoch.unwrap_or_default());
-        out.events.push(self.event(EventKind::Anomaly, Severity::Warning, name, because));
-        self.part(now, name, RoleTrigger::GiveUp, out);
     }
 }

@@ -114,6 +114,18 @@ fn a_closed_link_is_no_loss_and_a_refusal_is_one_after_the_grace_of_an_agent() {
 }
 
 #[test]
+fn an_agent_that_accepts_and_closes_at_once_has_not_come_back() {
+    let mut world = settled(small_cluster());
+    world.kill_agent(0);
+    wait(&mut world, ms(3_000));
+    world.no_link(0, LinkEnd::Closed);
+    wait(&mut world, ms(1_900));
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    wait(&mut world, ms(200));
+    assert_eq!(holder(&world).epoch, Epoch(2), "its grace does not begin anew: {}", world.told());
+}
+
+#[test]
 fn an_agent_that_answers_and_is_not_welcome_never_loses_its_host() {
     let mut world = settled(small_cluster());
     world.cut(0);
@@ -146,8 +158,13 @@ fn nobody_is_promoted_if_both_hosts_are_silent_and_the_first_one_back_gives_the_
     let mut world = settled(small_cluster());
     world.silence(1);
     world.silence(0);
+    let told = world.events.len();
     wait(&mut world, ms(20_000));
     assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    // Nothing is known of the pair, so nothing is said of it: its primary is assumed to act.
+    let pair = world.view().pairs.remove(0);
+    assert_eq!((pair.primary, pair.state.as_str()), (Some(app("one")), "held"), "{}", world.told());
+    assert!(!world.events[told..].iter().any(|event| event.kind == EventKind::NoPrimary), "{}", world.told());
     world.unsilence(1);
     wait(&mut world, ms(4_900));
     assert_eq!(holder(&world).epoch, Epoch(1), "they were cut off together: {}", world.told());

@@ -172,3 +172,19 @@ fn a_held_loss_is_given_a_fresh_chance_when_the_others_are_back() {
     many.pass(5_000);
     assert_eq!(many.promoted.iter().filter(|role| role.holder == app("b0")).count(), 1, "then it is lost");
 }
+
+#[test]
+fn the_return_of_one_host_is_looked_at_for_pairs_that_it_has_no_part_in() {
+    let mut many = Many::new(6);
+    for index in [0, 1, 2, 3] {
+        many.silent(index);
+    }
+    let held = RoleEpoch::new(Epoch(2), app("b3"));
+    many.pass(5_000);
+    assert!(!many.promoted.contains(&held), "four of six together: {:?}", many.promoted);
+    many.up(0);
+    many.pass(4_900);
+    assert!(!many.promoted.contains(&held), "a fresh chance: {:?}", many.promoted);
+    many.pass(200);
+    assert!(many.promoted.contains(&held), "then it is lost: {:?}", many.promoted);
+}

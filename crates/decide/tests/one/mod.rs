@@ -51,6 +51,7 @@ impl Bench {
             autostart: true,
             ports: Vec::new(),
             options: Default::default(),
+            process: Default::default(),
             conduct: ConductSpec { hang_limit: Some(LIMIT), ..Default::default() },
         };
         let mut assigned =

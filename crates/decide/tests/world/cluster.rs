@@ -40,6 +40,7 @@ pub fn cluster() -> Cluster {
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        process: Default::default(),
         conduct: Default::default(),
     };
     let hosts = (0..2)

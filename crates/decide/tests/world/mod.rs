@@ -283,8 +283,7 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
-            ToApplication::Ping(number) => process.says.push_back(FromApplication::Pong(number)),
-            ToApplication::Attached | ToApplication::AttachRefused(_) => {}
+            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Ping(_) => {}
         }
         true
     }
@@ -441,9 +440,6 @@ impl World {
                 let (application, start) = (spawn.application, spawn.start);
                 self.agent_sees(index, AgentSaw::Spawned { application, start, pid });
             }
-            AgentDo::Reload { .. } => {}
-            AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
-            AgentDo::RunHook(run) => panic!("no hook is configured: {run:?}"),
             AgentDo::Signal { start, .. } | AgentDo::KillTree { start, .. } => {
                 if self.sites[index].process.as_ref().is_some_and(|process| process.start == start) {
                     self.kill_process(index);
@@ -457,6 +453,7 @@ impl World {
                     process.heard.push_back(message);
                 }
             }
+            other => panic!("not configured here: {other:?}"),
         }
     }
 

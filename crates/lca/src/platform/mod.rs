@@ -12,12 +12,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use understudy_decide::agent::StartId;
-use understudy_model::{ApplicationName, ExitCause, Signal};
+use understudy_model::{ApplicationName, ExitCause, OutputKind, ProcessSpec, Signal};
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{Linux, NotifySocket, PlatformError};
+pub use linux::accounts::{Account, AccountError, find as find_account};
+#[cfg(target_os = "linux")]
+pub use linux::{BoundError, Linux, NotifySocket, PlatformError, with_rights_of};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +34,35 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Where it begins; made if it is missing.
     pub directory: PathBuf,
-    /// Its output is appended here; the directory of it is made if it is missing.
-    pub output: PathBuf,
+    /// Where its output goes.
+    pub output: Output,
+    /// How it is made and bounded.
+    pub spec: ProcessSpec,
+    /// Whose rights it gets.
+    pub account: Account,
+    /// `directory` lies in a place of the agent's own, where the agent makes it for whomever it is.
+    pub own_directory: bool,
+}
+
+/// Where the output of a process goes, without a way through the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Appended to this file; its directory is made if it is missing.
+    File(PathBuf),
+    /// To the journal of the system.
+    Journal {
+        /// Where it takes streams.
+        socket: PathBuf,
+        /// Under which name.
+        identifier: String,
+    },
+}
+
+impl Output {
+    /// Of which kind it is: as configured, else the journal where there is one.
+    pub fn of(spec: &ProcessSpec, has_journal: bool) -> OutputKind {
+        spec.output.unwrap_or(if has_journal { OutputKind::Journal } else { OutputKind::File })
+    }
 }
 
 /// Why a process was not started. Nothing of it runs; directories may have been made.
@@ -56,7 +85,7 @@ pub enum LaunchError {
     /// A directory could not be made.
     #[error("cannot make the {purpose} {}: {source}", path.display())]
     MakeDirectory {
-        /// `working directory` or `log directory`.
+        /// `working directory`.
         purpose: &'static str,
         /// Which.
         path: PathBuf,
@@ -68,6 +97,14 @@ pub enum LaunchError {
     OpenOutput {
         /// Which.
         path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The journal takes no stream.
+    #[error("cannot connect its output to the journal at {}: {source}", socket.display())]
+    JoinJournal {
+        /// Where.
+        socket: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -90,6 +127,9 @@ pub enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
+    /// A bound for its whole tree cannot be kept here.
+    #[error(transparent)]
+    Bound(#[from] BoundError),
     /// The program could not be run.
     #[error("cannot run {}: {why}{source}", program.display())]
     Execute {

@@ -154,12 +154,6 @@ impl<P: Platform> Processes<P> {
 
     fn hook_launch(&self, run: &HookRun) -> Result<Launch, String> {
         let HookAct::Command(command) = &run.act else { return Err("not a command".to_owned()) };
-        let program = command.first().map_or("", String::as_str);
-        let permitted = self.policy.lock().unwrap_or_else(PoisonError::into_inner).permits(program);
-        if !permitted {
-            return Err(format!("this host's [policy] does not permit to run {program:?}"));
-        }
-        let options = self.places.options.join(format!("{}.json", run.application));
         let spawn = Spawn {
             application: run.application.clone(),
             start: run.start,
@@ -169,14 +163,7 @@ impl<P: Platform> Processes<P> {
             epoch: run.epoch,
             restarts: 0,
         };
-        environment::write_options(&options, &spawn.spec.options)
-            .map_err(|error| format!("cannot write the options {}: {error}", options.display()))?;
-        Ok(Launch {
-            start: run.hook,
-            command: command.clone(),
-            environment: environment::of_hook(&self.around, &spawn, run.kind.as_str(), &options),
-            ..self.launch_of(&spawn, &options)
-        })
+        self.hook_launch_of(run, &spawn, command)
     }
 
     /// Kills a hook; its own thread observes the end.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,18 @@ pub(super) struct Heard(Mutex<BTreeMap<StartId, AbortHandle>>);
 /// Makes the directory of sockets: everybody may reach a socket whose name it knows.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
+}
+
+/// Removes the sockets that nobody hears any more: their starts ended while no agent lived.
+pub fn remove_unheard(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let heard = UnixDatagram::unbound()?.connect(&path);
+        if heard.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The socket of a start. Short, as the path of a socket may not be long.

@@ -23,6 +23,8 @@ use crate::whole_file::{self, Keep};
 const LOOKS: u32 = 8;
 /// The shortest time between two looks.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+/// The longest, so that a look ends soon after its start has.
+const LONGEST_PERIOD: Duration = Duration::from_secs(5);
 /// Files of evidence that are kept.
 const MOST_FILES: usize = 20;
 /// The most that is read of an answer, in bytes: its first line is all that counts.
@@ -33,7 +35,7 @@ impl<P: Platform> Processes<P> {
     pub fn look(self: &Arc<Self>, application: ApplicationName, start: StartId, limit: Duration) {
         let this = Arc::clone(self);
         self.runtime.spawn(async move {
-            let period = (limit / LOOKS).max(SHORTEST_PERIOD);
+            let period = (limit / LOOKS).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
             // If this agent itself stood still meanwhile, its machine sees how late the answer is.
             let (mut running, mut told) = (now(), false);
             while this.table.knows(start) {

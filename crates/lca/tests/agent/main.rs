@@ -8,4 +8,5 @@ mod member;
 mod notify;
 mod orders;
 mod play;
+mod process;
 mod status;

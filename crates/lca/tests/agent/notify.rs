@@ -83,12 +83,37 @@ async fn the_real_systemd_notify_says_that_a_script_is_ready() {
     assert_eq!(comes.status, ApplicationStatus::Initializing);
     // The socket outlives the agent: what is said to the next life is heard.
     agent.kill();
+    // What a start that ended meanwhile left is cleared away.
+    let left = socket(&place).with_file_name("0123.4");
+    drop(UnixDatagram::bind(&left).unwrap());
     let _agent = place.start_agent();
     let mut controller = Controller::connect(&place, 1).await;
     assert_eq!(controller.inventory.applications[0].status, ApplicationStatus::Initializing);
+    assert_ne!(socket(&place), left);
     std::fs::write(&go, "").unwrap();
     let ready = controller.report(is(ApplicationStatus::Started)).await;
     assert_eq!(ready.pid, comes.pid);
+}
+
+#[tokio::test]
+async fn a_real_daemon_says_that_it_is_ready() {
+    if !std::path::Path::new("/usr/bin/dbus-daemon").exists() {
+        eprintln!("skipped: dbus-daemon is not installed on this machine");
+        return;
+    }
+    let place = Place::new();
+    let bus = place.state().parent().unwrap().join("bus");
+    let address = format!("--address=unix:path={}", bus.display());
+    let mut daemon =
+        assignment("bus", &["/usr/bin/dbus-daemon", "--session", "--nofork", "--nopidfile", &address]);
+    daemon.goal = Goal::Started;
+    daemon.spec.interface = Interface::Notify;
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![daemon])).await;
+    let ready = controller.report(is(ApplicationStatus::Started)).await;
+    assert_eq!(comm(&ready), "dbus-daemon");
+    assert!(std::os::unix::net::UnixStream::connect(&bus).is_ok(), "ready is ready");
 }
 
 #[tokio::test]
@@ -150,7 +175,6 @@ async fn a_main_process_that_is_another_one_of_its_own_is_watched() {
     let number = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(number, rustix::process::Signal::KILL).unwrap();
     controller.report(|report| report.status == ApplicationStatus::Started && report.pid != Some(pid)).await;
-    // Nobody else's process becomes the main one.
     assert!(!lives(pid));
 }
 

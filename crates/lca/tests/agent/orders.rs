@@ -243,7 +243,7 @@ async fn settings_are_read_again_on_request() {
     std::fs::write(place.settings(), "nonsense").unwrap();
     agent.reload();
     eventually("wrong settings are refused", || place.agent_log().contains("settings are kept as they are"));
-    settings.push_str("[policy]\ncommands = [\"/usr/lib/*\"]\n");
+    settings.push_str("commands = [\"/usr/lib/*\"]\n");
     std::fs::write(place.settings(), settings.replace("/logs", "/other-logs")).unwrap();
     agent.reload();
     eventually("what cannot change is named", || place.agent_log().contains("agent.log-directory"));

@@ -10,7 +10,8 @@ use understudy_lca::platform::{Linux, Platform};
 use understudy_lca::promise_file::{Owner, PromiseFile};
 use understudy_model::{
     AgentId, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
-    ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, RestartPolicy, Signal, Work,
+    ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, OutputKind, ProcessSpec,
+    RestartPolicy, Signal, Work,
 };
 use understudy_transport::{Address, Receiver, Security, Sender, dial};
 use understudy_wire::{FromAgent, Hello, Message, SPOKEN, ToAgent};
@@ -30,7 +31,17 @@ impl Place {
         place
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    /// One that users other than the agent's can pass.
+    pub fn open_to_others() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = PermissionsExt::from_mode(0o755);
+        let place =
+            Self { directory: tempfile::Builder::new().permissions(mode).tempdir_in("/tmp").unwrap() };
+        place.write_settings("run");
+        place
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -73,7 +84,7 @@ impl Place {
 
     pub fn write_settings(&self, runtime: &str) {
         let text = format!(
-            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstatus-listen = [\"127.0.0.1:0\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n",
+            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstatus-listen = [\"127.0.0.1:0\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
             self.listen().display(),
             self.state(),
             self.at(runtime),
@@ -321,6 +332,8 @@ pub fn assignment(name: &str, command: &[&str]) -> Assignment {
         autostart: false,
         ports: Vec::new(),
         options: Default::default(),
+        // Tests read it, also on machines with a journal.
+        process: ProcessSpec { output: Some(OutputKind::File), ..ProcessSpec::default() },
         conduct: Default::default(),
     };
     let application = ApplicationName::new(name).unwrap();

@@ -71,7 +71,7 @@ impl Which {
 }
 
 /// A time, or how long ago: `90s`, `10m`, `2h`, `7d`.
-fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+pub(super) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
@@ -235,7 +235,7 @@ impl Follower {
                 _ = self.revocations.changed() => Happened::Nothing,
                 () = tokio::time::sleep(patience) => Happened::Silence,
             };
-            if !self.may_go_on() {
+            if !self.seat.guard.may_go_on(&self.caller) {
                 self.send(Bytes::from_static(self.form.end())).await;
                 return;
             }
@@ -252,12 +252,6 @@ impl Follower {
         let expires = self.caller.ticket.as_ref().and_then(Ticket::expires_wall_ms);
         let left = expires.map(|expires| expires.saturating_sub(now_ms()).max(0).unsigned_abs());
         left.map_or(KEEP_ALIVE, |left| KEEP_ALIVE.min(Duration::from_millis(left)))
-    }
-
-    /// What opened this would still open it.
-    fn may_go_on(&self) -> bool {
-        let tokens = &self.seat.guard.tokens;
-        self.caller.ticket.as_ref().is_none_or(|ticket| tokens.is_good(ticket, now_ms()))
     }
 
     /// False if there is nobody to write for, or nobody who reads.

@@ -79,6 +79,11 @@ impl Guard {
         Self { tokens, access: Arc::new(access), tls, journal, told: Arc::default() }
     }
 
+    /// True if what opened something for that caller would open it still. Whatever stays open asks this.
+    pub fn may_go_on(&self, caller: &Caller) -> bool {
+        caller.ticket.as_ref().is_none_or(|ticket| self.tokens.is_good(ticket, now_ms()))
+    }
+
     /// Who asks.
     fn caller(&self, peer: &Peer, request: &Request) -> Result<Caller, String> {
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {

@@ -12,6 +12,7 @@ mod events;
 mod figures_call;
 pub mod guard;
 mod input;
+pub mod logs;
 mod look;
 pub mod openapi;
 mod repeats;
@@ -42,6 +43,7 @@ pub use tcp::{NetworkSide, TcpBindError};
 
 use crate::figures::Figures;
 use crate::journal::Journal;
+use crate::links::Links;
 use crate::reload::Reloaded;
 use crate::replies::Replies;
 use crate::standing::Standing;
@@ -75,6 +77,10 @@ pub struct Seat {
     pub guard: Guard,
     /// What is counted.
     pub figures: Figures,
+    /// To ask agents.
+    pub links: Links,
+    /// Room for readers of output.
+    pub readers: logs::Readers,
 }
 
 impl Seat {

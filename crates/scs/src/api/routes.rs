@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
-use super::{Seat, ask, events, figures_call, look, openapi, sequences, token_calls, why};
+use super::{Seat, ask, events, figures_call, logs, look, openapi, sequences, token_calls, why};
 
 /// One question.
 pub struct Route {
@@ -149,11 +149,27 @@ fn looks() -> Vec<Route> {
     ]
 }
 
+const WHICH_OUTPUT: &[(&str, &str, &str)] = &[
+    ("lines", "integer", "At most this many of the last lines."),
+    ("since", "string", "Not older: a time, or how long ago as 90s, 10m, 2h, 7d."),
+    ("follow", "boolean", "Goes on with what comes."),
+];
+
 fn does() -> Vec<Route> {
     let operator = |path, says, doing| {
         Route::new(Method::POST, path, Role::Operator, says, doing).gives_as(202, JSON, "Begun").gives("Done")
     };
     vec![
+        // What applications print may hold secrets, so looking at it takes more than a viewer.
+        Route::new(
+            Method::GET,
+            "/v1/applications/{name}/logs",
+            Role::Operator,
+            "What an application printed, in lines of JSON with a piece each.",
+            get(logs::logs),
+        )
+        .asked(WHICH_OUTPUT)
+        .gives_as(200, LINES, "LogPiece"),
         operator("/v1/applications/{name}/start", "Starts an application.", post(ask::start)).takes("Nothing"),
         operator("/v1/applications/{name}/stop", "Stops an application.", post(ask::stop)).takes("Stop"),
         operator("/v1/applications/{name}/restart", "Stops an application and starts it.", post(ask::restart))

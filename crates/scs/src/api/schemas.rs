@@ -269,6 +269,10 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("TokenMade", object(&[("token", secret)])),
         ("Health", object(&[("ok", boolean())])),
         ("Readiness", object(&[("ready", boolean()), ("controller", text()), ("epoch", integer())])),
+        (
+            "LogPiece",
+            json!({ "type": "string", "description": "Lines of JSON: `text` and `missing`, or at last a `problem`." }),
+        ),
         ("Text", text()),
         ("Document", object(&[("openapi", text()), ("paths", json!({ "type": "object" }))])),
     ]

@@ -3,6 +3,7 @@
 //! It knows what is said, not what it means. The law: an order leaves only over the link that the deciding machine
 //! knows of, so a link carries orders from the moment its inventory was observed until its loss is.
 
+mod asked;
 mod talk;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use understudy_model::{
 };
 use understudy_transport::{Certified, Health, Security, Sender};
 use understudy_wire::ToAgent;
+
+pub use asked::NotAsked;
 
 use crate::journal::Journal;
 
@@ -39,6 +42,7 @@ pub struct Links {
     inbox: Inbox<Control>,
     journal: Journal,
     security: Security,
+    asked: asked::Asked,
 }
 
 /// One host's place in the table.
@@ -56,6 +60,8 @@ struct Slot {
     open: Option<Sender<ToAgent>>,
     /// The agent that was heard there.
     agent: Option<AgentId>,
+    /// The version that both speak.
+    version: u16,
     /// What its certificate says.
     certified: Option<Certified>,
 }
@@ -63,7 +69,7 @@ struct Slot {
 impl Links {
     /// No links yet.
     pub fn new(inbox: Inbox<Control>, journal: Journal, security: Security) -> Self {
-        Self { table: Arc::default(), inbox, journal, security }
+        Self { table: Arc::default(), inbox, journal, security, asked: asked::Asked::default() }
     }
 
     /// Makes the links those of this cluster: new hosts are dialed, hosts that are gone are left, hosts with other
@@ -133,6 +139,7 @@ impl Links {
                 if let Some(slot) = self.table().get_mut(host) {
                     slot.open = None;
                 }
+                self.asked.lost(host);
             }
             _ => {}
         }
@@ -171,11 +178,13 @@ impl Links {
         host: &HostName,
         sender: Sender<ToAgent>,
         agent: AgentId,
+        version: u16,
         certified: Option<Certified>,
     ) {
         if let Some(slot) = self.table().get_mut(host) {
             slot.welcomed = Some(sender);
             slot.agent = Some(agent);
+            slot.version = version;
             slot.certified = certified;
         }
     }

@@ -179,7 +179,7 @@ impl Talk {
                     self.introduction.controller_epoch
                 )))
             }
-            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) => {
+            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) | FromAgent::Logs(_) => {
                 Err(Down::unwelcome("the agent spoke before it answered the hello"))
             }
         }
@@ -192,7 +192,7 @@ impl Talk {
         if watches {
             receiver.watch(*self.addp.borrow_and_update());
         }
-        self.links.welcomed(&self.host, sender, inventory.agent, receiver.certified().cloned());
+        self.links.welcomed(&self.host, sender, inventory.agent, version, receiver.certified().cloned());
         tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
         let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
         if !self.links.inbox.saw(up).await {
@@ -233,6 +233,10 @@ impl Talk {
             }
             FromAgent::Events(events) => {
                 self.links.journal.tell(events);
+                Ok(true)
+            }
+            FromAgent::Logs(answer) => {
+                self.links.asked.answered(&host, answer);
                 Ok(true)
             }
             FromAgent::Welcome { .. } | FromAgent::HelloRefused { .. } => {

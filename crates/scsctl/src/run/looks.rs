@@ -191,3 +191,37 @@ fn print_event(session: &mut Session<'_>, event: &Value) -> Result<(), Failure> 
         session.out.print(&text)
     }
 }
+
+pub(super) async fn logs(mut session: Session<'_>, which: &args::Logs) -> Result<Exit, Failure> {
+    let mut query = format!("/v1/applications/{}/logs?follow={}", escape(&which.name), which.follow);
+    if let Some(lines) = which.lines {
+        query.push_str(&format!("&lines={lines}"));
+    }
+    if let Some(since) = &which.since {
+        query.push_str(&format!("&since={}", escape(since)));
+    }
+    let mut pieces = session.server.lines(&query).await?;
+    while let Some(piece) = pieces.next().await? {
+        if session.wants_json() {
+            session.json(&piece)?;
+        }
+        let piece: answers::LogPiece = read(&piece)?;
+        if let Some(problem) = piece.problem {
+            return Err(Failure::new(Exit::Unreachable, format!("the output broke off: {problem}"))
+                .try_next(format!("scsctl logs {}", which.name)));
+        }
+        if session.wants_json() {
+            continue;
+        }
+        if piece.missing {
+            session.out.remark("-- the log was rotated here; something may be missing --");
+        }
+        let text = if session.out.is_terminal() { show::harmless(&piece.text) } else { piece.text };
+        session.out.print(&text)?;
+    }
+    if which.follow {
+        return Err(Failure::new(Exit::Unreachable, "the control server ended the stream of output")
+            .try_next(format!("scsctl logs {} --follow, when it is back", which.name)));
+    }
+    Ok(Exit::Done)
+}

@@ -119,6 +119,7 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Pair(named) => looks::pair(session, &named.name).await,
         Command::Why { name, event } => looks::why(session, name.as_deref(), *event).await,
         Command::Events(which) => looks::events(session, which).await,
+        Command::Logs(which) => looks::logs(session, which).await,
         Command::Operations { id } => looks::operations(session, *id).await,
         Command::Start(doing) => does::start(session, doing).await,
         Command::Stop { doing, graceful } => does::stop(session, doing, *graceful).await,

@@ -13,6 +13,7 @@ use understudy_model::{
 
 use super::conduct::{self, ConductDraft};
 use super::port::{self, PortDrafts};
+use super::process::{self, ProcessDraft};
 use super::{keep, optional_path, unknown_name};
 use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report, Table, Value, View};
@@ -64,6 +65,7 @@ struct Rest {
     shutdown_timeout: Duration,
     autostart: bool,
     options: BTreeMap<String, BTreeMap<String, String>>,
+    process: ProcessDraft,
     conduct: ConductDraft,
 }
 
@@ -71,6 +73,11 @@ impl ApplicationDraft {
     /// What it is told by commands and signals.
     pub(super) fn conduct(&self) -> &ConductDraft {
         &self.rest.conduct
+    }
+
+    /// What starts before it.
+    pub(super) fn after(&self) -> &[Found<ApplicationName>] {
+        &self.rest.process.after
     }
 
     /// The checked application; none only if its host was reported as missing or wrong.
@@ -94,6 +101,7 @@ impl ApplicationDraft {
             autostart: rest.autostart,
             ports,
             options: rest.options,
+            process: rest.process.into_spec(),
             conduct: ConductSpec { hang_limit, ..rest.conduct.spec },
         })
     }
@@ -230,6 +238,7 @@ fn read_rest(report: &mut Report, view: View<'_>) -> Rest {
         shutdown_timeout: span(report, "shutdown-timeout", TIMEOUT_BOUNDS, seconds(10)),
         autostart: view.boolean(report, "autostart").is_none_or(|found| found.value),
         options: read_options(report, view),
+        process: process::read(report, view),
         conduct: conduct::read(report, view, interface),
     }
 }
@@ -289,7 +298,7 @@ pub(super) fn check_command(report: &mut Report, words: Found<Vec<Found<&str>>>)
 }
 
 /// The tables under `key`, the template's first, so that the application's own entries come last and win.
-fn layers<'t>(view: View<'t>, report: &mut Report, key: &str) -> Vec<Found<&'t Table>> {
+pub(super) fn layers<'t>(view: View<'t>, report: &mut Report, key: &str) -> Vec<Found<&'t Table>> {
     let mut layers = Vec::new();
     for layer in view.shared_only().into_iter().chain([view.own_only()]) {
         match layer.raw(key) {

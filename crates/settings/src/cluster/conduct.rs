@@ -9,6 +9,7 @@ use std::time::Duration;
 use understudy_model::{Ask, ConductSpec, HooksSpec, Interface, ProbeSpec, Signal, conduct::HOOK_TIMEOUT};
 
 use super::application::check_command;
+use super::process::account;
 use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report, View};
 
@@ -74,7 +75,7 @@ fn read_hooks(report: &mut Report, view: View<'_>) -> (HooksSpec, Option<Found<D
         on_start: read_words(report, view, "on-start"),
         on_promote: read_words(report, view, "on-promote"),
         on_demote: read_words(report, view, "on-demote"),
-        user: None,
+        user: account(report, view, "user"),
         timeout: timeout.as_ref().map_or(HOOK_TIMEOUT, |found| found.value),
     };
     (hooks, timeout)

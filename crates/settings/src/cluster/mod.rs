@@ -4,11 +4,13 @@
 //! three found nothing to mend.
 
 mod addp;
+mod after;
 mod application;
 mod conduct;
 mod host;
 mod pair;
 mod port;
+mod process;
 mod rules;
 mod timers;
 

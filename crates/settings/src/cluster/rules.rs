@@ -20,6 +20,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     check_hosts_of_applications(report, drafts);
     check_ports_of_hosts(report, drafts);
     check_memberships(report, drafts);
+    super::after::check(report, &drafts.applications);
     for pair in drafts.pairs.values() {
         check_pair_name(report, drafts, pair);
         check_members(report, drafts, pair);

@@ -2,13 +2,10 @@
 //!
 //! Knows no values and no rules. The law: see the parent module.
 
-use understudy_model::{Interface, ListeningMode, Redundancy, RestartPolicy, Signal};
+use understudy_model::{Interface, ListeningMode, OutputKind, Redundancy, RestartPolicy, Signal};
 
 use super::cluster::RESERVED;
-use super::{Key, Keys, Shape, later, now};
-
-const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
-const NO_LIMITS: &str = "remove it, or set the limit in a script that `command` names";
+use super::{Key, Keys, Shape, now};
 
 /// Every key of `[[application]]`.
 pub(crate) const APPLICATION: Keys = &[OWN, SHARED, RESERVED];
@@ -88,22 +85,37 @@ pub(crate) const SHARED: &[Key] = &[
         "empty",
         "Sections of options, handed to the application as they are.",
     ),
-    later(
+    now(
         "environment-file",
         Shape::Text,
-        "A file with variables.",
-        "remove it, or write them under `environment`",
+        "none",
+        "A file with `NAME=value` lines, read at each start by its user's rights; a `-` in front of the path: it need not be there.",
     ),
-    later("user", Shape::Text, "The user that it runs as.", NO_USERS),
-    later("group", Shape::Text, "The group that it runs as.", NO_USERS),
-    later("groups", Shape::Texts, "Further groups.", NO_USERS),
-    later("umask", Shape::Text, "The mode bits that new files lack.", NO_LIMITS),
-    later("limits", Shape::Table(&[LIMITS]), "What the process may use.", NO_LIMITS),
-    later("nice", Shape::Integer, "The priority.", NO_LIMITS),
-    later("oom-score-adjust", Shape::Integer, "How readily it is killed when memory runs out.", NO_LIMITS),
-    later("memory-max", Shape::Text, "The most memory.", NO_LIMITS),
-    later("cpu-max", Shape::Text, "The most processor time.", NO_LIMITS),
-    later("pids-max", Shape::Integer, "The most processes.", NO_LIMITS),
+    now("user", Shape::Text, "the agent's user", "The user that it runs as: a name or a number."),
+    now("group", Shape::Text, "the user's group", "The group that it runs as."),
+    now("groups", Shape::Texts, "those of the user", "Further groups, in place of the user's."),
+    now("umask", Shape::Text, "`022`", "The mode bits that new files lack, in octal digits."),
+    now(
+        "limits",
+        Shape::Table(&[LIMITS]),
+        "",
+        "What the process may use; each is its soft and its hard limit.",
+    ),
+    now("nice", Shape::Integer, "0", "The priority: -20 goes first, 19 last."),
+    now(
+        "oom-score-adjust",
+        Shape::Integer,
+        "0",
+        "How readily it is killed when memory runs out: -1000 (never) to 1000.",
+    ),
+    now("memory-max", Shape::Size, "none", "The most memory; needs cgroup v2 on the host."),
+    now(
+        "cpu-max",
+        Shape::Text,
+        "none",
+        "The most processor time in percent of one processor, such as `150%`; needs cgroup v2 on the host.",
+    ),
+    now("pids-max", Shape::Integer, "none", "The most processes and threads; needs cgroup v2 on the host."),
     now("stop-command", Shape::Texts, "none", "A command in place of the stop signal."),
     now("start-before", Shape::Texts, "none", "A command that runs to its end before each start."),
     now(
@@ -130,11 +142,11 @@ pub(crate) const SHARED: &[Key] = &[
         "none",
         "Commands at a start and at a change of role. A program with neither hook nor signal is stopped and started with its new mode.",
     ),
-    later(
+    now(
         "after",
         Shape::Texts,
-        "Applications of the host that start first.",
-        "remove it; applications start together",
+        "none",
+        "Applications of the same host: it starts once those of them that are being started are ready.",
     ),
     now("probe", Shape::Table(&[PROBE]), "none", "A question that it must answer to be ready, and to go on."),
     now(
@@ -149,12 +161,14 @@ pub(crate) const SHARED: &[Key] = &[
         "the pair's",
         "How long it may show no life (stopped, silent library) before it is killed; 0 is never.",
     ),
-    later(
+    now(
         "output",
-        Shape::Text,
+        Shape::Word(output_words),
+        "`journal` where there is one, else `file`",
         "Where its output goes.",
-        "remove it; output goes to a file in the agent's log directory",
     ),
+    now("output-limit", Shape::Size, "`64M`", "A log file is rotated when it is longer; from `64K` on."),
+    now("output-keep", Shape::Integer, "4", "How many old log files are kept, 0 to 100."),
 ];
 
 const PORT: &[Key] = &[
@@ -171,17 +185,17 @@ const PORT: &[Key] = &[
 ];
 
 const LIMITS: &[Key] = &[
-    later("nofile", Shape::Integer, "Open files.", NO_LIMITS),
-    later("core", Shape::Integer, "Size of a core file.", NO_LIMITS),
-    later("memlock", Shape::Integer, "Locked memory.", NO_LIMITS),
-    later("nproc", Shape::Integer, "Processes of the user.", NO_LIMITS),
+    now("nofile", Shape::Limit, "1024, hard 524288", "Open files."),
+    now("core", Shape::Limit, "0, hard unlimited", "Size of a core file in bytes, or text such as `64M`."),
+    now("memlock", Shape::Limit, "`8M`", "Locked memory in bytes, or text such as `64M`."),
+    now("nproc", Shape::Limit, "the agent's", "Processes and threads of its user."),
 ];
 
 const HOOKS: &[Key] = &[
     now("on-start", Shape::Texts, "none", "Before each start; if it fails, so does the start."),
     now("on-promote", Shape::Texts, "none", "It becomes primary; if it fails, the promotion is refused."),
     now("on-demote", Shape::Texts, "none", "It is primary no more; if it fails, the application is killed."),
-    later("user", Shape::Text, "The user that hooks run as.", NO_USERS),
+    now("user", Shape::Text, "the application's user", "The user that hooks run as."),
     now("timeout", Shape::Duration, "`10s`", "The longest that a hook may take; then all of it is killed."),
 ];
 
@@ -216,6 +230,10 @@ fn signal_words() -> Vec<&'static str> {
 
 fn restart_words() -> Vec<&'static str> {
     RestartPolicy::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+fn output_words() -> Vec<&'static str> {
+    OutputKind::ALL.iter().map(|word| word.as_str()).collect()
 }
 
 fn listening_words() -> Vec<&'static str> {

@@ -2,9 +2,7 @@
 //!
 //! Knows no values and no rules. The law: see the parent module.
 
-use super::{Key, Keys, Shape, later, now};
-
-const NO_USERS: &str = "remove it; in this version applications run as the agent's user";
+use super::{Key, Keys, Shape, now};
 
 /// Every key of `lca.toml`.
 pub(crate) const AGENT_FILE: Keys = &[&[
@@ -58,8 +56,19 @@ const POLICY: &[Key] = &[
         "every command",
         "Programs that may be started: absolute paths in which `*` and `?` stand for anything but `/`.",
     ),
-    later("users", Shape::Texts, "Users that applications may run as.", NO_USERS),
-    later("allow-root", Shape::Boolean, "Whether applications may run as root.", NO_USERS),
+    now(
+        "users",
+        Shape::Texts,
+        "every one but root",
+        "Users that applications may name, by name or number. The agent's own user needs no mention.",
+    ),
+    now(
+        "groups",
+        Shape::Texts,
+        "none",
+        "Groups that applications may name although the host's lists do not give them to their user.",
+    ),
+    now("allow-root", Shape::Boolean, "false", "Whether anything may run as root."),
 ];
 
 const SERVER: &[Key] = &[

@@ -32,6 +32,10 @@ pub(crate) enum Shape {
     Text,
     /// An integer.
     Integer,
+    /// A number of bytes, or a text such as "64M".
+    Size,
+    /// A number, or a text for what is beyond numbers.
+    Limit,
     /// True or false.
     Boolean,
     /// A duration.

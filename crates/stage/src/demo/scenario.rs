@@ -17,6 +17,8 @@ const SERVICE: Duration = Duration::from_millis(700);
 const AWAY: Duration = Duration::from_millis(800);
 /// How long a process may show no life in the demonstration's cluster.
 pub(super) const HANG_LIMIT: Duration = Duration::from_secs(1);
+/// How long a link of the demonstration's cluster may be silent before it is polled.
+pub(super) const ADDP_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the client may take to see that somebody serves.
 const SERVED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -33,6 +35,8 @@ pub enum Scenario {
     ControlPlaneLoss,
     /// SIGSTOP of the primary
     Hang,
+    /// Everything of the primary's host falls silent, and comes back later
+    HostLoss,
 }
 
 impl Scenario {
@@ -43,6 +47,7 @@ impl Scenario {
         Scenario::AgentCrash,
         Scenario::ControlPlaneLoss,
         Scenario::Hang,
+        Scenario::HostLoss,
     ];
 
     /// Its name on the command line.
@@ -53,6 +58,7 @@ impl Scenario {
             Scenario::AgentCrash => "agent-crash",
             Scenario::ControlPlaneLoss => "control-plane-loss",
             Scenario::Hang => "hang",
+            Scenario::HostLoss => "host-loss",
         }
     }
 
@@ -64,6 +70,20 @@ impl Scenario {
             Scenario::AgentCrash => "kill -9 of its agent",
             Scenario::ControlPlaneLoss => "kill -9 of the scs",
             Scenario::Hang => "SIGSTOP of the primary",
+            Scenario::HostLoss => "its host falls silent",
+        }
+    }
+
+    /// Whether two primaries at once are possible, and so only counted: policy `available` promotes when a host is lost, and
+    /// the host that comes back learns of it only then.
+    pub fn two_may_act(self) -> bool {
+        match self {
+            Scenario::HostLoss => true,
+            Scenario::Crash
+            | Scenario::Switchover
+            | Scenario::AgentCrash
+            | Scenario::ControlPlaneLoss
+            | Scenario::Hang => false,
         }
     }
 
@@ -73,6 +93,7 @@ impl Scenario {
             Scenario::Crash | Scenario::Switchover => 50.0,
             Scenario::AgentCrash | Scenario::ControlPlaneLoss => 0.0,
             Scenario::Hang => HANG_LIMIT.as_secs_f64() * 1_000.0 + 200.0,
+            Scenario::HostLoss => 2.0 * ADDP_TIMEOUT.as_secs_f64() * 1_000.0 + 200.0,
         }
     }
 }
@@ -126,6 +147,7 @@ pub(super) fn play(
         Scenario::AgentCrash => agent_crash(stage, voice),
         Scenario::ControlPlaneLoss => control_plane_loss(stage, voice),
         Scenario::Hang => hang(stage, load, voice),
+        Scenario::HostLoss => host_loss(stage, load, voice),
     }?;
     interrupt.let_pass(SERVICE)?;
     Ok(played)
@@ -144,6 +166,40 @@ fn crash(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played
 
 fn hang(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
     taken_over(stage, load, voice, "SIGSTOP", Stage::stop_application)
+}
+
+/// The host comes back only after its primary was replaced: it finds a later epoch, and its member becomes the backup.
+fn host_loss(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<Played, StageError> {
+    let status = stage.until_well(WELL_LIMIT)?;
+    let (primary, backup, epoch) = roles(&status)?;
+    let host = host_of(&status, &primary)?;
+    let at = voice.now();
+    let (held, _) = stage.freeze(host)?;
+    voice.act_at(
+        at,
+        &format!(
+            "host {} falls silent: {} processes are stopped, nothing is closed",
+            host.name(),
+            held.len()
+        ),
+    );
+    let interrupt = stage.interrupt().clone();
+    load.until(&interrupt, "somebody serves in a later epoch", SERVED_LIMIT, |moment| {
+        moment.event == "served-again" && moment.epoch > Some(epoch)
+    })?;
+    voice.client(load.moments()?, stage.plan());
+    interrupt.let_pass(AWAY)?;
+    voice.act(&format!("host {} goes on, and believes that {primary} is primary", host.name()));
+    stage.thaw(&held)?;
+    let (now, _, _) = roles(&stage.until_well(WELL_LIMIT)?)?;
+    voice.act(&format!("{primary} is backup; {now} is primary"));
+    let problems = if now == backup { Vec::new() } else { vec![format!("{now} is primary, not {backup}")] };
+    Ok(Played { new_primary: Some(now), problems })
+}
+
+fn host_of(status: &Status, application: &str) -> Result<Host, StageError> {
+    let host = status.application(application).and_then(|one| Host::named(&one.host));
+    host.ok_or_else(|| StageError::Unexpected(format!("nobody knows the host of {application}")))
 }
 
 /// The primary is hurt, and the other member takes over.
@@ -197,8 +253,7 @@ fn switchover(stage: &mut Stage, load: &mut Load, voice: &mut Voice) -> Result<P
 fn agent_crash(stage: &mut Stage, voice: &mut Voice) -> Result<Played, StageError> {
     let before = stage.until_well(WELL_LIMIT)?;
     let (primary, _, _) = roles(&before)?;
-    let host = before.application(&primary).and_then(|one| Host::named(&one.host));
-    let host = host.ok_or_else(|| StageError::Unexpected(format!("nobody knows the host of {primary}")))?;
+    let host = host_of(&before, &primary)?;
     lose(stage, Daemon::Agent(host), voice)?;
     stage.until("the control server has noticed", WELL_LIMIT, |status| {
         let found = status.hosts.iter().find(|one| one.name == host.name());

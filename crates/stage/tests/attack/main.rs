@@ -9,6 +9,7 @@ mod daemons;
 mod disks;
 mod failover;
 mod hosts;
+mod logs;
 mod operator;
 mod play;
 mod programs;

@@ -9,6 +9,7 @@ use understudy_model as model;
 use understudy_model::order::PairPlace as ModelPairPlace;
 
 use super::conduct::ConductSpec;
+use super::process::ProcessSpec;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
 
@@ -75,6 +76,8 @@ pub(crate) struct ApplicationSpec {
     ports: Vec<PortSpec>,
     #[prost(btree_map = "string, message", tag = "16")]
     options: BTreeMap<String, OptionSection>,
+    #[prost(message, optional, tag = "20")]
+    process: Option<ProcessSpec>,
     #[prost(message, optional, tag = "40")]
     conduct: Option<ConductSpec>,
 }
@@ -171,6 +174,8 @@ impl Body for ApplicationSpec {
             autostart: said.autostart,
             ports: check::write_list(&said.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: said.options.iter().map(section).collect::<Result<_, EncodeError>>()?,
+            // Not said if there is nothing to say, so that frames of the first version stay as they were.
+            process: (!said.process.is_default()).then(|| ProcessSpec::write(&said.process)).transpose()?,
             // What nobody uses is not said: the bytes are those of the first release.
             conduct: match &said.conduct {
                 unused if *unused == model::ConductSpec::default() => None,
@@ -205,6 +210,7 @@ impl Body for ApplicationSpec {
             autostart: self.autostart,
             ports: check::read_list(self.ports, MOST_PORTS, "ApplicationSpec.ports")?,
             options: self.options.into_iter().map(section).collect::<Result<_, MessageError>>()?,
+            process: check::read_optional(self.process)?.unwrap_or_default(),
             conduct: check::read_optional(self.conduct)?.unwrap_or_default(),
         })
     }

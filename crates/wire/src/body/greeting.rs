@@ -7,6 +7,7 @@ use understudy_model as model;
 use understudy_model::{ClusterId, ControllerEpoch};
 
 use super::answer::Answer;
+use super::logs::{LogAnswer, LogQuestion};
 use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
 use super::{Body, check};
@@ -18,7 +19,7 @@ use crate::version;
 /// Frame kind 1.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToAgent {
-    #[prost(oneof = "ToAgentChoice", tags = "1, 2")]
+    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 20")]
     said: Option<ToAgentChoice>,
 }
 
@@ -28,12 +29,14 @@ pub(crate) enum ToAgentChoice {
     Hello(Hello),
     #[prost(message, tag = "2")]
     Order(Order),
+    #[prost(message, tag = "20")]
+    ReadLogs(LogQuestion),
 }
 
 /// Frame kind 2.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromAgent {
-    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 20")]
     said: Option<FromAgentChoice>,
 }
 
@@ -49,6 +52,8 @@ pub(crate) enum FromAgentChoice {
     Answer(Answer),
     #[prost(message, tag = "5")]
     Events(Events),
+    #[prost(message, tag = "20")]
+    Logs(LogAnswer),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -107,6 +112,7 @@ impl Body for ToAgent {
         let choice = match said {
             control::ToAgent::Hello(hello) => ToAgentChoice::Hello(Hello::write(hello)?),
             control::ToAgent::Order(order) => ToAgentChoice::Order(Order::write(order)?),
+            control::ToAgent::ReadLogs(question) => ToAgentChoice::ReadLogs(LogQuestion::write(question)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -115,6 +121,7 @@ impl Body for ToAgent {
         Ok(match check::required(self.said, "ToAgent.said")? {
             ToAgentChoice::Hello(hello) => control::ToAgent::Hello(hello.read()?),
             ToAgentChoice::Order(order) => control::ToAgent::Order(order.read()?),
+            ToAgentChoice::ReadLogs(question) => control::ToAgent::ReadLogs(question.read()?),
         })
     }
 }
@@ -138,6 +145,7 @@ impl Body for FromAgent {
             control::FromAgent::Report(report) => FromAgentChoice::Report(ApplicationReport::write(report)?),
             control::FromAgent::Answer(answer) => FromAgentChoice::Answer(Answer::write(answer)?),
             control::FromAgent::Events(events) => FromAgentChoice::Events(Events::write(events)?),
+            control::FromAgent::Logs(answer) => FromAgentChoice::Logs(LogAnswer::write(answer)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -156,6 +164,7 @@ impl Body for FromAgent {
             FromAgentChoice::Report(report) => control::FromAgent::Report(report.read()?),
             FromAgentChoice::Answer(answer) => control::FromAgent::Answer(answer.read()?),
             FromAgentChoice::Events(events) => control::FromAgent::Events(events.read()?),
+            FromAgentChoice::Logs(answer) => control::FromAgent::Logs(answer.read()?),
         })
     }
 }

@@ -9,7 +9,9 @@ pub(crate) mod assignment;
 pub(crate) mod check;
 pub(crate) mod conduct;
 pub(crate) mod greeting;
+pub(crate) mod logs;
 pub(crate) mod order;
+pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod word;
 

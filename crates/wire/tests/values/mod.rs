@@ -48,10 +48,40 @@ fn ports() -> impl Strategy<Value = Vec<PortSpec>> {
     )
 }
 
+fn process() -> impl Strategy<Value = ProcessSpec> {
+    let number = || option_of(any::<u64>());
+    let who = (option_of(text()), option_of(text()), vec(text(), 0..3), option_of(0..=0o777_u32));
+    let limits =
+        (number(), number(), number(), number()).prop_map(|(nofile, core_bytes, memlock_bytes, nproc)| {
+            ProcessLimits { nofile, core_bytes, memlock_bytes, nproc }
+        });
+    let file = (text(), any::<bool>()).prop_map(|(path, optional)| EnvironmentFile { path, optional });
+    let how = (limits, option_of(any::<i32>()), option_of(any::<i32>()), option_of(file));
+    let most = (number(), option_of(any::<u32>()), number());
+    let output = (option_of(word(OutputKind::ALL)), number(), option_of(any::<u32>()), vec(name(), 0..3));
+    (who, how, most, output).prop_map(|(who, how, most, output)| ProcessSpec {
+        user: who.0,
+        group: who.1,
+        groups: who.2,
+        umask: who.3,
+        limits: how.0,
+        nice: how.1,
+        oom_score_adjust: how.2,
+        environment_file: how.3,
+        memory_max_bytes: most.0,
+        cpu_max_percent: most.1,
+        pids_max: most.2,
+        output: output.0,
+        output_limit_bytes: output.1,
+        output_keep: output.2,
+        after: output.3,
+    })
+}
+
 fn spec() -> impl Strategy<Value = ApplicationSpec> {
     let run = (name(), text(), word(Interface::ALL), vec(text(), 1..5), option_of(text()), texts());
     let end = (word(Signal::ALL), word(RestartPolicy::ALL), vec(any::<i32>(), 0..5), span(), any::<u32>());
-    let rest = (span(), span(), any::<bool>(), ports(), btree_map(text(), texts(), 0..3));
+    let rest = (span(), span(), any::<bool>(), ports(), btree_map(text(), texts(), 0..3), process());
     (run, end, rest, conduct()).prop_map(|(run, end, rest, conduct)| ApplicationSpec {
         host: run.0,
         kind: run.1,
@@ -69,6 +99,7 @@ fn spec() -> impl Strategy<Value = ApplicationSpec> {
         autostart: rest.2,
         ports: rest.3,
         options: rest.4,
+        process: rest.5,
         conduct,
     })
 }
@@ -274,8 +305,26 @@ fn hello() -> impl Strategy<Value = Hello> {
     )
 }
 
+fn question() -> impl Strategy<Value = LogQuestion> {
+    let last = (0..=10_000_u32, option_of(any::<i64>()))
+        .prop_map(|(lines, since_wall_ms)| LogPlace::Last { lines, since_wall_ms });
+    let from = prop_oneof![last, text().prop_map(LogPlace::After)];
+    (any::<u64>(), name(), from).prop_map(|(id, application, from)| LogQuestion { id, application, from })
+}
+
+fn log_answer() -> impl Strategy<Value = LogAnswer> {
+    let piece = (vec(any::<u8>(), 0..40), text(), any::<bool>(), any::<bool>())
+        .prop_map(|(bytes, next, more, missing)| LogPiece { bytes, next, more, missing });
+    let outcome = prop_oneof![piece.prop_map(Ok), text().prop_map(Err)];
+    (any::<u64>(), outcome).prop_map(|(id, outcome)| LogAnswer { id, outcome })
+}
+
 pub fn to_agent() -> impl Strategy<Value = ToAgent> {
-    prop_oneof![1 => hello().prop_map(ToAgent::Hello), 4 => order().prop_map(ToAgent::Order)]
+    prop_oneof![
+        1 => hello().prop_map(ToAgent::Hello),
+        4 => order().prop_map(ToAgent::Order),
+        1 => question().prop_map(ToAgent::ReadLogs)
+    ]
 }
 
 pub fn from_agent() -> impl Strategy<Value = FromAgent> {
@@ -290,6 +339,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         report().prop_map(FromAgent::Report),
         answer().prop_map(FromAgent::Answer),
         vec(event(), 0..3).prop_map(FromAgent::Events),
+        log_answer().prop_map(FromAgent::Logs),
     ]
 }
 

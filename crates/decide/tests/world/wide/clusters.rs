@@ -55,6 +55,7 @@ pub fn add(cluster: &mut Cluster, name: &str, site: usize, interface: Interface)
         autostart: true,
         ports: Vec::new(),
         options: BTreeMap::new(),
+        process: Default::default(),
         conduct: Default::default(),
     };
     cluster.applications.insert(app(name), spec);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use understudy_decide::agent::StartId;
 use understudy_model::{ApplicationName, Incarnation};
 
-use super::proc;
+use super::{bounds, proc};
 
 /// Deepest nesting of control groups that an application may make below its own and still be seen whole.
 const DEEPEST: usize = 8;
@@ -32,6 +32,8 @@ impl Hierarchy {
         let (root, mount) = find_mount(&mounts)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no cgroup2 file system is mounted"))?;
         let own = proc::control_group(std::process::id()).unwrap_or_else(|| "/".to_owned());
+        // It may have had to step aside in an earlier life.
+        let own = own.strip_suffix(bounds::AGENT_GROUP).unwrap_or(&own).trim_end_matches('/');
         let own = own.strip_prefix(root.trim_end_matches('/')).unwrap_or("").trim_start_matches('/');
         // An earlier life may have been started from another group; its own processes are found by their notes.
         let base = mount.join(own).join(name);
@@ -42,6 +44,11 @@ impl Hierarchy {
         // Being allowed to make a directory is not yet being allowed to be born in it.
         File::options().write(true).open(base.join("cgroup.procs"))?;
         Ok(Self { mount, base })
+    }
+
+    /// The directory of this agent's groups.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The group of one start, made now, and a descriptor to be born in it.

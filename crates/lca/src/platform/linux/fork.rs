@@ -27,8 +27,56 @@ pub struct Child<'a> {
     pub input: BorrowedFd<'a>,
     /// Becomes its descriptors 1 and 2.
     pub output: BorrowedFd<'a>,
+    /// Under which conditions it runs.
+    pub conditions: &'a Conditions,
     /// The control group it is born in.
     pub control_group: Option<BorrowedFd<'a>>,
+}
+
+/// What the child sets before it becomes the program.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// Mode bits that new files lack.
+    pub umask: libc::mode_t,
+    /// Each limit in order.
+    pub limits: Vec<Limit>,
+    /// Priority.
+    pub nice: Asked<c_int>,
+    /// What is written to the kernel's file of that name.
+    pub oom_score_adjust: Asked<CString>,
+    /// Whose rights it gets; absent: those of this process.
+    pub rights: Option<Rights>,
+}
+
+/// A value, and whether its failing is an error: what nobody asked for is set as far as the system lets it be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<T> {
+    /// The value.
+    pub value: T,
+    /// Somebody asked for it.
+    pub asked: bool,
+}
+
+/// One limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Of what: the system's own number, below 64.
+    pub resource: u8,
+    /// Soft and hard.
+    pub value: Asked<(u64, u64)>,
+    /// What is set if nobody asked for that and the system refuses it.
+    pub otherwise: (u64, u64),
+}
+
+/// A user and groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
 }
 
 /// Born in the control group whose directory is named.
@@ -45,7 +93,22 @@ pub enum Step {
     Directory,
     /// The program itself.
     Execute,
+    /// Priority.
+    Priority,
+    /// How readily it is killed when memory runs out.
+    OomScore,
+    /// Further groups.
+    Groups,
+    /// Its group.
+    Group,
+    /// Its user.
+    User,
+    /// The limit with that number.
+    Limit(u8),
 }
+
+/// The byte that stands for limit 0; those of the other steps are below.
+const FIRST_LIMIT: u8 = 64;
 
 impl Step {
     fn from_byte(byte: u8) -> Step {
@@ -53,6 +116,12 @@ impl Step {
             1 => Step::Session,
             2 => Step::Descriptors,
             3 => Step::Directory,
+            5 => Step::Priority,
+            6 => Step::OomScore,
+            7 => Step::Groups,
+            8 => Step::Group,
+            9 => Step::User,
+            limit @ FIRST_LIMIT.. => Step::Limit(limit - FIRST_LIMIT),
             _ => Step::Execute,
         }
     }
@@ -197,7 +266,7 @@ unsafe fn become_program(
         for signal in 1..=64 {
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8);
         }
-        libc::umask(0o022);
+        libc::umask(child.conditions.umask);
         if libc::dup2(child.input.as_raw_fd(), 0) < 0
             || libc::dup2(child.output.as_raw_fd(), 1) < 0
             || libc::dup2(child.output.as_raw_fd(), 2) < 0
@@ -207,6 +276,7 @@ unsafe fn become_program(
         // Everything is opened close-on-exec anyway; this also covers what this agent itself inherited. Kernels
         // without the call are older than the rest of what is needed here.
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        set_conditions(child.conditions, tells);
         if libc::chdir(child.directory.as_ptr()) < 0 {
             fail(tells, 3);
         }
@@ -215,6 +285,80 @@ unsafe fn become_program(
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
         libc::execve(child.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
         fail(tells, 4)
+    }
+}
+
+/// Priority, limits, and last the rights: what comes before may need those of the agent.
+///
+/// The C library's own calls to change rights would ask every thread of this program to do the same, and the child has
+/// none of them; the kernel's change those of the caller alone.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn set_conditions(conditions: &Conditions, tells: RawFd) {
+    // SAFETY: every call is async-signal-safe, and every pointer leads to memory of `conditions` or of this stack.
+    unsafe {
+        // What the agent may have been given to keep its own time is not handed on.
+        let usual: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const usual);
+        let nice = &conditions.nice;
+        if libc::setpriority(libc::PRIO_PROCESS, 0, nice.value) < 0 && nice.asked {
+            fail(tells, 5);
+        }
+        let score = &conditions.oom_score_adjust;
+        if !write_oom_score(&score.value) && score.asked {
+            fail(tells, 6);
+        }
+        for limit in &conditions.limits {
+            if !set_limit(limit.resource, limit.value.value) {
+                if limit.value.asked {
+                    fail(tells, FIRST_LIMIT + limit.resource);
+                }
+                set_limit(limit.resource, limit.otherwise);
+            }
+        }
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        let Some(rights) = &conditions.rights else { return };
+        if libc::syscall(libc::SYS_setgroups, rights.groups.len(), rights.groups.as_ptr()) < 0 {
+            fail(tells, 7);
+        }
+        if libc::syscall(libc::SYS_setresgid, rights.gid, rights.gid, rights.gid) < 0 {
+            fail(tells, 8);
+        }
+        if libc::syscall(libc::SYS_setresuid, rights.uid, rights.uid, rights.uid) < 0 {
+            fail(tells, 9);
+        }
+    }
+}
+
+/// Sets a limit of this process.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn set_limit(resource: u8, (soft, hard): (u64, u64)) -> bool {
+    let value = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: a system call; the pointer leads to this stack.
+    unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::c_uint::from(resource), &raw const value, old) == 0 }
+}
+
+/// Writes this process's score.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn write_oom_score(score: &CStr) -> bool {
+    // SAFETY: opening, writing and closing are async-signal-safe; the length is that of the text.
+    unsafe {
+        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return false;
+        }
+        let length = score.count_bytes();
+        let written = libc::write(file, score.as_ptr().cast(), length);
+        let number = *libc::__errno_location();
+        libc::close(file);
+        *libc::__errno_location() = number;
+        usize::try_from(written) == Ok(length)
     }
 }
 

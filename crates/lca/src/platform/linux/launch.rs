@@ -4,15 +4,19 @@
 //! the child has only failures left that name themselves.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::bounds::{self, needs_group};
+use super::conditions::{conditions, name_of_limit};
+use super::control_group::Group;
 use super::fork::{Child, ForkError, Step};
-use super::{Linux, Tree, fork, proc};
-use crate::platform::{Launch, LaunchError};
+use super::{Linux, Tree, directory, fork, proc};
+use crate::platform::{Launch, LaunchError, Output};
+use crate::{journal, log_file};
 
 /// Makes the process. Takes as long as loading the program takes. Without an `output` it goes where `launch` says.
 pub fn launch(
@@ -20,7 +24,9 @@ pub fn launch(
     launch: &Launch,
     output: Option<BorrowedFd<'_>>,
 ) -> Result<Tree, LaunchError> {
-    make_directory("working directory", &launch.directory)?;
+    directory::make(&launch.directory, &launch.account, launch.own_directory).map_err(|source| {
+        LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
+    })?;
     let opened = if output.is_none() { Some(open_output(&launch.output)?) } else { None };
     let output = output.or(opened.as_ref().map(AsFd::as_fd)).unwrap_or(platform.null.as_fd());
     let program = find_program(launch)?;
@@ -31,10 +37,8 @@ pub fn launch(
         zero_ended("an environment variable", variables.map(|(name, value)| format!("{name}={value}")))?;
     let program_text = path_text("the program", &program)?;
     let directory_text = path_text("the working directory", &launch.directory)?;
-    let group = platform.hierarchy.as_ref().and_then(|hierarchy| {
-        // Without its group it is found by session, parent and mark; that is no reason not to start it.
-        hierarchy.group(&launch.application, launch.start).ok()
-    });
+    let group = make_group(platform, launch)?;
+    let conditions = conditions(&launch.spec, &launch.account);
     let mut child = Child {
         program: &program_text,
         arguments: &arguments,
@@ -42,11 +46,12 @@ pub fn launch(
         directory: &directory_text,
         input: platform.null.as_fd(),
         output,
+        conditions: &conditions,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
     let made = match fork::fork(&child) {
         // The group may not be one to be born in (removed, frozen, threaded); the process is needed more.
-        Err(ForkError::Fork(_)) if child.control_group.is_some() => {
+        Err(ForkError::Fork(_)) if child.control_group.is_some() && !needs_group(&launch.spec) => {
             child.control_group = None;
             fork::fork(&child)
         }
@@ -72,26 +77,33 @@ pub fn launch(
     })
 }
 
-fn make_directory(purpose: &'static str, path: &Path) -> Result<(), LaunchError> {
-    fs::create_dir_all(path).map_err(|source| LaunchError::MakeDirectory {
-        purpose,
-        path: path.into(),
-        source,
-    })
+/// The group that it is born in, with its bounds set.
+fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedFd)>, LaunchError> {
+    let Some(hierarchy) = &platform.hierarchy else {
+        return bounds::refuse(&launch.spec, &platform.no_hierarchy)
+            .map_or(Ok(None), |error| Err(error.into()));
+    };
+    let (group, descriptor) = match hierarchy.group(&launch.application, launch.start) {
+        Ok(made) => made,
+        // Without its group it is found by session, parent and mark; that is no reason not to start it.
+        Err(_) if !needs_group(&launch.spec) => return Ok(None),
+        Err(source) => return Err(LaunchError::Prepare { step: "control group", source }),
+    };
+    if let Err(error) = bounds::set(&launch.spec, hierarchy.base(), group.path()) {
+        group.remove();
+        return Err(error.into());
+    }
+    Ok(Some((group, descriptor)))
 }
 
-fn open_output(path: &Path) -> Result<File, LaunchError> {
-    let open = || File::options().append(true).create(true).mode(0o640).open(path);
-    let opened = match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(directory) = path.parent() {
-                make_directory("log directory", directory)?;
-            }
-            open()
-        }
-        opened => opened,
-    };
-    opened.map_err(|source| LaunchError::OpenOutput { path: path.into(), source })
+fn open_output(output: &Output) -> Result<OwnedFd, LaunchError> {
+    match output {
+        Output::File(path) => log_file::open_to_append(path)
+            .map(OwnedFd::from)
+            .map_err(|source| LaunchError::OpenOutput { path: path.clone(), source }),
+        Output::Journal { socket, identifier } => journal::connect(socket, identifier)
+            .map_err(|source| LaunchError::JoinJournal { socket: socket.clone(), source }),
+    }
 }
 
 /// The file to run. A name with `/` is taken as it is, from the working directory on.
@@ -130,6 +142,14 @@ fn explain(error: ForkError, launch: &Launch, program: &Path) -> LaunchError {
         }
         ForkError::Child(Step::Directory, source) => {
             LaunchError::EnterDirectory { path: launch.directory.clone(), source }
+        }
+        ForkError::Child(Step::Priority, source) => LaunchError::Prepare { step: "nice", source },
+        ForkError::Child(Step::OomScore, source) => LaunchError::Prepare { step: "oom-score-adjust", source },
+        ForkError::Child(Step::Groups, source) => LaunchError::Prepare { step: "groups", source },
+        ForkError::Child(Step::Group, source) => LaunchError::Prepare { step: "group", source },
+        ForkError::Child(Step::User, source) => LaunchError::Prepare { step: "user", source },
+        ForkError::Child(Step::Limit(resource), source) => {
+            LaunchError::Prepare { step: name_of_limit(resource), source }
         }
         ForkError::Child(Step::Execute, source) => {
             let why = match fs::metadata(program) {

@@ -3,14 +3,19 @@
 //! Refuses to know what is decided. The law: only processes that this agent started, or that carry its mark or lie in
 //! its control groups, are ever signalled.
 
+pub mod accounts;
 mod adopt;
+mod bounds;
+mod conditions;
 mod control_group;
+mod directory;
 mod fork;
 mod launch;
 mod membership;
 mod notify_socket;
 mod pidfd;
 mod proc;
+mod rights;
 mod signs;
 mod tree;
 
@@ -24,8 +29,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use understudy_decide::agent::StartId;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
+pub use self::bounds::BoundError;
 use self::control_group::Hierarchy;
 pub use self::notify_socket::NotifySocket;
+pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
 
@@ -57,6 +64,8 @@ pub struct Linux {
     agent: AgentId,
     boot_id: String,
     hierarchy: Option<Hierarchy>,
+    /// Why there is none.
+    no_hierarchy: String,
     null: OwnedFd,
     children: Mutex<Children>,
 }
@@ -92,21 +101,27 @@ impl Linux {
         let name = format!("understudy-{}", &agent.to_string()[..12]);
         let (hierarchy, missing) = match Hierarchy::prepare(&name) {
             Ok(hierarchy) => (Some(hierarchy), None),
-            Err(error) => (
-                None,
-                Some(format!("no control groups ({error}): processes are found by session, parent and mark")),
-            ),
+            Err(error) => {
+                let told =
+                    format!("no control groups ({error}): processes are found by session, parent and mark");
+                (None, Some((error.to_string(), told)))
+            }
         };
-        let platform = Self::with_hierarchy(agent, hierarchy)?;
-        Ok((platform, missing))
+        let why = missing.as_ref().map(|(why, _)| why.clone()).unwrap_or_default();
+        let platform = Self::with_hierarchy(agent, hierarchy, why)?;
+        Ok((platform, missing.map(|(_, told)| told)))
     }
 
     /// The same without control groups, as on a machine that has none.
     pub fn without_control_groups(agent: AgentId) -> Result<Self, PlatformError> {
-        Self::with_hierarchy(agent, None)
+        Self::with_hierarchy(agent, None, "it was told to do without".to_owned())
     }
 
-    fn with_hierarchy(agent: AgentId, hierarchy: Option<Hierarchy>) -> Result<Self, PlatformError> {
+    fn with_hierarchy(
+        agent: AgentId,
+        hierarchy: Option<Hierarchy>,
+        no_hierarchy: String,
+    ) -> Result<Self, PlatformError> {
         const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
         let boot_id =
             fs::read_to_string(BOOT_ID).map_err(|source| PlatformError::Read { path: BOOT_ID, source })?;
@@ -117,6 +132,7 @@ impl Linux {
             agent,
             boot_id: boot_id.trim().to_owned(),
             hierarchy,
+            no_hierarchy,
             null: null.into(),
             children: Mutex::default(),
         })
