@@ -3,6 +3,7 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -29,6 +30,8 @@ use crate::promise_file::Owner;
 use crate::security::SecurityError;
 use crate::starts::Starts;
 use crate::state::{self, State, StateError};
+use crate::status::board::Board;
+use crate::status::serve_status;
 
 /// Mail that may wait for the machine.
 const INBOX_BOUND: usize = 1024;
@@ -109,6 +112,7 @@ pub struct Life {
     applications: Arc<ApplicationLinks<Linux>>,
     link_path: PathBuf,
     listen: Vec<Address>,
+    status_listen: Vec<SocketAddr>,
     opened: Opened,
     security: Security,
     /// Held until the end: the lock on the state directory.
@@ -152,6 +156,8 @@ impl Life {
             LogReader::new(Arc::clone(&logs)),
         );
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
+        let board = (!settings.status_listen.is_empty())
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -167,12 +173,14 @@ impl Life {
                 processes,
                 links: Arc::clone(&links),
                 applications: Arc::clone(&applications),
+                board,
             },
             platform,
             links,
             applications,
             link_path,
             listen,
+            status_listen: settings.status_listen.clone(),
             opened,
             security,
             _lock: lock,
@@ -209,6 +217,7 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
             tokio::spawn(Arc::clone(&applications).serve(link));
@@ -220,6 +229,10 @@ impl Life {
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
+            }
+            // Last, when the machine has taken its first observation: before that nothing is known.
+            for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {
+                tokio::spawn(serve_status(address, board));
             }
             std::future::pending::<()>().await;
         };

@@ -164,6 +164,10 @@ pub enum EventKind {
     NotifyFailed,
     /// A certificate runs out.
     CertificateExpiring,
+    /// Somebody asked the operators' API for what they may not have.
+    AccessRefused,
+    /// A token of the operators' API was made or taken back.
+    TokenChanged,
 }
 
 impl EventKind {
@@ -196,6 +200,8 @@ impl EventKind {
         EventKind::DrainChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
+        EventKind::AccessRefused,
+        EventKind::TokenChanged,
     ];
 
     /// The word in `-o json`.
@@ -228,6 +234,8 @@ impl EventKind {
             EventKind::DrainChanged => "drain-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
+            EventKind::AccessRefused => "access-refused",
+            EventKind::TokenChanged => "token-changed",
         }
     }
 }
@@ -244,6 +252,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::CertificateExpiring));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::TokenChanged));
     }
 }

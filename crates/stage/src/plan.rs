@@ -167,7 +167,7 @@ impl Plan {
 pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> String {
     let place = |base: &Path, what: &str| quote(&base.join(what).join(host.name()).to_string_lossy());
     format!(
-        "[agent]\nhost = {}\nlisten = [{}]\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
+        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = []\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
         quote(host.name()),
         quote(&format!("{}:{port}", host.address())),
         place(directory, "state"),
