@@ -16,6 +16,8 @@ pub mod load;
 pub mod plan;
 pub mod ports;
 pub mod programs;
+pub mod recipe;
+pub mod redis;
 pub mod soak;
 pub mod stage;
 pub mod status;

@@ -40,13 +40,10 @@ fn check_hosts(report: &mut Report, drafts: &Drafts) {
                 report.broken(address.at, &address.key, why, "give each host its own address or lca-port");
             }
             if is_loopback(&address.value) == Some(false) {
-                let why = format!(
-                    "{} is not on this machine, and links have no TLS in this version",
-                    address.value
-                );
-                let problem = Problem::new(ProblemKind::NotInThisVersion, address.key.as_str(), why);
-                let advice =
-                    "use loopback addresses or unix:/PATH; an agent of this version listens on nothing else";
+                // Whether there is TLS stands in other files.
+                let why = format!("{} is not on this machine: its link must have TLS", address.value);
+                let problem = Problem::new(ProblemKind::BrokenRule, address.key.as_str(), why);
+                let advice = "see that scs.toml and its lca.toml have [tls]; scsctl pki makes certificates";
                 report.warning(address.at, problem.advise(advice));
             }
         }

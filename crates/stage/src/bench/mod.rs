@@ -11,6 +11,7 @@
 mod floor;
 mod member;
 mod plain;
+mod redis;
 mod rounds;
 mod words;
 
@@ -60,6 +61,8 @@ pub enum Bench {
     LocalRestart,
     /// From SIGSTOP of a plain primary to the promotion of the backup by its hook, with a hang limit of 1 s
     HangFailover,
+    /// From kill -9 of a Redis primary to the first write that the other member accepts; with the hook by itself as floor
+    RedisFailover,
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
@@ -74,8 +77,13 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 4] =
-        [Bench::CrashFailover, Bench::SwitchoverGap, Bench::LocalRestart, Bench::HangFailover];
+    const ALL: [Bench; 5] = [
+        Bench::CrashFailover,
+        Bench::SwitchoverGap,
+        Bench::LocalRestart,
+        Bench::HangFailover,
+        Bench::RedisFailover,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -83,6 +91,7 @@ impl Bench {
             Bench::SwitchoverGap => "switchover_gap",
             Bench::LocalRestart => "local_restart",
             Bench::HangFailover => "hang_failover",
+            Bench::RedisFailover => "redis_failover",
         }
     }
 
@@ -93,6 +102,7 @@ impl Bench {
             Bench::LocalRestart => Bar { median: 3.0, p99: None, floors: None },
             // The hang limit and 50 ms.
             Bench::HangFailover => Bar { median: 1_050.0, p99: Some(1_050.0), floors: None },
+            Bench::RedisFailover => Bar { median: 30.0, p99: Some(100.0), floors: None },
         }
     }
 }
@@ -138,6 +148,7 @@ fn measure(
         Bench::SwitchoverGap => rounds::switchover_gap(rounds, programs, ground, interrupt),
         Bench::LocalRestart => rounds::local_restart(rounds, programs, ground, interrupt),
         Bench::HangFailover => rounds::hang_failover(rounds, programs, ground, interrupt),
+        Bench::RedisFailover => redis::redis_failover(rounds, programs, ground, interrupt),
     }
 }
 

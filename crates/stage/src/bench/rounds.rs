@@ -16,13 +16,13 @@ use crate::{ApplicationPlan, Ground, Host, Interrupt, Plan, Programs, Stage, Sta
 const PAIR: &str = "bench";
 const SINGLE: &str = "single";
 /// How long the cluster may take to be well.
-const WELL_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const WELL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a measured moment may take to come.
 const MOMENT_LIMIT: Duration = Duration::from_secs(20);
 /// Rest after the cluster is well. More than the restart delay, so that no restart counts as one of several in a row.
-const REST: Duration = Duration::from_millis(40);
+pub(super) const REST: Duration = Duration::from_millis(40);
 /// The shortest that settings allow.
-const RESTART_DELAY_MS: u64 = 10;
+pub(super) const RESTART_DELAY_MS: u64 = 10;
 
 fn part_of_bench(name: String, host: Host, ear: &Ear) -> Result<ApplicationPlan, StageError> {
     let own = std::env::current_exe().map_err(StageError::file("find", "this program"))?;
