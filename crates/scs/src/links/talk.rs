@@ -101,6 +101,9 @@ impl Talk {
                 }
                 Err(down) => down,
             };
+            if down.end == LinkEnd::Silent && !self.say_who_is_asked().await {
+                return;
+            }
             if !self.say(&mut said, down).await {
                 return;
             }
@@ -118,6 +121,22 @@ impl Talk {
         let saw = ControlSaw::LinkDown { host: self.host.clone(), end: down.end, why: down.why.clone() };
         *said = Some(down);
         self.links.inbox.saw(saw).await
+    }
+
+    /// Tells the machine of every other agent that is being asked right now whether it lives. False if the machine has
+    /// ended.
+    async fn say_who_is_asked(&self) -> bool {
+        let now = understudy_drive::now();
+        let health = self.links.health();
+        let asked = health.into_iter().filter(|(host, health)| {
+            *host != self.host && !health.timeout.is_zero() && now.since(health.heard) >= health.timeout
+        });
+        for (host, _) in asked {
+            if !self.links.inbox.saw(ControlSaw::LinkPolled { host }).await {
+                return false;
+            }
+        }
+        true
     }
 
     async fn connect(&self) -> Result<Welcomed, Down> {
