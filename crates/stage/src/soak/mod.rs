@@ -3,7 +3,6 @@
 //! It knows how a run is asked for and summed up; what a phase does is in `phase`. The law: faults, then quiet, then
 //! checks; a violation is never forgotten, and a seed repeats the choices.
 
-mod dice;
 mod faults;
 mod phase;
 mod summary;
@@ -15,9 +14,9 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::demo::add_tservers;
+use crate::dice::Dice;
 use crate::ports::Ports;
 use crate::{Ground, Interrupt, Plan, Programs, Stage, StageError};
-use dice::Dice;
 use phase::Phase;
 use summary::Summary;
 

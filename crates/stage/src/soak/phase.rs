@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::dice::Dice;
 use super::faults::Faults;
 use super::summary::Summary;
 use crate::demo::members;
+use crate::dice::Dice;
 use crate::load::Load;
 use crate::{Programs, Stage, StageError, Status};
 
@@ -47,7 +47,12 @@ impl<'a> Phase<'a> {
         let names: Vec<String> = stage.plan().pairs.iter().map(|pair| pair.name.clone()).collect();
         let mut loads = Vec::new();
         for name in names {
-            let load = Load::start(programs, &members(stage.plan(), &name), &["--pause-us", PAUSE_US])?;
+            let load = Load::start(
+                programs,
+                &members(stage.plan(), &name),
+                &["--pause-us", PAUSE_US],
+                stage.client_place().as_deref(),
+            )?;
             loads.push((name, load));
         }
         Ok(Self { stage, programs, before, loads, last_event })

@@ -5,10 +5,12 @@
 //! showing that whatever was not attacked is as it was.
 
 mod certificates;
+mod cuts;
 mod daemons;
 mod disks;
 mod failover;
 mod hosts;
+mod networks;
 mod operator;
 mod play;
 mod programs;
