@@ -62,6 +62,14 @@ impl Control {
         out.events.push(event(EventKind::Anomaly, Severity::Warning, Subject::default(), because));
     }
 
+    /// It lives: whoever is silent beside it is silent by itself.
+    pub(super) fn link_answered(&mut self, host: &HostName) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.polled_until = None;
+        }
+        self.touch_gone_hosts();
+    }
+
     /// An agent is being asked whether it lives. Its answer or its loss comes within its timeout; until then it is no witness
     /// of another's silence.
     pub(super) fn link_polled(&mut self, now: Moment, host: &HostName) {

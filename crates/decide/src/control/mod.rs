@@ -296,6 +296,7 @@ impl Machine for Control {
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
             ControlSaw::LinkDown { host, end, why } => self.link_down(now, &host, end, why, &mut out),
             ControlSaw::LinkPolled { host } => self.link_polled(now, &host),
+            ControlSaw::LinkAnswered { host } => self.link_answered(&host),
             ControlSaw::Reported { host, report } => self.reported(now, &host, report, &mut out),
             ControlSaw::Answered { host, answer } => self.answered(now, &host, answer, &mut out),
             ControlSaw::Asked { request, actor, ask } => {

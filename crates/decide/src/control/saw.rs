@@ -166,6 +166,11 @@ pub enum ControlSaw {
         /// Which host.
         host: HostName,
     },
+    /// An agent that was being asked has answered.
+    LinkAnswered {
+        /// Which host.
+        host: HostName,
+    },
 }
 
 /// What an operator can ask for.

@@ -178,6 +178,14 @@ fn a_control_server_that_loses_one_link_after_the_other_promotes_nobody() {
 }
 
 #[test]
+fn an_agent_that_was_asked_and_answers_is_a_witness_at_once() {
+    let mut world = lost_while_the_other_is_asked();
+    world.control_sees(ControlSaw::LinkAnswered { host: HostName::new("beta").unwrap() });
+    world.deliver_all();
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(2), app("two")), "{}", world.told());
+}
+
+#[test]
 fn an_agent_that_was_asked_and_is_not_lost_is_a_witness_after_its_timeout() {
     let mut world = lost_while_the_other_is_asked();
     world.pass(ms(490));

@@ -123,18 +123,22 @@ impl Talk {
         self.links.inbox.saw(saw).await
     }
 
-    /// Tells the machine of every other agent that is being asked right now whether it lives. False if the machine has
-    /// ended.
+    /// Tells the machine of every other agent that is being asked right now whether it lives, and then of its answer. False if
+    /// the machine has ended.
     async fn say_who_is_asked(&self) -> bool {
-        let now = understudy_drive::now();
-        let health = self.links.health();
-        let asked = health.into_iter().filter(|(host, health)| {
-            *host != self.host && !health.timeout.is_zero() && now.since(health.heard) >= health.timeout
-        });
-        for (host, _) in asked {
-            if !self.links.inbox.saw(ControlSaw::LinkPolled { host }).await {
+        let asked = self.links.asked(understudy_drive::now());
+        for (host, before, pulse) in asked.into_iter().filter(|(host, _, _)| *host != self.host) {
+            if !self.links.inbox.saw(ControlSaw::LinkPolled { host: host.clone() }).await {
                 return false;
             }
+            let inbox = self.links.inbox.clone();
+            tokio::spawn(async move {
+                // An answer that is later than this is none: by then the link is lost.
+                let answer = tokio::time::timeout(before.timeout * 2, pulse.heard_after(before.heard));
+                if answer.await.is_ok() {
+                    inbox.saw(ControlSaw::LinkAnswered { host }).await;
+                }
+            });
         }
         true
     }
