@@ -84,7 +84,7 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 5] = [
+    const ALL: [Bench; 6] = [
         Bench::CrashFailover,
         Bench::SwitchoverGap,
         Bench::LocalRestart,
