@@ -3,7 +3,7 @@
 //! It knows the keys of the settings files and no processes. The law: every application carries the stage's mark in its
 //! environment, so that it can be found when its agent is gone.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 /// The variable that holds the stage's directory, in every process that belongs to it.
@@ -93,6 +93,8 @@ pub struct Plan {
     pub applications: Vec<ApplicationPlan>,
     /// Pairs.
     pub pairs: Vec<PairPlan>,
+    /// Where the agents of alpha and beta answer load balancers, on the addresses of their hosts; by default nowhere.
+    pub status_ports: Option<[u16; 2]>,
 }
 
 impl Plan {
@@ -104,7 +106,14 @@ impl Plan {
             timers: Vec::new(),
             applications: Vec::new(),
             pairs: Vec::new(),
+            status_ports: None,
         }
+    }
+
+    /// Where the agent of that host answers load balancers, if anywhere.
+    pub fn status_place(&self, host: Host) -> Option<SocketAddr> {
+        let ports = self.status_ports?;
+        Some(SocketAddr::from((host.address(), ports[usize::from(host == Host::Beta)])))
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
@@ -163,13 +172,21 @@ impl Plan {
     }
 }
 
-/// `lca.toml` of one host. `directory` holds what must last, `sockets` what needs a short path.
-pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> String {
+/// `lca.toml` of one host. `status` is its place for load balancers; `directory` holds what must last, `sockets` what
+/// needs a short path.
+pub fn agent_file(
+    host: Host,
+    port: u16,
+    status: Option<SocketAddr>,
+    directory: &Path,
+    sockets: &Path,
+) -> String {
     let place = |base: &Path, what: &str| quote(&base.join(what).join(host.name()).to_string_lossy());
     format!(
-        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = []\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
+        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = [{}]\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
         quote(host.name()),
         quote(&format!("{}:{port}", host.address())),
+        status.map(|place| quote(&place.to_string())).unwrap_or_default(),
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
@@ -233,7 +250,7 @@ mod tests {
     #[test]
     fn the_files_of_the_daemons_are_read_too() {
         let (directory, sockets) = (Path::new("/d"), Path::new("/s"));
-        let agent = agent_file(Host::Beta, 21_000, directory, sockets);
+        let agent = agent_file(Host::Beta, 21_000, None, directory, sockets);
         let agent = understudy_settings::parse_agent("lca.toml", &agent).unwrap().value;
         assert_eq!(agent.listen, ["127.0.0.12:21000"]);
         assert_eq!(agent.runtime_directory, "/s/run/beta");

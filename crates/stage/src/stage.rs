@@ -148,7 +148,8 @@ impl Stage {
         let server = write("scs.toml", &server_file(&cluster, &socket, &directory))?;
         let [alpha, beta] = Host::ALL.map(|host| {
             let port = lca_ports[usize::from(host == Host::Beta)];
-            write(&format!("lca-{}.toml", host.name()), &agent_file(host, port, &directory, &sockets))
+            let file = agent_file(host, port, plan.status_place(host), &directory, &sockets);
+            write(&format!("lca-{}.toml", host.name()), &file)
         });
         let daemon = |daemon: Daemon, program: &str, config: &Path| {
             let arguments = vec!["--config".to_owned(), config.to_string_lossy().into_owned()];
