@@ -240,6 +240,10 @@ fn a_crowd_of_strangers_keeps_no_operator_waiting() {
     let began = Instant::now();
     assert_eq!(net.operator("bob").ask("GET", "/v1/status", "", "").0, 200);
     assert!(began.elapsed() < Duration::from_secs(4), "it waited for the silent ones");
+    // Not by the end of their time: that many are never held at once.
+    let descriptors = format!("/proc/{}/fd", net.bench.child.as_ref().unwrap().id());
+    let open = std::fs::read_dir(descriptors).unwrap().count();
+    assert!(open < 400, "{open} descriptors are open");
     drop(silent);
 }
 

@@ -151,21 +151,6 @@ pub(crate) fn socket_addresses(
 pub(crate) const BAD_SOCKET: &str =
     "a Unix socket needs an absolute path of at most 107 bytes, without \"..\"";
 
-/// The address of `ADDRESS:PORT` if it says by itself that only this machine can reach it, or not.
-pub(crate) fn is_loopback(reached_at: &str) -> Option<bool> {
-    if reached_at.starts_with("unix:") {
-        return Some(true);
-    }
-    let (machine, _) = reached_at.rsplit_once(':')?;
-    let bare = machine.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(address) => Some(address.is_loopback()),
-        Err(_) if bare.eq_ignore_ascii_case("localhost") => Some(true),
-        Err(_) => None,
-    }
-}
-
-/// True if a machine can have that name.
 pub(crate) fn is_machine_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // Digits and dots alone are an address or a mistyped one, never a name.
@@ -199,16 +184,5 @@ mod tests {
         ] {
             assert!(reached_at(bad, 1).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn loopback_is_known_where_the_text_says_it() {
-        assert_eq!(is_loopback("127.8.0.1:1"), Some(true));
-        assert_eq!(is_loopback("[::1]:1"), Some(true));
-        assert_eq!(is_loopback("unix:/a"), Some(true));
-        assert_eq!(is_loopback("localhost:1"), Some(true));
-        assert_eq!(is_loopback("10.0.0.1:1"), Some(false));
-        assert_eq!(is_loopback("[::]:1"), Some(false));
-        assert_eq!(is_loopback("alpha.example.net:1"), None);
     }
 }

@@ -90,7 +90,13 @@ impl Seat {
             let wall = Wall::now();
             (control.view(wall.moment()), wall)
         });
-        seen.await.ok_or_else(ApiError::ending)
+        let (mut view, wall) = seen.await.ok_or_else(ApiError::ending)?;
+        // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
+        let health = self.links.health();
+        for host in &mut view.hosts {
+            host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
+        }
+        Ok((view, wall))
     }
 }
 

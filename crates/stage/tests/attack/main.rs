@@ -5,11 +5,13 @@
 //! showing that whatever was not attacked is as it was.
 
 mod certificates;
+mod cuts;
 mod daemons;
 mod disks;
 mod failover;
 mod hosts;
 mod logs;
+mod networks;
 mod operator;
 mod play;
 mod programs;
