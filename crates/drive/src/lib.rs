@@ -9,8 +9,12 @@ mod crowd;
 pub mod exposition;
 mod run;
 mod stop;
+#[cfg(target_os = "linux")]
+mod unit;
 
 pub use clock::now;
 pub use crowd::{Crowd, CrowdPlace};
 pub use run::{Hands, Inbox, Mail, Told, run};
 pub use stop::{Stop, stop_signals};
+#[cfg(target_os = "linux")]
+pub use unit::{State, Unit, UnitError};

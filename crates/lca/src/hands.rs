@@ -73,6 +73,7 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             }
             AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
+            AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
             }
@@ -112,6 +113,8 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::Looked { .. } => "looked",
         AgentSaw::Evidence { .. } => "evidence",
         AgentSaw::StoreFailed { .. } => "store-failed",
+        AgentSaw::LeaveAsked { .. } => "leave-asked",
+        AgentSaw::LeaveTakenBack => "leave-taken-back",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }
 }

@@ -168,6 +168,8 @@ pub enum EventKind {
     AccessRefused,
     /// A token of the operators' API was made or taken back.
     TokenChanged,
+    /// A host hands over what is primary there and stops what runs, or stays after all.
+    HostLeaving,
 }
 
 impl EventKind {
@@ -202,6 +204,7 @@ impl EventKind {
         EventKind::CertificateExpiring,
         EventKind::AccessRefused,
         EventKind::TokenChanged,
+        EventKind::HostLeaving,
     ];
 
     /// The word in `-o json`.
@@ -236,6 +239,7 @@ impl EventKind {
             EventKind::CertificateExpiring => "certificate-expiring",
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
+            EventKind::HostLeaving => "host-leaving",
         }
     }
 }

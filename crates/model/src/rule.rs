@@ -110,6 +110,7 @@ rules! {
     RoleTooLow => "role-too-low", "Each question of the operators' API needs a role, and the asker's is lower.";
     TokenMade => "token-made", "An admin made a token of the operators' API.";
     TokenRevoked => "token-revoked", "An admin took a token of the operators' API back: it opens nothing any more.";
+    HostLeaves => "host-leaves", "A host is being shut down, or was asked to leave: what is primary there is handed over, then everything there is stopped.";
 }
 
 #[cfg(test)]

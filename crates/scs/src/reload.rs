@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::Inbox;
+use understudy_drive::{Inbox, State, Unit};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
     Subject,
@@ -69,6 +69,8 @@ pub struct Reload {
     pub journal: Journal,
     /// Certificates are read again too.
     pub tls: Option<TlsInUse>,
+    /// The service manager waits for the end of a reload.
+    pub unit: Unit,
 }
 
 impl Reload {
@@ -84,7 +86,9 @@ impl Reload {
                     continue;
                 }
             };
+            self.unit.tell(State::Reloading);
             let reloaded = self.reload().await;
+            self.unit.tell(State::Ready);
             // An asker who has gone finds the outcome in the events.
             let _ = asker.send(reloaded);
         }

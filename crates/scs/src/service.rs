@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::{Inbox, Stop, stop_signals};
-use understudy_model::{Cluster, HostName};
+use understudy_drive::{Inbox, State, Stop, Unit, stop_signals};
+use understudy_model::{Cluster, HostName, HostStatus};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store, StoredToken};
 use understudy_transport::{Security, is_of_this_machine};
@@ -160,7 +160,12 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
+    let unit = Unit::from_environment().unwrap_or_else(|error| {
+        tracing::warn!("the service manager is not told anything: {error}");
+        Unit::default()
+    });
     let life = Life {
+        unit,
         server: files.server,
         cluster,
         security: files.security,
@@ -178,6 +183,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
 }
 
 struct Life {
+    unit: Unit,
     server: ServerSettings,
     cluster: Arc<Cluster>,
     security: Security,
@@ -232,6 +238,7 @@ impl Life {
             self.journal.clone(),
         ));
         tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
+        tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
         let seat = Seat {
             inbox,
             replies,
@@ -251,6 +258,7 @@ impl Life {
         let configured =
             ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
+        self.unit.tell(State::Stopping);
         end(&stop, &links, serving).await;
         hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
     }
@@ -273,6 +281,7 @@ impl Life {
             standing: self.standing.clone(),
             journal: self.journal.clone(),
             tls,
+            unit: self.unit.clone(),
         };
         tokio::spawn(reloading.run(asked));
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal HUP"))?;
@@ -287,6 +296,20 @@ impl Life {
         });
         Ok(reload)
     }
+}
+
+/// One line for whoever asks the service manager.
+fn status(control: &Control) -> String {
+    let view = control.view(understudy_drive::now());
+    let heard = view.hosts.iter().filter(|host| host.status == HostStatus::Running).count();
+    let led = view.pairs.iter().filter(|pair| pair.primary.is_some()).count();
+    let epoch = view.controller.map(|(_, epoch)| epoch).unwrap_or_default();
+    format!(
+        "leading with controller epoch {epoch}; {heard} of {} hosts heard; {led} of {} pairs have a primary; {} warnings",
+        view.hosts.len(),
+        view.pairs.len(),
+        view.warnings.len()
+    )
 }
 
 /// The hosts whose agent has an address of this machine.

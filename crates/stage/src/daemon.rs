@@ -77,6 +77,11 @@ impl DaemonProcess {
         Ok(pid)
     }
 
+    /// Another program the next time that it is started.
+    pub fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
     /// Kill -9. False if it did not run.
     pub fn kill(&mut self) -> Result<bool, StageError> {
         let Some(mut child) = self.child.take() else { return Ok(false) };

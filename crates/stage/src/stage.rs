@@ -207,6 +207,11 @@ impl Stage {
         self.daemons[daemon.index()].start()
     }
 
+    /// Starts a daemon from another program the next time.
+    pub fn set_program(&mut self, daemon: Daemon, program: PathBuf) {
+        self.daemons[daemon.index()].set_program(program);
+    }
+
     /// Kill -9 of a daemon, and waits for its end. False if it did not run.
     pub fn kill(&mut self, daemon: Daemon) -> Result<bool, StageError> {
         self.daemons[daemon.index()].kill()

@@ -24,6 +24,8 @@ impl Control {
         known.heard = Some(now);
         known.problem.clear();
         known.refused = None;
+        // It says so again if it still does.
+        known.leaving = None;
         self.outstanding.retain(|_, outstanding| outstanding.host != *host);
         let because = Because::new(Rule::AgentHeard, "its agent is connected and said what it has")
             .fact("agent", inventory.agent)
@@ -208,6 +210,7 @@ impl Control {
                 self.note_refusal(now, &role.holder, &refusal);
                 self.promotion_refused(now, &pair, &role, &refusal, out);
             }
+            (OrderedWork::LetGo, Outcome::Done | Outcome::Refused(_)) => {}
             // That it serves no more is in the report that came with this.
             (OrderedWork::Demote { .. }, Outcome::Done) => {}
             (OrderedWork::Demote { pair, role }, Outcome::Refused(refusal)) => {

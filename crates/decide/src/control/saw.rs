@@ -140,6 +140,13 @@ pub enum ControlSaw {
         /// The answer.
         answer: Answer,
     },
+    /// An agent said that its host leaves, or stays after all.
+    Leaving {
+        /// Which host.
+        host: HostName,
+        /// It leaves.
+        leaving: bool,
+    },
     /// An operator asked for something.
     Asked {
         /// To find whom to answer.

@@ -202,9 +202,11 @@ impl Talk {
                     self.introduction.controller_epoch
                 )))
             }
-            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) | FromAgent::Logs(_) => {
-                Err(Down::unwelcome("the agent spoke before it answered the hello"))
-            }
+            FromAgent::Report(_)
+            | FromAgent::Answer(_)
+            | FromAgent::Events(_)
+            | FromAgent::Leaving { .. }
+            | FromAgent::Logs(_) => Err(Down::unwelcome("the agent spoke before it answered the hello")),
         }
     }
 
@@ -253,6 +255,9 @@ impl Talk {
             }
             FromAgent::Answer(answer) => {
                 Ok(self.links.inbox.saw(ControlSaw::Answered { host, answer }).await)
+            }
+            FromAgent::Leaving { leaving } => {
+                Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
                 self.links.journal.tell(events);

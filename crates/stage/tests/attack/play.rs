@@ -378,6 +378,12 @@ impl Play {
         said(Command::new(self.program("lca")).arg("--check").arg("--config").arg(settings))
     }
 
+    /// A command to the agent of that host, as somebody there gives it.
+    pub fn lca(&self, host: Host, arguments: &[&str]) -> Said {
+        let settings = self.stage.directory().join(format!("lca-{}.toml", host.name()));
+        said(Command::new(self.program("lca")).args(arguments).arg("--config").arg(settings))
+    }
+
     /// The log of a daemon.
     pub fn log(&self, daemon: Daemon) -> String {
         let name = format!("{}.log", daemon.name().replace(' ', "-"));
