@@ -28,6 +28,13 @@ const NOT_ON_STAGE: [&str; 8] = [
     "output",
 ];
 
+/// What to do about a program that this machine lacks; none if it has it.
+pub fn missing(program: &str, package: &str) -> Option<String> {
+    let there = ["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(|place| Path::new(place).join(program));
+    let found = there.iter().any(|path| path.is_file());
+    (!found).then(|| format!("{program} is not installed; on Debian run: apt-get install {package}"))
+}
+
 /// The directory of a recipe in the sources that this was built from.
 pub fn directory(recipe: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/recipes").join(recipe)

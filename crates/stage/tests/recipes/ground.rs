@@ -18,13 +18,12 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether the program is installed; says what to do if not. CI must have it.
 pub fn has(program: &str, package: &str) -> bool {
-    let there = ["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(|place| Path::new(place).join(program));
-    let found = there.iter().any(|path| path.is_file());
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is missing: apt-get install {package}");
-    if !found {
-        eprintln!("skipped: {program} is not installed; on Debian run: apt-get install {package}");
+    let missing = recipe::missing(program, package);
+    assert!(missing.is_none() || std::env::var_os("CI").is_none(), "{missing:?}");
+    if let Some(why) = &missing {
+        eprintln!("skipped: {why}");
     }
-    found
+    missing.is_none()
 }
 
 /// A cluster with the pair of the Redis recipe.

@@ -91,7 +91,14 @@ fn without_a_control_server_a_killed_primary_is_started_in_place_with_all_of_its
     if !has("redis-server", "redis-server") {
         return;
     }
-    let mut ground = RedisGround::well(|_| ());
+    // Settings of an operator, read last: what is acknowledged is on the disk.
+    let own = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(own.path(), "appendfsync always\n").unwrap();
+    let mut ground = RedisGround::well(|plan| {
+        for one in &mut plan.applications {
+            one.environment.push(("REDIS_CONFIG".to_owned(), own.path().to_string_lossy().into_owned()));
+        }
+    });
     let writer = Writer::start(ground.addresses());
     writer.until_more(SOME);
     let pid = ground.stage.api().status().unwrap().application("redis-1").unwrap().pid.unwrap();
