@@ -29,8 +29,8 @@ const SOCKET_NAME_BYTES: usize = 32;
 pub const GROUND_PREFIX: &str = "understudy-";
 /// Where agents listen that have a network of their own.
 const NETWORKED_PORT: u16 = 4999;
-/// How long applications may take to stop at an orderly end.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long applications may take to stop at an orderly end: longer than settings give them before they are killed.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// One of the daemons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
