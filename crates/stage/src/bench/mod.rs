@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::disk::lasting_file_system;
 use crate::figures::{Figures, Summed};
 use crate::net::Network;
-use crate::{Ground, Interrupt, Programs, StageError};
+use crate::{Ground, Interrupt, Programs, StageError, recipe};
 
 /// First argument of this program when it plays a part in a bench.
 pub const PART: &str = "--be";
@@ -129,11 +129,8 @@ impl Bench {
     /// Why it cannot be measured here; none if it can.
     fn is_impossible(self) -> Option<String> {
         match self {
-            Bench::CrashFailover
-            | Bench::SwitchoverGap
-            | Bench::LocalRestart
-            | Bench::HangFailover
-            | Bench::RedisFailover => None,
+            Bench::CrashFailover | Bench::SwitchoverGap | Bench::LocalRestart | Bench::HangFailover => None,
+            Bench::RedisFailover => recipe::missing("redis-server", "redis-server"),
             Bench::HostLoss => Network::is_impossible(),
         }
     }
