@@ -10,6 +10,7 @@ mod daemons;
 mod disks;
 mod failover;
 mod hosts;
+mod keeping;
 mod leaving;
 mod logs;
 mod networks;
