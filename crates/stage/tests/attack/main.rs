@@ -8,6 +8,7 @@ mod certificates;
 mod daemons;
 mod disks;
 mod failover;
+mod flood;
 mod hosts;
 mod logs;
 mod operator;
