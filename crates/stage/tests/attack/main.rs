@@ -9,6 +9,7 @@ mod cuts;
 mod daemons;
 mod disks;
 mod failover;
+mod flood;
 mod hosts;
 mod keeping;
 mod leaving;
