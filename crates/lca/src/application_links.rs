@@ -66,6 +66,16 @@ impl<P: Platform> ApplicationLinks<P> {
         })
     }
 
+    /// How many applications are connected.
+    pub fn attached(&self) -> usize {
+        self.open().links.len()
+    }
+
+    /// What was refused since the start, and how often.
+    pub fn refused(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.refusals.totals()
+    }
+
     /// Accepts applications as long as the runtime lives.
     pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
         accept_all(&listener, |stranger| {

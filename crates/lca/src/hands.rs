@@ -13,6 +13,7 @@ use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::platform::Platform;
 use crate::processes::Processes;
+use crate::status::board::Board;
 
 /// What the agent's machine is given to act with.
 pub struct AgentHands<P: Platform> {
@@ -24,6 +25,8 @@ pub struct AgentHands<P: Platform> {
     pub links: Arc<Links>,
     /// Applications.
     pub applications: Arc<ApplicationLinks<P>>,
+    /// Those who look; absent if nobody can.
+    pub board: Option<Arc<Board>>,
 }
 
 impl<P: Platform> Hands<Agent> for AgentHands<P> {
@@ -77,7 +80,10 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
         }
     }
 
-    fn tell(&mut self, _: &Agent, told: Told) {
+    fn tell(&mut self, agent: &Agent, told: Told) {
+        if let Some(board) = &self.board {
+            board.pin(agent, &told.events);
+        }
         self.links.tell_events(&told.events);
         for event in &told.events {
             log(event);

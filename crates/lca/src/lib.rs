@@ -39,5 +39,6 @@ mod samples;
 pub mod security;
 pub mod starts;
 pub mod state;
+pub mod status;
 pub mod untold;
 pub mod whole_file;

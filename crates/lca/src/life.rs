@@ -4,6 +4,7 @@
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -33,6 +34,8 @@ use crate::replace::Replace;
 use crate::security::SecurityError;
 use crate::starts::Starts;
 use crate::state::{self, State, StateError};
+use crate::status::board::Board;
+use crate::status::serve_status;
 
 /// Mail that may wait for the machine.
 const INBOX_BOUND: usize = 1024;
@@ -129,6 +132,7 @@ pub struct Life {
     applications: Arc<ApplicationLinks<Linux>>,
     link_path: PathBuf,
     listen: Vec<Address>,
+    status_listen: Vec<SocketAddr>,
     runtime_directory: PathBuf,
     opened: Opened,
     security: Security,
@@ -176,6 +180,8 @@ impl Life {
             LogReader::new(Arc::clone(&logs)),
         );
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
+        let board = (!settings.status_listen.is_empty())
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -191,12 +197,14 @@ impl Life {
                 processes,
                 links: Arc::clone(&links),
                 applications: Arc::clone(&applications),
+                board,
             },
             platform,
             links,
             applications,
             link_path,
             listen,
+            status_listen: settings.status_listen.clone(),
             runtime_directory: PathBuf::from(&settings.runtime_directory),
             opened,
             security,
@@ -242,6 +250,7 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         let (inbox, adopted, attending) = (self.inbox, self.adopted, unit.clone());
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
@@ -257,6 +266,10 @@ impl Life {
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
+            }
+            // Last, when the machine has taken its first observation: before that nothing is known.
+            for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {
+                tokio::spawn(serve_status(address, board));
             }
             std::future::pending::<()>().await;
         };

@@ -70,6 +70,16 @@ impl Links {
         })
     }
 
+    /// How many control servers are connected and welcome.
+    pub fn welcomed(&self) -> usize {
+        self.open().values().filter(|entry| entry.welcomed).count()
+    }
+
+    /// What was refused since the start, and how often.
+    pub fn refused(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.refusals.totals()
+    }
+
     /// Accepts control servers as long as the runtime lives.
     pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
         accept_all(&listener, |stranger| {

@@ -57,6 +57,7 @@ fn unchangeable(old: &AgentSettings, new: &AgentSettings) -> Vec<&'static str> {
     let differences = [
         ("agent.host", old.host != new.host),
         ("agent.listen", old.listen != new.listen),
+        ("agent.status-listen", old.status_listen != new.status_listen),
         ("agent.state-directory", old.state_directory != new.state_directory),
         ("agent.runtime-directory", old.runtime_directory != new.runtime_directory),
         ("tls", old.tls != new.tls),

@@ -164,6 +164,10 @@ pub enum EventKind {
     NotifyFailed,
     /// A certificate runs out.
     CertificateExpiring,
+    /// Somebody asked the operators' API for what they may not have.
+    AccessRefused,
+    /// A token of the operators' API was made or taken back.
+    TokenChanged,
     /// A host hands over what is primary there and stops what runs, or stays after all.
     HostLeaving,
 }
@@ -198,6 +202,8 @@ impl EventKind {
         EventKind::DrainChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
+        EventKind::AccessRefused,
+        EventKind::TokenChanged,
         EventKind::HostLeaving,
     ];
 
@@ -231,6 +237,8 @@ impl EventKind {
             EventKind::DrainChanged => "drain-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
+            EventKind::AccessRefused => "access-refused",
+            EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
         }
     }
@@ -248,6 +256,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::CertificateExpiring));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::HostLeaving));
     }
 }

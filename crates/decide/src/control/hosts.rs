@@ -18,6 +18,7 @@ impl Control {
         let Some(known) = self.hosts.get_mut(host) else { return };
         known.incarnation = Some(inventory.incarnation);
         let back = known.gone.take();
+        known.polled_until = None;
         known.status = HostStatus::Running;
         known.since = now;
         known.heard = Some(now);
@@ -63,6 +64,7 @@ impl Control {
         let before = known.gone.filter(|_| was.is_none());
         let gone = gone(before, known.heard.is_some(), end, now);
         known.gone = Some(gone);
+        known.polled_until = None;
         let status = match gone.end {
             LinkEnd::Silent => HostStatus::Unreachable,
             LinkEnd::Closed => HostStatus::Unknown,
@@ -126,6 +128,7 @@ impl Control {
     ) {
         let Some(from) = self.hosts.get_mut(host) else { return };
         from.heard = Some(now);
+        from.polled_until = None;
         let connected = from.incarnation.is_some();
         let name = report.application.clone();
         let Some(known) = self.applications.get_mut(&name).filter(|known| known.host == *host) else {

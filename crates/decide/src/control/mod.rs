@@ -123,6 +123,7 @@ impl Control {
                 problem: "not heard yet".to_owned(),
                 refused: None,
                 gone: None,
+                polled_until: None,
                 leaving: None,
             });
         }
@@ -297,6 +298,8 @@ impl Machine for Control {
             }
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
             ControlSaw::LinkDown { host, end, why } => self.link_down(now, &host, end, why, &mut out),
+            ControlSaw::LinkPolled { host } => self.link_polled(now, &host),
+            ControlSaw::LinkAnswered { host } => self.link_answered(&host),
             ControlSaw::Reported { host, report } => self.reported(now, &host, report, &mut out),
             ControlSaw::Answered { host, answer } => self.answered(now, &host, answer, &mut out),
             ControlSaw::Leaving { host, leaving } => self.host_leaves(&host, leaving, &mut out),

@@ -23,6 +23,8 @@ pub(super) struct Host {
     pub refused: Option<(String, Moment)>,
     /// How its link ended; absent while it is connected, and before anything is known.
     pub gone: Option<Gone>,
+    /// It is being asked whether it lives: until then its silence may prove to be this control server's own.
+    pub polled_until: Option<Moment>,
     /// Its agent said that it leaves.
     pub leaving: Option<Departure>,
 }

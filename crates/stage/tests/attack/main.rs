@@ -5,13 +5,16 @@
 //! showing that whatever was not attacked is as it was.
 
 mod certificates;
+mod cuts;
 mod daemons;
 mod disks;
 mod failover;
+mod flood;
 mod hosts;
 mod keeping;
 mod leaving;
 mod logs;
+mod networks;
 mod operator;
 mod play;
 mod programs;
