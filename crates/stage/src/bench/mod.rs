@@ -89,15 +89,16 @@ fn minutes(text: &str) -> Result<f64, String> {
     if (0.02..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("0.02 to 1440".to_owned()) }
 }
 
+/// Measures what a program costs over a stretch of time; gives what else should be known beside it.
+type MeasureCost =
+    fn(Duration, &Programs, Ground, &Interrupt) -> Result<(Cost, serde_json::Value), StageError>;
+
 /// What is measured: how, and against which bar.
 enum Aim {
     /// How long something takes.
     Time(Bar, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
     /// What a program costs, and what else should be known of it.
-    Cost(
-        Budget,
-        fn(Duration, &Programs, Ground, &Interrupt) -> Result<(Cost, serde_json::Value), StageError>,
-    ),
+    Cost(Budget, MeasureCost),
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
