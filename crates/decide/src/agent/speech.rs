@@ -7,6 +7,7 @@ use understudy_model::{
     RunMode, Severity, ToApplication,
 };
 
+use super::application::StopReason;
 use super::lifecycle::{Phase, Trigger};
 use super::out::Out;
 use super::role::{Part, RoleTrigger};
@@ -48,7 +49,7 @@ impl Agent {
                 self.readiness(now, name, readiness, out);
                 self.resume_stop(name, out);
                 if suspended {
-                    self.trigger(now, name, Trigger::SuspendedSaid, out);
+                    self.suspended(now, name, out);
                 }
             }
             FromApplication::Readiness(readiness) => self.readiness(now, name, readiness, out),
@@ -67,9 +68,26 @@ impl Agent {
                     self.part(now, name, RoleTrigger::SaidNo, out);
                 }
             }
-            FromApplication::Suspended => self.trigger(now, name, Trigger::SuspendedSaid, out),
+            FromApplication::Suspended => self.suspended(now, name, out),
             FromApplication::Pong(_) => {}
         }
+    }
+
+    /// It has finished what it had. One that should run, and is not being stopped, was told so by an earlier life of this agent,
+    /// which had a reason that ended with it (its host was leaving): it takes nothing more, so it is started again.
+    fn suspended(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+        let Some(known) = self.applications.get_mut(name) else { return };
+        let runs = matches!(known.phase, Phase::Initializing | Phase::Started | Phase::Unavailable);
+        if !runs || known.stopping.is_some() || !known.wanted() {
+            return self.trigger(now, name, Trigger::SuspendedSaid, out);
+        }
+        known.graceful = false;
+        let because = Because::new(
+            Rule::Adopted,
+            "an earlier life of this agent told it to finish, and it should run: it is started again",
+        );
+        out.events.push(self.event(EventKind::StatusChanged, Severity::Warning, name, because));
+        self.stop(now, name, StopReason::Restart, out);
     }
 
     pub(super) fn is_about(&self, name: &ApplicationName, epoch: Epoch) -> bool {

@@ -225,7 +225,13 @@ impl Control {
             return Rule::RollBack;
         }
         if pair.state == PairState::Demoting {
-            return if pair.operation.is_some() { Rule::SwitchoverStep } else { Rule::PrimaryUnavailable };
+            // Why it was begun; a host that leaves may have changed its mind since.
+            let leaves = pair.because.as_ref().is_some_and(|because| because.rule == Rule::HostLeaves);
+            return match pair.operation {
+                Some(_) => Rule::SwitchoverStep,
+                None if leaves => Rule::HostLeaves,
+                None => Rule::PrimaryUnavailable,
+            };
         }
         let fallen = pair.state == PairState::Held && holder == Some(member.other());
         if let Some(former) = holder.filter(|_| fallen) {

@@ -62,6 +62,12 @@ fn a_host_that_leaves_hands_over_before_anything_is_stopped() {
     assert_eq!(let_go, 3, "asked, heard, let go: {:#?}", world.events);
     let demoted = world.events.iter().rfind(|event| event.kind == EventKind::DemotionOrdered).unwrap();
     assert_eq!(demoted.because.rule, Rule::HostLeaves);
+    let promoted = world.events.iter().rfind(|event| event.kind == EventKind::PromotionOrdered).unwrap();
+    assert_eq!(
+        promoted.because.rule,
+        Rule::HostLeaves,
+        "and so it is none of the changes that damping counts"
+    );
 }
 
 #[test]
@@ -185,6 +191,31 @@ fn the_next_life_of_an_agent_does_not_leave() {
     wait(&mut world, ms(3_000));
     assert!(world.runs("one") && world.view().pairs[0].ready, "{}", world.told());
     assert_eq!(world.primaries("p"), ["two"]);
+}
+
+#[test]
+fn what_an_agent_told_to_finish_before_it_was_killed_is_started_again_by_its_next_life() {
+    let mut world = settled(small_cluster());
+    leave(&mut world, 0);
+    // "one" is a backup by now, was told to finish and has; its agent does not hear of that.
+    while !world.tree("one").is_some_and(|tree| tree.suspended) {
+        for site in 0..2 {
+            world.deliver_report(site);
+            world.deliver_order(site);
+            world.notice(site);
+            world.run(site);
+        }
+    }
+    let pid = world.tree("one").unwrap().pid;
+    world.kill_agent(0);
+    world.start_agent(0);
+    wait(&mut world, ms(3_000));
+    let one = world.tree("one").unwrap();
+    assert!(one.pid != pid && !one.suspended, "{}", world.told());
+    assert!(world.view().pairs[0].ready, "{}", world.told());
+    world.ask(crate::switchover("p"));
+    wait(&mut world, ms(3_000));
+    assert_eq!(world.primaries("p"), ["one"], "and it takes its role again");
 }
 
 #[test]
