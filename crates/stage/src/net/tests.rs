@@ -1,3 +1,7 @@
+//! Stations of a real network: what they hear of each other, and what lanes and firewalls do to it.
+//!
+//! They know no clusters. The law: where there can be no such network the reason is said, and CI has one.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
