@@ -1,6 +1,6 @@
-//! Stations of a real network: what they hear of each other, and what lanes and firewalls do to it.
+//! Networks made for a test: who reaches whom, and what a cut, a loss or a delay does.
 //!
-//! They know no clusters. The law: where there can be no such network the reason is said, and CI has one.
+//! Knows no daemons of ours. The law: every network is the test's own.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
