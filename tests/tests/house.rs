@@ -21,7 +21,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("scs", &["model", "decide", "wire", "settings", "store", "transport", "drive"]),
     ("scsctl", &["model", "settings", "pki"]),
     ("refapps", &["model", "understudy"]),
-    ("stage", &["model", "settings", "understudy", "pki"]),
+    ("stage", &["model", "wire", "settings", "transport", "understudy", "pki"]),
     ("tests", &["model", "decide", "settings"]),
 ];
 

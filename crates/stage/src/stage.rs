@@ -299,6 +299,11 @@ impl Stage {
         self.ground.directory()
     }
 
+    /// Where its sockets lie.
+    pub fn sockets(&self) -> &Path {
+        self.ground.sockets()
+    }
+
     /// Looks at the status again and again until `look` is content; its error says what is there instead.
     pub fn until<T>(
         &mut self,

@@ -6,7 +6,7 @@
 //! slot damaged means a damaged disk, and the agent does not start.
 
 mod error;
-mod layout;
+pub mod layout;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -8,21 +8,27 @@
 //! Percentiles are nearest ranks: the smallest measured time that is at least as long as that share of all. The
 //! median is the 50th, so of two middle ones the lower. Nothing is left out, also no first round.
 
+mod agent_cost;
+mod cost;
+mod crowd;
 mod floor;
 mod loss;
 mod member;
 mod plain;
 mod redis;
 mod rounds;
+mod scs_cost;
 mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
+use self::cost::{Budget, Cost};
 use crate::disk::lasting_file_system;
 use crate::figures::{Figures, Summed};
 use crate::net::Network;
@@ -43,6 +49,9 @@ pub struct Arguments {
     /// How often each is measured; by default 200 times, host_loss 30 times
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rounds: Option<u32>,
+    /// How long what a program costs is measured
+    #[arg(long, default_value_t = 10.0, value_parser = minutes)]
+    pub minutes: f64,
     /// Directory on a disk for state and floor; by default beside the programs
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -68,6 +77,27 @@ pub enum Bench {
     /// From when every packet of the primary's host is dropped to the call of promote() in the backup, with ADDP timeouts of
     /// 200 ms; only as root
     HostLoss,
+    /// Memory and processor time of an agent with 50 idle processes
+    AgentCost,
+    /// Memory and processor time of a control server with 200 agents and 2,000 applications
+    ScsCost,
+}
+
+/// How long a cost may be measured: less than a second counts nothing, more than a day nobody waits for.
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.02..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("0.02 to 1440".to_owned()) }
+}
+
+/// What is measured: how, and against which bar.
+enum Aim {
+    /// How long something takes.
+    Time(Bar, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
+    /// What a program costs, and what else should be known of it.
+    Cost(
+        Budget,
+        fn(Duration, &Programs, Ground, &Interrupt) -> Result<(Cost, serde_json::Value), StageError>,
+    ),
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
@@ -84,13 +114,15 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 6] = [
+    const ALL: [Bench; 8] = [
         Bench::CrashFailover,
         Bench::SwitchoverGap,
         Bench::LocalRestart,
         Bench::HangFailover,
         Bench::RedisFailover,
         Bench::HostLoss,
+        Bench::AgentCost,
+        Bench::ScsCost,
     ];
 
     fn name(self) -> &'static str {
@@ -101,37 +133,68 @@ impl Bench {
             Bench::HangFailover => "hang_failover",
             Bench::RedisFailover => "redis_failover",
             Bench::HostLoss => "host_loss",
+            Bench::AgentCost => "agent_cost",
+            Bench::ScsCost => "scs_cost",
         }
     }
 
-    fn bar(self) -> Bar {
+    fn aim(self) -> Aim {
         match self {
-            Bench::CrashFailover => Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0), max: None },
-            Bench::SwitchoverGap => Bar { median: 2.0, p99: Some(15.0), floors: None, max: None },
-            Bench::LocalRestart => Bar { median: 3.0, p99: None, floors: None, max: None },
+            Bench::CrashFailover => {
+                let bar = Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0), max: None };
+                Aim::Time(bar, rounds::crash_failover)
+            }
+            Bench::SwitchoverGap => {
+                let bar = Bar { median: 2.0, p99: Some(15.0), floors: None, max: None };
+                Aim::Time(bar, rounds::switchover_gap)
+            }
+            Bench::LocalRestart => {
+                Aim::Time(Bar { median: 3.0, p99: None, floors: None, max: None }, rounds::local_restart)
+            }
             // The hang limit and 50 ms.
-            Bench::HangFailover => Bar { median: 1_050.0, p99: Some(1_050.0), floors: None, max: None },
-            Bench::RedisFailover => Bar { median: 30.0, p99: Some(100.0), floors: None, max: None },
+            Bench::HangFailover => {
+                let bar = Bar { median: 1_050.0, p99: Some(1_050.0), floors: None, max: None };
+                Aim::Time(bar, rounds::hang_failover)
+            }
+            Bench::RedisFailover => {
+                let bar = Bar { median: 30.0, p99: Some(100.0), floors: None, max: None };
+                Aim::Time(bar, redis::redis_failover)
+            }
             // Two timeouts and 50 ms, two timeouts and 150 ms.
-            Bench::HostLoss => Bar { median: 450.0, p99: None, floors: None, max: Some(550.0) },
+            Bench::HostLoss => {
+                let bar = Bar { median: 450.0, p99: None, floors: None, max: Some(550.0) };
+                Aim::Time(bar, loss::host_loss)
+            }
+            Bench::AgentCost => Aim::Cost(agent_cost::BUDGET, agent_cost::measure),
+            Bench::ScsCost => Aim::Cost(scs_cost::BUDGET, scs_cost::measure),
         }
     }
 
-    /// How often it is measured if nobody says.
+    /// How often a time is measured if nobody says.
     fn rounds(self) -> u32 {
         match self {
-            Bench::CrashFailover | Bench::SwitchoverGap | Bench::LocalRestart | Bench::HangFailover => 200,
             Bench::RedisFailover => 50,
             Bench::HostLoss => 30,
+            Bench::CrashFailover
+            | Bench::SwitchoverGap
+            | Bench::LocalRestart
+            | Bench::HangFailover
+            | Bench::AgentCost
+            | Bench::ScsCost => 200,
         }
     }
 
     /// Why it cannot be measured here; none if it can.
     fn is_impossible(self) -> Option<String> {
         match self {
-            Bench::CrashFailover | Bench::SwitchoverGap | Bench::LocalRestart | Bench::HangFailover => None,
             Bench::RedisFailover => recipe::missing("redis-server", "redis-server"),
             Bench::HostLoss => Network::is_impossible(),
+            Bench::CrashFailover
+            | Bench::SwitchoverGap
+            | Bench::LocalRestart
+            | Bench::HangFailover
+            | Bench::AgentCost
+            | Bench::ScsCost => None,
         }
     }
 }
@@ -157,9 +220,20 @@ pub fn run(arguments: &Arguments) -> Result<(), StageError> {
             say(&json!({ "bench": bench.name(), "skipped": why }))?;
             continue;
         }
-        let rounds = arguments.rounds.unwrap_or(bench.rounds());
-        let measured = measure(bench, rounds, &programs, &parent, &interrupt)?;
-        say(&line(bench, &measured, &file_system)?)?;
+        let ground = Ground::in_directory(&parent)?;
+        let line = match bench.aim() {
+            Aim::Time(bar, measure) => {
+                let rounds = arguments.rounds.unwrap_or(bench.rounds());
+                let measured = measure(rounds, &programs, ground, &interrupt)?;
+                line(bench.name(), bar, &measured, &file_system)?
+            }
+            Aim::Cost(budget, measure) => {
+                let stretch = Duration::from_secs_f64(arguments.minutes * 60.0);
+                let (cost, more) = measure(stretch, &programs, ground, &interrupt)?;
+                cost::line(bench.name(), budget, &cost, &more)
+            }
+        };
+        say(&line)?;
     }
     Ok(())
 }
@@ -169,31 +243,17 @@ fn say(line: &serde_json::Value) -> Result<(), StageError> {
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(StageError::system("print a result"))
 }
 
-fn measure(
-    bench: Bench,
-    rounds: u32,
-    programs: &Programs,
-    parent: &Path,
-    interrupt: &Interrupt,
-) -> Result<Measured, StageError> {
-    let ground = Ground::in_directory(parent)?;
-    match bench {
-        Bench::CrashFailover => rounds::crash_failover(rounds, programs, ground, interrupt),
-        Bench::SwitchoverGap => rounds::switchover_gap(rounds, programs, ground, interrupt),
-        Bench::LocalRestart => rounds::local_restart(rounds, programs, ground, interrupt),
-        Bench::HangFailover => rounds::hang_failover(rounds, programs, ground, interrupt),
-        Bench::RedisFailover => redis::redis_failover(rounds, programs, ground, interrupt),
-        Bench::HostLoss => loss::host_loss(rounds, programs, ground, interrupt),
-    }
-}
-
-fn line(bench: Bench, measured: &Measured, file_system: &str) -> Result<serde_json::Value, StageError> {
-    let nothing = || StageError::Unexpected(format!("{} measured nothing", bench.name()));
+fn line(
+    name: &str,
+    bar: Bar,
+    measured: &Measured,
+    file_system: &str,
+) -> Result<serde_json::Value, StageError> {
+    let nothing = || StageError::Unexpected(format!("{name} measured nothing"));
     let summed = Figures::of_ns(&measured.times_ns).summed().ok_or_else(nothing)?;
     let floor = Figures::of_ns(&measured.floor_ns).summed();
-    let bar = bench.bar();
     let mut line = json!({
-        "bench": bench.name(),
+        "bench": name,
         "unit": "ms",
         "n": summed.n,
         "min": summed.min,
@@ -244,6 +304,9 @@ pub fn be(arguments: &[String]) -> Result<(), StageError> {
         [part] if part == member::PART_MEMBER => member::be(began_ns),
         [part] if part == plain::PART_PLAIN => plain::be(began_ns),
         [part] if part == plain::PART_HOOK => plain::promote(began_ns),
+        [part, list, directory] if part == crowd::PART_CROWD => {
+            crowd::be(Path::new(list), Path::new(directory))
+        }
         [part, rest @ ..] => floor::be(part, rest),
         [] => Err(StageError::Unexpected(format!("{PART} needs the name of a part"))),
     }
@@ -259,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_bar_with_floors_is_the_stricter_for_the_median_and_the_looser_for_the_p99() {
-        let bar = Bench::CrashFailover.bar();
+        let Aim::Time(bar, _) = Bench::CrashFailover.aim() else { panic!("it is a time") };
         let within = |median, p99, floor_median, floor_p99| {
             is_within(bar, summed(median, p99), Some(summed(floor_median, floor_p99)))
         };
@@ -272,8 +335,8 @@ mod tests {
 
     #[test]
     fn a_bar_for_the_longest_is_kept_by_the_longest() {
-        let within =
-            |median, max| is_within(Bench::HostLoss.bar(), Summed { max, ..summed(median, 440.0) }, None);
+        let Aim::Time(bar, _) = Bench::HostLoss.aim() else { panic!("it is a time") };
+        let within = |median, max| is_within(bar, Summed { max, ..summed(median, 440.0) }, None);
         assert!(within(450.0, 550.0));
         assert!(!within(451.0, 550.0));
         assert!(!within(400.0, 551.0));
@@ -282,11 +345,13 @@ mod tests {
     #[test]
     fn a_line_has_what_was_promised() {
         let measured = Measured { times_ns: vec![1_000_000, 3_000_000], floor_ns: vec![500_000] };
-        let line = line(Bench::CrashFailover, &measured, "ext4").unwrap();
+        let bar = Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0), max: None };
+        let line = line("crash_failover", bar, &measured, "ext4").unwrap();
         assert_eq!((line["bench"].as_str(), line["n"].as_u64()), (Some("crash_failover"), Some(2)));
         assert_eq!((line["median"].as_f64(), line["floor_p99"].as_f64()), (Some(1.0), Some(0.5)));
-        let bare = super::line(Bench::LocalRestart, &Measured { times_ns: vec![1], floor_ns: vec![] }, "xfs");
+        let bar = Bar { median: 3.0, p99: None, floors: None, max: None };
+        let bare = super::line("x", bar, &Measured { times_ns: vec![1], floor_ns: vec![] }, "xfs");
         assert!(bare.unwrap().get("floor_median").is_none());
-        assert!(super::line(Bench::LocalRestart, &Measured::default(), "xfs").is_err());
+        assert!(super::line("x", bar, &Measured::default(), "xfs").is_err());
     }
 }

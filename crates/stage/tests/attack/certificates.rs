@@ -81,9 +81,23 @@ mod nameless {
 }
 
 /// A connection with the certificate of that name in the play's own directory of certificates.
-pub fn secured(play: &Play, name: &str, door: TcpStream) -> impl Read + Write + use<> {
+pub fn secured(play: &Play, name: &str, door: TcpStream) -> impl Read + Write + Send + use<> {
     let directory = play.stage.directory().join(PKI);
     with_certificate(&directory.join(name).with_extension("pem"), &directory.join("ca.pem"), door)
+}
+
+/// What a client with the certificate of that name says first: the beginning of a handshake.
+pub fn first_words(play: &Play, name: &str) -> Vec<u8> {
+    let directory = play.stage.directory().join(PKI);
+    let own = directory.join(name).with_extension("pem");
+    let peer = ServerName::IpAddress(std::net::IpAddr::from([127, 0, 0, 1]).into());
+    let client = client(&own, &directory.join("ca.pem"));
+    let mut tls = ClientConnection::new(Arc::new(client), peer).unwrap();
+    let mut said = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut said).unwrap();
+    }
+    said
 }
 
 fn with_certificate(

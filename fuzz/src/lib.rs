@@ -1,0 +1,209 @@
+//! What must hold for any bytes that a stranger sends, one function for each parser that strangers reach.
+//!
+//! Refuses to know how the bytes come about: `fuzz_targets` make them up, and the test `tests/tests/corpus.rs` feeds the
+//! kept ones on every run of the tests. The law: a function returns for any input, within bounds; what was understood is
+//! understood again, and the same, from what is written of it.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use bytes::BytesMut;
+use rustls_pki_types::CertificateDer;
+use understudy_addp::Signal;
+use understudy_lca::environment_file;
+use understudy_lca::promise_file::layout::{self, COPY_BYTES, Content, Copy, Header};
+use understudy_model::{AgentId, ApplicationName, Identity, Role};
+use understudy_transport::{Address, Certified};
+use understudy_wire::frame::{self, HEADER_BYTES};
+use understudy_wire::{
+    ApplicationHears, ApplicationSays, Frame, FromAgent, Kind, MAX_FRAME_BYTES, Message, ToAgent, read_notice,
+};
+
+/// A parser: its name, which is also that of its corpus, and what must hold for it.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every parser.
+pub const TARGETS: &[Target] = &[
+    ("frame", frame),
+    ("to_agent", message::<ToAgent>),
+    ("from_agent", message::<FromAgent>),
+    ("from_application", message::<ApplicationSays>),
+    ("to_application", message::<ApplicationHears>),
+    ("signal", signal),
+    ("notice", notice),
+    ("settings", settings),
+    ("environment", environment),
+    ("promise", promise),
+    ("names", names),
+    ("certificate", certificate),
+];
+
+/// A first message of strangers is not longer.
+const SMALL_LIMIT_BYTES: usize = 16 * 1024;
+
+/// Frames are the same however their bytes arrive, never longer than allowed, and no room is taken beyond that.
+pub fn frame(data: &[u8]) {
+    for limit in [SMALL_LIMIT_BYTES, MAX_FRAME_BYTES] {
+        let whole = frames([data], limit);
+        let (one, other) = data.split_at(data.len() / 2);
+        assert_eq!(whole, frames([one, other], limit), "frames depend on how their bytes arrive");
+    }
+    // With a right checksum it is the next check that is met.
+    if let Some(right) = with_right_checksum(data) {
+        frames([&right], MAX_FRAME_BYTES);
+    }
+}
+
+/// Every frame of these bytes, and whether an error ended them.
+fn frames<const N: usize>(pieces: [&[u8]; N], limit: usize) -> (Vec<Frame>, bool) {
+    let (mut bytes, mut found) = (BytesMut::new(), Vec::new());
+    for piece in pieces {
+        bytes.extend_from_slice(piece);
+        loop {
+            let before = bytes.len();
+            match frame::decode_within(&mut bytes, limit) {
+                Ok(Some(frame)) => {
+                    assert_eq!(before - bytes.len(), HEADER_BYTES + frame.body.len());
+                    assert!(HEADER_BYTES + frame.body.len() <= limit, "longer than allowed");
+                    let mut again = BytesMut::new();
+                    frame::encode(frame.kind, &frame.body, &mut again).expect("what fitted, fits");
+                    assert_eq!(frame::decode(&mut again), Ok(Some(frame.clone())));
+                    found.push(frame);
+                }
+                Ok(None) => {
+                    assert!(bytes.capacity() <= 2 * (before + limit), "{} bytes of room", bytes.capacity());
+                    break;
+                }
+                Err(_) => {
+                    assert_eq!(before, bytes.len(), "something was taken off a bad frame");
+                    return (found, true);
+                }
+            }
+        }
+    }
+    (found, false)
+}
+
+fn with_right_checksum(data: &[u8]) -> Option<Vec<u8>> {
+    let mut right = data.to_vec();
+    let length = u32::try_from(data.len().checked_sub(HEADER_BYTES)?).ok()?;
+    right[4..8].copy_from_slice(&length.to_le_bytes());
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&right[3..8]), &right[HEADER_BYTES..]);
+    right[8..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+    Some(right)
+}
+
+/// The body of a message is refused, or understood; then it is written again, and that is understood as the same.
+pub fn message<M: Message + Debug + PartialEq>(body: &[u8]) {
+    let frame = Frame { kind: M::KIND, body: body.to_vec().into() };
+    let Ok(message) = M::from_frame(&frame) else { return };
+    let mut bytes = BytesMut::new();
+    match message.to_frame(&mut bytes) {
+        Ok(()) => {
+            let again = frame::decode(&mut bytes).expect("a frame").expect("a whole frame");
+            assert_eq!(M::from_frame(&again).ok().as_ref(), Some(&message));
+            let other = Kind::ALL.iter().copied().find(|kind| *kind != M::KIND).expect("there are several");
+            assert!(M::from_frame(&Frame { kind: other, body: again.body }).is_err(), "another conversation");
+        }
+        // Written in full, a short message can be longer than it came; one that is short enough cannot be too long.
+        Err(error) => assert!(body.len() > MAX_FRAME_BYTES / 16, "{error}: {message:?}"),
+    }
+}
+
+/// A liveness signal is refused, or understood and written again as the same.
+pub fn signal(data: &[u8]) {
+    if let Ok(signal) = Signal::from_bytes(data) {
+        assert_eq!(Signal::from_bytes(&signal.to_bytes()), Ok(signal));
+    }
+}
+
+/// Any datagram gives a notice, bounded and fit to be shown.
+pub fn notice(data: &[u8]) {
+    let notice = read_notice(data);
+    assert!(notice.main_pid.is_none_or(|pid| pid > 1));
+    for text in [notice.status, notice.result].into_iter().flatten() {
+        assert!(text.chars().count() <= 200 && !text.chars().any(char::is_control), "{text:?}");
+    }
+}
+
+/// Any text is settings, or a list of problems that is not empty and can be printed.
+pub fn settings(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(problems) = understudy_settings::parse_cluster("cluster.toml", text) {
+        assert!(!problems.to_string().is_empty());
+    }
+    if let Err(problems) = understudy_settings::parse_agent("lca.toml", text) {
+        assert!(!problems.to_string().is_empty());
+    }
+    if let Err(problems) = understudy_settings::parse_server("scs.toml", text) {
+        assert!(!problems.to_string().is_empty());
+    }
+}
+
+/// A file of variables gives such as a process can have, or the line at which it is wrong.
+pub fn environment(data: &[u8]) {
+    match environment_file::parse(data) {
+        Ok(variables) => {
+            for (name, value) in variables {
+                assert!(!name.is_empty() && !name.contains(['=', '\0']), "{name:?}");
+                assert!(!value.contains('\0'), "{value:?}");
+            }
+        }
+        Err((line, _)) => assert!(line <= data.split(|byte| *byte == b'\n').count(), "line {line}"),
+    }
+}
+
+/// Promises are read whole and of the right agent and place, or not at all.
+pub fn promise(data: &[u8]) {
+    let mut copy: Copy = [0; COPY_BYTES];
+    let used = data.len().min(COPY_BYTES);
+    copy[..used].copy_from_slice(&data[..used]);
+    read_promise(&copy);
+    // With a right checksum it is the next check that is met.
+    let sum = crc32c::crc32c(&copy[..COPY_BYTES - 4]);
+    copy[COPY_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
+    read_promise(&copy);
+}
+
+fn read_promise(copy: &Copy) {
+    if let Ok(header) = Header::read(copy) {
+        assert_eq!(Header::read(&header.write()).as_ref(), Ok(&header));
+    }
+    // Whose and where is part of what is read; taken from the bytes, they are right.
+    let agent = AgentId(u128::from_le_bytes(copy[1..17].try_into().expect("sixteen")));
+    let place = u64::from_le_bytes(copy[17..25].try_into().expect("eight"));
+    let Ok(slot) = usize::try_from(place) else { return };
+    if let Some((sequence, content)) = layout::read_slot(agent, slot, copy) {
+        let again = layout::write_slot(agent, slot, sequence, &content);
+        assert_eq!(layout::read_slot(agent, slot, &again), Some((sequence, content)));
+        assert_eq!(layout::read_slot(AgentId(!agent.0), slot, copy), None, "another agent's");
+        assert_eq!(layout::read_slot(agent, slot ^ 1, copy), None, "another place's");
+    } else {
+        let none: Option<(u64, Content)> = layout::read_slot(AgentId(!agent.0), slot, copy);
+        assert_eq!(none, None);
+    }
+}
+
+/// Names, identities, roles and addresses: refused, or shown as they are read.
+pub fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    as_shown::<ApplicationName>(text);
+    as_shown::<Role>(text);
+    as_shown::<Identity>(text);
+    as_shown::<Address>(text);
+}
+
+fn as_shown<T: FromStr + Display + Debug + PartialEq>(text: &str) {
+    if let Ok(read) = text.parse::<T>() {
+        let shown = read.to_string();
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        assert!(shown.parse::<T>().is_ok_and(|again| again == read), "{text:?} is shown as {shown:?}");
+    }
+}
+
+/// A certificate names somebody, or is refused.
+pub fn certificate(data: &[u8]) {
+    if let Ok(certified) = Certified::read(&CertificateDer::from(data.to_vec())) {
+        as_shown::<Identity>(&certified.identity.to_string());
+    }
+}
