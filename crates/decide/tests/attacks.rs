@@ -6,6 +6,8 @@ mod chance;
 mod flapping;
 #[path = "attacks/hosts.rs"]
 mod hosts;
+#[path = "attacks/leaving.rs"]
+mod leaving;
 #[path = "attacks/many.rs"]
 mod many;
 #[path = "attacks/on_control.rs"]

@@ -1,12 +1,20 @@
 //! The loop that every program runs its machine in, and the boot clock.
 //!
 //! Always the same things in the same order: record, step, persist, act, publish, sleep until the next deadline.
+//! Beside it, what every program that serves strangers needs: a bounded room for them, and figures as text.
 //! This crate refuses to know what the machine decides about. The law: no action before what it rests on is durable.
 
 mod clock;
+mod crowd;
+pub mod exposition;
 mod run;
 mod stop;
+#[cfg(target_os = "linux")]
+mod unit;
 
 pub use clock::now;
+pub use crowd::{Crowd, CrowdPlace};
 pub use run::{Hands, Inbox, Mail, Told, run};
 pub use stop::{Stop, stop_signals};
+#[cfg(target_os = "linux")]
+pub use unit::{State, Unit, UnitError};

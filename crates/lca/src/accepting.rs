@@ -53,6 +53,12 @@ impl Refusals {
             tracing::warn!(%peer, %word, %reason, times, "{} refused", self.kind);
         }
     }
+
+    /// The kind of link, each reason, and how often, since the start.
+    pub fn totals(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.totals().map(|(reason, count)| (self.kind, reason, count)).collect()
+    }
 }
 
 /// An error with everything behind it, in one line.

@@ -14,6 +14,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// No agent answers.
+    Unreachable = 4,
     /// Settings are wrong, or state was refused.
     BadConfiguration = 78,
 }

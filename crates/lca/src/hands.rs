@@ -13,6 +13,7 @@ use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::platform::Platform;
 use crate::processes::Processes;
+use crate::status::board::Board;
 
 /// What the agent's machine is given to act with.
 pub struct AgentHands<P: Platform> {
@@ -24,6 +25,8 @@ pub struct AgentHands<P: Platform> {
     pub links: Arc<Links>,
     /// Applications.
     pub applications: Arc<ApplicationLinks<P>>,
+    /// Those who look; absent if nobody can.
+    pub board: Option<Arc<Board>>,
 }
 
 impl<P: Platform> Hands<Agent> for AgentHands<P> {
@@ -70,13 +73,17 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             }
             AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
+            AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
             }
         }
     }
 
-    fn tell(&mut self, _: &Agent, told: Told) {
+    fn tell(&mut self, agent: &Agent, told: Told) {
+        if let Some(board) = &self.board {
+            board.pin(agent, &told.events);
+        }
         self.links.tell_events(&told.events);
         for event in &told.events {
             log(event);
@@ -106,6 +113,8 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::Looked { .. } => "looked",
         AgentSaw::Evidence { .. } => "evidence",
         AgentSaw::StoreFailed { .. } => "store-failed",
+        AgentSaw::LeaveAsked { .. } => "leave-asked",
+        AgentSaw::LeaveTakenBack => "leave-taken-back",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }
 }

@@ -3,12 +3,14 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use understudy_decide::agent::{Agent, AgentMemory, AgentSaw};
-use understudy_drive::{Inbox, Stop};
+use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, StartId};
+use understudy_drive::{Inbox, State as UnitState, Stop, Unit};
 use understudy_model::{AgentId, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
@@ -18,17 +20,22 @@ use crate::application_links::ApplicationLinks;
 use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
+use crate::inherited::Inheritance;
 use crate::journal;
 use crate::keeper::Keeper;
 use crate::links::Links;
+use crate::local::Local;
 use crate::log_files::LogFiles;
 use crate::log_reader::LogReader;
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
+use crate::replace::Replace;
 use crate::security::SecurityError;
 use crate::starts::Starts;
 use crate::state::{self, State, StateError};
+use crate::status::board::Board;
+use crate::status::serve_status;
 
 /// Mail that may wait for the machine.
 const INBOX_BOUND: usize = 1024;
@@ -70,6 +77,22 @@ pub enum LifeError {
     /// A place to listen at.
     #[error("cannot listen: {0}")]
     Listen(#[source] BindError),
+    /// A listener of the program before this one.
+    #[error("cannot listen on at {address}: {source}")]
+    ListenOn {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket of local commands.
+    #[error("cannot listen for local commands in {}: {source}", path.display())]
+    Local {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl LifeError {
@@ -109,8 +132,12 @@ pub struct Life {
     applications: Arc<ApplicationLinks<Linux>>,
     link_path: PathBuf,
     listen: Vec<Address>,
+    status_listen: Vec<SocketAddr>,
+    runtime_directory: PathBuf,
     opened: Opened,
     security: Security,
+    inbox: Inbox<Agent>,
+    adopted: Vec<StartId>,
     /// Held until the end: the lock on the state directory.
     _lock: fs::File,
 }
@@ -144,6 +171,7 @@ impl Life {
             adopt(settings, promises.agent, &platform, &link_path, &inbox, &logs)?;
         tracing::info!(host = %settings.host, agent = %promises.agent, %incarnation,
             adopted = found.len(), "agent begins");
+        let adopted = found.iter().map(|found| found.start).collect();
         let links = Links::new(
             settings.host.clone(),
             security.clone(),
@@ -151,7 +179,9 @@ impl Life {
             promises.controller_epoch,
             LogReader::new(Arc::clone(&logs)),
         );
-        let applications = ApplicationLinks::new(Arc::clone(&processes), inbox);
+        let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
+        let board = (!settings.status_listen.is_empty())
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -167,14 +197,19 @@ impl Life {
                 processes,
                 links: Arc::clone(&links),
                 applications: Arc::clone(&applications),
+                board,
             },
             platform,
             links,
             applications,
             link_path,
             listen,
+            status_listen: settings.status_listen.clone(),
+            runtime_directory: PathBuf::from(&settings.runtime_directory),
             opened,
             security,
+            inbox,
+            adopted,
             _lock: lock,
         })
     }
@@ -189,16 +224,22 @@ impl Life {
         self.security.clone()
     }
 
-    /// Lives until `stop` is asked. Applications run on after that.
-    pub async fn live(mut self, stop: &Stop) -> Result<(), LifeError> {
+    /// Lives until `stop` is asked, and tells the service manager how it fares. Applications run on after that.
+    pub async fn live(mut self, stop: &Stop, start: Start) -> Result<(), LifeError> {
+        let Start { program, arguments, unit, mut inheritance } = start;
         // Bound before the machine runs, so that a place that is taken ends the agent before it decided anything;
         // accepted from only after, as what waits in the system's queue is not answered yet.
-        let link = Listener::bind(&Address::Unix(self.link_path), Security::Plain)
-            .await
-            .map_err(LifeError::Listen)?;
+        let link = Address::Unix(self.link_path);
+        let link = listen(&link, Security::Plain, &mut inheritance).await?;
         let mut listeners = Vec::new();
         for address in &self.listen {
-            listeners.push(Listener::bind(address, self.security.clone()).await.map_err(LifeError::Listen)?);
+            listeners.push(listen(address, self.security.clone(), &mut inheritance).await?);
+        }
+        let local = Local::bind(&self.runtime_directory)
+            .map_err(|source| LifeError::Local { path: self.runtime_directory.clone(), source })?;
+        let replace = Replace::new(program, arguments, Arc::clone(&self.applications), unit.clone());
+        for listener in listeners.iter().chain([&link]) {
+            replace.keep(listener);
         }
         let mut opened = self.opened;
         self.hands.processes.doors().reopen().await;
@@ -209,17 +250,26 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
+        let (inbox, adopted, attending) = (self.inbox, self.adopted, unit.clone());
         // The machine's task takes the first observation before any other task of this thread runs.
         let accepting = async move {
+            applications.take_up(inheritance.links, &adopted);
+            tokio::spawn(local.serve(inbox.clone(), replace));
+            tokio::spawn(attending.attend(inbox, status));
             tokio::spawn(Arc::clone(&applications).serve(link));
             tokio::spawn(async move {
                 while let Some(door) = opened.recv().await {
-                    tokio::spawn(Arc::clone(&applications).serve(door));
+                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door)));
                 }
             });
             for listener in listeners {
                 tracing::info!(address = %listener.address(), "listening for control servers");
                 tokio::spawn(Arc::clone(&links).serve(listener));
+            }
+            // Last, when the machine has taken its first observation: before that nothing is known.
+            for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {
+                tokio::spawn(serve_status(address, board));
             }
             std::future::pending::<()>().await;
         };
@@ -229,12 +279,53 @@ impl Life {
             _ = machine => {}
             () = accepting => {}
         }
+        unit.tell(UnitState::Stopping);
         self.platform.remove_leftovers();
         tracing::info!("agent ends; applications run on");
         Ok(())
     }
 }
 
+/// How this program was started, and what it was handed.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Where it lies; the next one is looked for there.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// What the service manager is told.
+    pub unit: Unit,
+    /// What the program before it left open.
+    pub inheritance: Inheritance,
+}
+
+/// Listens on, if the program before this one did, or anew.
+async fn listen(
+    address: &Address,
+    security: Security,
+    inheritance: &mut Inheritance,
+) -> Result<Arc<Listener>, LifeError> {
+    let listener = match inheritance.listener(&address.to_string()) {
+        Some(kept) => Listener::from_copy(address, kept, security)
+            .map_err(|source| LifeError::ListenOn { address: address.clone(), source })?,
+        None => Listener::bind(address, security).await.map_err(LifeError::Listen)?,
+    };
+    Ok(Arc::new(listener))
+}
+
+/// One line for whoever asks the service manager.
+fn status(agent: &Agent) -> String {
+    let all = agent.applications().count();
+    let run = agent.applications().filter(|known| known.pid.is_some()).count();
+    let primary = agent.applications().filter(|known| known.pid.is_some() && known.may_act()).count();
+    let heard = match agent.controllers_heard() {
+        0 => "no control server is heard".to_owned(),
+        1 => "a control server is heard".to_owned(),
+        more => format!("{more} control servers are heard"),
+    };
+    let leaving = if agent.leaving().is_some() { "this host is leaving; " } else { "" };
+    format!("{leaving}{run} of {all} applications run, {primary} in a primary's role; {heard}")
+}
 /// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
 type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
 

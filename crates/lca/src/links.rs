@@ -16,7 +16,7 @@ use understudy_model::{
 };
 use understudy_transport::{Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
-use understudy_wire::{FromAgent, Hello, SPOKEN, ToAgent};
+use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
 use crate::log_reader::LogReader;
@@ -70,8 +70,18 @@ impl Links {
         })
     }
 
+    /// How many control servers are connected and welcome.
+    pub fn welcomed(&self) -> usize {
+        self.open().values().filter(|entry| entry.welcomed).count()
+    }
+
+    /// What was refused since the start, and how often.
+    pub fn refused(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.refusals.totals()
+    }
+
     /// Accepts control servers as long as the runtime lives.
-    pub async fn serve(self: Arc<Self>, listener: Listener) {
+    pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
         accept_all(&listener, |stranger| {
             let this = Arc::clone(&self);
             tokio::spawn(async move { this.converse(stranger).await });
@@ -272,6 +282,14 @@ impl Links {
         for some in events.chunks(MOST_EVENTS) {
             self.tell_all(&FromAgent::Events(some.to_vec()));
         }
+    }
+
+    /// Tells every welcomed control server that this host leaves, or stays; an old one does not know the words, and sees the
+    /// host go.
+    pub fn tell_leaving(&self, leaving: bool) {
+        let message = FromAgent::Leaving { leaving };
+        self.open()
+            .retain(|_, entry| !entry.welcomed || entry.version < LEAVING_SINCE || say(entry, &message));
     }
 
     fn tell_all(&self, message: &FromAgent) {

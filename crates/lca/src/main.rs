@@ -5,13 +5,18 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use understudy_drive::Unit;
 use understudy_lca::accepting::cause;
 use understudy_lca::exit::Exit;
-use understudy_lca::life::{Life, LifeError, addresses};
+use understudy_lca::inherited::{Inheritance, own_program};
+use understudy_lca::life::{Life, LifeError, Start, addresses};
+use understudy_lca::local::LONGEST_LEAVE;
+use understudy_lca::local_commands::{hand_over, replace};
 use understudy_lca::reload::{reload_on_request, reload_signal};
 use understudy_lca::security;
 use understudy_settings::{AgentSettings, read_agent};
@@ -21,11 +26,30 @@ use understudy_settings::{AgentSettings, read_agent};
 #[command(name = "lca", version)]
 struct Arguments {
     /// Settings file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/understudy/lca.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/understudy/lca.toml")]
     config: PathBuf,
     /// Only check the settings: report all problems and end.
     #[arg(long)]
     check: bool,
+    /// What is asked of the agent that runs; without one, this is the agent.
+    #[command(subcommand)]
+    asks: Option<Asks>,
+}
+
+/// What can be asked of the agent that runs on this host.
+#[derive(Debug, Subcommand)]
+enum Asks {
+    /// Hand over what is primary on this host, then stop everything that runs: before it is shut down.
+    Handover {
+        /// How long each half may take, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=LONGEST_LEAVE.as_secs()))]
+        timeout: u64,
+        /// Take it back: this host stays, and runs what it should.
+        #[arg(long = "return")]
+        back: bool,
+    },
+    /// Let the agent become the program that lies where it was started from; its applications keep their links.
+    Reexec,
 }
 
 fn main() -> ExitCode {
@@ -52,12 +76,29 @@ fn main() -> ExitCode {
         println!("{} is well", arguments.config.display());
         return Exit::Done.into();
     }
+    if let Some(asks) = arguments.asks {
+        return ask(&settings, &asks).into();
+    }
     begin_log();
     match live(arguments.config, settings) {
         Ok(()) => Exit::Done.into(),
         Err(problem) => {
             tracing::error!("{}", problem.0);
             problem.1.into()
+        }
+    }
+}
+
+fn ask(settings: &AgentSettings, asks: &Asks) -> Exit {
+    let done = match asks {
+        Asks::Handover { timeout, back } => hand_over(settings, Duration::from_secs(*timeout), *back),
+        Asks::Reexec => replace(settings),
+    };
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprintln!("lca: {error}");
+            error.exit()
         }
     }
 }
@@ -90,6 +131,18 @@ fn begin_log() {
 
 fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> {
     let failed = |what: &str, error: std::io::Error| (format!("{what}: {error}"), Exit::Failed);
+    // Before anything is opened: what was handed over is known by its numbers.
+    let inheritance = Inheritance::take().unwrap_or_else(|why| {
+        tracing::warn!("{why}; this agent begins as after a restart");
+        Inheritance::default()
+    });
+    let unit = Unit::from_environment().unwrap_or_else(|error| {
+        tracing::warn!("the service manager is not told anything: {error}");
+        Unit::default()
+    });
+    let program = own_program().map_err(|error| failed("cannot find this program", error))?;
+    let arguments = std::env::args_os().skip(1).collect();
+    let start = Start { program, arguments, unit: unit.clone(), inheritance };
     let refused = |error: LifeError| {
         let exit = if error.is_configuration() { Exit::BadConfiguration } else { Exit::Failed };
         (cause(&error), exit)
@@ -102,8 +155,8 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
         let stop = understudy_drive::stop_signals().map_err(|error| failed("cannot catch signals", error))?;
         let reload = reload_signal().map_err(|error| failed("cannot catch signals", error))?;
         let life = Life::begin(&settings).map_err(refused)?;
-        tokio::spawn(reload_on_request(reload, config, settings, life.processes(), life.security()));
+        tokio::spawn(reload_on_request(reload, config, settings, life.processes(), life.security(), unit));
         tokio::spawn(security::look_after(life.security()));
-        life.live(&stop).await.map_err(refused)
+        life.live(&stop, start).await.map_err(refused)
     })
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use understudy_drive::{State, Unit};
 use understudy_settings::{AgentSettings, read_agent};
 use understudy_transport::Security;
 
@@ -26,12 +27,15 @@ pub async fn reload_on_request<P: Platform>(
     mut settings: AgentSettings,
     processes: Arc<Processes<P>>,
     security: Security,
+    unit: Unit,
 ) {
     while asked.recv().await.is_some() {
+        unit.tell(State::Reloading);
         let new = match read_agent(&path) {
             Ok(checked) => checked.value,
             Err(error) => {
                 tracing::error!("settings are kept as they are, as the new ones are wrong: {error}");
+                unit.tell(State::Ready);
                 continue;
             }
         };
@@ -44,6 +48,7 @@ pub async fn reload_on_request<P: Platform>(
         processes.set_policy(new.policy.clone());
         settings.policy = new.policy;
         tracing::info!("settings read again");
+        unit.tell(State::Ready);
     }
 }
 
@@ -52,6 +57,7 @@ fn unchangeable(old: &AgentSettings, new: &AgentSettings) -> Vec<&'static str> {
     let differences = [
         ("agent.host", old.host != new.host),
         ("agent.listen", old.listen != new.listen),
+        ("agent.status-listen", old.status_listen != new.status_listen),
         ("agent.state-directory", old.state_directory != new.state_directory),
         ("agent.runtime-directory", old.runtime_directory != new.runtime_directory),
         ("tls", old.tls != new.tls),

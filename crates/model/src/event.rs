@@ -164,6 +164,12 @@ pub enum EventKind {
     NotifyFailed,
     /// A certificate runs out.
     CertificateExpiring,
+    /// Somebody asked the operators' API for what they may not have.
+    AccessRefused,
+    /// A token of the operators' API was made or taken back.
+    TokenChanged,
+    /// A host hands over what is primary there and stops what runs, or stays after all.
+    HostLeaving,
 }
 
 impl EventKind {
@@ -196,6 +202,9 @@ impl EventKind {
         EventKind::DrainChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
+        EventKind::AccessRefused,
+        EventKind::TokenChanged,
+        EventKind::HostLeaving,
     ];
 
     /// The word in `-o json`.
@@ -228,6 +237,9 @@ impl EventKind {
             EventKind::DrainChanged => "drain-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
+            EventKind::AccessRefused => "access-refused",
+            EventKind::TokenChanged => "token-changed",
+            EventKind::HostLeaving => "host-leaving",
         }
     }
 }
@@ -244,6 +256,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::CertificateExpiring));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::TokenChanged));
     }
 }

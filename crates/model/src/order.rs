@@ -71,6 +71,8 @@ pub enum Work {
         /// How long the application may take to confirm; then it is killed.
         time_limit: Duration,
     },
+    /// The answer to an agent that said that its host leaves: nothing more can be handed over, it may stop what runs.
+    LetGo,
 }
 
 /// One application of a host, as its agent needs to know it.

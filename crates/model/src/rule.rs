@@ -105,6 +105,12 @@ rules! {
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
+    // the operators' API
+    AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";
+    RoleTooLow => "role-too-low", "Each question of the operators' API needs a role, and the asker's is lower.";
+    TokenMade => "token-made", "An admin made a token of the operators' API.";
+    TokenRevoked => "token-revoked", "An admin took a token of the operators' API back: it opens nothing any more.";
+    HostLeaves => "host-leaves", "A host is being shut down, or was asked to leave: what is primary there is handed over, then everything there is stopped.";
 }
 
 #[cfg(test)]

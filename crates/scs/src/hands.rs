@@ -9,6 +9,7 @@ use understudy_drive::{Hands, Stop, Told};
 use understudy_model::{ControllerEpoch, Decision, Moment};
 use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
 
+use crate::figures::Figures;
 use crate::journal::{Journal, now_ms};
 use crate::leadership::drained_subject;
 use crate::links::Links;
@@ -39,11 +40,14 @@ pub struct ControlHands {
     pub lost: Option<String>,
     /// The last durable batch failed.
     pub store_failing: bool,
+    /// What is counted.
+    pub figures: Figures,
 }
 
 impl Hands<Control> for ControlHands {
     fn record(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) {
         self.links.observed(saw);
+        self.figures.waited(understudy_drive::now().since(at));
         if decision.is_empty() && *saw == ControlSaw::DeadlinePassed {
             return;
         }
@@ -60,7 +64,10 @@ impl Hands<Control> for ControlHands {
         let changes =
             decision.persist.iter().map(|record| change(record, self.controller_epoch, &self.boot)).collect();
         let batch = Batch { changes, journal: entries(at, saw, decision), durable: true, ..Batch::default() };
+        let began = understudy_drive::now();
+        self.figures.waited(began.since(at));
         let committed = self.journal.commit(batch).await;
+        self.figures.wrote(understudy_drive::now().since(began));
         committed.map(|()| self.store_works()).map_err(|error| self.store_fails(&error))
     }
 
@@ -75,9 +82,12 @@ impl Hands<Control> for ControlHands {
         }
     }
 
-    fn tell(&mut self, _: &Control, told: Told) {
+    fn tell(&mut self, control: &Control, told: Told) {
         for because in &told.quiet {
             tracing::debug!(rule = because.rule.id(), "{}", because.reason);
+        }
+        if self.figures.told(&told.events) {
+            self.figures.ended(&control.view(understudy_drive::now()).operations);
         }
         self.journal.tell(told.events);
         self.steps.send_modify(|steps| *steps += 1);

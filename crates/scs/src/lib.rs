@@ -7,6 +7,7 @@ pub mod accepted;
 pub mod api;
 pub mod certificates;
 pub mod exit;
+pub mod figures;
 pub mod hands;
 pub mod journal;
 pub mod leadership;

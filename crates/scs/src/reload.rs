@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::Inbox;
+use understudy_drive::{Inbox, State, Unit};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
     Subject,
@@ -19,10 +20,14 @@ use understudy_transport::Security;
 
 use crate::accepted;
 use crate::api::ReloadAsked;
+use crate::api::tls::TlsInUse;
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
 use crate::service::own_hosts;
 use crate::standing::{Concern, Standing};
+
+/// How often the files of TLS are read again without anybody asking.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +67,28 @@ pub struct Reload {
     pub standing: Standing,
     /// Refusals are events.
     pub journal: Journal,
+    /// Certificates are read again too.
+    pub tls: Option<TlsInUse>,
+    /// The service manager waits for the end of a reload.
+    pub unit: Unit,
 }
 
 impl Reload {
     /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
     pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
-        while let Some(asker) = asked.recv().await {
+        loop {
+            let asker = match tokio::time::timeout(CERTIFICATES_EVERY, asked.recv()).await {
+                Ok(Some(asker)) => asker,
+                Ok(None) => return,
+                // Whoever renews a certificate need not tell this program.
+                Err(_) => {
+                    self.reload_certificates();
+                    continue;
+                }
+            };
+            self.unit.tell(State::Reloading);
             let reloaded = self.reload().await;
+            self.unit.tell(State::Ready);
             // An asker who has gone finds the outcome in the events.
             let _ = asker.send(reloaded);
         }
@@ -76,6 +96,7 @@ impl Reload {
 
     /// As [`Reload::run`], once.
     async fn reload(&mut self) -> Reloaded {
+        self.reload_certificates();
         let reloaded = self.try_reload().await;
         match &reloaded {
             Reloaded::Accepted { changes, .. } => {
@@ -87,6 +108,23 @@ impl Reload {
             }
         }
         reloaded
+    }
+
+    /// For itself: a wrong cluster file keeps no new certificate out, nor the other way round.
+    fn reload_certificates(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => {
+                self.standing.set(Concern::ApiCertificates, Vec::new());
+                tracing::info!("the files of TLS were read again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the files of TLS were refused; those read before stay in use");
+                let warning =
+                    format!("{error}; older files of TLS are in use: mend them, then scsctl config reload");
+                self.standing.set(Concern::ApiCertificates, vec![warning]);
+            }
+        }
     }
 
     async fn remember(&self, cluster: &Cluster) -> Result<(), String> {

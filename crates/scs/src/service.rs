@@ -9,17 +9,21 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::{Inbox, Stop, stop_signals};
-use understudy_model::{Cluster, HostName};
+use understudy_drive::{Inbox, State, Stop, Unit, stop_signals};
+use understudy_model::{Cluster, HostName, HostStatus};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
-use understudy_store::{Reader, Store};
+use understudy_store::{Reader, Store, StoredToken};
 use understudy_transport::{Security, is_of_this_machine};
 
 use crate::accepted::{self, AcceptedError, Chosen};
+use crate::api::guard::Guard;
 use crate::api::logs::Readers;
-use crate::api::{Api, ReloadAsked, Seat, router};
+use crate::api::tls::TlsInUse;
+use crate::api::tokens::Tokens;
+use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
 use crate::certificates;
 use crate::exit::Exit;
+use crate::figures::Figures;
 use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
@@ -96,6 +100,15 @@ pub enum ServiceError {
     /// The API's socket cannot be made.
     #[error(transparent)]
     Api(#[from] crate::api::ApiSocketError),
+    /// The API's files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] crate::api::tls::TlsError),
+    /// The API's network side cannot be served.
+    #[error(transparent)]
+    Network(#[from] crate::api::TcpBindError),
+    /// The tokens of the API cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] understudy_store::QueryError),
     /// The system refused a thread, a runtime or a signal.
     #[error("the system refused {what}: {source}")]
     System {
@@ -116,6 +129,7 @@ impl ServiceError {
             ServiceError::Leadership(leadership::LeadershipError::OtherCluster { .. }) => {
                 Exit::BadConfiguration
             }
+            ServiceError::Tls(_) => Exit::BadConfiguration,
             _ => Exit::Failed,
         }
     }
@@ -132,6 +146,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     let memory = leadership::take(&mut store, &files.server.name, &files.cluster, understudy_drive::now())?;
     let Chosen { cluster, refused } = accepted::choose(&mut store, files.cluster)?;
     let reader = Reader::open(&directory)?;
+    let tokens = reader.tokens()?;
     let cluster = Arc::new(cluster);
     let standing = Standing::new(Path::new(&files.server.cluster_file), Arc::clone(&cluster));
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
@@ -145,8 +160,19 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
-    let life =
-        Life { server: files.server, cluster, security: files.security, standing, journal: journal.clone() };
+    let unit = Unit::from_environment().unwrap_or_else(|error| {
+        tracing::warn!("the service manager is not told anything: {error}");
+        Unit::default()
+    });
+    let life = Life {
+        unit,
+        server: files.server,
+        cluster,
+        security: files.security,
+        standing,
+        journal: journal.clone(),
+        tokens,
+    };
     let outcome = runtime.block_on(life.run(memory));
     drop(runtime);
     match journal.close() {
@@ -157,17 +183,27 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
 }
 
 struct Life {
+    unit: Unit,
     server: ServerSettings,
     cluster: Arc<Cluster>,
     security: Security,
     standing: Standing,
     journal: Journal,
+    tokens: Vec<StoredToken>,
 }
 
 impl Life {
-    async fn run(self, memory: understudy_decide::control::ControlMemory) -> Result<(), ServiceError> {
+    async fn run(mut self, memory: understudy_decide::control::ControlMemory) -> Result<(), ServiceError> {
         let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
         let api = Api::bind(Path::new(&self.server.api_socket))?;
+        let tls = self.server.tls.as_ref().map(TlsInUse::open).transpose()?;
+        let network = match &tls {
+            Some(tls) => {
+                Some(NetworkSide::bind(&self.server.api_listen, tls.clone(), self.standing.clone())?)
+            }
+            None => None,
+        };
+        let tokens = Tokens::new(self.journal.clone(), std::mem::take(&mut self.tokens));
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
         let links = Links::new(inbox.clone(), self.journal.clone(), self.security.clone());
         let introduction = Introduction {
@@ -178,6 +214,7 @@ impl Life {
         };
         let (steps, steps_seen) = watch::channel(0);
         let replies = Replies::default();
+        let figures = Figures::default();
         let mut hands = ControlHands {
             journal: self.journal.clone(),
             links: links.clone(),
@@ -189,10 +226,11 @@ impl Life {
             stop: stop.clone(),
             lost: None,
             store_failing: false,
+            figures: figures.clone(),
         };
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
-        let reload = self.start_reloading(&inbox, &links, introduction)?;
+        let reload = self.start_reloading(&inbox, &links, introduction, tls.clone())?;
         tokio::spawn(certificates::look_after(
             self.security.clone(),
             links.clone(),
@@ -200,6 +238,7 @@ impl Life {
             self.journal.clone(),
         ));
         tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
+        tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
         let seat = Seat {
             inbox,
             replies,
@@ -207,15 +246,19 @@ impl Life {
             standing: self.standing.clone(),
             steps: steps_seen,
             reload,
+            guard: Guard::new(tokens, self.server.api.clone(), tls, self.journal.clone()),
+            figures,
             links: links.clone(),
             readers: Readers::default(),
         };
-        let serving = api.serve(router(seat), stop.clone()).map_err(system("a thread for the API"))?;
+        let serving =
+            api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
         let configured =
             ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
+        self.unit.tell(State::Stopping);
         end(&stop, &links, serving).await;
         hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
     }
@@ -226,6 +269,7 @@ impl Life {
         inbox: &Inbox<Control>,
         links: &Links,
         introduction: Introduction,
+        tls: Option<TlsInUse>,
     ) -> Result<mpsc::Sender<ReloadAsked>, ServiceError> {
         let (reload, asked) = mpsc::channel(RELOADS_WAITING);
         let reloading = Reload {
@@ -236,6 +280,8 @@ impl Life {
             introduction,
             standing: self.standing.clone(),
             journal: self.journal.clone(),
+            tls,
+            unit: self.unit.clone(),
         };
         tokio::spawn(reloading.run(asked));
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal HUP"))?;
@@ -250,6 +296,20 @@ impl Life {
         });
         Ok(reload)
     }
+}
+
+/// One line for whoever asks the service manager.
+fn status(control: &Control) -> String {
+    let view = control.view(understudy_drive::now());
+    let heard = view.hosts.iter().filter(|host| host.status == HostStatus::Running).count();
+    let led = view.pairs.iter().filter(|pair| pair.primary.is_some()).count();
+    let epoch = view.controller.map(|(_, epoch)| epoch).unwrap_or_default();
+    format!(
+        "leading with controller epoch {epoch}; {heard} of {} hosts heard; {led} of {} pairs have a primary; {} warnings",
+        view.hosts.len(),
+        view.pairs.len(),
+        view.warnings.len()
+    )
 }
 
 /// The hosts whose agent has an address of this machine.

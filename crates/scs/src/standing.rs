@@ -25,6 +25,8 @@ pub enum Concern {
     Configuration,
     /// Certificates run out.
     Certificates,
+    /// The files of TLS of the API are wrong, and older ones are in use.
+    ApiCertificates,
 }
 
 /// Shared by all who notice something.

@@ -46,6 +46,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         stop: stop.clone(),
         lost: None,
         store_failing: false,
+        figures: understudy_scs::figures::Figures::default(),
     };
     Bench { directory, hands, journal, standing, replies, stop }
 }

@@ -236,6 +236,26 @@ pub struct Operations {
     pub operations: Vec<Operation>,
 }
 
+/// All tokens.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    pub tokens: Vec<Token>,
+}
+
+/// One token, without what opens.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Token {
+    pub name: String,
+    pub role: String,
+    pub made_by: String,
+    pub made: String,
+    pub expires: Option<String>,
+    pub expired: bool,
+    pub last_used: Option<String>,
+}
+
 /// A piece of an application's output.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -16,9 +16,9 @@ use understudy_model::ClusterId;
 #[derive(Debug, Parser)]
 #[command(name = "scsctl", version, disable_help_subcommand = true, verbatim_doc_comment)]
 pub struct Args {
-    /// Where the control server's API listens: unix:/PATH
-    #[arg(long, global = true, env = "SCSCTL_SERVER", default_value = "unix:/run/understudy/scs.sock")]
-    pub server: String,
+    /// Where the control server is, and how to get in there
+    #[command(flatten)]
+    pub access: Access,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -34,6 +34,31 @@ pub struct Args {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Where the control server is, and how to get in there. Tokens stand in files or in SCSCTL_TOKEN, never on a command
+/// line, which every user of a machine can read.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Access {
+    /// Where the API listens: unix:/PATH or https://HOST:PORT [default: the current context's, else
+    /// unix:/run/understudy/scs.sock]
+    #[arg(long, global = true, env = "SCSCTL_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// A context of `scsctl context`, instead of a server
+    #[arg(long, global = true, env = "SCSCTL_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// File of the authority that signed the server's certificate [default: /etc/understudy/pki/ca.pem]
+    #[arg(long, global = true, env = "SCSCTL_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// File of your certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// File of its key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// File of your token; SCSCTL_TOKEN holds a token itself
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// How to print.
@@ -168,6 +193,74 @@ pub enum Command {
     Completions {
         /// Which
         shell: clap_complete::Shell,
+    },
+    /// Tokens of the API
+    #[command(subcommand)]
+    Token(Token),
+    /// Named servers of yours, kept in ~/.config/understudy/contexts.toml
+    #[command(subcommand)]
+    Context(Context),
+}
+
+/// Tokens of the API.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make one and print it, this once
+    Create {
+        /// Whose it is
+        name: String,
+        /// What it may
+        #[arg(long, value_enum)]
+        role: Role,
+        /// How long it lives: 12h, 90d [default: until it is revoked]
+        #[arg(long, value_name = "SPAN", value_parser = life)]
+        expires: Option<Duration>,
+    },
+    /// All of them, and when each was last used
+    List,
+    /// Take one back: it opens nothing any more, and what it opened ends
+    Revoke {
+        /// Whose
+        name: String,
+    },
+}
+
+/// What a token may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Look
+    Viewer,
+    /// Change what runs and who is primary
+    Operator,
+    /// Everything, tokens too
+    Admin,
+}
+
+impl Role {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// Named servers.
+#[derive(Debug, Subcommand)]
+pub enum Context {
+    /// All of them; the current one has a star
+    List,
+    /// Mean this one from now on
+    Use {
+        /// Which
+        name: String,
+    },
+    /// Keep --server, --ca, --certificate, --key and --token-file under a name
+    Set {
+        /// Which
+        name: String,
     },
 }
 
@@ -417,6 +510,26 @@ fn span(text: &str) -> Result<Duration, String> {
     if ms == 0 || ms > 86_400_000 { Err(EXPECTED.to_owned()) } else { Ok(Duration::from_millis(ms)) }
 }
 
+/// Reads `90s`, `12h`, `90d`: from a second to ten years.
+fn life(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a time such as 12h or 90d, at least 1s and at most 3650d";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?;
+    let (number, unit) = text.split_at(digits);
+    let unit_s = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s)).ok_or(EXPECTED)?;
+    if (1..=3_650 * 86_400).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(EXPECTED.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -434,6 +547,15 @@ mod tests {
         assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["", "0", "s", "5x", "25h", "99999999999999999999s", "18446744073709551615h"] {
             assert!(span(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn lives_of_tokens_are_read_and_bounded() {
+        assert_eq!(life("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(life("12h"), Ok(Duration::from_secs(12 * 3_600)));
+        for wrong in ["", "90", "d", "0d", "3651d", "1y", "99999999999999999999d"] {
+            assert!(life(wrong).is_err(), "{wrong} was accepted");
         }
     }
 

@@ -7,12 +7,15 @@
 
 mod answers;
 mod args;
+mod contexts;
 mod exit;
 mod out;
+mod place;
 mod reference;
 mod run;
 mod server;
 mod show;
+mod stream;
 
 pub use exit::{Exit, Failure};
 pub use reference::commands_markdown;

@@ -129,6 +129,12 @@ impl Out {
         if self.terminal { self.print("\x1b[H\x1b[2J") } else { Ok(()) }
     }
 
+    /// Says something beside the output, for people.
+    pub fn note(&mut self, text: &str) {
+        // As in `error`.
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.error_paint.tone(Tone::Faint, text));
+    }
+
     /// Says on the error stream what went wrong. Nothing is said of a reader who has gone.
     pub fn error(&mut self, failure: &Failure) {
         if failure.exit() == Exit::Done {

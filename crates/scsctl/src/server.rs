@@ -1,21 +1,22 @@
-//! The control server's API as this program sees it: one request, one answer, over a Unix socket.
+//! The control server's API as this program sees it: one request, one answer.
 //!
 //! It knows HTTP and the one error body, and nothing of what the answers mean. The law: a request that may have
 //! been carried out is never reported as not done.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::net::UnixStream;
 
 use crate::exit::{Exit, Failure};
+use crate::place::Place;
+use crate::stream::{EventReader, Heard};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -23,9 +24,9 @@ const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const LONGEST_LINE_BYTES: usize = 1024 * 1024;
 
 /// Where the API is, and how long it may take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Server {
-    socket: PathBuf,
+    place: Place,
     time_limit: Duration,
 }
 
@@ -47,13 +48,9 @@ struct ErrorSaid {
 }
 
 impl Server {
-    /// Reads `unix:/PATH`. Fails on anything else.
-    pub fn new(url: &str, time_limit: Duration) -> Result<Self, Failure> {
-        match url.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Ok(Self { socket: PathBuf::from(path), time_limit }),
-            _ => Err(Failure::new(Exit::Usage, format!("the server {url:?} is not of the form unix:/PATH"))
-                .try_next("scsctl --server unix:/run/understudy/scs.sock status")),
-        }
+    /// The server at a place.
+    pub fn new(place: Place, time_limit: Duration) -> Self {
+        Self { place, time_limit }
     }
 
     /// Asks and reads the answer.
@@ -95,25 +92,35 @@ impl Server {
         }
     }
 
+    /// Opens a stream of events behind the one with number `after`, if that is given.
+    pub async fn events(&self, path: &str, after: Option<i64>) -> Result<Events, Failure> {
+        let asked = self.send_after(Method::GET, path, None, after);
+        let opened = tokio::time::timeout(self.time_limit, asked).await;
+        let response = opened.unwrap_or_else(|_| Err(self.silent(self.time_limit)))?;
+        if response.status().is_success() {
+            Ok(Events { body: response.into_body(), reader: EventReader::default() })
+        } else {
+            read(response).await.map(|_| unreachable_answer("an error without a body")).and_then(Err)
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<Incoming>, Failure> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
-            let socket = self.socket.display();
-            let failure = Failure::new(
-                Exit::Unreachable,
-                format!("no control server answers at unix:{socket}: {error}"),
-            );
-            match error.kind() {
-                std::io::ErrorKind::PermissionDenied => failure
-                    .because("only the owner and the group of that socket may use it")
-                    .try_next("id; sudo scsctl status"),
-                _ => failure.try_next("systemctl status scs, or say where it is with --server unix:/PATH"),
-            }
-        })?;
+        self.send_after(method, path, body, None).await
+    }
+
+    async fn send_after(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        after: Option<i64>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let stream = self.place.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
                 Failure::new(Exit::Unreachable, format!("the connection ended at once: {error}"))
@@ -124,24 +131,38 @@ impl Server {
         });
         let changes_something = method != Method::GET;
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
+            .header("host", self.place.host_header())
+            .header("content-type", "application/json");
+        if let Some(token) = self.place.token() {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+                .map_err(|_| Failure::new(Exit::Usage, "the token holds what no token holds"))?;
+            value.set_sensitive(true);
+            request = request.header("authorization", value);
+        }
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let request = request
             .body(Full::new(bytes))
             .map_err(|error| Failure::new(Exit::Usage, format!("the request cannot be made: {error}")))?;
         sender.send_request(request).await.map_err(|error| {
+            // With TLS 1.3 a server that refuses our certificate says so only now; it has read nothing.
+            if let Some(failure) = self.place.tls_failure(&error) {
+                return failure;
+            }
             let message = format!("the control server ended the connection without an answer: {error}");
             if changes_something { unknown(&message) } else { Failure::new(Exit::Unreachable, message) }
         })
     }
 
     fn silent(&self, time_limit: Duration) -> Failure {
-        let socket = self.socket.display();
+        let place = self.place.shown();
         Failure::new(
             Exit::Unreachable,
-            format!("the control server at unix:{socket} did not answer in {time_limit:?}"),
+            format!("the control server at {place} did not answer in {time_limit:?}"),
         )
         .try_next("systemctl status scs, or wait longer with --timeout")
     }
@@ -221,6 +242,33 @@ impl Lines {
     }
 }
 
+/// Events of a stream, as they come.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    reader: EventReader,
+}
+
+impl Events {
+    /// The next one; `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Heard>, Failure> {
+        loop {
+            if let Some(heard) = self.reader.next()? {
+                return Ok(Some(heard));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(unreachable_answer(&format!("it broke off: {error}"))),
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        self.reader.take(bytes)?;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A name or value as one part of a path or query, with everything else escaped.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -237,15 +285,6 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_unix_sockets_with_whole_paths_are_servers() {
-        assert!(Server::new("unix:/run/x.sock", Duration::from_secs(1)).is_ok());
-        for wrong in ["", "unix:", "unix:x.sock", "http://localhost", "/run/x.sock"] {
-            let failure = Server::new(wrong, Duration::from_secs(1)).unwrap_err();
-            assert_eq!(failure.exit(), Exit::Usage, "{wrong}");
-        }
-    }
 
     #[test]
     fn whatever_is_no_plain_character_is_escaped() {

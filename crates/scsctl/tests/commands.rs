@@ -210,8 +210,11 @@ fn followed_events_are_printed_one_a_line() {
                        "host": null, "application": "tserver-2", "pair": "tserver", "from": "backup", "to": "primary",
                        "epoch": 8, "rule": "primary-exited", "reason": "the primary\nended", "because": [],
                        "nearly": [], "actor": null});
-    let server = FakeServer::start(&[("GET /v1/events", vec![(200, format!("\n{event}\n\n"))])]);
-    let followed = server.run(&["events", "--follow", "--pair", "tserver", "--since", "10m"]);
+    let stream = format!(": still here\n\nid: 41\ndata: {event}\n\n");
+    let gone = (0, String::new());
+    let server = FakeServer::start(&[("GET /v1/events/stream", vec![(200, stream), gone])]);
+    let followed =
+        server.run(&["events", "--follow", "--pair", "tserver", "--since", "10m", "--timeout", "100ms"]);
     let line = text(&followed.stdout);
     assert_eq!(
         line,
@@ -219,7 +222,7 @@ fn followed_events_are_printed_one_a_line() {
          the primary ended [primary-exited]\n"
     );
     assert_eq!(followed.status.code(), Some(4), "the stream ended");
-    assert_eq!(server.asked()[0].0, "GET /v1/events?limit=50&since=10m&pair=tserver&follow=true");
+    assert_eq!(server.asked()[0].0, "GET /v1/events/stream?limit=50&since=10m&pair=tserver");
 }
 
 #[test]

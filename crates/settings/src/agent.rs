@@ -23,6 +23,8 @@ pub struct AgentSettings {
     pub host: HostName,
     /// Where it listens: `ADDRESS:PORT`, on loopback unless there is TLS, or `unix:/PATH`. Never empty.
     pub listen: Vec<String>,
+    /// Where load balancers ask; empty if nowhere.
+    pub status_listen: Vec<SocketAddr>,
     /// Absolute path of what must outlive a reboot.
     pub state_directory: String,
     /// Absolute path of what must not.
@@ -122,6 +124,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     };
     let view = View::new("agent", agent.value);
     let listen = read_listen(report, view, file.raw("tls").is_some());
+    let status_listen = read_status_listen(report, view);
     let state_directory = values::path(view, report, "state-directory", "/var/lib/understudy/lca");
     let runtime_directory = values::path(view, report, "runtime-directory", "/run/understudy");
     let log_directory = values::path(view, report, "log-directory", "/var/log/understudy");
@@ -129,6 +132,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<AgentSettings> {
     Some(AgentSettings {
         host: host?.value,
         listen,
+        status_listen,
         state_directory: state_directory?,
         runtime_directory: runtime_directory?,
         log_directory: log_directory?,
@@ -156,6 +160,14 @@ fn read_listen(report: &mut Report, view: View<'_>, secured: bool) -> Vec<String
         }
     }
     listen
+}
+
+/// Any address: what is answered there changes nothing, and load balancers live on other machines.
+fn read_status_listen(report: &mut Report, view: View<'_>) -> Vec<SocketAddr> {
+    if view.raw("status-listen").is_none() {
+        return vec![SocketAddr::from(([127, 0, 0, 1], 4998))];
+    }
+    values::socket_addresses(view, report, "status-listen", MOST_ENTRIES)
 }
 
 /// Why an agent does not listen there; none if it does.

@@ -26,7 +26,7 @@ pub use compare::{Change, Forbidden, compare};
 pub use notify::NotifySettings;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;
-pub use server::{ServerSettings, parse_server};
+pub use server::{ApiAccess, ServerSettings, parse_server};
 pub use tls::TlsFiles;
 use understudy_model::Cluster;
 

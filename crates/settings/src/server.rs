@@ -2,9 +2,10 @@
 //!
 //! Knows no cluster. The law: every path is absolute, so that the place where a daemon was started changes nothing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use understudy_model::ControllerName;
+use understudy_model::{ControllerName, OperatorName};
 
 use crate::notify::{self, NotifySettings};
 use crate::problem::{Problem, ProblemKind, Problems};
@@ -12,6 +13,9 @@ use crate::raw::{Report, Table, View, check_keys, parse};
 use crate::schema::daemons::SERVER_FILE;
 use crate::tls::{self, TlsFiles};
 use crate::{Checked, values};
+
+/// Most places where the API is served.
+const MOST_ENTRIES: usize = 64;
 
 const DEFAULT_KEEP: Duration = Duration::from_secs(90 * 86_400);
 
@@ -27,6 +31,10 @@ pub struct ServerSettings {
     pub cluster_file: String,
     /// Absolute path of the Unix socket of the API, at most 107 bytes.
     pub api_socket: String,
+    /// Where the API is served over the network, with TLS; empty if nowhere.
+    pub api_listen: Vec<SocketAddr>,
+    /// Who may do what over the network.
+    pub api: ApiAccess,
     /// Absolute path of epochs, goals and journal.
     pub state_directory: String,
     /// How long observations, decisions and events are kept.
@@ -35,6 +43,17 @@ pub struct ServerSettings {
     pub notify: Option<NotifySettings>,
     /// The files of TLS. Absent: there is none, neither on links nor on the API.
     pub tls: Option<TlsFiles>,
+}
+
+/// Who may do what on the API over the network, and under which names it is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApiAccess {
+    /// Operators whose certificate makes them admins.
+    pub admins: Vec<OperatorName>,
+    /// Operators whose certificate lets them only look. All others are operators.
+    pub viewers: Vec<OperatorName>,
+    /// Names, in lower case, under which the API is asked beside those in its certificate.
+    pub host_names: Vec<String>,
 }
 
 /// Checks the text of `scs.toml`; `file` is what messages call it.
@@ -62,17 +81,66 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
     let view = View::new("server", server.value);
     let cluster_file = values::path(view, report, "cluster-file", "/etc/understudy/cluster.toml");
     let api_socket = read_socket(report, view);
+    let api_listen = values::socket_addresses(view, report, "api-listen", MOST_ENTRIES);
+    if !api_listen.is_empty() && file.raw("tls").is_none() {
+        let why = "over the network the API is served with TLS alone: tokens and orders pass there";
+        report.broken(
+            view.at(),
+            "server.api-listen",
+            why,
+            "write [tls] with certificate, key and authorities",
+        );
+    }
+    let api = read_api(report, file);
     let state_directory = values::path(view, report, "state-directory", "/var/lib/understudy/scs");
     let name = values::needed_name(view, report, "name", "events and status name it");
     Some(ServerSettings {
         name: name?.value,
         cluster_file: cluster_file?,
         api_socket: api_socket?,
+        api_listen,
+        api,
         state_directory: state_directory?,
         journal_keep,
         notify,
         tls,
     })
+}
+
+fn read_api(report: &mut Report, file: View<'_>) -> ApiAccess {
+    let Some(table) = file.table("api") else { return ApiAccess::default() };
+    let view = View::new("api", table.value);
+    let admins = operators(report, view, "admins");
+    let viewers = operators(report, view, "viewers");
+    if let Some(both) = admins.iter().find(|name| viewers.contains(name)) {
+        let why = format!("{both} stands among the admins too, and one operator has one role");
+        report.broken(view.at(), "api.viewers", why, "leave it in one of the lists");
+    }
+    let mut host_names = Vec::new();
+    for text in view.texts(report, "host-names").map(|texts| texts.value).unwrap_or_default() {
+        if values::is_machine_name(text.value) {
+            host_names.push(text.value.to_ascii_lowercase());
+        } else {
+            let problem = Problem::new(ProblemKind::BadValue, text.key.as_str(), "not a machine's name");
+            let problem = problem.found(format!("{:?}", text.value));
+            report.problem(text.at, problem.allowed("a name without its port, such as \"scs.example.net\""));
+        }
+    }
+    ApiAccess { admins, viewers, host_names }
+}
+
+fn operators(report: &mut Report, view: View<'_>, key: &str) -> Vec<OperatorName> {
+    let mut names = Vec::new();
+    for text in view.texts(report, key).map(|texts| texts.value).unwrap_or_default() {
+        match OperatorName::new(text.value) {
+            Ok(name) => names.push(name),
+            Err(why) => {
+                let problem = Problem::new(ProblemKind::BadValue, text.key.as_str(), why.to_string());
+                report.problem(text.at, problem.found(format!("{:?}", text.value)));
+            }
+        }
+    }
+    names
 }
 
 fn read_socket(report: &mut Report, view: View<'_>) -> Option<String> {

@@ -114,25 +114,44 @@ pub(crate) fn reached_at(text: &str, port: u16) -> Result<String, &'static str> 
     if is_machine_name(text) { Ok(format!("{text}:{port}")) } else { Err("neither an address nor a name") }
 }
 
+/// A list of `ADDRESS:PORT` with addresses in numbers, at most `most` of them, none twice.
+pub(crate) fn socket_addresses(
+    view: View<'_>,
+    report: &mut Report,
+    key: &str,
+    most: usize,
+) -> Vec<SocketAddr> {
+    let Some(texts) = view.texts(report, key) else { return Vec::new() };
+    if texts.value.len() > most {
+        let problem = Problem::new(ProblemKind::BadValue, texts.key.as_str(), "too many places to listen at");
+        let problem = problem.found(format!("{} places", texts.value.len()));
+        report.problem(texts.at, problem.allowed(format!("at most {most}")));
+    }
+    let mut addresses = Vec::new();
+    for text in texts.value {
+        let bad = |why| Problem::new(ProblemKind::BadValue, text.key.as_str(), why);
+        match text.value.parse::<SocketAddr>() {
+            Ok(address) if addresses.contains(&address) => {
+                report.problem(
+                    text.at,
+                    bad("the same place stands there twice").found(format!("{:?}", text.value)),
+                );
+            }
+            Ok(address) => addresses.push(address),
+            Err(_) => {
+                let problem = bad("not a place to listen at").found(format!("{:?}", text.value));
+                report.problem(text.at, problem.allowed("ADDRESS:PORT with an address in numbers"));
+            }
+        }
+    }
+    addresses
+}
+
 /// Why a text behind `unix:` is refused.
 pub(crate) const BAD_SOCKET: &str =
     "a Unix socket needs an absolute path of at most 107 bytes, without \"..\"";
 
-/// The address of `ADDRESS:PORT` if it says by itself that only this machine can reach it, or not.
-pub(crate) fn is_loopback(reached_at: &str) -> Option<bool> {
-    if reached_at.starts_with("unix:") {
-        return Some(true);
-    }
-    let (machine, _) = reached_at.rsplit_once(':')?;
-    let bare = machine.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(address) => Some(address.is_loopback()),
-        Err(_) if bare.eq_ignore_ascii_case("localhost") => Some(true),
-        Err(_) => None,
-    }
-}
-
-fn is_machine_name(text: &str) -> bool {
+pub(crate) fn is_machine_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // Digits and dots alone are an address or a mistyped one, never a name.
     let all_digits = text.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -165,16 +184,5 @@ mod tests {
         ] {
             assert!(reached_at(bad, 1).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn loopback_is_known_where_the_text_says_it() {
-        assert_eq!(is_loopback("127.8.0.1:1"), Some(true));
-        assert_eq!(is_loopback("[::1]:1"), Some(true));
-        assert_eq!(is_loopback("unix:/a"), Some(true));
-        assert_eq!(is_loopback("localhost:1"), Some(true));
-        assert_eq!(is_loopback("10.0.0.1:1"), Some(false));
-        assert_eq!(is_loopback("[::]:1"), Some(false));
-        assert_eq!(is_loopback("alpha.example.net:1"), None);
     }
 }

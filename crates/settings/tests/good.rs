@@ -124,12 +124,27 @@ fn daemons_have_defaults_for_everything_but_their_name() {
     assert_eq!(agent.listen, ["[::1]:1", "unix:/a"]);
     assert!(agent.policy.permits("/usr/bin/x") && !agent.policy.permits("/usr/sbin/x"));
     assert_eq!(agent.tls, None);
+    assert_eq!(agent.status_listen, ["127.0.0.1:4998".parse().unwrap()]);
+    let text = "[agent]\nhost = \"a\"\nstatus-listen = [\"0.0.0.0:1\", \"[::1]:2\"]\n";
+    let agent = parse_agent("lca.toml", text).unwrap().value;
+    assert_eq!(agent.status_listen, ["0.0.0.0:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    let agent = parse_agent("lca.toml", "[agent]\nhost = \"a\"\nstatus-listen = []\n").unwrap().value;
+    assert!(agent.status_listen.is_empty());
 
     let server = parse_server("scs.toml", "[server]\nname = \"scs-1\"\n").unwrap().value;
     assert_eq!(server.cluster_file, "/etc/understudy/cluster.toml");
     assert_eq!(server.api_socket, "/run/understudy/scs.sock");
     assert_eq!(server.state_directory, "/var/lib/understudy/scs");
     assert_eq!(server.journal_keep, Duration::from_secs(90 * 86_400));
+    assert!(server.api_listen.is_empty());
+    let text = "[server]\nname = \"s\"\napi-listen = [\"[::]:4997\"]\n[api]\nadmins = [\"Ann\"]\nhost-names = [\"Scs.example.net\"]\n";
+    let missing = parse_server("scs.toml", text).unwrap_err().to_string();
+    assert!(missing.contains("with TLS alone"), "{missing}");
+    let tls = "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\nauthorities = [\"/a\"]\n";
+    let server = parse_server("scs.toml", &format!("{text}{tls}")).unwrap().value;
+    assert_eq!(server.api_listen, ["[::]:4997".parse().unwrap()]);
+    assert_eq!(server.api.admins, ["ann".parse().unwrap()]);
+    assert_eq!(server.api.host_names, ["scs.example.net"]);
 }
 
 #[test]

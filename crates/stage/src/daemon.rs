@@ -7,9 +7,11 @@ use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::StageError;
+use crate::net::Place;
 use crate::plan::STAGE_MARK;
 
 /// How long a program may take to end when it is asked to.
@@ -23,13 +25,29 @@ pub struct DaemonProcess {
     arguments: Vec<String>,
     mark: PathBuf,
     log: PathBuf,
+    /// Whose network it lives in; none: the machine's.
+    place: Option<Arc<Place>>,
     child: Option<Child>,
 }
 
 impl DaemonProcess {
     /// Nothing is started yet. `mark` is the stage's directory, `log` is appended to.
     pub fn new(what: &str, program: PathBuf, arguments: Vec<String>, mark: &Path, log: PathBuf) -> Self {
-        Self { what: what.to_owned(), program, arguments, mark: mark.to_owned(), log, child: None }
+        Self {
+            what: what.to_owned(),
+            program,
+            arguments,
+            mark: mark.to_owned(),
+            log,
+            place: None,
+            child: None,
+        }
+    }
+
+    /// It lives in that network from its next start on.
+    pub fn in_place(mut self, place: Option<Arc<Place>>) -> Self {
+        self.place = place;
+        self
     }
 
     /// Starts it, if it does not run.
@@ -40,19 +58,28 @@ impl DaemonProcess {
         let open = || OpenOptions::new().create(true).append(true).open(&self.log);
         let log = open().map_err(StageError::file("open", &self.log))?;
         let errors = log.try_clone().map_err(StageError::file("open", &self.log))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .env(STAGE_MARK, &self.mark)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             // A Ctrl-C is for the play, which then ends its daemons itself.
-            .process_group(0)
-            .spawn()
-            .map_err(|source| StageError::Start { program: self.program.clone(), source })?;
+            .process_group(0);
+        let spawned = match &self.place {
+            Some(place) => place.run(move || command.spawn())?,
+            None => command.spawn(),
+        };
+        let child = spawned.map_err(|source| StageError::Start { program: self.program.clone(), source })?;
         let pid = child.id();
         self.child = Some(child);
         Ok(pid)
+    }
+
+    /// Another program the next time that it is started.
+    pub fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
     }
 
     /// Kill -9. False if it did not run.

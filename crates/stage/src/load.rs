@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::Place;
 use crate::{Interrupt, Programs, StageError};
 
 /// How long the client may take to look up its writes and end.
@@ -80,19 +81,28 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it against these members (`ADDRESS:PORT`). `more` are further arguments.
-    pub fn start(programs: &Programs, members: &[String], more: &[&str]) -> Result<Self, StageError> {
+    /// Starts it against these members (`ADDRESS:PORT`), in that network or the machine's. `more` are further arguments.
+    pub fn start(
+        programs: &Programs,
+        members: &[String],
+        more: &[&str],
+        place: Option<&Place>,
+    ) -> Result<Self, StageError> {
         let program = programs.path("tserver-load");
         let failed = |source| StageError::Start { program: program.clone(), source };
         let began = Instant::now();
-        let mut child = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .args(["--until-stdin-closes", "--verify"])
             .args(more)
             .args(members)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+            .stdout(Stdio::piped());
+        let spawned = match place {
+            Some(place) => place.run(move || command.spawn())?,
+            None => command.spawn(),
+        };
+        let mut child = spawned.map_err(failed)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (said, lines) = channel();
         std::thread::spawn(move || {

@@ -3,8 +3,10 @@
 //! It knows the keys of the settings files and no processes. The law: every application carries the stage's mark in its
 //! environment, so that it can be found when its agent is gone.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+
+use crate::net::Station;
 
 /// The variable that holds the stage's directory, in every process that belongs to it.
 pub const STAGE_MARK: &str = "STAGE_DIRECTORY";
@@ -15,7 +17,7 @@ pub const PKI: &str = "pki";
 /// The name of the control server.
 pub const SERVER: &str = "scs-1";
 
-/// One of the two hosts.
+/// One of the two hosts. Its address is the one on loopback; with networks of their own, [`Whereabouts`] knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// 127.0.0.11
@@ -44,9 +46,39 @@ impl Host {
         }
     }
 
+    /// Its place in a list of both.
+    pub fn index(self) -> usize {
+        usize::from(self == Host::Beta)
+    }
+
     /// The host with that name.
     pub fn named(name: &str) -> Option<Host> {
         Host::ALL.into_iter().find(|host| host.name() == name)
+    }
+}
+
+/// Where a host is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Its addresses in the cluster's settings, in the order in which they are tried.
+    pub addresses: Vec<String>,
+    /// Where its agent listens, without the port.
+    pub listen: String,
+    /// Where its applications serve.
+    pub serve: IpAddr,
+}
+
+impl Whereabouts {
+    /// On loopback.
+    pub fn local(host: Host) -> Self {
+        let address = host.address().to_string();
+        Self { addresses: vec![address.clone()], listen: address, serve: host.address().into() }
+    }
+
+    /// In a network of its own: its agent listens everywhere.
+    pub fn networked(host: Host) -> Self {
+        let address = Station::Host(host).address();
+        Self { addresses: vec![address.to_string()], listen: "[::]".to_owned(), serve: address.into() }
     }
 }
 
@@ -87,6 +119,8 @@ pub struct Plan {
     pub cluster: String,
     /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
     pub restart_delay_ms: u64,
+    /// Where alpha and beta are found.
+    pub whereabouts: [Whereabouts; 2],
     /// Lines of `[timers]`, such as `addp-timeout = "200ms"`.
     pub timers: Vec<String>,
     /// Applications.
@@ -101,10 +135,26 @@ impl Plan {
         Self {
             cluster: cluster.to_owned(),
             restart_delay_ms,
+            whereabouts: Host::ALL.map(Whereabouts::local),
             timers: Vec::new(),
             applications: Vec::new(),
             pairs: Vec::new(),
         }
+    }
+
+    /// The same on hosts with networks of their own.
+    pub fn networked(cluster: &str, restart_delay_ms: u64) -> Self {
+        Self { whereabouts: Host::ALL.map(Whereabouts::networked), ..Self::new(cluster, restart_delay_ms) }
+    }
+
+    /// Where a host is found.
+    pub fn whereabouts(&self, host: Host) -> &Whereabouts {
+        &self.whereabouts[host.index()]
+    }
+
+    /// Where an application serves, if it listens.
+    pub fn served_at(&self, one: &ApplicationPlan) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.whereabouts(one.host).serve, one.port?))
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
@@ -124,8 +174,10 @@ impl Plan {
             text += &format!("{line}\n");
         }
         for (host, port) in Host::ALL.into_iter().zip(lca_ports) {
-            let (name, address) = (quote(host.name()), quote(&host.address().to_string()));
-            text += &format!("\n[[host]]\nname = {name}\naddresses = [{address}]\nlca-port = {port}\n");
+            let addresses: Vec<String> =
+                self.whereabouts(host).addresses.iter().map(|one| quote(one)).collect();
+            let (name, addresses) = (quote(host.name()), addresses.join(", "));
+            text += &format!("\n[[host]]\nname = {name}\naddresses = [{addresses}]\nlca-port = {port}\n");
         }
         for one in &self.applications {
             text += &self.application(one, directory);
@@ -163,13 +215,13 @@ impl Plan {
     }
 }
 
-/// `lca.toml` of one host. `directory` holds what must last, `sockets` what needs a short path.
-pub fn agent_file(host: Host, port: u16, directory: &Path, sockets: &Path) -> String {
+/// `lca.toml` of one host, whose agent listens at `listen`. `directory` holds what must last, `sockets` what needs a short path.
+pub fn agent_file(host: Host, listen: &str, directory: &Path, sockets: &Path) -> String {
     let place = |base: &Path, what: &str| quote(&base.join(what).join(host.name()).to_string_lossy());
     format!(
-        "[agent]\nhost = {}\nlisten = [{}]\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
+        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = []\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
         quote(host.name()),
-        quote(&format!("{}:{port}", host.address())),
+        quote(listen),
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
@@ -233,7 +285,7 @@ mod tests {
     #[test]
     fn the_files_of_the_daemons_are_read_too() {
         let (directory, sockets) = (Path::new("/d"), Path::new("/s"));
-        let agent = agent_file(Host::Beta, 21_000, directory, sockets);
+        let agent = agent_file(Host::Beta, "127.0.0.12:21000", directory, sockets);
         let agent = understudy_settings::parse_agent("lca.toml", &agent).unwrap().value;
         assert_eq!(agent.listen, ["127.0.0.12:21000"]);
         assert_eq!(agent.runtime_directory, "/s/run/beta");

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,6 +14,8 @@ use understudy_pki::{Directory, Names, PkiError, Validity};
 
 use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
+use crate::heir::Heir;
+use crate::net::{Network, Place, Station};
 use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
 use crate::sweep::{Held, end_all, find_on_host, open_marked};
@@ -24,6 +27,8 @@ const LONGEST_SOCKET_PATH_BYTES: usize = 107;
 const SOCKET_NAME_BYTES: usize = 32;
 /// How the names of the directories of every stage begin.
 pub const GROUND_PREFIX: &str = "understudy-";
+/// Where agents listen that have a network of their own.
+const NETWORKED_PORT: u16 = 4999;
 /// How long applications may take to stop at an orderly end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -46,6 +51,14 @@ impl Daemon {
             Daemon::Agent(Host::Alpha) => "agent alpha",
             Daemon::Agent(Host::Beta) => "agent beta",
             Daemon::Server => "control server",
+        }
+    }
+
+    /// Where it lives, if hosts have networks of their own.
+    pub fn station(self) -> Station {
+        match self {
+            Daemon::Agent(host) => Station::Host(host),
+            Daemon::Server => Station::Server,
         }
     }
 
@@ -118,6 +131,10 @@ pub struct Stage {
     interrupt: Interrupt,
     daemons: [DaemonProcess; 3],
     api: Api,
+    /// Where hosts have networks of their own.
+    network: Option<Network>,
+    /// Ends everything if this program is killed, where networks would live on with it.
+    heir: Option<Heir>,
     /// Processes are ended when the stage is dropped.
     ends: bool,
     // Last, so that files are removed after everything else.
@@ -133,6 +150,18 @@ impl Stage {
         ports: &mut Ports,
         interrupt: Interrupt,
     ) -> Result<Self, StageError> {
+        Self::set_up_on(programs, ground, plan, ports, interrupt, None)
+    }
+
+    /// The same on hosts with networks of their own, which the plan must be made for.
+    pub fn set_up_on(
+        programs: &Programs,
+        ground: Ground,
+        plan: Plan,
+        ports: &mut Ports,
+        interrupt: Interrupt,
+        network: Option<Network>,
+    ) -> Result<Self, StageError> {
         let (directory, sockets) = (ground.directory().to_owned(), ground.sockets().to_owned());
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
@@ -140,27 +169,31 @@ impl Stage {
         };
         let mut lca_ports = [0; 2];
         for (host, port) in Host::ALL.into_iter().zip(&mut lca_ports) {
-            *port = ports.free_on(host.address())?;
+            // In a network of its own every port is free.
+            *port = if network.is_some() { NETWORKED_PORT } else { ports.free_on(host.address())? };
         }
         issue_certificates(&directory.join(PKI), &plan.cluster)?;
         let cluster = write("cluster.toml", &plan.cluster_file(&directory, lca_ports))?;
         let socket = sockets.join("scs.sock");
         let server = write("scs.toml", &server_file(&cluster, &socket, &directory))?;
         let [alpha, beta] = Host::ALL.map(|host| {
-            let port = lca_ports[usize::from(host == Host::Beta)];
-            write(&format!("lca-{}.toml", host.name()), &agent_file(host, port, &directory, &sockets))
+            let listen = format!("{}:{}", plan.whereabouts(host).listen, lca_ports[host.index()]);
+            write(&format!("lca-{}.toml", host.name()), &agent_file(host, &listen, &directory, &sockets))
         });
+        let heir = network.as_ref().map(|_| Heir::appoint(programs, &directory)).transpose()?;
         let daemon = |daemon: Daemon, program: &str, config: &Path| {
             let arguments = vec!["--config".to_owned(), config.to_string_lossy().into_owned()];
             let log = directory.join(format!("{}.log", daemon.name().replace(' ', "-")));
+            let place = network.as_ref().map(|network| Arc::clone(network.place(daemon.station())));
             DaemonProcess::new(daemon.name(), programs.path(program), arguments, &directory, log)
+                .in_place(place)
         };
         let daemons = [
             daemon(Daemon::Agent(Host::Alpha), "lca", &alpha?),
             daemon(Daemon::Agent(Host::Beta), "lca", &beta?),
             daemon(Daemon::Server, "scs", &server),
         ];
-        Ok(Self { plan, interrupt, daemons, api: Api::at(socket), ends: true, ground })
+        Ok(Self { plan, interrupt, daemons, api: Api::at(socket), network, heir, ends: true, ground })
     }
 
     /// Starts every daemon that does not run.
@@ -171,6 +204,11 @@ impl Stage {
     /// Starts a daemon, if it does not run; answers its process.
     pub fn start(&mut self, daemon: Daemon) -> Result<u32, StageError> {
         self.daemons[daemon.index()].start()
+    }
+
+    /// Starts a daemon from another program the next time.
+    pub fn set_program(&mut self, daemon: Daemon, program: PathBuf) {
+        self.daemons[daemon.index()].set_program(program);
     }
 
     /// Kill -9 of a daemon, and waits for its end. False if it did not run.
@@ -231,6 +269,18 @@ impl Stage {
     /// The operators' API.
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The networks of the hosts; an error if they have none of their own.
+    pub fn network(&self) -> Result<&Network, StageError> {
+        let none =
+            || StageError::Unexpected("the hosts of this stage share the machine's network".to_owned());
+        self.network.as_ref().ok_or_else(none)
+    }
+
+    /// Where clients live; none: in the machine's network.
+    pub fn client_place(&self) -> Option<Arc<Place>> {
+        self.network.as_ref().map(|network| Arc::clone(network.place(Station::Client)))
     }
 
     /// What is played.
@@ -302,6 +352,7 @@ impl Stage {
     pub fn leave(mut self) -> PathBuf {
         self.ends = false;
         self.daemons.iter_mut().for_each(DaemonProcess::leave);
+        self.heir.iter_mut().for_each(Heir::dismiss);
         self.ground.leave();
         self.ground.directory().to_owned()
     }

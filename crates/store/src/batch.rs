@@ -3,8 +3,10 @@
 //! Knows no SQL. The law: a batch is written as a whole or not at all, and one with changes is always durable.
 
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Event, Goal, Moment, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Event, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
 };
+
+use crate::StoredToken;
 
 /// One change of what must be remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,17 @@ pub enum Change {
     },
     /// The configuration that was last accepted, as text of the caller's choice.
     SetConfiguration(String),
+    /// A new token. Fails if its name or its hash is there already.
+    AddToken(StoredToken),
+    /// Forgets a token, if there is one of that name.
+    RemoveToken(OperatorName),
+    /// When a token last opened something.
+    UseToken {
+        /// Whose.
+        name: OperatorName,
+        /// When, in wall milliseconds.
+        at_wall_ms: i64,
+    },
 }
 
 /// What a journal row holds.

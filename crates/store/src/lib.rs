@@ -25,7 +25,9 @@ pub use forget::Forgotten;
 pub use queue::MOST_QUEUED_ROWS;
 pub use reader::Reader;
 pub use store::Store;
-pub use stored::{EventQuery, JournalQuery, Leadership, Maintenance, StoredEntry, StoredEvent, StoredNearly};
+pub use stored::{
+    EventQuery, JournalQuery, Leadership, Maintenance, StoredEntry, StoredEvent, StoredNearly, StoredToken,
+};
 pub use thread::{Notice, StoreThread};
 
 /// The database file in the state directory.

@@ -8,11 +8,12 @@ use std::fmt::Display;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Epoch, Goal, Moment, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Epoch, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
 };
 
 use crate::{
     EntryKind, EventQuery, JournalQuery, Leadership, Maintenance, QueryError, StoredEntry, StoredEvent,
+    StoredToken,
 };
 
 pub(crate) fn leadership(connection: &Connection) -> Result<Leadership, QueryError> {
@@ -85,6 +86,19 @@ pub(crate) fn configuration(connection: &Connection) -> Result<Option<String>, Q
         .query_row("SELECT text FROM configuration", [], |row| row.get(0))
         .optional()
         .map_err(read("the configuration"))
+}
+
+pub(crate) fn tokens(connection: &Connection) -> Result<Vec<StoredToken>, QueryError> {
+    type Columns = (String, String, [u8; 32], String, i64, Option<i64>, Option<i64>);
+    let sql = "SELECT name, role, hash, made_by, made_wall_ms, expires_wall_ms, last_used_wall_ms
+               FROM token ORDER BY name";
+    let rows: Vec<Columns> = rows(connection, sql, "tokens", |row| row.try_into())?;
+    rows.into_iter()
+        .map(|(name, role, hash, made_by, made_wall_ms, expires_wall_ms, last_used_wall_ms)| {
+            let name = parsed(OperatorName::new(&name), "a token's name", &name)?;
+            Ok(StoredToken { name, role, hash, made_by, made_wall_ms, expires_wall_ms, last_used_wall_ms })
+        })
+        .collect()
 }
 
 pub(crate) fn last_event(connection: &Connection) -> Result<i64, QueryError> {

@@ -12,7 +12,7 @@ use understudy_model::{ApplicationName, Goal, PairName, RoleEpoch};
 use crate::open::PATIENCE;
 use crate::{
     DATABASE_FILE, EventQuery, JournalQuery, Leadership, Maintenance, OpenError, QueryError, StoredEntry,
-    StoredEvent, queries,
+    StoredEvent, StoredToken, queries,
 };
 
 /// Answers questions about a store that somebody has open. Can be sent to another thread, not shared by two.
@@ -77,6 +77,11 @@ impl Reader {
     /// Maintenance that is on, by its subject.
     pub fn maintenance(&self) -> Result<BTreeMap<String, Maintenance>, QueryError> {
         queries::maintenance(&self.connection)
+    }
+
+    /// The tokens of the operators' API, by name.
+    pub fn tokens(&self) -> Result<Vec<StoredToken>, QueryError> {
+        queries::tokens(&self.connection)
     }
 
     /// Reads the whole file and says what is damaged: nothing if all is well. Takes as long as reading it takes.

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 2] = [
+pub(crate) const STEPS: [&str; 3] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -69,5 +69,16 @@ pub(crate) const STEPS: [&str; 2] = [
         only INTEGER PRIMARY KEY CHECK (only = 1),
         text TEXT NOT NULL
     ) STRICT;
+",
+    "
+    CREATE TABLE token (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL,
+        hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+        made_by TEXT NOT NULL,
+        made_wall_ms INTEGER NOT NULL,
+        expires_wall_ms INTEGER,
+        last_used_wall_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
 ",
 ];

@@ -3,7 +3,7 @@
 //! Knows no SQL. The law: words are read back as text, so that a row of an earlier or later version is still shown.
 
 use serde::Serialize;
-use understudy_model::{ControllerEpoch, Fact, Moment};
+use understudy_model::{ControllerEpoch, Fact, Moment, OperatorName};
 
 use crate::EntryKind;
 
@@ -21,6 +21,25 @@ pub struct Leadership {
 pub struct Maintenance {
     /// When it ends by itself, in wall milliseconds.
     pub until_wall_ms: Option<i64>,
+}
+
+/// One token of the operators' API. The token itself is stored nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// Whose; no other token has that name.
+    pub name: OperatorName,
+    /// The word of what it may.
+    pub role: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Who made it.
+    pub made_by: String,
+    /// When, in wall milliseconds.
+    pub made_wall_ms: i64,
+    /// From when it opens nothing, in wall milliseconds; absent: never.
+    pub expires_wall_ms: Option<i64>,
+    /// When it last opened something, in wall milliseconds, to within some minutes; absent: never.
+    pub last_used_wall_ms: Option<i64>,
 }
 
 /// One event as stored. Serialises to the form of `events -o json`, but for the time, which is a number here.

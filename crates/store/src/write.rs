@@ -114,6 +114,22 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
             &[text],
         ),
         Change::SetClusterId(id) => run("UPDATE control SET cluster_id = ?1", &[id]),
+        Change::AddToken(token) => run(
+            "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            &[
+                &token.name.as_str(),
+                &token.role,
+                &token.hash,
+                &token.made_by,
+                &token.made_wall_ms,
+                &token.expires_wall_ms,
+                &token.last_used_wall_ms,
+            ],
+        ),
+        Change::RemoveToken(name) => run("DELETE FROM token WHERE name = ?1", &[&name.as_str()]),
+        Change::UseToken { name, at_wall_ms } => {
+            run("UPDATE token SET last_used_wall_ms = ?2 WHERE name = ?1", &[&name.as_str(), at_wall_ms])
+        }
     }
 }
 

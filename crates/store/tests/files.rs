@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use understudy_store::{DATABASE_FILE, OpenError, Store};
+use understudy_store::{Batch, Change, DATABASE_FILE, OpenError, Reader, Store, StoredToken};
 
 use support::{entries, lead};
 
@@ -54,7 +54,7 @@ fn a_newer_schema_is_refused_by_number() {
     other.pragma_update(None, "user_version", 99).unwrap();
     drop(other);
     let refused = Store::open(place.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 99, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 99, known: 3, .. }), "{refused}");
 }
 
 #[test]
@@ -64,7 +64,9 @@ fn a_file_of_the_first_schema_is_brought_to_the_present_one() {
     let first = lead(&mut store);
     store.close().unwrap();
     let other = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
-    other.execute_batch("DROP TABLE flap; DROP TABLE configuration; PRAGMA user_version = 1").unwrap();
+    other
+        .execute_batch("DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; PRAGMA user_version = 1")
+        .unwrap();
     drop(other);
     let mut store = Store::open(place.path()).unwrap();
     assert!(store.flaps().unwrap().is_empty() && store.configuration().unwrap().is_none());
@@ -110,4 +112,32 @@ fn directory_and_files_are_private_to_their_owner() {
         let path = file.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
+}
+
+#[test]
+fn tokens_are_kept_and_an_older_file_gets_room_for_them() {
+    let place = tempfile::tempdir().unwrap();
+    drop(Store::open(place.path()).unwrap());
+    let file = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
+    file.execute_batch("DROP TABLE token; PRAGMA user_version = 2").unwrap();
+    drop(file);
+    let mut store = Store::open(place.path()).unwrap();
+    let token = |name: &str, hash| StoredToken {
+        name: name.parse().unwrap(),
+        role: "viewer".to_owned(),
+        hash: [hash; 32],
+        made_by: "root".to_owned(),
+        made_wall_ms: 1,
+        expires_wall_ms: Some(9),
+        last_used_wall_ms: None,
+    };
+    let change = |change| Batch { changes: vec![change], ..Batch::default() };
+    store.commit(change(Change::AddToken(token("ann", 1)))).unwrap();
+    store.commit(change(Change::AddToken(token("bob", 2)))).unwrap();
+    assert!(store.commit(change(Change::AddToken(token("ann", 3)))).is_err(), "one name, one token");
+    store.commit(change(Change::UseToken { name: "ann".parse().unwrap(), at_wall_ms: 5 })).unwrap();
+    store.commit(change(Change::RemoveToken("bob".parse().unwrap()))).unwrap();
+    let reader = Reader::open(place.path()).unwrap();
+    let used = StoredToken { last_used_wall_ms: Some(5), ..token("ann", 1) };
+    assert_eq!(reader.tokens().unwrap(), [used]);
 }

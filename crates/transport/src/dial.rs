@@ -69,12 +69,15 @@ impl DialError {
         self.tried.iter().any(|(_, failure)| matches!(failure, DialFailure::Tls(_)))
     }
 
-    /// Whether there were addresses, and nothing at all was heard from any.
+    /// Whether some address was silent, and nothing at all was heard from any. A name that is not resolved says nothing, and
+    /// takes nothing from what the others say.
     pub fn is_silent(&self) -> bool {
         let silent = |failure: &DialFailure| {
             matches!(failure, DialFailure::Silent { .. } | DialFailure::Unreachable(_))
         };
-        !self.tried.is_empty() && self.tried.iter().all(|(_, failure)| silent(failure))
+        let mute = |failure: &DialFailure| silent(failure) || matches!(failure, DialFailure::Unresolved(_));
+        self.tried.iter().any(|(_, failure)| silent(failure))
+            && self.tried.iter().all(|(_, failure)| mute(failure))
     }
 }
 
@@ -98,8 +101,8 @@ impl fmt::Display for DialError {
 
 impl std::error::Error for DialError {}
 
-/// Connects to the first address that answers. Each address has `limit` to itself, its name's resolution and the handshake of
-/// TLS included.
+/// Connects to the first address that answers. Each has `limit` to itself, the handshake of TLS included, and so has every
+/// address behind a name, and the name's resolution: an address at which nobody answers does not stand before the next.
 pub async fn dial(
     addresses: &[Address],
     limit: Duration,
@@ -107,8 +110,7 @@ pub async fn dial(
 ) -> Result<Connection, DialError> {
     let mut tried = Vec::new();
     for address in addresses {
-        let result = tokio::time::timeout(limit, dial_one(address, security)).await;
-        match result.unwrap_or(Err(DialFailure::Silent { limit })) {
+        match dial_one(address, limit, security).await {
             Ok(connection) => return Ok(connection),
             Err(failure) => tried.push((address.clone(), failure)),
         }
@@ -116,21 +118,41 @@ pub async fn dial(
     Err(DialError { tried })
 }
 
-async fn dial_one(address: &Address, security: &Security) -> Result<Connection, DialFailure> {
+async fn dial_one(
+    address: &Address,
+    limit: Duration,
+    security: &Security,
+) -> Result<Connection, DialFailure> {
     match address {
-        Address::Tcp { host, port } => dial_tcp(host, *port, security).await,
-        Address::Unix(path) => dial_unix(path).await,
+        Address::Tcp { host, port } => dial_tcp(host, *port, limit, security).await,
+        Address::Unix(path) => within(limit, dial_unix(path)).await,
     }
 }
 
-async fn dial_tcp(host: &str, port: u16, security: &Security) -> Result<Connection, DialFailure> {
-    let sockets = resolve(host, port, security).await.map_err(|error| match error {
+/// Nothing heard in time is a failure of its own.
+async fn within<T>(
+    limit: Duration,
+    act: impl Future<Output = Result<T, DialFailure>>,
+) -> Result<T, DialFailure> {
+    tokio::time::timeout(limit, act).await.unwrap_or(Err(DialFailure::Silent { limit }))
+}
+
+async fn dial_tcp(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    security: &Security,
+) -> Result<Connection, DialFailure> {
+    // A resolver that does not answer says nothing of the host.
+    let resolved = tokio::time::timeout(limit, resolve(host, port, security));
+    let slow = |_| DialFailure::Unresolved(io::ErrorKind::TimedOut.into());
+    let sockets = resolved.await.map_err(slow)?.map_err(|error| match error {
         ResolveError::Unresolved(source) => DialFailure::Unresolved(source),
         ResolveError::NotLocal(ip) => DialFailure::NotLocal { ip },
     })?;
     let mut last = None;
     for socket in sockets {
-        match connect_tcp(socket, security).await {
+        match within(limit, connect_tcp(socket, security)).await {
             Ok(connection) => return Ok(connection),
             // One refusal of a name with several addresses says more than another's failure.
             Err(_) if matches!(last, Some(DialFailure::Refused(_) | DialFailure::Tls(_))) => {}
@@ -177,5 +199,25 @@ fn classify(error: io::Error) -> DialFailure {
             DialFailure::Unreachable(error)
         }
         _ => DialFailure::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_resolved_is_no_silence_and_hides_none() {
+        let address: Address = "192.0.2.1:1".parse().unwrap();
+        let silent = || DialFailure::Silent { limit: Duration::from_secs(2) };
+        let unresolved = || DialFailure::Unresolved(io::ErrorKind::NotFound.into());
+        let refused = || DialFailure::Refused(io::ErrorKind::ConnectionRefused.into());
+        let is_silent = |failures: Vec<DialFailure>| {
+            DialError { tried: failures.into_iter().map(|one| (address.clone(), one)).collect() }.is_silent()
+        };
+        assert!(is_silent(vec![silent(), unresolved()]));
+        assert!(!is_silent(vec![unresolved()]));
+        assert!(!is_silent(vec![silent(), refused()]));
+        assert!(!is_silent(Vec::new()));
     }
 }

@@ -16,6 +16,7 @@ mod certificate;
 mod connection;
 mod credentials;
 mod dial;
+mod handing;
 mod here;
 mod listen;
 mod pulse;
@@ -33,6 +34,7 @@ pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
 pub use credentials::{CredentialFiles, Credentials, CredentialsError};
 pub use dial::{DialError, DialFailure, dial};
+pub use handing::Handed;
 pub use here::is_of_this_machine;
 pub use listen::{
     AcceptError, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS,

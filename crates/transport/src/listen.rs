@@ -39,14 +39,14 @@ const SOCKET_MODE: u32 = 0o600;
 /// replaces it.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    pub(crate) socket: Socket,
     address: Address,
     security: Security,
     room: Arc<Room>,
 }
 
 #[derive(Debug)]
-enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -168,7 +168,11 @@ impl Listener {
             Address::Tcp { host, port } => bind_tcp(address, host, *port, &security).await?,
             Address::Unix(path) => (Socket::Unix(bind_unix(address, path).await?), address.clone()),
         };
-        Ok(Self { socket, address, security, room: Arc::default() })
+        Ok(Self::of(socket, address, security))
+    }
+
+    pub(crate) fn of(socket: Socket, address: Address, security: Security) -> Self {
+        Self { socket, address, security, room: Arc::default() }
     }
 
     /// Where it listens, with the port that the system chose.

@@ -2,9 +2,10 @@
 //!
 //! Decides nothing. The law: written by the receiving end alone, read by anybody at any time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use understudy_addp::{Addp, Counts};
 use understudy_model::Moment;
 
@@ -21,20 +22,26 @@ pub struct Health {
 
 /// A shared view on the health of one link.
 #[derive(Debug, Clone)]
-pub struct Pulse(Arc<Mutex<Health>>);
+pub struct Pulse(Arc<watch::Sender<Health>>);
 
 impl Pulse {
     pub(crate) fn of(link: &Addp) -> Self {
-        Self(Arc::new(Mutex::new(health(link))))
+        Self(Arc::new(watch::Sender::new(health(link))))
     }
 
     pub(crate) fn write(&self, link: &Addp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = health(link);
+        self.0.send_replace(health(link));
     }
 
     /// How the link fares now; after its end, how it fared at last.
     pub fn health(&self) -> Health {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.borrow()
+    }
+
+    /// Waits until the peer is heard later than at `moment`; for ever, if it never is. May be dropped while it waits.
+    pub async fn heard_after(&self, moment: Moment) {
+        // Ends with an error only without a writer, and this is one.
+        let _ = self.0.subscribe().wait_for(|health| health.heard > moment).await;
     }
 }
 

@@ -149,6 +149,16 @@ impl<In: Message> Receiver<In> {
         self.next_of_at_most(MAX_FRAME_BYTES).await
     }
 
+    /// The stream, and what was read of an unfinished frame; none once it has ended.
+    pub(crate) fn parts(&self) -> Option<(&Stream, &[u8])> {
+        (!self.ended).then_some((&*self.stream, &self.bytes[..]))
+    }
+
+    /// Takes these bytes for the first that arrived.
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// The same, with a smaller bound on the length of the frame, header included.
     pub(crate) async fn next_of_at_most(&mut self, limit: usize) -> Result<Option<In>, ReceiveError> {
         if self.ended {

@@ -73,6 +73,11 @@ impl<Out: Message> Sender<Out> {
         &self.pulse
     }
 
+    /// How many messages wait for the peer to read.
+    pub(crate) fn waits(&self) -> usize {
+        self.open.outbox.queue().ends.len()
+    }
+
     /// Whether the link has ended, so far as is known here.
     pub fn is_closed(&self) -> bool {
         self.open.outbox.queue().closed

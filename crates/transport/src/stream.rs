@@ -108,6 +108,11 @@ impl Stream {
         Self { socket, tls: Some(Mutex::new(tls)) }
     }
 
+    /// The socket, unless there is TLS.
+    pub(crate) fn socket_without_tls(&self) -> Option<&Socket> {
+        self.tls.is_none().then_some(&self.socket)
+    }
+
     /// A panic while the lock was held leaves a connection whose next use fails; it cannot be half encrypted.
     fn lock(tls: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
         tls.lock().unwrap_or_else(PoisonError::into_inner)

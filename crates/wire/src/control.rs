@@ -70,6 +70,13 @@ pub enum FromAgent {
     /// What the agent did by itself, for the journal; at most [`MOST_EVENTS`] in one message. An event of a newer
     /// version that this one cannot read arrives as an anomaly with its text.
     Events(Vec<Event>),
+    /// Its host is leaving: what is primary there should be handed over, and the agent waits for the order
+    /// [`understudy_model::Work::LetGo`], or some time. False: the host stays after all. Only said on links of protocol
+    /// version 2 or later.
+    Leaving {
+        /// Whether it leaves.
+        leaving: bool,
+    },
     /// The answer to a question for what an application printed.
     Logs(LogAnswer),
 }

@@ -23,4 +23,4 @@ pub use error::{EncodeError, MessageError};
 pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;
 pub use notify::{LONGEST_NOTICE_BYTES, read_notice};
-pub use version::{LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VersionRange};
+pub use version::{LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VersionRange};

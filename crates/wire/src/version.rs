@@ -8,6 +8,8 @@ pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 2 };
 /// From this version on, both ends understand signals of liveness (`docs/protocols/addp.md`).
 pub const LIVENESS_SINCE: u16 = 2;
 
+/// From this version on, a control server understands that a host leaves, and its agent that it may go.
+pub const LEAVING_SINCE: u16 = 2;
 /// From this version on, an agent can be asked for what its applications printed.
 pub const LOGS_SINCE: u16 = 2;
 

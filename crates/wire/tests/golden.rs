@@ -170,6 +170,7 @@ fn what_a_control_server_says() {
     compare("restart", order(Work::Restart { application }));
     compare("promote", order(Work::Promote { pair, role: role(), time_limit }));
     compare("demote", order(Work::Demote { pair: name("tserver"), role: role(), time_limit }));
+    compare_in("v2/let-go", order(Work::LetGo));
 }
 
 #[test]
@@ -214,6 +215,7 @@ fn what_an_agent_says() {
         LogPiece { bytes: b"hello\xff\n".to_vec(), next: "file:1:7".to_owned(), more: true, missing: true };
     compare_in("v2/logs", FromAgent::Logs(LogAnswer { id: 7, outcome: Ok(piece) }));
     compare("events", FromAgent::Events(vec![event]));
+    compare_in("v2/leaving", FromAgent::Leaving { leaving: true });
 }
 
 #[test]

@@ -121,6 +121,9 @@ pub struct Application {
     pub started_in: Epoch,
     /// The epoch in which an earlier life of the agent knew it to be primary.
     pub noted: Option<Epoch>,
+    /// Its host leaves, and it is its turn to be stopped.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 impl Application {
@@ -159,6 +162,7 @@ impl Application {
             started_as: RunMode::Unknown,
             started_in: Epoch::NONE,
             noted: None,
+            leaving: false,
         }
     }
 
@@ -174,7 +178,7 @@ impl Application {
 
     /// It should run, as far as its agent knows.
     pub fn wanted(&self) -> bool {
-        self.assigned.goal == Goal::Started && !self.dropped && self.left.is_none()
+        self.assigned.goal == Goal::Started && !self.dropped && self.left.is_none() && !self.leaving
     }
 
     /// Something that was run for it lives.
@@ -259,7 +263,7 @@ impl Application {
     /// Counts an end and decides what follows it.
     pub fn after_end(&mut self, now: Moment, cause: &ExitCause) -> AfterEnd {
         let reason = self.stopping.take();
-        if self.assigned.goal == Goal::Stopped || self.dropped {
+        if self.assigned.goal == Goal::Stopped || self.dropped || self.leaving {
             return AfterEnd::Leave;
         }
         // A restart was asked for, or a start while it was being stopped.

@@ -9,6 +9,7 @@ mod after;
 pub mod application;
 mod hang;
 mod hooks;
+mod leave;
 pub mod lifecycle;
 mod notices;
 mod orders;
@@ -19,6 +20,7 @@ mod saw;
 mod speech;
 mod telling;
 
+pub use leave::Leaving;
 pub use saw::*;
 
 use std::collections::BTreeMap;
@@ -63,6 +65,8 @@ pub struct Agent {
     table_unknown: bool,
     /// Something is due now.
     settle: bool,
+    /// The host leaves.
+    leave: Option<leave::Leave>,
 }
 
 impl Agent {
@@ -87,6 +91,7 @@ impl Agent {
             unstored: Vec::new(),
             table_unknown: false,
             settle: false,
+            leave: None,
         }
     }
 
@@ -108,6 +113,11 @@ impl Agent {
     /// The applications of this host, for those who look.
     pub fn applications(&self) -> impl Iterator<Item = &Application> {
         self.applications.values()
+    }
+
+    /// How many control servers are connected and obeyed.
+    pub fn controllers_heard(&self) -> usize {
+        self.controllers.len()
     }
 
     fn durable_of(&self, application: &Application) -> Option<&DurableRole> {
@@ -247,9 +257,14 @@ impl Machine for Agent {
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out)
             }
+            AgentSaw::LeaveAsked { limit } => self.begin_leave(now, limit, &mut out),
+            AgentSaw::LeaveTakenBack => self.end_leave(&mut out),
             AgentSaw::DeadlinePassed => {}
         }
+        self.go_on_leaving(now);
         self.deadlines(now, &mut out);
+        // One that needed no stop makes way for the next.
+        self.go_on_leaving(now);
         // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
         // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).
         if calm && out.persist.is_empty() && (awakes || !out.speaks()) {
@@ -280,7 +295,7 @@ impl Machine for Agent {
             .flatten()
             .min()
         };
-        self.applications.values().filter_map(due).min()
+        self.applications.values().filter_map(due).chain(self.leave_deadline()).min()
     }
 
     fn deadline_passed() -> AgentSaw {

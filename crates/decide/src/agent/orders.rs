@@ -49,6 +49,7 @@ impl Agent {
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
         out.welcomes.push(link);
+        self.tell_leave(out);
     }
 
     /// One order: the checks that every order passes, then its work.
@@ -90,6 +91,7 @@ impl Agent {
             Work::Demote { pair, role, time_limit } => {
                 self.demote(now, &pair, &role, time_limit, waiting, out)
             }
+            Work::LetGo => self.let_go(now, waiting, out),
         }
     }
 
@@ -181,6 +183,7 @@ impl Agent {
         out: &mut Out,
     ) {
         let durable = self.durable.get(&pair).cloned().unwrap_or_default();
+        let stops_all = self.stops_all();
         let peer_acts = self.applications.iter().any(|(name, other)| {
             *name != role.holder
                 && other
@@ -206,6 +209,8 @@ impl Agent {
         }
         let refusal = if peer_acts || matches!(part.part, Part::Promoting | Part::Demoting) {
             Some(Refusal::Busy)
+        } else if stops_all {
+            Some(Refusal::NotReady("its host is leaving".to_owned()))
         } else {
             not_ready(known)
         };
@@ -304,6 +309,7 @@ impl Agent {
             // Reports of that decision were not sent.
             known.reported = None;
         }
+        self.tell_leave(out);
         let host = understudy_model::Subject { host: Some(self.host.clone()), ..Default::default() };
         let reason = format!("{} of this agent could not be made durable: {why}", name_records(records));
         out.events.push(understudy_model::Event {

@@ -290,6 +290,13 @@ pub enum AgentSaw {
         /// What the system said.
         why: String,
     },
+    /// The host is to leave: hand over, then stop everything.
+    LeaveAsked {
+        /// How long each half may take.
+        limit: Duration,
+    },
+    /// The host stays after all.
+    LeaveTakenBack,
     /// A deadline may have passed.
     DeadlinePassed,
 }
@@ -413,6 +420,11 @@ pub enum AgentDo {
         start: StartId,
         /// What.
         message: ToApplication,
+    },
+    /// Tell every welcomed control server that the host leaves, or that it stays after all.
+    TellLeaving {
+        /// It leaves.
+        leaving: bool,
     },
 }
 

@@ -18,11 +18,14 @@ impl Control {
         let Some(known) = self.hosts.get_mut(host) else { return };
         known.incarnation = Some(inventory.incarnation);
         let back = known.gone.take();
+        known.polled_until = None;
         known.status = HostStatus::Running;
         known.since = now;
         known.heard = Some(now);
         known.problem.clear();
         known.refused = None;
+        // It says so again if it still does.
+        known.leaving = None;
         self.outstanding.retain(|_, outstanding| outstanding.host != *host);
         let because = Because::new(Rule::AgentHeard, "its agent is connected and said what it has")
             .fact("agent", inventory.agent)
@@ -61,6 +64,7 @@ impl Control {
         let before = known.gone.filter(|_| was.is_none());
         let gone = gone(before, known.heard.is_some(), end, now);
         known.gone = Some(gone);
+        known.polled_until = None;
         let status = match gone.end {
             LinkEnd::Silent => HostStatus::Unreachable,
             LinkEnd::Closed => HostStatus::Unknown,
@@ -124,6 +128,7 @@ impl Control {
     ) {
         let Some(from) = self.hosts.get_mut(host) else { return };
         from.heard = Some(now);
+        from.polled_until = None;
         let connected = from.incarnation.is_some();
         let name = report.application.clone();
         let Some(known) = self.applications.get_mut(&name).filter(|known| known.host == *host) else {
@@ -205,6 +210,7 @@ impl Control {
                 self.note_refusal(now, &role.holder, &refusal);
                 self.promotion_refused(now, &pair, &role, &refusal, out);
             }
+            (OrderedWork::LetGo, Outcome::Done | Outcome::Refused(_)) => {}
             // That it serves no more is in the report that came with this.
             (OrderedWork::Demote { .. }, Outcome::Done) => {}
             (OrderedWork::Demote { pair, role }, Outcome::Refused(refusal)) => {

@@ -62,6 +62,31 @@ impl Control {
         out.events.push(event(EventKind::Anomaly, Severity::Warning, Subject::default(), because));
     }
 
+    /// It lives: whoever is silent beside it is silent by itself.
+    pub(super) fn link_answered(&mut self, host: &HostName) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.polled_until = None;
+        }
+        self.touch_gone_hosts();
+    }
+
+    /// An agent is being asked whether it lives. Its answer or its loss comes within its timeout; until then it is no witness
+    /// of another's silence.
+    pub(super) fn link_polled(&mut self, now: Moment, host: &HostName) {
+        let spec = self.cluster.as_ref().and_then(|cluster| cluster.hosts.get(host));
+        let timeout = spec.map_or(Duration::ZERO, |spec| spec.addp.timeout);
+        if let Some(known) = self.hosts.get_mut(host).filter(|known| known.incarnation.is_some()) {
+            // Timers of a busy machine are late.
+            known.polled_until = Some(now + timeout + timeout / 4);
+        }
+    }
+
+    /// Until when the other member's agent is asked whether it lives.
+    fn other_polled_until(&self, pair: &Pair, member: Member) -> Option<Moment> {
+        let other = self.app(pair, member.other())?;
+        self.hosts.get(&other.host)?.polled_until
+    }
+
     /// The host of a member, if it is not connected.
     fn gone_host(&self, pair: &Pair, member: Member) -> Option<(&HostName, Gone)> {
         let app = self.app(pair, member).filter(|app| !app.heard)?;
@@ -86,7 +111,8 @@ impl Control {
     pub(super) fn lost_from(&self, pair: &Pair, member: Member) -> Option<Moment> {
         let (_, gone) = self.gone_host(pair, member)?;
         let patience = self.patience_with(pair, gone)?;
-        Some((gone.since + patience).max(self.doubt_until))
+        let from = (gone.since + patience).max(self.doubt_until);
+        Some(self.other_polled_until(pair, member).map_or(from, |until| from.max(until)))
     }
 
     /// How many hosts are silent or refuse since about the same time as this one, if they are most of several.
@@ -133,6 +159,10 @@ impl Control {
             return Some((Rule::HandsOff, format!("maintenance is on for {name} or its host {host}")));
         }
         if now < from {
+            if self.other_polled_until(pair, member) == Some(from) {
+                let text = "the other member's agent is silent too, and is being asked whether it is there";
+                return Some((Rule::WaitForAgents, text.to_owned()));
+            }
             let rule = if from == self.doubt_until { Rule::OwnSleep } else { Rule::HostSilent };
             let left = from.since(now).as_secs_f64();
             let text =

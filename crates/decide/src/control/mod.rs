@@ -8,6 +8,7 @@ mod asks;
 mod explain;
 mod flap;
 mod hosts;
+mod leaving;
 mod loss;
 mod operations;
 pub mod pair;
@@ -122,6 +123,8 @@ impl Control {
                 problem: "not heard yet".to_owned(),
                 refused: None,
                 gone: None,
+                polled_until: None,
+                leaving: None,
             });
         }
         self.hosts.retain(|name, _| cluster.hosts.contains_key(name));
@@ -243,6 +246,7 @@ impl Control {
                     }
                 }
                 OrderedWork::Demote { pair, .. } => self.fire(now, &pair, PairTrigger::StoreFailed, out),
+                OrderedWork::LetGo => self.not_let_go(&host),
                 // Taken back with the goal, the maintenance or the epoch that was not stored.
                 OrderedWork::Level { application: Some(_), .. } | OrderedWork::Promote { .. } => {}
             }
@@ -294,8 +298,11 @@ impl Machine for Control {
             }
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
             ControlSaw::LinkDown { host, end, why } => self.link_down(now, &host, end, why, &mut out),
+            ControlSaw::LinkPolled { host } => self.link_polled(now, &host),
+            ControlSaw::LinkAnswered { host } => self.link_answered(&host),
             ControlSaw::Reported { host, report } => self.reported(now, &host, report, &mut out),
             ControlSaw::Answered { host, answer } => self.answered(now, &host, answer, &mut out),
+            ControlSaw::Leaving { host, leaving } => self.host_leaves(&host, leaving, &mut out),
             ControlSaw::Asked { request, actor, ask } => {
                 self.touch_all();
                 self.asked(now, request, actor, ask, &mut out);
@@ -313,6 +320,7 @@ impl Machine for Control {
         }
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
+        self.go_on_leaving(now, &mut out);
         self.look_at_operations(now, &mut out);
         // What an operation did next.
         if !self.touched.is_empty() {

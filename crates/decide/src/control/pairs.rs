@@ -306,7 +306,10 @@ impl Control {
     fn change(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
         let (Some(role), Some(holder)) = (known.stored.clone(), known.holder()) else { return };
-        let rule = if trigger == PairTrigger::SwitchoverAsked {
+        let leaves = self.app(known, holder).is_some_and(|app| self.is_leaving(&app.host));
+        let rule = if trigger == PairTrigger::SwitchoverAsked && leaves && known.operation.is_none() {
+            Rule::HostLeaves
+        } else if trigger == PairTrigger::SwitchoverAsked {
             Rule::OperatorAsked
         } else {
             Rule::PrimaryUnavailable

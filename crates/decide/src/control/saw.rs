@@ -140,6 +140,13 @@ pub enum ControlSaw {
         /// The answer.
         answer: Answer,
     },
+    /// An agent said that its host leaves, or stays after all.
+    Leaving {
+        /// Which host.
+        host: HostName,
+        /// It leaves.
+        leaving: bool,
+    },
     /// An operator asked for something.
     Asked {
         /// To find whom to answer.
@@ -160,6 +167,17 @@ pub enum ControlSaw {
     },
     /// A deadline may have passed.
     DeadlinePassed,
+    /// An agent that is connected has said nothing for its link's timeout and is being asked whether it lives. Said right
+    /// before another agent is given up: it may be this control server that nobody reaches.
+    LinkPolled {
+        /// Which host.
+        host: HostName,
+    },
+    /// An agent that was being asked has answered.
+    LinkAnswered {
+        /// Which host.
+        host: HostName,
+    },
 }
 
 /// What an operator can ask for.

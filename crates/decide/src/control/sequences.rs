@@ -94,7 +94,7 @@ impl Control {
     }
 
     /// The pairs whose primary is on a host, in the order of their names.
-    fn primaries_on(&self, host: &HostName) -> Vec<PairName> {
+    pub(super) fn primaries_on(&self, host: &HostName) -> Vec<PairName> {
         let on_it = |name: &&PairName| {
             self.pairs.get(*name).is_some_and(|pair| {
                 let holder = pair.holder().filter(|holder| {
@@ -106,7 +106,7 @@ impl Control {
         self.pairs.keys().filter(on_it).cloned().collect()
     }
 
-    fn drain_checks(&self, now: Moment, host: &HostName, name: &PairName) -> Vec<Check> {
+    pub(super) fn drain_checks(&self, now: Moment, host: &HostName, name: &PairName) -> Vec<Check> {
         let Some(pair) = self.pairs.get(name) else { return Vec::new() };
         let target = pair.holder().map(Member::other);
         let mut checks = self.switchover_checks(now, name, target);
@@ -149,9 +149,9 @@ impl Control {
         steps
     }
 
-    /// Whether members on a host may not be promoted: it is drained, or is being drained.
+    /// Whether members on a host may not be promoted: it is drained, is being drained, or leaves.
     pub(super) fn is_drained(&self, host: &HostName) -> bool {
-        self.memory.drained.contains(host) || self.is_draining(host)
+        self.memory.drained.contains(host) || self.is_draining(host) || self.is_leaving(host)
     }
 
     fn is_draining(&self, host: &HostName) -> bool {

@@ -55,8 +55,14 @@ impl Control {
         // The way back from a failed change of roles is open on a host that is being drained.
         let way_back = pair.rolling_back && pair.former.or(pair.prefer) == Some(member);
         if self.is_drained(&known.host) && !way_back {
-            reasons
-                .push(format!("host {} is drained; run: scsctl drain {} --return", known.host, known.host));
+            reasons.push(if self.is_leaving(&known.host) {
+                format!(
+                    "host {} is leaving: it is being shut down, or lca handover was run there",
+                    known.host
+                )
+            } else {
+                format!("host {} is drained; run: scsctl drain {} --return", known.host, known.host)
+            });
         }
         match &known.report {
             None => reasons.push("its agent has not reported it yet".to_owned()),
@@ -74,7 +80,7 @@ impl Control {
         reasons
     }
 
-    fn coming(&self, now: Moment, pair: &Pair, member: Member) -> bool {
+    pub(super) fn coming(&self, now: Moment, pair: &Pair, member: Member) -> bool {
         let name = pair.spec.application(member);
         let Some(known) = self.app(pair, member) else { return false };
         if self.goal(name) == Goal::Stopped || self.hands_off(name) || self.is_drained(&known.host) {

@@ -1,6 +1,6 @@
 //! What a control server remembers while it leads: hosts, applications, pairs, operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
@@ -23,6 +23,19 @@ pub(super) struct Host {
     pub refused: Option<(String, Moment)>,
     /// How its link ended; absent while it is connected, and before anything is known.
     pub gone: Option<Gone>,
+    /// It is being asked whether it lives: until then its silence may prove to be this control server's own.
+    pub polled_until: Option<Moment>,
+    /// Its agent said that it leaves.
+    pub leaving: Option<Departure>,
+}
+
+/// A host that leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Departure {
+    /// The pairs whose change of roles was begun for it; each is tried once.
+    pub tried: BTreeSet<PairName>,
+    /// Its agent was told that nothing more can be handed over.
+    pub let_go: bool,
 }
 
 /// A host without a link.
@@ -218,13 +231,15 @@ pub(super) enum OrderedWork {
         pair: PairName,
         role: RoleEpoch,
     },
+    /// A host that leaves may go.
+    LetGo,
 }
 
 impl OrderedWork {
     /// The pair whose role it is about.
     pub fn pair(&self) -> Option<&PairName> {
         match self {
-            OrderedWork::Level { .. } => None,
+            OrderedWork::Level { .. } | OrderedWork::LetGo => None,
             OrderedWork::Promote { pair, .. } | OrderedWork::Demote { pair, .. } => Some(pair),
         }
     }
@@ -289,7 +304,7 @@ pub(super) struct Undo {
     pub maintenance: Vec<super::MaintenanceOf>,
     /// What flap damping remembered of a pair.
     pub flap: Option<(PairName, Flap)>,
-    pub drained: std::collections::BTreeSet<HostName>,
+    pub drained: BTreeSet<HostName>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

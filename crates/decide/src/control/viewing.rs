@@ -164,6 +164,11 @@ impl Control {
                 host.problem
             ));
         }
+        for (host, _) in self.hosts.iter().filter(|(_, known)| known.leaving.is_some()) {
+            warnings.push(format!(
+                "host {host} is leaving: nothing there is promoted; if it should stay, run there: lca handover --return"
+            ));
+        }
         for host in &self.memory.drained {
             warnings.push(format!(
                 "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use understudy_decide::control::{Ask, LinkEnd};
+use understudy_decide::control::{Ask, ControlSaw, LinkEnd};
 use understudy_model::*;
 
 use crate::ms;
@@ -151,6 +151,49 @@ fn silence_after_a_close_counts_from_the_close() {
     assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
     wait(&mut world, ms(200));
     assert_eq!(holder(&world).epoch, Epoch(2), "{}", world.told());
+}
+
+/// The other host's agent, with an ADDP timeout of 400 ms, is being asked whether it lives when the primary's host is lost.
+fn lost_while_the_other_is_asked() -> Wide {
+    let mut cluster = small_cluster();
+    let other = HostName::new("beta").unwrap();
+    cluster.hosts.get_mut(&other).unwrap().addp.timeout = ms(400);
+    let mut world = settled(cluster);
+    world.control_sees(ControlSaw::LinkPolled { host: other });
+    world.silence(0);
+    world.deliver_all();
+    assert_eq!(holder(&world).epoch, Epoch(1), "its word is not worth anything yet: {}", world.told());
+    let why = format!("{:?}", world.events.iter().rfind(|event| event.kind == EventKind::HostLost).unwrap());
+    assert!(why.contains("WaitForAgents") && why.contains("is being asked"), "{why}");
+    world
+}
+
+#[test]
+fn a_control_server_that_loses_one_link_after_the_other_promotes_nobody() {
+    let mut world = lost_while_the_other_is_asked();
+    world.pass(ms(390));
+    world.silence(1);
+    wait(&mut world, ms(20_000));
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+}
+
+#[test]
+fn an_agent_that_was_asked_and_answers_is_a_witness_at_once() {
+    let mut world = lost_while_the_other_is_asked();
+    world.control_sees(ControlSaw::LinkAnswered { host: HostName::new("beta").unwrap() });
+    world.deliver_all();
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(2), app("two")), "{}", world.told());
+}
+
+#[test]
+fn an_agent_that_was_asked_and_is_not_lost_is_a_witness_after_its_timeout() {
+    let mut world = lost_while_the_other_is_asked();
+    world.pass(ms(490));
+    world.deliver_all();
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    world.pass(ms(20));
+    world.deliver_all();
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(2), app("two")), "{}", world.told());
 }
 
 #[test]

@@ -411,6 +411,9 @@ impl World {
             AgentDo::Answer { link, answer } => {
                 self.fly_back(index, Some(link), ControlSaw::Answered { host: name, answer })
             }
+            AgentDo::TellLeaving { leaving } => {
+                self.fly_back(index, None, ControlSaw::Leaving { host: name, leaving });
+            }
             AgentDo::Spawn(spawn) => {
                 let goal = self.sites[index]
                     .memory

@@ -38,6 +38,7 @@ fn every_work() -> Vec<Work> {
         Work::Restart { application },
         Work::Promote { pair: pair.clone(), role: role.clone(), time_limit },
         Work::Demote { pair, role, time_limit },
+        Work::LetGo,
     ];
     for work in &all {
         match work {
@@ -46,7 +47,8 @@ fn every_work() -> Vec<Work> {
             | Work::SetHandsOff { .. }
             | Work::Restart { .. }
             | Work::Promote { .. }
-            | Work::Demote { .. } => {}
+            | Work::Demote { .. }
+            | Work::LetGo => {}
         }
     }
     all

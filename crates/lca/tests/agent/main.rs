@@ -9,3 +9,4 @@ mod notify;
 mod orders;
 mod play;
 mod process;
+mod status;

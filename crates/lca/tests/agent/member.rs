@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::play::{Controller, LIMIT, Place, assignment};
 use understudy_model::{
-    ApplicationName, ApplicationStatus, Epoch, FromApplication, Goal, Interface, Outcome, PairName,
-    PairPlace, Readiness, Refusal, RoleEpoch, RunMode, ToApplication, Work,
+    ApplicationName, ApplicationStatus, Assignment, Epoch, FromApplication, Goal, Interface, Outcome,
+    PairName, PairPlace, Readiness, Refusal, RoleEpoch, RunMode, ToApplication, Work,
 };
 use understudy_transport::{Address, Security, dial};
 use understudy_wire::{ApplicationHears, ApplicationSays};
@@ -45,23 +45,8 @@ async fn the_member_itself() {
     }
 }
 
-fn role(epoch: u64) -> RoleEpoch {
-    RoleEpoch::new(Epoch(epoch), "member".parse().unwrap())
-}
-
-fn promote(epoch: u64) -> Work {
-    Work::Promote {
-        pair: PairName::new("pair").unwrap(),
-        role: role(epoch),
-        time_limit: Duration::from_secs(10),
-    }
-}
-
-#[tokio::test]
-async fn a_member_keeps_its_role_through_the_death_of_its_agent() {
-    let place = Place::new();
-    let mut agent = place.start_agent();
-    let mut controller = Controller::connect(&place, 1).await;
+/// This program as a member of a pair, to be started.
+pub fn member_assignment() -> Assignment {
     let program = std::env::current_exe().unwrap();
     let mut member =
         assignment("member", &[program.to_str().unwrap(), "--exact", "member::the_member_itself"]);
@@ -75,7 +60,27 @@ async fn a_member_keeps_its_role_through_the_death_of_its_agent() {
         fence_budget: Duration::from_secs(10),
         link_grace: Duration::from_secs(10),
     });
-    controller.order(Work::Assign(vec![member])).await;
+    member
+}
+
+pub fn role(epoch: u64) -> RoleEpoch {
+    RoleEpoch::new(Epoch(epoch), "member".parse().unwrap())
+}
+
+pub fn promote(epoch: u64) -> Work {
+    Work::Promote {
+        pair: PairName::new("pair").unwrap(),
+        role: role(epoch),
+        time_limit: Duration::from_secs(10),
+    }
+}
+
+#[tokio::test]
+async fn a_member_keeps_its_role_through_the_death_of_its_agent() {
+    let place = Place::new();
+    let mut agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![member_assignment()])).await;
     let started = controller.report(|report| report.status == ApplicationStatus::Started).await;
     assert_eq!(started.run_mode, RunMode::Backup);
     assert_eq!(controller.order(promote(5)).await, Outcome::Done);

@@ -65,9 +65,26 @@ impl Place {
         std::fs::read_to_string(self.at("agent.log")).unwrap_or_default()
     }
 
+    /// Where the newest agent answers load balancers: the system gave it a port.
+    pub fn status_address(&self) -> std::net::SocketAddr {
+        let find = || {
+            let log = self.agent_log();
+            let line = log.lines().rev().find(|line| line.contains("answering load balancers"))?.to_owned();
+            line.split("address=").nth(1)?.trim().parse().ok()
+        };
+        eventually("the status port is served", || find().is_some());
+        find().unwrap()
+    }
+
+    /// Other places than one that the system chooses.
+    pub fn set_status_listen(&self, list: &str) {
+        let text = std::fs::read_to_string(self.settings()).unwrap();
+        std::fs::write(self.settings(), text.replace("[\"127.0.0.1:0\"]", list)).unwrap();
+    }
+
     pub fn write_settings(&self, runtime: &str) {
         let text = format!(
-            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
+            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstatus-listen = [\"127.0.0.1:0\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
             self.listen().display(),
             self.state(),
             self.at(runtime),

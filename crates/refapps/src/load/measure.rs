@@ -24,7 +24,7 @@ use crate::tserver::numbers::Numbers;
 
 /// The most outages that are listed, and the most epochs that are remembered.
 pub const MOST_LISTED: usize = 10_000;
-/// The most lines about two primaries; all are counted.
+/// So many lines about two primaries are told, and then one in as many; all are counted.
 pub const MOST_DUAL_LINES: u64 = 100;
 
 /// What was asked.
@@ -157,7 +157,8 @@ impl Measure {
         let same_role = others.contains_key(&epoch).then_some(epoch);
         if let Some(other_epoch) = same_role.or_else(|| higher_before(others)) {
             self.summary.dual_primary_observations += 1;
-            if self.summary.dual_primary_observations <= MOST_DUAL_LINES {
+            let number = self.summary.dual_primary_observations;
+            if number <= MOST_DUAL_LINES || number.is_multiple_of(MOST_DUAL_LINES) {
                 tell(Happening::Dual { member, epoch, other_epoch });
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! It knows no requests. The law: an error says what was found, why, and what to do next.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use understudy_decide::control::Reply;
@@ -97,7 +97,11 @@ impl IntoResponse for ApiError {
             "because": self.because,
             "try": self.try_next.unwrap_or_default(),
         }});
-        (self.status, axum::Json(body)).into_response()
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

@@ -5,11 +5,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,16 +18,23 @@ use tokio_stream::wrappers::ReceiverStream;
 use understudy_store::{EventQuery, StoredEvent};
 
 use super::Seat;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::input::Asked;
+use super::routes::{LINES, STREAM};
 use super::shapes;
-use crate::journal::Progress;
+use super::tokens::Ticket;
+use crate::journal::{Progress, now_ms};
 
 /// Events in one answer unless it says otherwise, and at most.
 const USUAL_EVENTS: u32 = 100;
 const MOST_EVENTS: u32 = 1_000;
 /// Lines that wait for a slow follower.
 const LINES_WAITING: usize = 64;
+/// A follower that takes nothing for this long is let go.
+const SLOW_READER: Duration = Duration::from_secs(30);
+/// The number of the event that a stream goes on behind.
+const LAST_EVENT_ID: &str = "last-event-id";
 /// An empty line at least this often, so that a follower who has gone is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -89,18 +96,86 @@ pub(super) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, ApiEr
 /// Events, oldest first; with `follow` a stream of them, one JSON value a line.
 pub(super) async fn events(
     State(seat): State<Seat>,
+    Extension(caller): Extension<Caller>,
     Asked(which): Asked<Which>,
 ) -> Result<Response, ApiError> {
     let query = which.query(Timestamp::now())?;
     if which.follow {
-        return follow(seat, query).await;
+        return follow(seat, caller, query, Form::Lines).await;
     }
     let found = seat.journal.events(query).await.map_err(|error| error.into_api())?;
     let last = found.last().map_or(which.after.unwrap_or(0), |event| event.id);
     Ok(Json(json!({ "events": shapes::all(&found, shapes::event), "last": last })).into_response())
 }
 
-async fn follow(seat: Seat, query: EventQuery) -> Result<Response, ApiError> {
+/// What happens, as server-sent events. Without any wish for the past it begins now.
+pub(super) async fn stream(
+    State(seat): State<Seat>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Asked(mut which): Asked<Which>,
+) -> Result<Response, ApiError> {
+    if which.follow {
+        return Err(ApiError::bad_request("a stream follows anyway; leave `follow` out"));
+    }
+    if let Some(seen) = headers.get(LAST_EVENT_ID) {
+        let id = seen.to_str().ok().and_then(|text| text.trim().parse::<i64>().ok());
+        let message = "the header Last-Event-ID is not the number of an event";
+        which.after = Some(id.ok_or_else(|| ApiError::bad_request(message))?);
+    }
+    if which.after.is_none() && which.since.is_none() && which.limit.is_none() {
+        which.after = Some(seat.journal.progress().borrow().last_event);
+    }
+    if which.after.is_some() {
+        // Whoever goes on from a number wants everything behind it.
+        which.limit = Some(MOST_EVENTS);
+    }
+    let query = which.query(Timestamp::now())?;
+    follow(seat, caller, query, Form::Stream).await
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One JSON value a line.
+    Lines,
+    /// As server-sent events.
+    Stream,
+}
+
+impl Form {
+    fn content_type(self) -> &'static str {
+        match self {
+            Form::Lines => LINES,
+            Form::Stream => STREAM,
+        }
+    }
+
+    fn write(self, event: &StoredEvent) -> String {
+        let value = shapes::event(event);
+        match self {
+            Form::Lines => format!("{value}\n"),
+            Form::Stream => format!("id: {}\ndata: {value}\n\n", event.id),
+        }
+    }
+
+    fn still_there(self) -> &'static [u8] {
+        match self {
+            Form::Lines => b"\n",
+            Form::Stream => b": still here\n\n",
+        }
+    }
+
+    /// Said last to somebody who may not go on.
+    fn end(self) -> &'static [u8] {
+        match self {
+            Form::Lines => b"",
+            Form::Stream => b"event: end\ndata: {\"because\": \"the token opens this no more\"}\n\n",
+        }
+    }
+}
+
+async fn follow(seat: Seat, caller: Caller, query: EventQuery, form: Form) -> Result<Response, ApiError> {
     let room = seat.journal.room_for_follower().ok_or_else(|| {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many followers of events already")
             .try_next("scsctl events")
@@ -111,17 +186,28 @@ async fn follow(seat: Seat, query: EventQuery) -> Result<Response, ApiError> {
     let past = seat.journal.events(query.clone()).await.map_err(|error| error.into_api())?;
     let (lines, body) = mpsc::channel(LINES_WAITING);
     let last = past.last().map_or(seen, |event| event.id).max(query.after_id.unwrap_or(0));
-    let follower = Follower { seat, query, progress, lines, last };
+    let revocations = seat.guard.tokens.revocations();
+    let follower = Follower { seat, caller, form, query, progress, revocations, lines, last };
     tokio::spawn(async move {
         follower.run(past).await;
         drop(room);
     });
     let body = Body::from_stream(ReceiverStream::new(body));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    Ok(([(header::CONTENT_TYPE, form.content_type())], body).into_response())
+}
+
+/// What ended a wait.
+enum Happened {
+    Events,
+    Silence,
+    Nothing,
 }
 
 struct Follower {
     seat: Seat,
+    caller: Caller,
+    form: Form,
+    revocations: watch::Receiver<u64>,
     query: EventQuery,
     progress: watch::Receiver<Progress>,
     lines: mpsc::Sender<Result<Bytes, Infallible>>,
@@ -137,16 +223,41 @@ impl Follower {
                 return;
             }
         }
-        loop {
-            let going_on = match tokio::time::timeout(KEEP_ALIVE, self.progress.changed()).await {
-                Err(_) => self.lines.send(Ok(Bytes::from_static(b"\n"))).await.is_ok(),
-                Ok(Ok(())) => self.catch_up().await,
-                Ok(Err(_)) => false,
+        let mut going_on = self.catch_up().await;
+        while going_on {
+            let patience = self.patience();
+            let happened = tokio::select! {
+                progress = self.progress.changed() => match progress {
+                    Ok(()) => Happened::Events,
+                    Err(_) => return,
+                },
+                // The other end is the seat's own, so it is there.
+                _ = self.revocations.changed() => Happened::Nothing,
+                () = tokio::time::sleep(patience) => Happened::Silence,
             };
-            if !going_on {
+            if !self.seat.guard.may_go_on(&self.caller) {
+                self.send(Bytes::from_static(self.form.end())).await;
                 return;
             }
+            going_on = match happened {
+                Happened::Events => self.catch_up().await,
+                Happened::Silence => self.send(Bytes::from_static(self.form.still_there())).await,
+                Happened::Nothing => true,
+            };
         }
+    }
+
+    /// Until the next sign of life, or the end of the caller's token if that is sooner.
+    fn patience(&self) -> Duration {
+        let expires = self.caller.ticket.as_ref().and_then(Ticket::expires_wall_ms);
+        let left = expires.map(|expires| expires.saturating_sub(now_ms()).max(0).unsigned_abs());
+        left.map_or(KEEP_ALIVE, |left| KEEP_ALIVE.min(Duration::from_millis(left)))
+    }
+
+    /// False if there is nobody to write for, or nobody who reads.
+    async fn send(&self, bytes: Bytes) -> bool {
+        let sent = tokio::time::timeout(SLOW_READER, self.lines.send(Ok(bytes))).await;
+        sent.is_ok_and(|sent| sent.is_ok())
     }
 
     /// Writes what the journal holds since the last event. False if there is nobody to write for.
@@ -176,9 +287,7 @@ impl Follower {
 
     async fn write(&mut self, event: &StoredEvent) -> bool {
         self.last = self.last.max(event.id);
-        let mut line = shapes::event(event).to_string();
-        line.push('\n');
-        self.lines.send(Ok(Bytes::from(line))).await.is_ok()
+        self.send(Bytes::from(self.form.write(event))).await
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It knows no meaning. The law: an unknown field is an error, never passed over.
 
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -20,16 +20,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = to_bytes(request.into_body(), LONGEST_BODY_BYTES).await.map_err(|error| {
-            let message = format!("the body is longer than {LONGEST_BODY_BYTES} bytes or broke off: {error}");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
-        })?;
+        let bytes = read_body(request.into_body()).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let parsed = serde_json::from_slice(bytes);
         parsed
             .map(Sent)
             .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
     }
+}
+
+/// A whole body.
+pub async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    to_bytes(body, LONGEST_BODY_BYTES).await.map_err(|error| {
+        let message = format!("the body is longer than {LONGEST_BODY_BYTES} bytes or broke off: {error}");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+    })
 }
 
 /// The part of a path behind `?`.

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -20,8 +21,10 @@ use understudy_model::logs::MOST_LOG_LINES;
 use understudy_model::{ApplicationName, HostName, LogPiece, LogPlace};
 
 use super::Seat;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::events::parse_since;
+use super::guard::Guard;
 use super::input::Asked;
 use crate::links::{Links, NotAsked};
 
@@ -60,6 +63,7 @@ pub(super) struct Which {
 
 pub(super) async fn logs(
     State(seat): State<Seat>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     Asked(which): Asked<Which>,
 ) -> Result<Response, ApiError> {
@@ -84,7 +88,8 @@ pub(super) async fn logs(
         )
     })?;
     let (host, application) = (found.host.clone(), found.name.clone());
-    let reading = Reading { links: seat.links.clone(), host, application, _room: room };
+    let (links, guard) = (seat.links.clone(), seat.guard.clone());
+    let reading = Reading { links, guard, caller, host, application, _room: room };
     // The first piece before the answer begins, so that a refusal is one.
     let first = reading.ask(from).await?;
     let (sender, lines) = mpsc::channel(PIECES_WAITING + 1);
@@ -98,6 +103,8 @@ type Line = Result<Bytes, Infallible>;
 /// One reader.
 struct Reading {
     links: Links,
+    guard: Guard,
+    caller: Caller,
     host: HostName,
     application: ApplicationName,
     _room: OwnedSemaphorePermit,
@@ -164,6 +171,10 @@ impl Reading {
                     () = tokio::time::sleep(FOLLOW_PAUSE) => {}
                     () = sender.closed() => return,
                 }
+            }
+            if !self.guard.may_go_on(&self.caller) {
+                last_word.send(Ok(line_of(&json!({ "problem": "the token opens this no more" }))));
+                return;
             }
             piece = match self.ask(LogPlace::After(piece.next)).await {
                 Ok(next) => next,

@@ -1,34 +1,47 @@
-//! The operators' API: HTTP and JSON under `/v1/` on a Unix socket.
+//! The operators' API: HTTP and JSON under `/v1/`, on a Unix socket and over the network with TLS.
 //!
 //! It asks the deciding machine and shows its answers; it decides nothing. The law: it runs on a thread of its own, so
 //! that no question delays a decision, and everything that a caller can send or hold open is bounded.
 
 pub mod actor;
+pub mod addressed;
 mod ask;
+pub mod caller;
 pub mod error;
 mod events;
+mod figures_call;
+pub mod guard;
 mod input;
 pub mod logs;
 mod look;
+pub mod openapi;
 mod repeats;
+pub mod routes;
+pub mod schemas;
 mod sequences;
 mod serve;
 pub mod shapes;
+mod tcp;
+pub mod tls;
+mod token_calls;
+pub mod tokens;
 mod why;
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::MethodRouter;
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{ClusterView, Control};
 use understudy_drive::Inbox;
 
 pub use serve::{Api, ApiSocketError};
+pub use tcp::{NetworkSide, TcpBindError};
 
+use crate::figures::Figures;
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::reload::Reloaded;
@@ -36,6 +49,8 @@ use crate::replies::Replies;
 use crate::standing::Standing;
 use crate::wall::Wall;
 use error::ApiError;
+use guard::Guard;
+use routes::Route;
 
 /// The longest that any request may take until its answer begins.
 const REQUEST_LIMIT: Duration = Duration::from_secs(35);
@@ -58,6 +73,10 @@ pub struct Seat {
     pub steps: watch::Receiver<u64>,
     /// To have the configuration read again.
     pub reload: mpsc::Sender<ReloadAsked>,
+    /// Who is let in.
+    pub guard: Guard,
+    /// What is counted.
+    pub figures: Figures,
     /// To ask agents.
     pub links: Links,
     /// Room for readers of output.
@@ -71,53 +90,55 @@ impl Seat {
             let wall = Wall::now();
             (control.view(wall.moment()), wall)
         });
-        seen.await.ok_or_else(ApiError::ending)
+        let (mut view, wall) = seen.await.ok_or_else(ApiError::ending)?;
+        // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
+        let health = self.links.health();
+        for host in &mut view.hosts {
+            host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
+        }
+        Ok((view, wall))
     }
 }
 
-/// Every path of the API.
+/// Every path of the API, behind its door.
 pub fn router(seat: Seat) -> Router {
-    Router::new()
-        .route("/v1/status", get(look::status))
-        .route("/v1/hosts", get(look::hosts))
-        .route("/v1/hosts/{name}", get(look::host))
-        .route("/v1/applications", get(look::applications))
-        .route("/v1/applications/{name}", get(look::application))
-        .route("/v1/applications/{name}/start", post(ask::start))
-        .route("/v1/applications/{name}/stop", post(ask::stop))
-        .route("/v1/applications/{name}/restart", post(ask::restart))
-        .route("/v1/applications/{name}/logs", get(logs::logs))
-        .route("/v1/pairs", get(look::pairs))
-        .route("/v1/pairs/{name}", get(look::pair))
-        .route("/v1/pairs/{name}/start", post(ask::start))
-        .route("/v1/pairs/{name}/stop", post(ask::stop))
-        .route("/v1/pairs/{name}/switchover", post(ask::switchover))
-        .route("/v1/maintenance/{name}", put(ask::maintenance))
-        .route("/v1/pairs/{name}/restart", post(sequences::restart))
-        .route("/v1/pairs/{name}/failover", post(sequences::failover))
-        .route("/v1/pairs/{name}/flap/acknowledge", post(sequences::acknowledge))
-        .route("/v1/hosts/{name}/drain", post(sequences::drain))
-        .route("/v1/hosts/{name}/return", post(sequences::give_back))
-        .route("/v1/operations", get(look::operations))
-        .route("/v1/operations/{id}", get(look::operation))
-        .route("/v1/events", get(events::events))
-        .route("/v1/why", get(why::event))
-        .route("/v1/why/{name}", get(why::object))
-        .route("/v1/config/reload", post(ask::reload))
-        .route("/healthz", get(look::health))
-        .route("/readyz", get(look::readiness))
+    let (guard, figures) = (seat.guard.clone(), seat.figures.clone());
+    let repeats = repeats::Repeats::default();
+    let mut router = Router::new();
+    for Route { method, path, needs, repeats: repeatable, doing, .. } in routes::routes() {
+        let mut doing: MethodRouter<Seat> = doing;
+        if repeatable && method != Method::GET {
+            doing = doing.route_layer(middleware::from_fn_with_state(repeats.clone(), repeats::once));
+        }
+        if let Some(needs) = needs {
+            doing = doing.route_layer(middleware::from_fn_with_state((guard.clone(), needs), guard::admit));
+        }
+        // Several methods of one path stand in several rows; each keeps its own role.
+        router = router.route(path, doing);
+    }
+    router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(repeats::Repeats::default(), repeats::once))
+        .layer(middleware::from_fn_with_state(guard, guard::identify))
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(figures, figures_call::count))
+        .layer(middleware::map_response(add_headers))
         .with_state(seat)
+}
+
+/// Answers are for this asker and this moment, and are what they say they are.
+async fn add_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn no_such_path(uri: axum::http::Uri) -> ApiError {
     ApiError::not_found("path", uri.path(), "scsctl status -o json")
 }
 
-async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> ApiError {
+async fn no_such_method(method: Method, uri: axum::http::Uri) -> ApiError {
     let message = format!("{} cannot be asked with {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
 }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::actor::Actor;
 use super::error::ApiError;
+use super::input::read_body;
 
 /// The header that carries the key.
 pub const KEY_HEADER: &str = "idempotency-key";
@@ -34,10 +35,17 @@ pub struct Repeats {
 #[derive(Debug)]
 struct Known {
     key: String,
-    /// Who asked for what.
-    asked: String,
+    asked: Asked,
     /// Absent while it is being done.
     answer: Option<(StatusCode, Bytes)>,
+}
+
+/// Who asked for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    by: String,
+    what: String,
+    body: Bytes,
 }
 
 /// What a key stands for.
@@ -50,11 +58,11 @@ enum Met {
 }
 
 impl Repeats {
-    fn meet(&self, key: &str, asked: &str) -> Met {
+    fn meet(&self, key: &str, asked: &Asked) -> Met {
         let mut known = self.lock();
         if let Some(one) = known.iter().find(|one| one.key == key) {
             return match &one.answer {
-                _ if one.asked != asked => Met::Other,
+                _ if one.asked != *asked => Met::Other,
                 Some((status, body)) => Met::Again(*status, body.clone()),
                 None => Met::Running,
             };
@@ -62,7 +70,7 @@ impl Repeats {
         if known.len() >= MOST_KEYS {
             known.pop_front();
         }
-        known.push_back(Known { key: key.to_owned(), asked: asked.to_owned(), answer: None });
+        known.push_back(Known { key: key.to_owned(), asked: asked.clone(), answer: None });
         Met::New
     }
 
@@ -89,11 +97,14 @@ pub(super) async fn once(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let changes_something = matches!(*request.method(), Method::POST | Method::PUT);
+    let changes_something = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE);
     let Some(key) = key_of(request.headers())?.filter(|_| changes_something) else {
         return Ok(next.run(request).await);
     };
-    let asked = format!("{actor} {} {}", request.method(), request.uri());
+    let (parts, body) = request.into_parts();
+    let body = read_body(body).await?;
+    let asked = Asked { by: actor, what: format!("{} {}", parts.method, parts.uri), body: body.clone() };
+    let request = Request::from_parts(parts, Body::from(body));
     match repeats.meet(&key, &asked) {
         Met::Again(status, body) => return Ok(answer(status, body)),
         Met::Running => {
@@ -144,28 +155,33 @@ fn answer(status: StatusCode, body: Bytes) -> Response {
 mod tests {
     use super::*;
 
+    fn asked(by: &str, what: &str, body: &'static str) -> Asked {
+        Asked { by: by.to_owned(), what: what.to_owned(), body: Bytes::from_static(body.as_bytes()) }
+    }
+
     #[test]
     fn a_key_stands_for_one_request() {
         let repeats = Repeats::default();
-        assert_eq!(repeats.meet("k", "root POST /a"), Met::New);
-        assert_eq!(repeats.meet("k", "root POST /a"), Met::Running);
-        assert_eq!(repeats.meet("k", "ann POST /a"), Met::Other);
+        assert_eq!(repeats.meet("k", &asked("root", "POST /a", "{}")), Met::New);
+        assert_eq!(repeats.meet("k", &asked("root", "POST /a", "{}")), Met::Running);
+        assert_eq!(repeats.meet("k", &asked("ann", "POST /a", "{}")), Met::Other);
+        assert_eq!(repeats.meet("k", &asked("root", "POST /a", "{\"to\":1}")), Met::Other);
         repeats.answered("k", StatusCode::ACCEPTED, Bytes::from_static(b"{}"));
         assert_eq!(
-            repeats.meet("k", "root POST /a"),
+            repeats.meet("k", &asked("root", "POST /a", "{}")),
             Met::Again(StatusCode::ACCEPTED, Bytes::from_static(b"{}"))
         );
         repeats.forget("k");
-        assert_eq!(repeats.meet("k", "root POST /b"), Met::New);
+        assert_eq!(repeats.meet("k", &asked("root", "POST /b", "{}")), Met::New);
     }
 
     #[test]
     fn the_number_of_known_keys_is_bounded() {
         let repeats = Repeats::default();
         for number in 0..=MOST_KEYS {
-            assert_eq!(repeats.meet(&number.to_string(), "x"), Met::New);
+            assert_eq!(repeats.meet(&number.to_string(), &asked("x", "", "")), Met::New);
         }
         assert_eq!(repeats.lock().len(), MOST_KEYS);
-        assert_eq!(repeats.meet("0", "x"), Met::New, "the oldest one was forgotten");
+        assert_eq!(repeats.meet("0", &asked("x", "", "")), Met::New, "the oldest one was forgotten");
     }
 }

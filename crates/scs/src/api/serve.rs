@@ -19,7 +19,9 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use understudy_drive::Stop;
 
-use super::actor::Actor;
+use super::actor::{Actor, role_of_user};
+use super::caller::Peer;
+use super::tcp::NetworkSide;
 
 /// The most connections at a time; whoever comes above that waits in the system's own queue.
 pub const MOST_CONNECTIONS: usize = 256;
@@ -27,10 +29,12 @@ pub const MOST_CONNECTIONS: usize = 256;
 const BACKLOG: u32 = 128;
 /// How long a caller may take to send the head of its request.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes.
+const LONGEST_HEAD_BYTES: usize = 32 * 1024;
 /// Who may connect: owner and group.
 const SOCKET_MODE: u32 = 0o660;
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the API cannot be served. At most a dead socket's file was removed.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +92,18 @@ impl Api {
     }
 
     /// Serves on a new thread until `stop` is asked. Fails if the thread cannot be started.
-    pub fn serve(self, router: Router, stop: Stop) -> io::Result<std::thread::JoinHandle<()>> {
+    pub fn serve(
+        self,
+        network: Option<NetworkSide>,
+        router: Router,
+        stop: Stop,
+    ) -> io::Result<std::thread::JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
+            if let Some(network) = network {
+                network.serve(&router)?;
+            }
             UnixListener::from_std(self.listener)?
         };
         std::thread::Builder::new().name("api".to_owned()).spawn(move || {
@@ -149,9 +161,19 @@ async fn accept(listener: UnixListener, router: Router, stop: Stop) {
     }
 }
 
+/// What every connection may take.
+pub(super) fn connection() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(LONGEST_HEAD_BYTES);
+    builder
+}
+
 async fn serve_one(stream: UnixStream, router: Router) {
-    let actor = match stream.peer_cred() {
-        Ok(credentials) => Actor::of_uid(credentials.uid()),
+    let peer = match stream.peer_cred() {
+        Ok(credentials) => Peer::Local {
+            actor: Actor::of_uid(credentials.uid()),
+            role: role_of_user(credentials.uid(), credentials.gid(), rustix::process::geteuid().as_raw()),
+        },
         Err(error) => {
             tracing::warn!(%error, "a caller without credentials was refused");
             return;
@@ -159,15 +181,10 @@ async fn serve_one(stream: UnixStream, router: Router) {
     };
     let paths = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(actor.clone());
+        request.extensions_mut().insert(peer.clone());
         paths.call(request)
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+    if let Err(error) = connection().serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection to the API ended early");
     }
 }

@@ -48,7 +48,7 @@ pub fn status(view: &ClusterView, wall: Wall, beside: &Beside) -> Value {
 }
 
 /// What is not as it should be now, one line each; empty exactly if `scsctl status --check` may be content.
-fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
+pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let hosts = view.hosts.iter().filter(|host| host.status != HostStatus::Running);
     let hosts = hosts.map(|host| format!("host {} is {}", host.name, host.status));
     // A pair of which nothing should run is as wished.

@@ -13,9 +13,10 @@ use tokio::sync::{Notify, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::Inbox;
 use understudy_model::{
-    AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Order,
+    AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Moment,
+    Order,
 };
-use understudy_transport::{Certified, Health, Security, Sender};
+use understudy_transport::{Certified, Health, Pulse, Security, Sender};
 use understudy_wire::ToAgent;
 
 pub use asked::NotAsked;
@@ -192,6 +193,18 @@ impl Links {
     /// What the certificates of the agents say that were heard.
     pub fn certificates(&self) -> Vec<Certified> {
         self.table().values().filter_map(|slot| slot.certified.clone()).collect()
+    }
+
+    /// The connected agents that have been silent for their timeout and are being asked whether they live; how each link fares
+    /// at this moment, and a view on it.
+    fn asked(&self, now: Moment) -> Vec<(HostName, Health, Pulse)> {
+        let table = self.table();
+        let open = table.iter().filter_map(|(host, slot)| {
+            let pulse = slot.open.as_ref()?.pulse();
+            Some((host.clone(), pulse.health(), pulse.clone()))
+        });
+        open.filter(|(_, health, _)| !health.timeout.is_zero() && now.since(health.heard) >= health.timeout)
+            .collect()
     }
 
     /// How the link to each connected agent fares.

@@ -101,6 +101,9 @@ impl Talk {
                 }
                 Err(down) => down,
             };
+            if down.end == LinkEnd::Silent && !self.say_who_is_asked().await {
+                return;
+            }
             if !self.say(&mut said, down).await {
                 return;
             }
@@ -118,6 +121,26 @@ impl Talk {
         let saw = ControlSaw::LinkDown { host: self.host.clone(), end: down.end, why: down.why.clone() };
         *said = Some(down);
         self.links.inbox.saw(saw).await
+    }
+
+    /// Tells the machine of every other agent that is being asked right now whether it lives, and then of its answer. False if
+    /// the machine has ended.
+    async fn say_who_is_asked(&self) -> bool {
+        let asked = self.links.asked(understudy_drive::now());
+        for (host, before, pulse) in asked.into_iter().filter(|(host, _, _)| *host != self.host) {
+            if !self.links.inbox.saw(ControlSaw::LinkPolled { host: host.clone() }).await {
+                return false;
+            }
+            let inbox = self.links.inbox.clone();
+            tokio::spawn(async move {
+                // An answer that is later than this is none: by then the link is lost.
+                let answer = tokio::time::timeout(before.timeout * 2, pulse.heard_after(before.heard));
+                if answer.await.is_ok() {
+                    inbox.saw(ControlSaw::LinkAnswered { host }).await;
+                }
+            });
+        }
+        true
     }
 
     async fn connect(&self) -> Result<Welcomed, Down> {
@@ -179,9 +202,11 @@ impl Talk {
                     self.introduction.controller_epoch
                 )))
             }
-            FromAgent::Report(_) | FromAgent::Answer(_) | FromAgent::Events(_) | FromAgent::Logs(_) => {
-                Err(Down::unwelcome("the agent spoke before it answered the hello"))
-            }
+            FromAgent::Report(_)
+            | FromAgent::Answer(_)
+            | FromAgent::Events(_)
+            | FromAgent::Leaving { .. }
+            | FromAgent::Logs(_) => Err(Down::unwelcome("the agent spoke before it answered the hello")),
         }
     }
 
@@ -230,6 +255,9 @@ impl Talk {
             }
             FromAgent::Answer(answer) => {
                 Ok(self.links.inbox.saw(ControlSaw::Answered { host, answer }).await)
+            }
+            FromAgent::Leaving { leaving } => {
+                Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
                 self.links.journal.tell(events);

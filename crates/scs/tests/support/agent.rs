@@ -211,7 +211,7 @@ impl State {
                 self.set_goal(&application, goal);
                 Outcome::Done
             }
-            Work::SetHandsOff { .. } | Work::Restart { .. } => Outcome::Done,
+            Work::SetHandsOff { .. } | Work::Restart { .. } | Work::LetGo => Outcome::Done,
             Work::Promote { role, .. } => self.promote(role),
             Work::Demote { role, .. } => self.demote(&role),
         };

@@ -4,6 +4,8 @@
 
 pub mod agent;
 pub mod http;
+pub mod net;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

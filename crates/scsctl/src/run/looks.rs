@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Session;
 use crate::answers::{self, read};
@@ -11,9 +12,13 @@ use crate::args;
 use crate::exit::{Exit, Failure};
 use crate::server::escape;
 use crate::show::{self, Show};
+use crate::stream::Heard;
 
 /// Pause between two pictures of `status --watch`.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// Pause before each try to follow a server that has gone.
+const COME_BACK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks, and prints the answer as it is or as `text` makes it.
 async fn look<T: DeserializeOwned>(
@@ -121,7 +126,7 @@ pub(super) async fn why(
 }
 
 pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
-    let mut query = format!("/v1/events?limit={}", which.limit);
+    let mut query = format!("limit={}", which.limit);
     let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
     for (key, value) in parts {
         if let Some(value) = value {
@@ -129,19 +134,52 @@ pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Re
         }
     }
     if which.follow {
-        let mut lines = session.server.lines(&format!("{query}&follow=true")).await?;
-        while let Some(event) = lines.next().await? {
-            print_event(&mut session, &event)?;
-        }
-        return Err(Failure::new(Exit::Unreachable, "the control server ended the stream of events")
-            .try_next("scsctl events --follow, when it is back"));
+        return follow(session, &format!("/v1/events/stream?{query}")).await;
     }
-    let answer = session.server.get(&query).await?;
+    let answer = session.server.get(&format!("/v1/events?{query}")).await?;
     let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
     for event in &events {
         print_event(&mut session, event)?;
     }
     Ok(Exit::Done)
+}
+
+/// Follows until the server says that this ends, or until it has not been there for too long. A server that comes back
+/// is followed on behind the last event that it told.
+async fn follow(mut session: Session<'_>, path: &str) -> Result<Exit, Failure> {
+    let mut events = session.server.events(path, None).await?;
+    let mut last = None;
+    loop {
+        let broken = loop {
+            match events.next().await {
+                Ok(Some(Heard::Event(id, event))) => {
+                    print_event(&mut session, &event)?;
+                    last = Some(id);
+                }
+                Ok(Some(Heard::End(because))) => {
+                    let message = "the control server ended the stream of events";
+                    return Err(Failure::new(Exit::Refused, message).because(because));
+                }
+                Ok(None) => {
+                    break Failure::new(Exit::Unreachable, "the control server ended the stream of events");
+                }
+                Err(failure) => break failure,
+            }
+        };
+        let deadline = Instant::now() + session.wait_limit;
+        events = loop {
+            tokio::time::sleep(COME_BACK_PAUSE).await;
+            match session.server.events(path, last).await {
+                Ok(events) => break events,
+                Err(failure) if failure.exit() != Exit::Unreachable => return Err(failure),
+                Err(_) if Instant::now() >= deadline => {
+                    let waited = format!("it was waited for during {:?}", session.wait_limit);
+                    return Err(broken.because(waited).try_next("scsctl events --follow, when it is back"));
+                }
+                Err(_) => {}
+            }
+        };
+    }
 }
 
 /// One event, one line, also as JSON.

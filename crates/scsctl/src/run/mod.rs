@@ -3,22 +3,27 @@
 //! It knows the paths of the API, not its bytes. The law: what interrupts service is asked for twice.
 
 mod config;
+mod contexts;
 mod demo;
 mod does;
 mod looks;
 mod pki;
 mod sequences;
+mod tokens;
 mod wait;
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::args::{Args, Command, Config, Flap, Output};
+use crate::args::{self, Args, Command, Config, Flap, Output};
+use crate::contexts::Contexts;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
+use crate::place::{Access as PlaceAccess, Place, Token};
 use crate::server::Server;
 use crate::show::{Show, own_zone};
 
@@ -26,6 +31,13 @@ use crate::show::{Show, own_zone};
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long `wait` and the end of an operation may take unless `--timeout` says otherwise.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the server is if nothing says so.
+const USUAL_SERVER: &str = "unix:/run/understudy/scs.sock";
+/// A token itself, for programs that keep secrets in the environment.
+const TOKEN_VARIABLE: &str = "SCSCTL_TOKEN";
+/// How much of a token's file is read.
+const LONGEST_TOKEN_BYTES: u64 = 4_096;
 
 /// What every command needs.
 struct Session<'a> {
@@ -44,10 +56,11 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
         Command::Pki(what) => return pki::run(what, args, out),
         Command::Version => return out.line(&version()).map(|()| Exit::Done),
         Command::Completions { shell } => return completions(*shell, out),
+        Command::Context(what) => return contexts::run(what, args, out),
         _ => {}
     }
     let session = Session {
-        server: Server::new(&args.server, args.timeout.unwrap_or(ANSWER_LIMIT))?,
+        server: Server::new(place(&args.access)?, args.timeout.unwrap_or(ANSWER_LIMIT)),
         output: args.output,
         yes: args.yes,
         wait_limit: args.timeout.unwrap_or(WAIT_LIMIT),
@@ -57,6 +70,42 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
     let runtime =
         runtime.map_err(|error| Failure::new(Exit::Failed, format!("the program cannot start: {error}")))?;
     runtime.block_on(ask(session, &args.command))
+}
+
+/// Where to ask: a context that is named, else the server that is named, else the current context, else the usual
+/// socket. What the command line says beside it stands above what a context says.
+fn place(said: &args::Access) -> Result<Place, Failure> {
+    let context = match (&said.context, &said.server) {
+        (Some(name), _) => Contexts::read()?.find(Some(name))?.cloned(),
+        // The token of a context is for the server of that context alone.
+        (None, Some(_)) => None,
+        (None, None) => Contexts::read()?.find(None)?.cloned(),
+    };
+    let url = context.as_ref().map(|context| context.server.clone()).or_else(|| said.server.clone());
+    let context = context.unwrap_or_default();
+    let token = match said.token_file.clone() {
+        Some(file) => Some(read_token(&file)?),
+        None => match std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()) {
+            Some(token) => Some(Token::new(&token)),
+            None => context.token_file.map(|file| read_token(&file)).transpose()?,
+        },
+    };
+    Place::new(PlaceAccess {
+        url: url.unwrap_or_else(|| USUAL_SERVER.to_owned()),
+        authority: said.ca.clone().or(context.ca),
+        certificate: said.certificate.clone().or(context.certificate),
+        key: said.key.clone().or(context.key),
+        token,
+    })
+}
+
+fn read_token(file: &Path) -> Result<Token, Failure> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(file)
+        .and_then(|file| file.take(LONGEST_TOKEN_BYTES).read_to_string(&mut text))
+        .map_err(|error| Failure::new(Exit::Usage, format!("the token in {}: {error}", file.display())))?;
+    Ok(Token::new(&text))
 }
 
 async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
@@ -86,11 +135,13 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Switchover(which) => does::switchover(session, which).await,
         Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
         Command::Wait { name, what } => wait::until(session, name, *what).await,
+        Command::Token(what) => tokens::run(session, what).await,
         Command::Config(Config::Reload) => config::reload(session).await,
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
         | Command::Pki(_)
         | Command::Version
+        | Command::Context(_)
         | Command::Completions { .. } => Ok(Exit::Done),
     }
 }

@@ -11,6 +11,7 @@ mod operation;
 mod printed;
 mod status;
 pub mod table;
+mod tokens;
 mod why;
 
 pub use events::event_line;
@@ -18,6 +19,7 @@ pub use objects::{application, applications, host, hosts, pair, pairs};
 pub use operation::{operation, operations, plan, step};
 pub use printed::harmless;
 pub use status::status;
+pub use tokens::tokens;
 pub use why::why;
 
 use std::sync::OnceLock;

@@ -12,7 +12,6 @@ use super::pair::PairDraft;
 use super::{Drafts, timers, unknown_name};
 use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report};
-use crate::values::is_loopback;
 
 /// Reports every rule that the drafts break.
 pub(super) fn check(report: &mut Report, drafts: &Drafts) {
@@ -38,16 +37,6 @@ fn check_hosts(report: &mut Report, drafts: &Drafts) {
                     address.value
                 );
                 report.broken(address.at, &address.key, why, "give each host its own address or lca-port");
-            }
-            if is_loopback(&address.value) == Some(false) {
-                let why = format!(
-                    "{} is not on this machine, and links have no TLS in this version",
-                    address.value
-                );
-                let problem = Problem::new(ProblemKind::NotInThisVersion, address.key.as_str(), why);
-                let advice =
-                    "use loopback addresses or unix:/PATH; an agent of this version listens on nothing else";
-                report.warning(address.at, problem.advise(advice));
             }
         }
     }

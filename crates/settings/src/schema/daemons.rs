@@ -2,10 +2,7 @@
 //!
 //! Knows no values and no rules. The law: see the parent module.
 
-use super::{Key, Keys, Shape, later, now};
-
-const NO_STATUS: &str = "remove it; ask the control server with `scsctl status`";
-const NO_API_PORT: &str = "remove it; in this version the API is served on `api-socket` alone";
+use super::{Key, Keys, Shape, now};
 
 /// Every key of `lca.toml`.
 pub(crate) const AGENT_FILE: Keys = &[&[
@@ -19,6 +16,7 @@ pub(crate) const SERVER_FILE: Keys = &[&[
     now("server", Shape::Table(&[SERVER]), "must be there", "The control server itself."),
     now("journal", Shape::Table(&[JOURNAL]), "", "What it remembers."),
     now("tls", Shape::Table(&[TLS]), "", "Certificates of the control server."),
+    now("api", Shape::Table(&[API]), "", "Who may do what on the API over the network."),
     now(
         "notify",
         Shape::Table(&[NOTIFY]),
@@ -43,7 +41,12 @@ const AGENT: &[Key] = &[
     ),
     now("runtime-directory", Shape::Text, "`/run/understudy`", "Sockets; gone after a reboot."),
     now("log-directory", Shape::Text, "`/var/log/understudy`", "Output of applications."),
-    later("status-listen", Shape::Texts, "Where load balancers ask.", NO_STATUS),
+    now(
+        "status-listen",
+        Shape::Texts,
+        "[\"127.0.0.1:4998\"]",
+        "Where load balancers and Prometheus ask: `ADDRESS:PORT`, on any address; an empty list is nowhere.",
+    ),
 ];
 
 const POLICY: &[Key] = &[
@@ -83,7 +86,12 @@ const SERVER: &[Key] = &[
         "`/var/lib/understudy/scs`",
         "Epochs, goals and the journal; must outlive a reboot.",
     ),
-    later("api-listen", Shape::Texts, "Where the API is served over the network.", NO_API_PORT),
+    now(
+        "api-listen",
+        Shape::Texts,
+        "[]",
+        "Where the API is served over the network: `ADDRESS:PORT`, with TLS alone, so `[tls]` must be there.",
+    ),
 ];
 
 const JOURNAL: &[Key] =
@@ -94,6 +102,22 @@ const TLS: &[Key] = &[
     now("key", Shape::Text, "must be there", "File of the key of that certificate."),
     now("authorities", Shape::Texts, "must be there", "Files of those who may have signed the others."),
     now("revoked", Shape::Texts, "", "Files that list revoked certificates."),
+];
+
+const API: &[Key] = &[
+    now(
+        "admins",
+        Shape::Texts,
+        "[]",
+        "Operators whose certificate makes them admins; the others are operators.",
+    ),
+    now("viewers", Shape::Texts, "[]", "Operators whose certificate lets them only look."),
+    now(
+        "host-names",
+        Shape::Texts,
+        "[]",
+        "Names under which the API is asked beside those in its certificate, such as that of a proxy.",
+    ),
 ];
 
 const NOTIFY: &[Key] = &[

@@ -10,19 +10,20 @@ use super::member::PART_MEMBER;
 use super::plain::{PART_HOOK, PART_PLAIN};
 use super::words::{Ear, SOCKET_VARIABLE};
 use super::{Measured, PART};
+use crate::net::Network;
 use crate::ports::Ports;
 use crate::{ApplicationPlan, Ground, Host, Interrupt, Plan, Programs, Stage, StageError};
 
 const PAIR: &str = "bench";
 const SINGLE: &str = "single";
 /// How long the cluster may take to be well.
-const WELL_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const WELL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a measured moment may take to come.
-const MOMENT_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const MOMENT_LIMIT: Duration = Duration::from_secs(20);
 /// Rest after the cluster is well. More than the restart delay, so that no restart counts as one of several in a row.
-const REST: Duration = Duration::from_millis(40);
+pub(super) const REST: Duration = Duration::from_millis(40);
 /// The shortest that settings allow.
-const RESTART_DELAY_MS: u64 = 10;
+pub(super) const RESTART_DELAY_MS: u64 = 10;
 
 fn part_of_bench(name: String, host: Host, ear: &Ear) -> Result<ApplicationPlan, StageError> {
     let own = std::env::current_exe().map_err(StageError::file("find", "this program"))?;
@@ -88,16 +89,28 @@ fn begin(
     interrupt: &Interrupt,
     fill: impl FnOnce(&mut Plan, &Ear) -> Result<(), StageError>,
 ) -> Result<(Stage, Ear), StageError> {
+    begin_on(programs, ground, interrupt, Plan::new("bench", RESTART_DELAY_MS), None, fill)
+}
+
+/// The same on hosts with networks of their own, if there is one.
+pub(super) fn begin_on(
+    programs: &Programs,
+    ground: Ground,
+    interrupt: &Interrupt,
+    mut plan: Plan,
+    network: Option<Network>,
+    fill: impl FnOnce(&mut Plan, &Ear) -> Result<(), StageError>,
+) -> Result<(Stage, Ear), StageError> {
     let ear = Ear::in_directory(ground.sockets())?;
-    let mut plan = Plan::new("bench", RESTART_DELAY_MS);
     fill(&mut plan, &ear)?;
-    let mut stage = Stage::set_up(programs, ground, plan, &mut Ports::default(), interrupt.clone())?;
+    let ports = &mut Ports::default();
+    let mut stage = Stage::set_up_on(programs, ground, plan, ports, interrupt.clone(), network)?;
     stage.start_all()?;
     stage.until_well(WELL_LIMIT)?;
     Ok((stage, ear))
 }
 
-fn add_pair(plan: &mut Plan, ear: &Ear) -> Result<(), StageError> {
+pub(super) fn add_pair(plan: &mut Plan, ear: &Ear) -> Result<(), StageError> {
     let [alpha, beta] = Host::ALL.map(|host| part_of_bench(String::new(), host, ear));
     let (alpha, beta) = (alpha?, beta?);
     plan.add_pair(PAIR, |host, name| {
@@ -108,7 +121,7 @@ fn add_pair(plan: &mut Plan, ear: &Ear) -> Result<(), StageError> {
 }
 
 /// Waits until a round can begin; answers who is primary and who is backup.
-fn rest(stage: &mut Stage, ear: &Ear) -> Result<(String, String), StageError> {
+pub(super) fn rest(stage: &mut Stage, ear: &Ear) -> Result<(String, String), StageError> {
     let status = stage.until_well(WELL_LIMIT)?;
     stage.interrupt().let_pass(REST)?;
     ear.forget()?;

@@ -185,10 +185,11 @@ pub(crate) fn add_tservers(
     ports: &mut Ports,
 ) -> Result<(), StageError> {
     let [alpha, beta] = [ports.free_on(Host::Alpha.address())?, ports.free_on(Host::Beta.address())?];
+    let bind = Host::ALL.map(|host| plan.whereabouts(host).serve.to_string());
     plan.add_pair(name, |host, name| ApplicationPlan {
         name,
         host,
-        command: vec![programs.text("tserver"), "--bind".to_owned(), host.address().to_string()],
+        command: vec![programs.text("tserver"), "--bind".to_owned(), bind[host.index()].clone()],
         environment: Vec::new(),
         port: Some(if host == Host::Alpha { alpha } else { beta }),
         interface: "library",
@@ -202,7 +203,7 @@ pub(crate) fn members(plan: &Plan, pair: &str) -> Vec<String> {
     let pair = plan.pairs.iter().find(|one| one.name == pair);
     let names = pair.into_iter().flat_map(|pair| [&pair.primary, &pair.backup]);
     let applications = names.filter_map(|name| plan.applications.iter().find(|one| one.name == *name));
-    applications.filter_map(|one| Some(format!("{}:{}", one.host.address(), one.port?))).collect()
+    applications.filter_map(|one| Some(plan.served_at(one)?.to_string())).collect()
 }
 
 fn play_all(
@@ -228,7 +229,7 @@ fn play_all(
     for &scenario in chosen {
         voice.title(scenario);
         stage.until_well(WELL_LIMIT)?;
-        let mut load = Load::start(programs, &members(stage.plan(), PAIR), &[])?;
+        let mut load = Load::start(programs, &members(stage.plan(), PAIR), &[], None)?;
         voice.begin_client(load.began());
         let played = scenario::play(scenario, stage, &mut load, voice)?;
         let (client, moments) = load.end(stage.interrupt())?;

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::dice::Dice;
 use super::summary::Summary;
 use crate::api::ApiError;
+use crate::dice::Dice;
 use crate::plan::PairPlan;
 use crate::sweep::find_application;
 use crate::{Daemon, Host, Stage, StageError};

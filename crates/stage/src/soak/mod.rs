@@ -1,11 +1,12 @@
-//! Long runs. `chaos`: kill -9 of everything at random moments, in every combination, with switchovers in between.
+//! Long runs. `chaos`: kill -9 of everything at random moments, in every combination, with switchovers in between; in every
+//! second phase also cuts, bad networks and stops.
 //!
 //! It knows how a run is asked for and summed up; what a phase does is in `phase`. The law: faults, then quiet, then
 //! checks; a violation is never forgotten, and a seed repeats the choices.
 
-mod dice;
 mod faults;
 mod phase;
+mod strains;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::demo::add_tservers;
+use crate::dice::Dice;
+use crate::net::Network;
 use crate::ports::Ports;
 use crate::{Ground, Interrupt, Plan, Programs, Stage, StageError};
-use dice::Dice;
 use phase::Phase;
 use summary::Summary;
 
@@ -42,7 +44,7 @@ pub struct Arguments {
 /// The runs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Run {
-    /// kill -9 of agents, control server and members at random moments
+    /// kill -9 of agents, control server and members at random moments; as root also cuts, delays, losses and SIGSTOP
     Chaos(Chaos),
 }
 
@@ -84,12 +86,20 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
         None => Ground::temporary()?,
     };
     let mut ports = Ports::default();
-    let mut plan = Plan::new("soak", RESTART_DELAY_MS);
+    let without_strains = Network::is_impossible();
+    let (mut plan, network) = match &without_strains {
+        Some(_) => (Plan::new("soak", RESTART_DELAY_MS), None),
+        None => (Plan::networked("soak", RESTART_DELAY_MS), Some(Network::set_up(seed)?)),
+    };
     for number in 1..=chaos.pairs {
         add_tservers(&mut plan, &format!("pair{number}"), &programs, &mut ports)?;
     }
-    let mut stage = Stage::set_up(&programs, ground, plan, &mut ports, interrupt)?;
+    let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, network)?;
     let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs);
+    if let Some(why) = without_strains {
+        eprintln!("only kills, no cuts and stops: {why}");
+        summary.without_strains(why);
+    }
     eprintln!("seed {seed}, files in {}", stage.directory().display());
     let played = play(&mut stage, &programs, chaos, &mut summary, Dice::new(seed));
     match played {
@@ -120,8 +130,10 @@ fn play(
     stage.start_all()?;
     stage.until_well(START_LIMIT)?;
     let end = Instant::now() + Duration::from_secs(chaos.minutes * 60);
+    let mut strained = false;
     while Instant::now() < end {
-        Phase::begin(stage, programs)?.play(&mut dice, summary)?;
+        Phase::begin(stage, programs, strained)?.play(&mut dice, summary)?;
+        strained = !strained && stage.network().is_ok();
         eprintln!("{}", summary.one_line());
     }
     Ok(())

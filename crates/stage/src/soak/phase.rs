@@ -4,13 +4,14 @@
 //! before, and each pair has exactly one primary, as the members themselves say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::dice::Dice;
 use super::faults::Faults;
+use super::strains::Strains;
 use super::summary::Summary;
 use crate::demo::members;
+use crate::dice::Dice;
 use crate::load::Load;
 use crate::{Programs, Stage, StageError, Status};
 
@@ -24,10 +25,16 @@ const LOOK: Duration = Duration::from_millis(10);
 const WELL_LIMIT: Duration = Duration::from_secs(60);
 /// After the last fault, until everybody has heard of it and the status can be believed.
 const HEARD: Duration = Duration::from_millis(500);
+/// The same where links were cut: what was lost is sent again after a while, and a silence that had begun may still end one.
+const HEARD_THROUGH_CUTS: Duration = Duration::from_secs(3);
+/// How often something lasting is done in a phase with cuts and stops.
+const STRAIN_PERCENT: u64 = 60;
 /// Quiet service before the faults, and after the cluster is well again.
 const SERVICE: Duration = Duration::from_secs(1);
 /// Between two writes of a client, so that the machine has time for faults.
 const PAUSE_US: &str = "500";
+/// How long members may take until both have answered.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Events that are asked for at once.
 const EVENTS_AT_ONCE: i64 = 1_000;
 
@@ -38,37 +45,50 @@ pub(super) struct Phase<'a> {
     before: Status,
     loads: Vec<(String, Load)>,
     last_event: i64,
+    /// Cuts and stops too, and not only kills.
+    strained: bool,
 }
 
 impl<'a> Phase<'a> {
-    pub fn begin(stage: &'a mut Stage, programs: &'a Programs) -> Result<Self, StageError> {
+    pub fn begin(stage: &'a mut Stage, programs: &'a Programs, strained: bool) -> Result<Self, StageError> {
         let before = stage.until_well(WELL_LIMIT)?;
         let last_event = newest_event(stage)?;
         let names: Vec<String> = stage.plan().pairs.iter().map(|pair| pair.name.clone()).collect();
         let mut loads = Vec::new();
         for name in names {
-            let load = Load::start(programs, &members(stage.plan(), &name), &["--pause-us", PAUSE_US])?;
+            let load = Load::start(
+                programs,
+                &members(stage.plan(), &name),
+                &["--pause-us", PAUSE_US],
+                stage.client_place().as_deref(),
+            )?;
             loads.push((name, load));
         }
-        Ok(Self { stage, programs, before, loads, last_event })
+        Ok(Self { stage, programs, before, loads, last_event, strained })
     }
 
     pub fn play(mut self, dice: &mut Dice, summary: &mut Summary) -> Result<(), StageError> {
         let interrupt = self.stage.interrupt().clone();
         interrupt.let_pass(SERVICE)?;
-        let mut faults = Faults::default();
+        let (mut faults, mut strains) = (Faults::default(), Strains::default());
         let end = Instant::now() + FAULTS;
         while Instant::now() < end {
-            faults.strike(self.stage, dice, summary)?;
+            if self.strained && dice.chance(STRAIN_PERCENT) {
+                strains.begin(self.stage, dice, summary)?;
+            } else {
+                faults.strike(self.stage, dice, summary)?;
+            }
             let next = Instant::now() + dice.span(LONGEST_PAUSE);
             while Instant::now() < next {
+                strains.ease(self.stage, false)?;
                 faults.bring_back(self.stage, false)?;
                 interrupt.let_pass(LOOK)?;
             }
         }
+        strains.ease(self.stage, true)?;
         faults.bring_back(self.stage, true)?;
         let quiet = Instant::now();
-        interrupt.let_pass(HEARD)?;
+        interrupt.let_pass(if self.strained { HEARD_THROUGH_CUTS } else { HEARD })?;
         let after = self.stage.until_well(WELL_LIMIT)?;
         let well_again_ms = quiet.elapsed().as_secs_f64() * 1000.0;
         interrupt.let_pass(SERVICE)?;
@@ -76,39 +96,63 @@ impl<'a> Phase<'a> {
         if now.pids() != after.pids() {
             summary.violation(format!("without faults {:?} became {:?}", after.pids(), now.pids()));
         }
-        for violation in wrongly_changed(&self.before, &now, &faults.killed_members) {
+        for violation in wrongly_changed(&self.before, &now, &faults.killed_members, &strains.stopped_members)
+        {
             summary.violation(violation);
         }
         self.check_primaries(summary)?;
         self.count_events(summary)?;
         for (pair, load) in std::mem::take(&mut self.loads) {
-            let (client, _) = load.end(&interrupt)?;
+            let began = load.began();
+            let (client, moments) = load.end(&interrupt)?;
+            let doubled = moments.iter().filter(|moment| moment.event == "dual");
+            let unexplained = doubled
+                .filter(|moment| {
+                    let at = Duration::try_from_secs_f64(moment.at_ms / 1000.0).unwrap_or_default();
+                    !strains.may_have_doubled(began + at)
+                })
+                .count();
             let plan = self.stage.plan().pairs.iter().find(|one| one.name == pair);
             let any_killed = plan.is_some_and(|plan| {
                 [&plan.primary, &plan.backup].into_iter().any(|name| faults.killed_members.contains(name))
             });
-            summary.client(&pair, &client, any_killed);
+            let any_killed = any_killed || !strains.stopped_members.is_empty();
+            summary.client(&pair, &client, any_killed, strains.has_doubling().then_some(unexplained));
         }
         summary.phase_done(well_again_ms);
         Ok(())
     }
 
-    /// The members themselves say who serves: exactly one.
+    /// The members themselves say who serves: exactly one. A member that does not answer in the client's half second, on a machine
+    /// that is busy, has said nothing and is asked again; what was answered counts at once.
     fn check_primaries(&self, summary: &mut Summary) -> Result<(), StageError> {
-        let program = self.programs.path("tserver-load");
         for pair in &self.stage.plan().pairs {
-            let asked = Command::new(&program)
-                .arg("--once")
-                .args(members(self.stage.plan(), &pair.name))
-                .stderr(Stdio::inherit())
-                .output();
-            let said = asked.map_err(|source| StageError::Start { program: program.clone(), source })?;
+            let answered =
+                |said: &Output| if said.stdout.is_empty() { Err("no answer".to_owned()) } else { Ok(()) };
+            let mut asked = 0;
+            let said = self.stage.interrupt().until("both members answer", ANSWER_LIMIT, || {
+                asked += 1;
+                let said = self.ask_once(&pair.name)?;
+                Ok(answered(&said).map(|()| said))
+            })?;
+            summary.asked_again(asked - 1);
             if !said.status.success() {
                 let text = String::from_utf8_lossy(&said.stdout).into_owned();
                 summary.violation(format!("{}: not exactly one member serves: {text}", pair.name));
             }
         }
         Ok(())
+    }
+
+    fn ask_once(&self, pair: &str) -> Result<Output, StageError> {
+        let program = self.programs.path("tserver-load");
+        let mut command = Command::new(&program);
+        command.arg("--once").args(members(self.stage.plan(), pair)).stderr(Stdio::inherit());
+        let asked = match self.stage.client_place() {
+            Some(place) => place.run(move || command.output())?,
+            None => command.output(),
+        };
+        asked.map_err(|source| StageError::Start { program, source })
     }
 
     fn count_events(&self, summary: &mut Summary) -> Result<(), StageError> {
@@ -119,7 +163,7 @@ impl<'a> Phase<'a> {
             let events = answer["events"].as_array().cloned().unwrap_or_default();
             for event in &events {
                 let text = |key: &str| event[key].as_str().unwrap_or("?").to_owned();
-                summary.event(&text("kind"), &text("rule"));
+                summary.event(&text("kind"), &text("rule"), &text("reason"));
             }
             let last = answer["last"].as_i64().unwrap_or(after);
             if events.is_empty() || last <= after {
@@ -135,13 +179,19 @@ fn newest_event(stage: &Stage) -> Result<i64, StageError> {
 }
 
 /// A member that nobody killed has the process that it had, one that was killed has another; epochs never go back.
-fn wrongly_changed(before: &Status, now: &Status, killed: &BTreeSet<String>) -> Vec<String> {
+/// One that was stopped may have been replaced, or not.
+fn wrongly_changed(
+    before: &Status,
+    now: &Status,
+    killed: &BTreeSet<String>,
+    stopped: &BTreeSet<String>,
+) -> Vec<String> {
     let mut found = Vec::new();
     let earlier: BTreeMap<String, Option<u32>> = before.pids().into_iter().collect();
     for (name, pid) in now.pids() {
         let had = earlier.get(&name).copied().flatten();
         let was_killed = killed.contains(&name);
-        if !was_killed && had != pid {
+        if !was_killed && !stopped.contains(&name) && had != pid {
             found.push(format!("{name} was not killed, and its process {had:?} became {pid:?}"));
         }
         if was_killed && had == pid {
@@ -177,10 +227,13 @@ mod tests {
     fn only_what_was_killed_may_have_another_process() {
         let before = status([10, 20], 3);
         let killed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let found = |now: &Status, names: &[&str]| wrongly_changed(&before, now, &killed(names));
+        let found =
+            |now: &Status, names: &[&str]| wrongly_changed(&before, now, &killed(names), &BTreeSet::new());
         assert_eq!(found(&status([11, 20], 4), &["t-1"]), Vec::<String>::new());
         assert!(found(&status([11, 20], 4), &[])[0].starts_with("t-1 was not killed"));
         assert!(found(&status([11, 20], 4), &["t-1", "t-2"])[0].starts_with("t-2 was killed"));
         assert!(found(&status([10, 20], 2), &[])[0].contains("epoch 3 became 2"));
+        let replaced = wrongly_changed(&before, &status([11, 20], 4), &killed(&[]), &killed(&["t-1"]));
+        assert_eq!(replaced, Vec::<String>::new(), "a stopped one may have been replaced");
     }
 }

@@ -22,6 +22,16 @@ pub(super) struct Summary {
     phases: u64,
     kills: BTreeMap<String, u64>,
     combinations: BTreeMap<String, u64>,
+    /// Cuts, bad networks and stops, by their names.
+    strains: BTreeMap<&'static str, u64>,
+    /// Why there are none.
+    without_strains: Option<String>,
+    /// Questions to members that had no answer in time and were asked again.
+    asked_again: u64,
+    /// How long two may have acted each time, in seconds, as the control server said when a lost host was heard again.
+    two_acted_s: Vec<f64>,
+    /// Phases in which a client saw two primaries because of a cut or a stop.
+    phases_with_two: u64,
     switchovers: BTreeMap<&'static str, u64>,
     events: BTreeMap<String, u64>,
     promotions: BTreeMap<String, u64>,
@@ -39,6 +49,21 @@ pub(super) struct Summary {
 impl Summary {
     pub fn new(seed: u64, minutes: u64, pairs: u8) -> Self {
         Self { seed, minutes, pairs, ..Self::default() }
+    }
+
+    /// There will be no cuts and stops.
+    pub fn without_strains(&mut self, why: String) {
+        self.without_strains = Some(why);
+    }
+
+    /// Members were asked so often again who serves, as one had not answered in time.
+    pub fn asked_again(&mut self, times: u64) {
+        self.asked_again += times;
+    }
+
+    /// A lasting fault has begun.
+    pub fn strained(&mut self, name: &'static str) {
+        *self.strains.entry(name).or_default() += 1;
     }
 
     /// Several things were killed together.
@@ -70,7 +95,9 @@ impl Summary {
     }
 
     /// An event of the journal.
-    pub fn event(&mut self, kind: &str, rule: &str) {
+    pub fn event(&mut self, kind: &str, rule: &str, reason: &str) {
+        let acted = reason.split_once("two may have acted for ").and_then(|(_, span)| span.split_once(" s"));
+        self.two_acted_s.extend(acted.and_then(|(seconds, _)| seconds.parse::<f64>().ok()));
         *self.events.entry(kind.to_owned()).or_default() += 1;
         if kind == "promotion-ordered" {
             *self.promotions.entry(rule.to_owned()).or_default() += 1;
@@ -79,22 +106,34 @@ impl Summary {
 
     /// What one client measured in a phase. A call server keeps writes in its memory, and one that is killed while no
     /// control server leads is started again in place, in the same epoch: with a killed member, writes may be gone.
-    pub fn client(&mut self, pair: &str, client: &LoadSummary, any_killed: bool) {
+    ///
+    /// `unexplained`: two may have acted in this phase because of a cut or a stop, and so many of the moments that the client
+    /// listed lie outside of those.
+    pub fn client(&mut self, pair: &str, client: &LoadSummary, any_killed: bool, unexplained: Option<usize>) {
         self.outages_ms.extend(client.outages.iter().map(|outage| outage.ms));
         self.writes_acknowledged += client.writes_acknowledged;
         self.dual_primary_observations += client.dual_primary_observations;
         self.lower_epoch_answers += client.lower_epoch_answers;
-        if client.dual_primary_observations > 0 {
+        match unexplained {
+            None | Some(0) => {}
+            Some(times) => {
+                self.violation(format!("{pair}: two primaries long after any cut or stop, {times} times"));
+            }
+        }
+        let explained = unexplained.is_some();
+        if client.dual_primary_observations > 0 && explained {
+            self.phases_with_two += 1;
+        } else if client.dual_primary_observations > 0 {
             self.violation(format!("{pair}: two primaries, {} times", client.dual_primary_observations));
         }
-        if client.lower_epoch_answers > 0 {
+        if client.lower_epoch_answers > 0 && !explained {
             self.violation(format!(
                 "{pair}: {} answers of an epoch that was over",
                 client.lower_epoch_answers
             ));
         }
         match client.lost_of_all() {
-            Some(lost) if lost > 0 && any_killed => self.lost_in_place += lost,
+            Some(lost) if lost > 0 && (any_killed || explained) => self.lost_in_place += lost,
             Some(lost) if lost > 0 => {
                 self.violation(format!(
                     "{pair}: {lost} acknowledged writes are gone though no member was killed"
@@ -130,9 +169,10 @@ impl Summary {
     pub fn one_line(&self) -> String {
         let kills: u64 = self.kills.values().sum();
         format!(
-            "phase {}: {kills} kills in {} combinations, {} outages, {} violations so far",
+            "phase {}: {kills} kills in {} combinations, {} cuts and stops, {} outages, {} violations so far",
             self.phases,
             self.combinations.len(),
+            self.strains.values().sum::<u64>(),
             self.outages_ms.len(),
             self.violations
         )
@@ -148,6 +188,15 @@ impl Summary {
             "kills": self.kills,
             "combinations": self.combinations,
             "combinations_never_killed": self.never_killed(),
+            "strains": self.strains,
+            "no_strains_because": self.without_strains,
+            "two_acted": {
+                "times": self.two_acted_s.len(),
+                "longest_s": self.two_acted_s.iter().copied().fold(0.0, f64::max),
+                "total_s": self.two_acted_s.iter().sum::<f64>(),
+                "client_phases": self.phases_with_two,
+            },
+            "asked_again": self.asked_again,
             "switchovers": self.switchovers,
             "promotions_by_rule": self.promotions,
             "events_by_kind": self.events,
@@ -194,17 +243,34 @@ mod tests {
             dual_primary_observations: 0,
             lower_epoch_answers: 0,
         };
-        summary.client("p", &client, false);
+        summary.client("p", &client, false, None);
         assert!(summary.is_clean());
         client.dual_primary_observations = 2;
-        summary.client("p", &client, false);
+        summary.client("p", &client, false, None);
         assert_eq!(summary.to_json()["violations"], 1);
         client.acknowledged_lost = Some(1);
-        summary.client("p", &client, false);
+        summary.client("p", &client, false, None);
         assert_eq!(summary.to_json()["violations"], 3);
         client.dual_primary_observations = 0;
-        summary.client("p", &client, true);
+        summary.client("p", &client, true, None);
         let json = summary.to_json();
         assert_eq!((&json["violations"], &json["acknowledged_lost_in_place"]), (&json!(3), &json!(1)));
+        // During a cut it is counted, and long after it is a violation all the same.
+        client.dual_primary_observations = 5;
+        summary.client("p", &client, false, Some(0));
+        assert_eq!(summary.to_json()["two_acted"]["client_phases"], 1);
+        assert_eq!(summary.to_json()["violations"], 3);
+        summary.client("p", &client, false, Some(1));
+        assert_eq!(summary.to_json()["violations"], 4);
+    }
+
+    #[test]
+    fn how_long_two_acted_is_read_from_what_the_control_server_says() {
+        let mut summary = Summary::new(1, 1, 1);
+        summary.event("anomaly", "host-returned", "t-1 serves no more; two may have acted for 6.1 s");
+        summary.event("anomaly", "host-returned", "t-1 is heard again after 6.1 s and does not act");
+        summary.event("anomaly", "host-returned", "t-2 serves no more; two may have acted for 0.4 s");
+        let acted = summary.to_json()["two_acted"].clone();
+        assert_eq!((&acted["times"], &acted["longest_s"]), (&json!(2), &json!(6.1)));
     }
 }

@@ -5,15 +5,19 @@
 //! showing that whatever was not attacked is as it was.
 
 mod certificates;
+mod cuts;
 mod daemons;
 mod disks;
 mod failover;
 mod flood;
 mod hosts;
+mod leaving;
 mod logs;
+mod networks;
 mod operator;
 mod play;
 mod programs;
+mod replaced;
 mod settings;
 mod starts;
 mod strangers;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use understudy_stage::net::{Network, Station};
 use understudy_stage::ports::Ports;
 use understudy_stage::status::{ApplicationLine, PairLine};
 use understudy_stage::{
@@ -107,20 +108,40 @@ impl Play {
 
     /// The same with whatever else a story needs.
     pub fn set_up_and(more: &[&str], fill: impl FnOnce(&mut Plan)) -> Self {
+        Self::set_up_on(Plan::new("attacked", 100), None, more, fill)
+    }
+
+    /// The same on hosts with networks of their own; none, and said why, where there can be none. CI has to have them.
+    pub fn networked(fill: impl FnOnce(&mut Plan)) -> Option<Self> {
+        if let Some(why) = Network::is_impossible() {
+            assert!(std::env::var_os("CI").is_none(), "CI runs everything: {why}");
+            eprintln!("SKIPPED: {why}");
+            return None;
+        }
+        let network = Network::set_up(1).unwrap();
+        Some(Self::set_up_on(Plan::networked("attacked", 100), Some(network), &[], fill))
+    }
+
+    fn set_up_on(
+        mut plan: Plan,
+        network: Option<Network>,
+        more: &[&str],
+        fill: impl FnOnce(&mut Plan),
+    ) -> Self {
         let (programs, mut ports) = (programs(), Ports::default());
-        let mut plan = Plan::new("attacked", 100);
+        let binds = Host::ALL.map(|host| plan.whereabouts(host).serve);
         for pair in ["t", "calm"].iter().chain(more) {
             let free = Host::ALL.map(|host| ports.free_on(host.address()).unwrap());
             plan.add_pair(pair, |host, name| {
-                tserver(&programs, host, name, free[usize::from(host == Host::Beta)])
+                tserver(&programs, host, name, binds[host.index()], free[host.index()])
             });
         }
         let port = ports.free_on(Host::Alpha.address()).unwrap();
-        plan.applications.push(tserver(&programs, Host::Alpha, "single".to_owned(), port));
+        plan.applications.push(tserver(&programs, Host::Alpha, "single".to_owned(), binds[0], port));
         fill(&mut plan);
         let ground = Ground::temporary().unwrap();
-        let stage = Stage::set_up(&programs, ground, plan, &mut ports, Interrupt::default()).unwrap();
-        Self { disks: Vec::new(), stage, programs, ports }
+        let stage = Stage::set_up_on(&programs, ground, plan, &mut ports, Interrupt::default(), network);
+        Self { disks: Vec::new(), stage: stage.unwrap(), programs, ports }
     }
 
     /// As [`Play::set_up`], running and well.
@@ -129,6 +150,11 @@ impl Play {
         play.stage.start_all().unwrap();
         play.stage.until_well(LIMIT).unwrap();
         play
+    }
+
+    /// The networks of the hosts, in a story that has them.
+    pub fn network(&self) -> &Network {
+        self.stage.network().unwrap()
     }
 
     /// A port that is free on that host.
@@ -274,6 +300,22 @@ impl Play {
         })
     }
 
+    /// The number of the last event, once the cluster is well.
+    #[track_caller]
+    pub fn last_event_when_well(&mut self) -> i64 {
+        self.until_well();
+        self.last_event()
+    }
+
+    /// Waits until this member is primary, whether or not anybody could take over from it.
+    #[track_caller]
+    pub fn until_primary_even_alone(&mut self, name: &str) -> Status {
+        self.until(&format!("{name} is primary"), |status| {
+            let found = status.pairs.iter().any(|pair| pair.primary.as_deref() == Some(name));
+            if found { Ok(status.clone()) } else { Err(format!("{:?} {:?}", status.pairs, status.hosts)) }
+        })
+    }
+
     /// The status now.
     #[track_caller]
     pub fn status(&self) -> Status {
@@ -282,13 +324,21 @@ impl Play {
 
     /// The address that a member serves at.
     pub fn address(&self, name: &str) -> SocketAddr {
-        let plan = self.stage.plan().applications.iter().find(|one| one.name == name).unwrap();
-        SocketAddr::from((plan.host.address(), plan.port.unwrap()))
+        self.stage.plan().served_at(self.planned(name)).unwrap()
     }
 
-    /// Says one line to a member and hears its answer.
+    fn planned(&self, name: &str) -> &ApplicationPlan {
+        self.stage.plan().applications.iter().find(|one| one.name == name).unwrap()
+    }
+
+    /// Says one line to a member and hears its answer; on its own host, so that no cut is in the way.
     pub fn ask(&self, name: &str, line: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address(name), LINE_LIMIT)?;
+        let address = self.address(name);
+        let connect = move || TcpStream::connect_timeout(&address, LINE_LIMIT);
+        let mut stream = match self.stage.network() {
+            Ok(network) => network.place(Station::Host(self.planned(name).host)).run(connect).unwrap()?,
+            Err(_) => connect()?,
+        };
         stream.set_read_timeout(Some(LINE_LIMIT))?;
         stream.write_all(format!("{line}\n").as_bytes())?;
         let mut answer = String::new();
@@ -328,6 +378,12 @@ impl Play {
         said(Command::new(self.program("lca")).arg("--check").arg("--config").arg(settings))
     }
 
+    /// A command to the agent of that host, as somebody there gives it.
+    pub fn lca(&self, host: Host, arguments: &[&str]) -> Said {
+        let settings = self.stage.directory().join(format!("lca-{}.toml", host.name()));
+        said(Command::new(self.program("lca")).args(arguments).arg("--config").arg(settings))
+    }
+
     /// The log of a daemon.
     pub fn log(&self, daemon: Daemon) -> String {
         let name = format!("{}.log", daemon.name().replace(' ', "-"));
@@ -336,8 +392,8 @@ impl Play {
 }
 
 /// A call server that can be told to misbehave.
-pub fn tserver(programs: &Programs, host: Host, name: String, port: u16) -> ApplicationPlan {
-    let bind = host.address().to_string();
+pub fn tserver(programs: &Programs, host: Host, name: String, bind: IpAddr, port: u16) -> ApplicationPlan {
+    let bind = bind.to_string();
     let command = vec![programs.text("tserver"), "--faults".to_owned(), "--bind".to_owned(), bind];
     ApplicationPlan {
         name,

@@ -67,6 +67,8 @@ fn program(
 fn with_pair(interface: &'static str, script: &str, more: &[String]) -> Play {
     let fill = |plan: &mut Plan| {
         plan.timers.push(format!("hang-limit = \"{}ms\"", HANG_LIMIT.as_millis()));
+        // An agent that is stopped for a while is no lost host in these stories.
+        plan.timers.push("addp-timeout = \"60s\"".to_owned());
         plan.add_pair("x", |host, name| program(host, name, interface, script, more));
     };
     let mut play = Play::set_up_and(&[], fill);
@@ -119,8 +121,12 @@ fn a_plain_pair_without_hooks_is_started_anew_with_its_modes() {
             .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))
             .collect::<Vec<_>>()
     };
-    assert_eq!(of("x-1"), ["backup", "primary", "backup"]);
-    assert_eq!(of("x-2"), ["backup", "primary"]);
+    // The shell writes its line a little after its process exists.
+    play.until_so("every start was with its mode", || {
+        let found = (of("x-1"), of("x-2"));
+        let wanted = found.0 == ["backup", "primary", "backup"] && found.1 == ["backup", "primary"];
+        if wanted { Ok(()) } else { Err(format!("{found:?}")) }
+    });
     assert_undisturbed(&before, &after, &["x-1", "x-2"]);
 }
 

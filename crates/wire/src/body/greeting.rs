@@ -36,7 +36,7 @@ pub(crate) enum ToAgentChoice {
 /// Frame kind 2.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromAgent {
-    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 20")]
+    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 20")]
     said: Option<FromAgentChoice>,
 }
 
@@ -52,6 +52,8 @@ pub(crate) enum FromAgentChoice {
     Answer(Answer),
     #[prost(message, tag = "5")]
     Events(Events),
+    #[prost(message, tag = "6")]
+    Leaving(Leaving),
     #[prost(message, tag = "20")]
     Logs(LogAnswer),
 }
@@ -96,6 +98,12 @@ pub(crate) struct HelloRefused {
     versions: Option<VersionRange>,
     #[prost(uint64, tag = "3")]
     highest_controller_epoch: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Leaving {
+    #[prost(bool, tag = "1")]
+    leaving: bool,
 }
 
 /// Events are for people, so they travel as JSON.
@@ -145,6 +153,9 @@ impl Body for FromAgent {
             control::FromAgent::Report(report) => FromAgentChoice::Report(ApplicationReport::write(report)?),
             control::FromAgent::Answer(answer) => FromAgentChoice::Answer(Answer::write(answer)?),
             control::FromAgent::Events(events) => FromAgentChoice::Events(Events::write(events)?),
+            control::FromAgent::Leaving { leaving } => {
+                FromAgentChoice::Leaving(Leaving { leaving: *leaving })
+            }
             control::FromAgent::Logs(answer) => FromAgentChoice::Logs(LogAnswer::write(answer)?),
         };
         Ok(Self { said: Some(choice) })
@@ -164,6 +175,7 @@ impl Body for FromAgent {
             FromAgentChoice::Report(report) => control::FromAgent::Report(report.read()?),
             FromAgentChoice::Answer(answer) => control::FromAgent::Answer(answer.read()?),
             FromAgentChoice::Events(events) => control::FromAgent::Events(events.read()?),
+            FromAgentChoice::Leaving(Leaving { leaving }) => control::FromAgent::Leaving { leaving },
             FromAgentChoice::Logs(answer) => control::FromAgent::Logs(answer.read()?),
         })
     }

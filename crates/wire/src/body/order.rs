@@ -19,7 +19,7 @@ pub(crate) struct Order {
     incarnation: Vec<u8>,
     #[prost(uint64, tag = "3")]
     controller_epoch: u64,
-    #[prost(oneof = "Work", tags = "4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Work", tags = "4, 5, 6, 7, 8, 9, 10")]
     work: Option<Work>,
 }
 
@@ -37,6 +37,8 @@ pub(crate) enum Work {
     Promote(RoleChange),
     #[prost(message, tag = "9")]
     Demote(RoleChange),
+    #[prost(message, tag = "10")]
+    LetGo(LetGo),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -68,6 +70,9 @@ pub(crate) struct Restart {
     #[prost(string, tag = "1")]
     application: String,
 }
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct LetGo {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct RoleChange {
@@ -131,6 +136,7 @@ fn write_work(work: &model::Work) -> Result<Work, EncodeError> {
         model::Work::Demote { pair, role, time_limit } => {
             Work::Demote(RoleChange::of(pair, role, *time_limit)?)
         }
+        model::Work::LetGo => Work::LetGo(LetGo {}),
     })
 }
 
@@ -161,6 +167,7 @@ fn read_work(work: Work) -> Result<model::Work, MessageError> {
             let (pair, role, time_limit) = change.parts()?;
             model::Work::Demote { pair, role, time_limit }
         }
+        Work::LetGo(LetGo {}) => model::Work::LetGo,
     })
 }
 

@@ -180,6 +180,7 @@ fn work() -> impl Strategy<Value = Work> {
             time_limit
         }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
+        Just(Work::LetGo),
     ]
 }
 
@@ -339,6 +340,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         report().prop_map(FromAgent::Report),
         answer().prop_map(FromAgent::Answer),
         vec(event(), 0..3).prop_map(FromAgent::Events),
+        any::<bool>().prop_map(|leaving| FromAgent::Leaving { leaving }),
         log_answer().prop_map(FromAgent::Logs),
     ]
 }

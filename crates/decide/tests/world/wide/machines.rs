@@ -340,6 +340,9 @@ impl Wide {
             AgentDo::Answer { link, answer } => {
                 self.fly_back(site, Some(link), ControlSaw::Answered { host: name, answer });
             }
+            AgentDo::TellLeaving { leaving } => {
+                self.fly_back(site, None, ControlSaw::Leaving { host: name, leaving });
+            }
             AgentDo::Spawn(spawn) => self.spawn(site, spawn),
             AgentDo::Reload { .. } => {}
             AgentDo::Look { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}

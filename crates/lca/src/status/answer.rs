@@ -1,0 +1,311 @@
+//! The answers of the status port, made from the board.
+//!
+//! Knows no sockets. The law: 200 on `primary` means that the machine shows a member that acts as primary and takes
+//! work; whatever is not certain is 503 with the reason.
+
+use serde_json::json;
+use understudy_decide::agent::role::Part;
+use understudy_drive::exposition::{CONTENT_TYPE, Exposition};
+use understudy_model::{ApplicationName, ApplicationStatus, RunMode};
+
+use super::board::{Board, Picture, Shown};
+use super::request::{Head, LONGEST_HEAD_BYTES, Refusal};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Status and body.
+    Get,
+    /// The same without the body.
+    Head,
+    /// The same as `Get`: some load balancers ask so.
+    Options,
+}
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+    /// Names the allowed methods.
+    pub says_allowed: bool,
+}
+
+impl Answer {
+    fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self { status, content_type: "application/json", body: format!("{body}\n"), says_allowed: false }
+    }
+
+    fn error(status: u16, code: &str, message: &str, try_next: &str) -> Self {
+        let error = json!({ "code": code, "message": message, "because": [], "try": try_next });
+        Self::json(status, &json!({ "error": error }))
+    }
+
+    /// The answer to what is no request that is answered.
+    pub fn refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Nonsense(why) => Self::error(400, "bad-request", why, ""),
+            Refusal::TooLong => {
+                let message = format!("the head of a request has at most {LONGEST_HEAD_BYTES} bytes");
+                Self::error(431, "too-large", &message, "")
+            }
+            Refusal::Body => Self::error(413, "too-large", "a request here has no body", ""),
+            Refusal::Method => {
+                let mut answer = Self::error(405, "method-not-allowed", "here one can only look", "");
+                answer.says_allowed = true;
+                answer
+            }
+        }
+    }
+
+    /// The words beside the status.
+    pub fn reason(&self) -> &'static str {
+        match self.status {
+            200 => "OK",
+            400 => "Bad Request",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            413 => "Content Too Large",
+            431 => "Request Header Fields Too Large",
+            _ => "Service Unavailable",
+        }
+    }
+}
+
+/// Answers a request.
+pub fn answer(head: &Head, board: &Board) -> Answer {
+    let mut answer = match head.path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "healthz"] => Answer::json(200, &json!({ "ok": true, "host": board.host() })),
+        ["", "metrics"] => {
+            let (status, content_type, says_allowed) = (200, CONTENT_TYPE, false);
+            Answer { status, content_type, body: metrics(board), says_allowed }
+        }
+        ["", "application", name, question @ ("primary" | "backup" | "ready")] => {
+            of_application(board, name, question)
+        }
+        ["", "application", name] => of_application(board, name, "ready"),
+        _ => {
+            let known = "GET /application/NAME/primary, /backup or /ready, /metrics, /healthz";
+            Answer::error(404, "not-found", &format!("there is no path {:?}", head.path), known)
+        }
+    };
+    answer.says_allowed |= head.method == Method::Options;
+    answer
+}
+
+fn of_application(board: &Board, name: &str, question: &str) -> Answer {
+    let picture = board.picture();
+    let asked = match question {
+        "primary" => is_primary,
+        "backup" => is_backup,
+        _ => is_ready,
+    };
+    let Some((name, shown)) = find(&picture, name, asked) else {
+        let message = format!("host {} has no application and no member of a pair {name:?}", board.host());
+        return Answer::error(404, "not-found", &message, "scsctl apps");
+    };
+    let (status, why) = match asked(shown) {
+        Ok(so) => (200, so.to_owned()),
+        Err(instead) if shown.problem.is_empty() => (503, instead),
+        Err(instead) => (503, format!("{instead}: {}", shown.problem)),
+    };
+    let body = json!({
+        "application": name,
+        "host": board.host(),
+        "pair": shown.pair,
+        "run_mode": shown.run_mode,
+        "epoch": shown.epoch,
+        "status": shown.status,
+        question: status == 200,
+        "why": why,
+    });
+    Answer::json(status, &body)
+}
+
+/// What a question is answered with: yes because, or no because.
+type Said = Result<&'static str, String>;
+
+/// The application of that name, or this host's member of the pair of that name, so that load balancers ask every host
+/// the same. Where both members are on one host, the one for which the answer is yes.
+fn find<'p>(
+    picture: &'p Picture,
+    name: &str,
+    asked: impl Fn(&Shown) -> Said,
+) -> Option<(&'p ApplicationName, &'p Shown)> {
+    let name = name.to_ascii_lowercase();
+    let by_name = picture.applications.iter().find(|(application, _)| application.as_str() == name);
+    let members = || {
+        let is_member = |shown: &Shown| shown.pair.as_ref().is_some_and(|pair| pair.as_str() == name);
+        picture.applications.iter().filter(move |(_, shown)| is_member(shown))
+    };
+    by_name.or_else(|| members().find(|(_, shown)| asked(shown).is_ok()).or_else(|| members().next()))
+}
+
+fn is_ready(shown: &Shown) -> Said {
+    match shown.status {
+        ApplicationStatus::Started => Ok("it runs and is ready"),
+        other => Err(format!("it is {other}")),
+    }
+}
+
+fn is_primary(shown: &Shown) -> Said {
+    is_ready(shown)?;
+    match shown.part {
+        Some(Part::Acting) => Ok("it acts as primary"),
+        None if shown.run_mode == RunMode::Primary => Ok("it is no member of a pair, and serves"),
+        Some(Part::Promoting) => Err("it was told to be primary and has not answered".to_owned()),
+        Some(Part::Demoting) => Err("it was told to be a backup and has not answered".to_owned()),
+        Some(Part::Idle) | None => Err(format!("its run mode is {}", shown.run_mode)),
+    }
+}
+
+fn is_backup(shown: &Shown) -> Said {
+    is_ready(shown)?;
+    match (shown.part, shown.run_mode) {
+        (Some(Part::Idle), RunMode::Backup) => Ok("it stands ready as backup"),
+        (Some(Part::Acting), _) => Err("it acts as primary".to_owned()),
+        (Some(Part::Promoting), _) => Err("it was told to be primary and has not answered".to_owned()),
+        (Some(Part::Demoting), _) => Err("it was told to be a backup and has not answered".to_owned()),
+        (Some(Part::Idle) | None, other) => Err(format!("its run mode is {other}")),
+    }
+}
+
+/// Every figure of the agent. Those of a new kind of link go where the links are.
+fn metrics(board: &Board) -> String {
+    let (picture, counts, links) = (board.picture(), board.counts(), board.links());
+    let mut all = Exposition::new();
+    let incarnation = board.incarnation().to_string();
+    let build = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("host", board.host().as_str()),
+        ("incarnation", incarnation.as_str()),
+    ];
+    all.gauge("understudy_agent_build_info", "Version and life of this agent; always 1.").sample(&build, 1);
+
+    let help = "Applications of this host by status and run mode.";
+    let mut family = all.gauge("understudy_agent_applications", help);
+    for status in ApplicationStatus::ALL {
+        for mode in RunMode::ALL {
+            let count = picture
+                .applications
+                .values()
+                .filter(|shown| shown.status == *status && shown.run_mode == *mode)
+                .count();
+            if count > 0 || (*status == ApplicationStatus::Started && *mode != RunMode::Exiting) {
+                family.sample(&[("status", status.as_str()), ("run_mode", mode.as_str())], count as u64);
+            }
+        }
+    }
+    each(&mut all, &picture.applications);
+    let mut family = all.counter("understudy_agent_events_total", "Events told, by kind.");
+    for (kind, count) in &counts.events {
+        family.sample(&[("kind", kind)], *count);
+    }
+    let help = "Decisions of the agent's machine in this life.";
+    all.counter("understudy_agent_decisions_total", help).sample(&[], board.decisions());
+    let mut family = all.counter("understudy_agent_status_requests_total", "Answers on the status port.");
+    for (status, count) in &counts.answers {
+        family.sample(&[("code", &status.to_string())], *count);
+    }
+    // Figures of links.
+    let help = "Control servers that are connected and welcome.";
+    all.gauge("understudy_agent_control_links", help).sample(&[], links.control_links);
+    let help = "Applications that are connected.";
+    all.gauge("understudy_agent_application_links", help).sample(&[], links.application_links);
+    let help = "Frames and connections that were refused, by kind of link and reason.";
+    let mut family = all.counter("understudy_agent_refusals_total", help);
+    for (link, reason, count) in &links.refusals {
+        family.sample(&[("link", link), ("reason", reason)], *count);
+    }
+    all.text()
+}
+
+/// Figures of each application.
+fn each(all: &mut Exposition, applications: &std::collections::BTreeMap<ApplicationName, Shown>) {
+    let mut family = all.gauge("understudy_agent_application_primary", "1 if it acts as primary and serves.");
+    for (name, shown) in applications {
+        family.sample(&[("application", name.as_str())], u64::from(is_primary(shown).is_ok()));
+    }
+    let mut family = all.gauge("understudy_agent_application_ready", "1 if it runs and is ready.");
+    for (name, shown) in applications {
+        family.sample(&[("application", name.as_str())], u64::from(is_ready(shown).is_ok()));
+    }
+    let help = "The epoch in which a member acts; 0 if it does not act.";
+    let mut family = all.gauge("understudy_agent_application_epoch", help);
+    for (name, shown) in applications {
+        let epoch = shown.epoch.map_or(0, |epoch| epoch.0);
+        family.sample(&[("application", name.as_str())], epoch);
+    }
+    let help = "Starts that the agent made by itself since it was last asked to start it.";
+    let mut family = all.gauge("understudy_agent_application_restarts", help);
+    for (name, shown) in applications {
+        family.sample(&[("application", name.as_str())], u64::from(shown.restarts));
+    }
+    let help = "1 if its agent gave up restarting it.";
+    let mut family = all.gauge("understudy_agent_application_gave_up", help);
+    for (name, shown) in applications {
+        family.sample(&[("application", name.as_str())], u64::from(shown.gave_up));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(status: ApplicationStatus, run_mode: RunMode, part: Option<Part>) -> Shown {
+        Shown {
+            pair: None,
+            status,
+            run_mode,
+            part,
+            epoch: None,
+            problem: String::new(),
+            restarts: 0,
+            gave_up: false,
+        }
+    }
+
+    #[test]
+    fn a_pairs_name_means_its_member_here() {
+        let member = |part| Shown {
+            pair: Some("pair".parse().unwrap()),
+            ..shown(ApplicationStatus::Started, RunMode::Backup, Some(part))
+        };
+        let mut picture = Picture::default();
+        picture.applications.insert("a".parse().unwrap(), member(Part::Idle));
+        let found =
+            |picture: &Picture, name| find(picture, name, is_primary).map(|(name, _)| name.to_string());
+        assert_eq!(found(&picture, "Pair").as_deref(), Some("a"));
+        picture.applications.insert("b".parse().unwrap(), member(Part::Acting));
+        assert_eq!(found(&picture, "pair").as_deref(), Some("b"), "both are here: the one that is primary");
+        assert_eq!(found(&picture, "a").as_deref(), Some("a"));
+        assert_eq!(found(&picture, "c"), None);
+    }
+
+    /// The promise to load balancers, for every status, run mode and part: never both, and only when ready.
+    #[test]
+    fn only_a_ready_member_that_acts_is_primary() {
+        let parts = [None, Some(Part::Idle), Some(Part::Promoting), Some(Part::Acting), Some(Part::Demoting)];
+        for status in ApplicationStatus::ALL {
+            for mode in RunMode::ALL {
+                for part in parts {
+                    let shown = shown(*status, *mode, part);
+                    let (primary, backup) = (is_primary(&shown).is_ok(), is_backup(&shown).is_ok());
+                    let ready = *status == ApplicationStatus::Started;
+                    let acts = part == Some(Part::Acting) || (part.is_none() && *mode == RunMode::Primary);
+                    assert_eq!(primary, ready && acts, "{shown:?}");
+                    assert_eq!(
+                        backup,
+                        ready && part == Some(Part::Idle) && *mode == RunMode::Backup,
+                        "{shown:?}"
+                    );
+                    assert_eq!(is_ready(&shown).is_ok(), ready);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the agent's machine last showed, pinned up for those who look.
+//!
+//! Refuses to know who looks. The law: a picture is pinned up after each decision was carried out and before the next
+//! observation is taken, so nobody reads what the machine has already taken back.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use understudy_decide::agent::Agent;
+use understudy_decide::agent::role::Part;
+use understudy_model::{
+    ApplicationName, ApplicationStatus, Epoch, Event, HostName, Incarnation, PairName, RunMode,
+};
+
+use crate::application_links::ApplicationLinks;
+use crate::links::Links;
+use crate::platform::Platform;
+
+/// Everything that is shown, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// One for each assigned application, by name.
+    pub applications: BTreeMap<ApplicationName, Shown>,
+}
+
+/// One application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Of which pair.
+    pub pair: Option<PairName>,
+    /// What it is.
+    pub status: ApplicationStatus,
+    /// What it last confirmed to be.
+    pub run_mode: RunMode,
+    /// What it does in its role; absent for a single application.
+    pub part: Option<Part>,
+    /// In which epoch it acts.
+    pub epoch: Option<Epoch>,
+    /// What is wrong; empty if nothing is.
+    pub problem: String,
+    /// Starts by the agent itself since it was last asked to start it.
+    pub restarts: u32,
+    /// It is not started again before an operator asks.
+    pub gave_up: bool,
+}
+
+impl Picture {
+    /// What that machine shows now.
+    pub fn of(agent: &Agent) -> Self {
+        let shown = agent.applications().map(|application| {
+            let report = application.report(None);
+            let role = application.role.as_ref();
+            let shown = Shown {
+                pair: role.map(|role| role.place.pair.clone()),
+                status: report.status,
+                run_mode: report.run_mode,
+                part: role.map(|role| role.part),
+                epoch: role.and_then(|role| role.role.as_ref()).map(|role| role.epoch),
+                problem: report.problem,
+                restarts: report.restarts,
+                gave_up: report.gave_up,
+            };
+            (report.application, shown)
+        });
+        Self { applications: shown.collect() }
+    }
+}
+
+/// The board. One for each agent.
+pub struct Board {
+    host: HostName,
+    incarnation: Incarnation,
+    picture: Mutex<Arc<Picture>>,
+    counts: Mutex<Counts>,
+    decisions: AtomicU64,
+    links: Box<dyn Fn() -> LinkFigures + Send + Sync>,
+}
+
+/// What only grows.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Events told, by the word of their kind.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Answers on the status port, by HTTP status.
+    pub answers: BTreeMap<u16, u64>,
+}
+
+/// What the links count; figures of a new kind of link belong here.
+#[derive(Debug, Clone, Default)]
+pub struct LinkFigures {
+    /// Control servers that are welcome now.
+    pub control_links: u64,
+    /// Applications that are connected now.
+    pub application_links: u64,
+    /// What was refused on links: the kind of link, the reason, how often.
+    pub refusals: Vec<(&'static str, &'static str, u64)>,
+}
+
+impl Board {
+    /// An empty board.
+    pub fn new<P: Platform>(
+        host: HostName,
+        incarnation: Incarnation,
+        links: &Arc<Links>,
+        applications: &Arc<ApplicationLinks<P>>,
+    ) -> Arc<Self> {
+        let (links, applications) = (Arc::clone(links), Arc::clone(applications));
+        let count = move || LinkFigures {
+            control_links: links.welcomed() as u64,
+            application_links: applications.attached() as u64,
+            refusals: links.refused().into_iter().chain(applications.refused()).collect(),
+        };
+        Arc::new(Self {
+            host,
+            incarnation,
+            picture: Mutex::default(),
+            counts: Mutex::default(),
+            decisions: AtomicU64::new(0),
+            links: Box::new(count),
+        })
+    }
+
+    /// Pins up what the machine shows after a decision, and counts what it told.
+    pub fn pin(&self, agent: &Agent, events: &[Event]) {
+        let picture = Arc::new(Picture::of(agent));
+        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = picture;
+        self.decisions.fetch_add(1, Ordering::Relaxed);
+        if !events.is_empty() {
+            let mut counts = self.lock_counts();
+            for event in events {
+                *counts.events.entry(event.kind.as_str()).or_default() += 1;
+            }
+        }
+    }
+
+    /// Counts an answer on the status port.
+    pub fn asked(&self, status: u16) {
+        *self.lock_counts().answers.entry(status).or_default() += 1;
+    }
+
+    /// The newest picture.
+    pub fn picture(&self) -> Arc<Picture> {
+        Arc::clone(&self.picture.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        self.lock_counts().clone()
+    }
+
+    /// What the links count.
+    pub fn links(&self) -> LinkFigures {
+        (self.links)()
+    }
+
+    /// Decisions of the machine in this life.
+    pub fn decisions(&self) -> u64 {
+        self.decisions.load(Ordering::Relaxed)
+    }
+
+    /// Whose board this is.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Which life of it.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Every change is one addition, so a poisoned lock still guards whole counts.
+    fn lock_counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,279 @@
+//! What questions take and answers hold, as JSON schemas for the OpenAPI document.
+//!
+//! It knows no routes. The law: what is named here is there in every answer; more may be.
+
+use serde_json::{Map, Value, json};
+
+use super::caller::Role;
+use understudy_model::{ApplicationStatus, Goal, HostStatus, Policy, Redundancy, RunMode};
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn number() -> Value {
+    json!({ "type": "number" })
+}
+
+fn integer() -> Value {
+    json!({ "type": "integer" })
+}
+
+fn boolean() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn maybe(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+fn words(words: impl Iterator<Item = &'static str>) -> Value {
+    json!({ "type": "string", "enum": words.collect::<Vec<_>>() })
+}
+
+fn list(of: Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+fn the(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn or_null(name: &str) -> Value {
+    json!({ "anyOf": [the(name), { "type": "null" }] })
+}
+
+/// An object with these members, and perhaps more.
+fn object(members: &[(&str, Value)]) -> Value {
+    let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "required": names, "properties": properties })
+}
+
+/// A body: these members and no others, of which the first `needed` must be there.
+fn body(needed: usize, members: &[(&str, Value)]) -> Value {
+    let mut schema = object(members);
+    let names: Vec<&str> = members.iter().take(needed).map(|(name, _)| *name).collect();
+    schema["required"] = json!(names);
+    schema["additionalProperties"] = json!(false);
+    schema
+}
+
+/// An object that holds a list under its name.
+fn listing(name: &str, of: &str) -> Value {
+    object(&[(name, list(the(of)))])
+}
+
+/// Every schema, by name.
+pub fn schemas() -> Map<String, Value> {
+    let mut all = Map::new();
+    for (name, schema) in bodies().into_iter().chain(objects()).chain(answers()) {
+        all.insert(name.to_owned(), schema);
+    }
+    all
+}
+
+fn bodies() -> Vec<(&'static str, Value)> {
+    let role = words(Role::ALL.map(Role::as_str).into_iter());
+    let seconds = json!({ "type": ["integer", "null"], "minimum": 1 });
+    vec![
+        ("Nothing", body(0, &[])),
+        ("Stop", body(0, &[("graceful", boolean())])),
+        (
+            "Switchover",
+            body(0, &[("to", maybe("string")), ("dry_run", boolean()), ("reason", maybe("string"))]),
+        ),
+        ("DryRun", body(0, &[("dry_run", boolean())])),
+        ("Failover", body(0, &[("force", boolean()), ("dry_run", boolean()), ("reason", maybe("string"))])),
+        ("Maintenance", body(1, &[("on", boolean())])),
+        ("NewToken", body(2, &[("name", text()), ("role", role), ("expires_in_s", seconds)])),
+    ]
+}
+
+fn host_members() -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", text()),
+        ("address", text()),
+        ("status", words(HostStatus::ALL.iter().map(|status| status.as_str()))),
+        ("since", text()),
+        ("heard_ms_ago", maybe("integer")),
+        ("loss_survivable", boolean()),
+        ("problem", text()),
+    ]
+}
+
+fn pair_members() -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", text()),
+        ("redundancy", words(Redundancy::ALL.iter().map(|one| one.as_str()))),
+        ("policy", words(Policy::ALL.iter().map(|one| one.as_str()))),
+        ("primary", maybe("string")),
+        ("primary_heard", boolean()),
+        ("backup", text()),
+        ("epoch", integer()),
+        ("holder", maybe("string")),
+        ("state", text()),
+        ("since", text()),
+        ("ready", boolean()),
+        ("not_ready_because", list(text())),
+        ("because", or_null("Because")),
+        ("considered", the("Because")),
+    ]
+}
+
+fn objects() -> Vec<(&'static str, Value)> {
+    let with = |mut members: Vec<(&'static str, Value)>, more: (&'static str, Value)| {
+        members.push(more);
+        object(&members)
+    };
+    let fact = object(&[("what", text()), ("is", text())]);
+    vec![
+        ("Host", object(&host_members())),
+        ("HostDetails", with(host_members(), ("applications", list(the("Application"))))),
+        ("Pair", object(&pair_members())),
+        ("PairDetails", with(pair_members(), ("members", list(the("Application"))))),
+        (
+            "Application",
+            object(&[
+                ("name", text()),
+                ("host", text()),
+                ("pair", maybe("string")),
+                ("pid", maybe("integer")),
+                ("status", words(ApplicationStatus::ALL.iter().map(|one| one.as_str()))),
+                ("goal", words(Goal::ALL.iter().map(|one| one.as_str()))),
+                ("run_mode", words(RunMode::ALL.iter().map(|one| one.as_str()))),
+                ("epoch", maybe("integer")),
+                ("restarts", integer()),
+                ("gave_up", boolean()),
+                ("hands_off", boolean()),
+                ("problem", text()),
+                ("last_exit", or_null("LastExit")),
+                ("since", text()),
+            ]),
+        ),
+        (
+            "LastExit",
+            object(&[("text", text()), ("cause", json!({})), ("wanted", boolean()), ("ran_ms", integer())]),
+        ),
+        (
+            "Because",
+            object(&[
+                ("rule", text()),
+                ("says", maybe("string")),
+                ("reason", text()),
+                ("because", list(fact.clone())),
+                ("nearly", list(object(&[("rule", text()), ("missed", text())]))),
+            ]),
+        ),
+        (
+            "Operation",
+            object(&[
+                ("id", integer()),
+                ("kind", text()),
+                ("subject", text()),
+                ("actor", text()),
+                ("state", words(["running", "done", "failed", "unknown"].into_iter())),
+                ("why", maybe("string")),
+                ("steps", list(object(&[("after_ms", number()), ("what", text())]))),
+                ("began", text()),
+                ("ended", maybe("string")),
+                ("took_ms", maybe("number")),
+            ]),
+        ),
+        (
+            "Event",
+            object(&[
+                ("id", integer()),
+                ("at", text()),
+                ("kind", text()),
+                ("severity", words(["info", "warning", "critical"].into_iter())),
+                ("host", maybe("string")),
+                ("application", maybe("string")),
+                ("pair", maybe("string")),
+                ("from", maybe("string")),
+                ("to", maybe("string")),
+                ("epoch", maybe("integer")),
+                ("rule", text()),
+                ("says", maybe("string")),
+                ("reason", text()),
+                ("because", list(fact)),
+                ("nearly", list(object(&[("rule", text()), ("missed", text())]))),
+                ("actor", maybe("string")),
+            ]),
+        ),
+        (
+            "Token",
+            object(&[
+                ("name", text()),
+                ("role", text()),
+                ("made_by", text()),
+                ("made", text()),
+                ("expires", maybe("string")),
+                ("expired", boolean()),
+                ("last_used", maybe("string")),
+            ]),
+        ),
+    ]
+}
+
+fn answers() -> Vec<(&'static str, Value)> {
+    let error = object(&[("code", text()), ("message", text()), ("because", list(text())), ("try", text())]);
+    let controller = object(&[("name", text()), ("leading", boolean()), ("epoch", integer())]);
+    let plan = object(&[("checks", json!({ "type": "array" })), ("steps", list(text()))]);
+    let secret = json!({ "allOf": [the("Token"), object(&[("secret", text())])] });
+    vec![
+        ("Error", object(&[("error", error)])),
+        (
+            "Status",
+            object(&[
+                ("cluster", object(&[("name", text()), ("id", maybe("string"))])),
+                ("revision", integer()),
+                ("at", text()),
+                ("controllers", list(controller)),
+                ("hosts", list(the("Host"))),
+                ("applications", list(the("Application"))),
+                ("pairs", list(the("Pair"))),
+                ("operations", list(the("Operation"))),
+                ("maintenance", list(text())),
+                ("warnings", list(text())),
+                ("wrong", list(text())),
+                ("alarms", json!({ "type": "array" })),
+            ]),
+        ),
+        ("Hosts", listing("hosts", "Host")),
+        ("Applications", listing("applications", "Application")),
+        ("Pairs", listing("pairs", "Pair")),
+        ("Operations", listing("operations", "Operation")),
+        ("Events", object(&[("events", list(the("Event"))), ("last", integer())])),
+        (
+            "EventStream",
+            json!({ "type": "string", "description": "`id` is an event's number, `data` an Event." }),
+        ),
+        ("WhyEvent", object(&[("event", the("Event"))])),
+        (
+            "Why",
+            object(&[
+                ("name", text()),
+                ("kind", words(["pair", "application", "host"].into_iter())),
+                ("now", text()),
+                ("because", or_null("Because")),
+                ("considered", or_null("Because")),
+                ("events", list(the("Event"))),
+            ]),
+        ),
+        ("Begun", object(&[("operation", object(&[("id", integer()), ("state", text())]))])),
+        ("Done", json!({ "anyOf": [object(&[("done", text())]), object(&[("plan", plan)])] })),
+        ("Reloaded", object(&[("done", text()), ("changes", list(text())), ("warnings", list(text()))])),
+        ("Tokens", listing("tokens", "Token")),
+        ("TokenMade", object(&[("token", secret)])),
+        ("Health", object(&[("ok", boolean())])),
+        ("Readiness", object(&[("ready", boolean()), ("controller", text()), ("epoch", integer())])),
+        (
+            "LogPiece",
+            json!({ "type": "string", "description": "Lines of JSON: `text` and `missing`, or at last a `problem`." }),
+        ),
+        ("Text", text()),
+        ("Document", object(&[("openapi", text()), ("paths", json!({ "type": "object" }))])),
+    ]
+}

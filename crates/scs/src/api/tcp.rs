@@ -1,0 +1,147 @@
+//! Serves the API over the network, with TLS alone.
+//!
+//! It knows no paths and no roles. The law: a connection of somebody who is not known costs at most one of
+//! [`MOST_STRANGERS`] places, and the one that came first makes room; known ones have [`MOST_KNOWN`] of their own, so
+//! that a crowd of strangers keeps no operator waiting.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use understudy_drive::Crowd;
+use understudy_model::OperatorName;
+use webpki::EndEntityCert;
+
+use super::caller::{Peer, operator_in};
+use super::guard::Stranger;
+use super::serve::{ACCEPT_PAUSE, connection};
+use super::tls::TlsInUse;
+use crate::standing::Standing;
+
+/// The most connections of which nobody is known yet.
+pub const MOST_STRANGERS: usize = 256;
+/// The most connections through which somebody known has asked; those above that stay strangers.
+pub const MOST_KNOWN: usize = 256;
+/// How long a TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the API is not served at an address.
+#[derive(Debug, thiserror::Error)]
+#[error("the API cannot be served at {address}: {source}")]
+pub struct TcpBindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Listens, and is not served yet.
+#[derive(Debug)]
+pub struct NetworkSide {
+    listeners: Vec<std::net::TcpListener>,
+    tls: TlsInUse,
+    standing: Standing,
+}
+
+impl NetworkSide {
+    /// Listens at every address.
+    pub fn bind(addresses: &[SocketAddr], tls: TlsInUse, standing: Standing) -> Result<Self, TcpBindError> {
+        let bind = |address: &SocketAddr| {
+            let failed = |source| TcpBindError { address: *address, source };
+            let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+            listener.set_nonblocking(true).map_err(failed)?;
+            Ok(listener)
+        };
+        let listeners = addresses.iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(Self { listeners, tls, standing })
+    }
+
+    /// Serves on the runtime it is called in, as long as that lives.
+    pub fn serve(self, router: &Router) -> io::Result<()> {
+        let (crowd, known) = (Crowd::new(MOST_STRANGERS), Arc::new(Semaphore::new(MOST_KNOWN)));
+        for listener in self.listeners {
+            let listener = TcpListener::from_std(listener)?;
+            tracing::info!(address = %listener.local_addr()?, "serving the API with TLS");
+            let door = Door {
+                crowd: crowd.clone(),
+                known: Arc::clone(&known),
+                tls: self.tls.clone(),
+                standing: self.standing.clone(),
+                router: router.clone(),
+            };
+            tokio::spawn(door.accept(listener));
+        }
+        Ok(())
+    }
+}
+
+struct Door {
+    crowd: Crowd,
+    known: Arc<Semaphore>,
+    tls: TlsInUse,
+    standing: Standing,
+    router: Router,
+}
+
+impl Door {
+    async fn accept(self, listener: TcpListener) {
+        let this = Arc::new(self);
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let place = this.crowd.enter();
+                    let leave = place.must_leave();
+                    let stranger = Stranger::new(place, Arc::clone(&this.known));
+                    let this = Arc::clone(&this);
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = leave => tracing::debug!(%address, "a silent caller made room for another"),
+                            () = this.converse(stream, address, stranger) => {}
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the API was not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn converse(&self, stream: TcpStream, address: SocketAddr, stranger: Stranger) {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.now().config));
+        let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%address, %error, "no TLS with a caller"),
+            Err(_) => return tracing::debug!(%address, "no TLS with a caller in time"),
+        };
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().map(|own| self.operator(own));
+        let peer = Peer::Remote { address, certificate };
+        let paths = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(stranger.clone());
+            paths.call(request)
+        });
+        if let Err(error) = connection().serve_connection(TokioIo::new(stream), service).await {
+            tracing::debug!(%address, %error, "a connection to the API ended early");
+        }
+    }
+
+    /// The operator in a certificate that the handshake has proven.
+    fn operator(&self, certificate: &CertificateDer<'_>) -> Result<OperatorName, String> {
+        let read = EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
+        operator_in(read.valid_uri_names(), self.standing.cluster().id)
+    }
+}
