@@ -220,9 +220,9 @@ pub fn status_request(data: &[u8]) {
     if let Ok(head) = request::parse(&data[..end]) {
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'?' && byte != b'#';
         assert!(head.path.starts_with('/') && head.path.bytes().all(plain), "{:?}", head.path);
-        let lengths = data[..end].split(|byte| *byte == b'\n').filter(|line| {
-            line.len() > 18 && line[..18].eq_ignore_ascii_case(b"transfer-encoding:")
-        });
+        let lengths = data[..end]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| line.len() > 18 && line[..18].eq_ignore_ascii_case(b"transfer-encoding:"));
         assert_eq!(lengths.count(), 0, "a body was passed over");
     }
 }
