@@ -123,6 +123,8 @@ impl Played {
     async fn change(&self, work: Work) -> Vec<ApplicationReport> {
         let mut applications = self.applications.lock().await;
         match work {
+            // No process is held, so none is let go of.
+            Work::LetGo => Vec::new(),
             Work::Assign(assignments) => {
                 let mut before = std::mem::take(&mut *applications);
                 for assignment in assignments {

@@ -89,15 +89,15 @@ fn minutes(text: &str) -> Result<f64, String> {
     if (0.02..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("0.02 to 1440".to_owned()) }
 }
 
+/// What a program costs, and what else should be known of it.
+type Priced = (Cost, serde_json::Value);
+
 /// What is measured: how, and against which bar.
 enum Aim {
     /// How long something takes, and how often it is measured if nobody says.
     Time(Bar, u32, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
-    /// What a program costs, and what else should be known of it.
-    Cost(
-        Budget,
-        fn(Duration, &Programs, Ground, &Interrupt) -> Result<(Cost, serde_json::Value), StageError>,
-    ),
+    /// What a program costs.
+    Cost(Budget, fn(Duration, &Programs, Ground, &Interrupt) -> Result<Priced, StageError>),
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
