@@ -17,8 +17,8 @@ use understudy_model::Machine;
 
 use crate::run::Inbox;
 
-/// How often the status line is made anew where nobody asks for a sign of life.
-const STATUS_EVERY: Duration = Duration::from_secs(10);
+/// How often the status line is made anew, at least; one that has not changed is not told.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// Longest status line, in bytes.
 const LONGEST_STATUS_BYTES: usize = 512;
 
@@ -112,8 +112,8 @@ impl Unit {
         self.say(&format!("STATUS={status}"));
     }
 
-    /// Says `Ready` after the machine's first step, and from then on, at half of the time that the service manager allows,
-    /// that the machine lives, as long as it answers. `status` is the line for people. Ends with the machine.
+    /// Says `Ready` after the machine's first step, and from then on, at least at half of the time that the service manager
+    /// allows, that the machine lives, as long as it answers. `status` is the line for people. Ends with the machine.
     pub async fn attend<M: Machine>(
         self,
         inbox: Inbox<M>,
@@ -135,7 +135,8 @@ impl Unit {
             if self.watchdog.is_some() {
                 self.say("WATCHDOG=1");
             }
-            tokio::time::sleep(self.watchdog.map_or(STATUS_EVERY, |allowed| allowed / 2)).await;
+            let every = self.watchdog.map_or(STATUS_EVERY, |allowed| STATUS_EVERY.min(allowed / 2));
+            tokio::time::sleep(every).await;
         }
     }
 

@@ -256,6 +256,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::TokenChanged));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::HostLeaving));
     }
 }

@@ -12,6 +12,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// It was refused; nothing was changed.
+    Refused = 3,
+    /// It needs a word of consent.
+    NeedsYes = 6,
     /// A settings file is wrong.
     BadConfiguration = 78,
 }

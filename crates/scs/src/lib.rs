@@ -10,6 +10,7 @@ pub mod exit;
 pub mod figures;
 pub mod hands;
 pub mod journal;
+pub mod keeping;
 pub mod leadership;
 pub mod links;
 pub mod notify;

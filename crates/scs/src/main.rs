@@ -1,26 +1,55 @@
 //! The `scs` program: arguments in, exit code out. It knows files and exit codes; the rest is in the library beside it.
 //! The law: a settings file that is wrong is never half used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use understudy_scs::exit::Exit;
+use understudy_scs::keeping::{KeepingError, keep, restore_files, restore_store};
 use understudy_scs::service::{BadFiles, Files, read_files, serve};
+use understudy_settings::read_server;
 
 /// The control server of an Understudy cluster.
 ///
-/// Exit codes: 0 ended as asked (with --check: nothing is wrong), 1 failed, 2 usage, 78 bad configuration.
+/// Exit codes: 0 ended as asked (with --check: nothing is wrong), 1 failed, 2 usage, 3 refused, 6 needs --yes, 78 bad
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(name = "scs", version, verbatim_doc_comment)]
 struct Args {
     /// The settings file
-    #[arg(short = 'f', long, value_name = "FILE", default_value = "/etc/understudy/scs.toml")]
+    #[arg(short = 'f', long, global = true, value_name = "FILE", default_value = "/etc/understudy/scs.toml")]
     config: PathBuf,
     /// Check the settings and the cluster file, print every problem, and end
     #[arg(long)]
     check: bool,
+    /// What to do in place of serving
+    #[command(subcommand)]
+    does: Option<Does>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Does {
+    /// Keep the store and the settings in one new file; also while the control server runs
+    Backup {
+        /// The file to make
+        file: PathBuf,
+        /// With the files of [tls], the key among them
+        #[arg(long)]
+        with_keys: bool,
+    },
+    /// Make the store from such a file, where there is none and no control server runs
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// First write the settings that it keeps into this directory, where none of them may be yet
+        #[arg(long, value_name = "DIR")]
+        files: Option<PathBuf>,
+        /// The warning was read: both members of every pair are stopped
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -37,6 +66,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Exit {
+    if let Some(Does::Restore { file, files: Some(directory), .. }) = &args.does {
+        match restore_files(file, directory) {
+            Ok(names) => say(&format!("restored into {}: {}", directory.display(), names.join(", "))),
+            Err(error) => return refuse(&error),
+        }
+    }
+    if let Some(does) = &args.does {
+        return keep_or_restore(does, &args.config);
+    }
     let files = match read_files(&args.config) {
         Ok(files) => files,
         Err(bad) => {
@@ -53,6 +91,35 @@ fn run(args: &Args) -> Exit {
     }
     start_log();
     start(files)
+}
+
+/// Only the settings are read: a cluster file that is wrong must not stand in the way of a backup.
+fn keep_or_restore(does: &Does, config: &Path) -> Exit {
+    let settings = match read_server(config) {
+        Ok(checked) => checked.value,
+        Err(error) => {
+            say(&format!("problem: {error}"));
+            return Exit::BadConfiguration;
+        }
+    };
+    let done = match does {
+        Does::Backup { file, with_keys } => keep(&settings, config, file, *with_keys)
+            .map(|names| format!("{} has the store, {}", file.display(), names.join(", "))),
+        Does::Restore { file, yes, .. } => restore_store(&settings, file, *yes)
+            .map(|()| format!("{} has the store of {}", settings.state_directory, file.display())),
+    };
+    match done {
+        Ok(text) => {
+            say(&text);
+            Exit::Done
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &KeepingError) -> Exit {
+    say(&error.to_string());
+    error.exit()
 }
 
 fn start(files: Files) -> Exit {

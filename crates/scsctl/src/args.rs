@@ -181,6 +181,10 @@ pub enum Command {
     /// Certificates: an authority in a directory of this machine, and what it issues
     #[command(subcommand)]
     Pki(Pki),
+    /// Keep store and settings of this host's control server in one new file; also while it runs
+    Backup(BackUp),
+    /// Make the store of this host's control server from such a file, where there is none and none runs
+    Restore(Restore),
     /// Play the demonstration on this machine
     Demo {
         /// Handed on as they are
@@ -262,6 +266,32 @@ pub enum Context {
         /// Which
         name: String,
     },
+}
+
+/// What is kept.
+#[derive(Debug, ClapArgs)]
+pub struct BackUp {
+    /// The file to make
+    pub file: PathBuf,
+    /// Settings of the control server
+    #[arg(long, value_name = "FILE", default_value = "/etc/understudy/scs.toml")]
+    pub config: PathBuf,
+    /// With the files of [tls], the key among them
+    #[arg(long)]
+    pub with_keys: bool,
+}
+
+/// What is restored.
+#[derive(Debug, ClapArgs)]
+pub struct Restore {
+    /// The file
+    pub file: PathBuf,
+    /// Settings of the control server
+    #[arg(long, value_name = "FILE", default_value = "/etc/understudy/scs.toml")]
+    pub config: PathBuf,
+    /// First write the settings that it keeps into this directory, where none of them may be yet
+    #[arg(long, value_name = "DIR")]
+    pub files: Option<PathBuf>,
 }
 
 /// A name.

@@ -183,7 +183,7 @@ fn wait_ends_when_it_is_so_or_says_what_is_so_instead() {
     )]);
     assert_eq!(server.run(&["wait", "tserver", "--for", "ready"]).status.code(), Some(0));
     assert_eq!(server.asked().len(), 3);
-    let late = server.run(&["wait", "tserver-1", "--for", "stopped", "--timeout", "60ms"]);
+    let late = server.run(&["wait", "tserver-1", "--for", "stopped", "--timeout", "2s"]);
     assert_eq!(late.status.code(), Some(1));
     assert!(text(&late.stderr).contains("tserver-1 is started"), "{}", text(&late.stderr));
     assert_eq!(server.run(&["wait", "nothing", "--for", "ready"]).status.code(), Some(3));

@@ -127,6 +127,8 @@ pub struct Plan {
     pub applications: Vec<ApplicationPlan>,
     /// Pairs.
     pub pairs: Vec<PairPlan>,
+    /// Where the agents of alpha and beta answer load balancers, on the addresses of their hosts; by default nowhere.
+    pub status_ports: Option<[u16; 2]>,
 }
 
 impl Plan {
@@ -139,6 +141,7 @@ impl Plan {
             timers: Vec::new(),
             applications: Vec::new(),
             pairs: Vec::new(),
+            status_ports: None,
         }
     }
 
@@ -155,6 +158,11 @@ impl Plan {
     /// Where an application serves, if it listens.
     pub fn served_at(&self, one: &ApplicationPlan) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.whereabouts(one.host).serve, one.port?))
+    }
+
+    /// Where the agent of that host answers load balancers, if anywhere.
+    pub fn status_place(&self, host: Host) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.whereabouts(host).serve, self.status_ports?[host.index()]))
     }
 
     /// Adds a pair with the members `name-1` on alpha and `name-2` on beta.
@@ -215,13 +223,21 @@ impl Plan {
     }
 }
 
-/// `lca.toml` of one host, whose agent listens at `listen`. `directory` holds what must last, `sockets` what needs a short path.
-pub fn agent_file(host: Host, listen: &str, directory: &Path, sockets: &Path) -> String {
+/// `lca.toml` of one host, whose agent listens at `listen`. `status` is its place for load balancers; `directory` holds what
+/// must last, `sockets` what needs a short path.
+pub fn agent_file(
+    host: Host,
+    listen: &str,
+    status: Option<SocketAddr>,
+    directory: &Path,
+    sockets: &Path,
+) -> String {
     let place = |base: &Path, what: &str| quote(&base.join(what).join(host.name()).to_string_lossy());
     format!(
-        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = []\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
+        "[agent]\nhost = {}\nlisten = [{}]\nstatus-listen = [{}]\nstate-directory = {}\nruntime-directory = {}\nlog-directory = {}\n\n# Whoever starts this stage may be root, and its programs then are as well.\n[policy]\nallow-root = true\n",
         quote(host.name()),
         quote(listen),
+        status.map(|place| quote(&place.to_string())).unwrap_or_default(),
         place(directory, "state"),
         place(sockets, "run"),
         place(directory, "logs"),
@@ -285,7 +301,7 @@ mod tests {
     #[test]
     fn the_files_of_the_daemons_are_read_too() {
         let (directory, sockets) = (Path::new("/d"), Path::new("/s"));
-        let agent = agent_file(Host::Beta, "127.0.0.12:21000", directory, sockets);
+        let agent = agent_file(Host::Beta, "127.0.0.12:21000", None, directory, sockets);
         let agent = understudy_settings::parse_agent("lca.toml", &agent).unwrap().value;
         assert_eq!(agent.listen, ["127.0.0.12:21000"]);
         assert_eq!(agent.runtime_directory, "/s/run/beta");

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The longest line or text of an answer.
 const LONGEST_BYTES: u64 = 1024 * 1024;
+/// The most texts of a list.
+const MOST_TEXTS: usize = 1024;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Reply {
     Number(i64),
     /// There is no such thing.
     Nothing,
+    /// Several texts.
+    List(Vec<String>),
     /// The server refused: its words.
     Refused(String),
 }
@@ -72,19 +76,36 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
     line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
+fn odd(line: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("not an answer: {line:?}"))
+}
+
 fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
     let line = read_line(stream)?;
-    let odd = || io::Error::new(io::ErrorKind::InvalidData, format!("not an answer: {line:?}"));
-    let (kind, rest) = line.split_at_checked(1).ok_or_else(odd)?;
+    let Some(count) = line.strip_prefix('*') else { return read_one(stream, &line) };
+    let count = count.parse().ok().filter(|count| *count <= MOST_TEXTS).ok_or_else(|| odd(&line))?;
+    let text = |_| {
+        let line = read_line(stream)?;
+        match read_one(stream, &line)? {
+            Reply::Text(text) => Ok(text),
+            _ => Err(odd(&line)),
+        }
+    };
+    (0..count).map(text).collect::<io::Result<_>>().map(Reply::List)
+}
+
+/// An answer that is no list, whose first line was read.
+fn read_one(stream: &mut impl BufRead, line: &str) -> io::Result<Reply> {
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(|| odd(line))?;
     match kind {
         "+" => Ok(Reply::Text(rest.to_owned())),
         "-" => Ok(Reply::Refused(rest.to_owned())),
-        ":" => rest.parse().map(Reply::Number).map_err(|_| odd()),
+        ":" => rest.parse().map(Reply::Number).map_err(|_| odd(line)),
         "$" if rest == "-1" => Ok(Reply::Nothing),
         "$" => {
-            let length: u64 = rest.parse().map_err(|_| odd())?;
+            let length: u64 = rest.parse().map_err(|_| odd(line))?;
             if length > LONGEST_BYTES {
-                return Err(odd());
+                return Err(odd(line));
             }
             let mut text = Vec::new();
             stream.take(length).read_to_end(&mut text)?;
@@ -92,7 +113,7 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
             read_line(stream)?;
             Ok(Reply::Text(String::from_utf8_lossy(&text).into_owned()))
         }
-        _ => Err(odd()),
+        _ => Err(odd(line)),
     }
 }
 
@@ -109,15 +130,28 @@ mod tests {
         assert_eq!(read("+OK\r\n").unwrap(), Reply::Text("OK".to_owned()));
         assert_eq!(read("$4\r\na\r\nb\r\n").unwrap(), Reply::Text("a\r\nb".to_owned()));
         assert_eq!(read(":-3\r\n").unwrap(), Reply::Number(-3));
+        let list = Reply::List(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(read("*2\r\n$1\r\na\r\n+b\r\n").unwrap(), list);
         assert_eq!(read("$-1\r\n").unwrap(), Reply::Nothing);
         assert_eq!(read("-READONLY no\r\n").unwrap(), Reply::Refused("READONLY no".to_owned()));
     }
 
     #[test]
     fn what_is_cut_or_no_answer_is_an_error() {
-        for bad in
-            ["", "+", "+OK", "$4\r\nab", "$2\r\nab", "$x\r\n", "$9999999999\r\n", "?\r\n", "\r\n", "é\r\n"]
-        {
+        for bad in [
+            "",
+            "+",
+            "+OK",
+            "$4\r\nab",
+            "$2\r\nab",
+            "$x\r\n",
+            "$9999999999\r\n",
+            "?\r\n",
+            "*2\r\n+a\r\n",
+            "*9999\r\n",
+            "\r\n",
+            "é\r\n",
+        ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }

@@ -29,8 +29,8 @@ const SOCKET_NAME_BYTES: usize = 32;
 pub const GROUND_PREFIX: &str = "understudy-";
 /// Where agents listen that have a network of their own.
 const NETWORKED_PORT: u16 = 4999;
-/// How long applications may take to stop at an orderly end.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long applications may take to stop at an orderly end: longer than settings give them before they are killed.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// One of the daemons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,7 +178,8 @@ impl Stage {
         let server = write("scs.toml", &server_file(&cluster, &socket, &directory))?;
         let [alpha, beta] = Host::ALL.map(|host| {
             let listen = format!("{}:{}", plan.whereabouts(host).listen, lca_ports[host.index()]);
-            write(&format!("lca-{}.toml", host.name()), &agent_file(host, &listen, &directory, &sockets))
+            let file = agent_file(host, &listen, plan.status_place(host), &directory, &sockets);
+            write(&format!("lca-{}.toml", host.name()), &file)
         });
         let heir = network.as_ref().map(|_| Heir::appoint(programs, &directory)).transpose()?;
         let daemon = |daemon: Daemon, program: &str, config: &Path| {
@@ -296,6 +297,11 @@ impl Stage {
     /// Where everything lies.
     pub fn directory(&self) -> &Path {
         self.ground.directory()
+    }
+
+    /// Where its sockets lie.
+    pub fn sockets(&self) -> &Path {
+        self.ground.sockets()
     }
 
     /// Looks at the status again and again until `look` is content; its error says what is there instead.

@@ -5,6 +5,7 @@
 //! only clock is the writer's own patience. The law: what was acknowledged as durable is there after any crash, and a write whose outcome is unknown is
 //! called unknown.
 
+mod backup;
 mod batch;
 mod error;
 mod forget;
@@ -19,6 +20,7 @@ mod stored;
 mod thread;
 mod write;
 
+pub use backup::{BackUpError, KeptFile, LONGEST_FILE_BYTES, RestoreError, back_up, kept_files, restore};
 pub use batch::{Batch, Change, EntryKind, JournalEntry, Receipt};
 pub use error::{CommitError, OpenError, QueryError};
 pub use forget::Forgotten;

@@ -6,6 +6,7 @@ mod config;
 mod contexts;
 mod demo;
 mod does;
+mod keeping;
 mod looks;
 mod pki;
 mod sequences;
@@ -54,6 +55,8 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
         Command::Config(Config::Validate { file }) => return config::validate(file, args.output, out),
         Command::Demo { arguments } => return demo::play(arguments),
         Command::Pki(what) => return pki::run(what, args, out),
+        Command::Backup(which) => return keeping::back_up(which),
+        Command::Restore(which) => return keeping::restore(which, args.yes),
         Command::Version => return out.line(&version()).map(|()| Exit::Done),
         Command::Completions { shell } => return completions(*shell, out),
         Command::Context(what) => return contexts::run(what, args, out),
@@ -140,6 +143,8 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
         | Command::Pki(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Version
         | Command::Context(_)
         | Command::Completions { .. } => Ok(Exit::Done),

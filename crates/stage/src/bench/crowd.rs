@@ -123,8 +123,6 @@ impl Played {
     async fn change(&self, work: Work) -> Vec<ApplicationReport> {
         let mut applications = self.applications.lock().await;
         match work {
-            // No process is held, so none is let go of.
-            Work::LetGo => Vec::new(),
             Work::Assign(assignments) => {
                 let mut before = std::mem::take(&mut *applications);
                 for assignment in assignments {
@@ -146,6 +144,8 @@ impl Played {
             Work::Restart { application } => {
                 self.one(&mut applications, &application, |part| part.acts = false)
             }
+            // Nobody leaves in a bench.
+            Work::LetGo => Vec::new(),
             Work::Promote { pair, role, .. } => self.member(&mut applications, &pair, |part| {
                 part.promised = Some(role.clone());
                 part.acts = true;

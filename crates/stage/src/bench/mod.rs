@@ -32,7 +32,7 @@ use self::cost::{Budget, Cost};
 use crate::disk::lasting_file_system;
 use crate::figures::{Figures, Summed};
 use crate::net::Network;
-use crate::{Ground, Interrupt, Programs, StageError};
+use crate::{Ground, Interrupt, Programs, StageError, recipe};
 
 /// First argument of this program when it plays a part in a bench.
 pub const PART: &str = "--be";
@@ -89,15 +89,16 @@ fn minutes(text: &str) -> Result<f64, String> {
     if (0.02..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("0.02 to 1440".to_owned()) }
 }
 
-/// What a program costs, and what else should be known of it.
-type Priced = (Cost, serde_json::Value);
+/// Measures what a program costs over a stretch of time; gives what else should be known beside it.
+type MeasureCost =
+    fn(Duration, &Programs, Ground, &Interrupt) -> Result<(Cost, serde_json::Value), StageError>;
 
 /// What is measured: how, and against which bar.
 enum Aim {
-    /// How long something takes, and how often it is measured if nobody says.
-    Time(Bar, u32, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
-    /// What a program costs.
-    Cost(Budget, fn(Duration, &Programs, Ground, &Interrupt) -> Result<Priced, StageError>),
+    /// How long something takes.
+    Time(Bar, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
+    /// What a program costs, and what else should be known of it.
+    Cost(Budget, MeasureCost),
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
@@ -139,36 +140,62 @@ impl Bench {
     }
 
     fn aim(self) -> Aim {
-        let bar = |median, p99, floors, max| Bar { median, p99, floors, max };
         match self {
             Bench::CrashFailover => {
-                Aim::Time(bar(2.5, Some(20.0), Some(3.0), None), 200, rounds::crash_failover)
+                let bar = Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0), max: None };
+                Aim::Time(bar, rounds::crash_failover)
             }
-            Bench::SwitchoverGap => Aim::Time(bar(2.0, Some(15.0), None, None), 200, rounds::switchover_gap),
-            Bench::LocalRestart => Aim::Time(bar(3.0, None, None, None), 200, rounds::local_restart),
+            Bench::SwitchoverGap => {
+                let bar = Bar { median: 2.0, p99: Some(15.0), floors: None, max: None };
+                Aim::Time(bar, rounds::switchover_gap)
+            }
+            Bench::LocalRestart => {
+                Aim::Time(Bar { median: 3.0, p99: None, floors: None, max: None }, rounds::local_restart)
+            }
             // The hang limit and 50 ms.
             Bench::HangFailover => {
-                Aim::Time(bar(1_050.0, Some(1_050.0), None, None), 200, rounds::hang_failover)
+                let bar = Bar { median: 1_050.0, p99: Some(1_050.0), floors: None, max: None };
+                Aim::Time(bar, rounds::hang_failover)
             }
-            Bench::RedisFailover => Aim::Time(bar(30.0, Some(100.0), None, None), 50, redis::redis_failover),
+            Bench::RedisFailover => {
+                let bar = Bar { median: 30.0, p99: Some(100.0), floors: None, max: None };
+                Aim::Time(bar, redis::redis_failover)
+            }
             // Two timeouts and 50 ms, two timeouts and 150 ms.
-            Bench::HostLoss => Aim::Time(bar(450.0, None, None, Some(550.0)), 30, loss::host_loss),
+            Bench::HostLoss => {
+                let bar = Bar { median: 450.0, p99: None, floors: None, max: Some(550.0) };
+                Aim::Time(bar, loss::host_loss)
+            }
             Bench::AgentCost => Aim::Cost(agent_cost::BUDGET, agent_cost::measure),
             Bench::ScsCost => Aim::Cost(scs_cost::BUDGET, scs_cost::measure),
+        }
+    }
+
+    /// How often a time is measured if nobody says.
+    fn rounds(self) -> u32 {
+        match self {
+            Bench::RedisFailover => 50,
+            Bench::HostLoss => 30,
+            Bench::CrashFailover
+            | Bench::SwitchoverGap
+            | Bench::LocalRestart
+            | Bench::HangFailover
+            | Bench::AgentCost
+            | Bench::ScsCost => 200,
         }
     }
 
     /// Why it cannot be measured here; none if it can.
     fn is_impossible(self) -> Option<String> {
         match self {
+            Bench::RedisFailover => recipe::missing("redis-server", "redis-server"),
+            Bench::HostLoss => Network::is_impossible(),
             Bench::CrashFailover
             | Bench::SwitchoverGap
             | Bench::LocalRestart
             | Bench::HangFailover
-            | Bench::RedisFailover
             | Bench::AgentCost
             | Bench::ScsCost => None,
-            Bench::HostLoss => Network::is_impossible(),
         }
     }
 }
@@ -196,8 +223,9 @@ pub fn run(arguments: &Arguments) -> Result<(), StageError> {
         }
         let ground = Ground::in_directory(&parent)?;
         let line = match bench.aim() {
-            Aim::Time(bar, rounds, measure) => {
-                let measured = measure(arguments.rounds.unwrap_or(rounds), &programs, ground, &interrupt)?;
+            Aim::Time(bar, measure) => {
+                let rounds = arguments.rounds.unwrap_or(bench.rounds());
+                let measured = measure(rounds, &programs, ground, &interrupt)?;
                 line(bench.name(), bar, &measured, &file_system)?
             }
             Aim::Cost(budget, measure) => {
@@ -293,14 +321,9 @@ mod tests {
         Summed { n: 200, min: 0.1, median, p99, max: 99.0 }
     }
 
-    fn bar_of(bench: Bench) -> Bar {
-        let Aim::Time(bar, ..) = bench.aim() else { panic!("{} is no time", bench.name()) };
-        bar
-    }
-
     #[test]
     fn a_bar_with_floors_is_the_stricter_for_the_median_and_the_looser_for_the_p99() {
-        let bar = bar_of(Bench::CrashFailover);
+        let Aim::Time(bar, _) = Bench::CrashFailover.aim() else { panic!("it is a time") };
         let within = |median, p99, floor_median, floor_p99| {
             is_within(bar, summed(median, p99), Some(summed(floor_median, floor_p99)))
         };
@@ -313,8 +336,8 @@ mod tests {
 
     #[test]
     fn a_bar_for_the_longest_is_kept_by_the_longest() {
-        let within =
-            |median, max| is_within(bar_of(Bench::HostLoss), Summed { max, ..summed(median, 440.0) }, None);
+        let Aim::Time(bar, _) = Bench::HostLoss.aim() else { panic!("it is a time") };
+        let within = |median, max| is_within(bar, Summed { max, ..summed(median, 440.0) }, None);
         assert!(within(450.0, 550.0));
         assert!(!within(451.0, 550.0));
         assert!(!within(400.0, 551.0));
@@ -323,10 +346,11 @@ mod tests {
     #[test]
     fn a_line_has_what_was_promised() {
         let measured = Measured { times_ns: vec![1_000_000, 3_000_000], floor_ns: vec![500_000] };
-        let line = line("crash_failover", bar_of(Bench::CrashFailover), &measured, "ext4").unwrap();
+        let bar = Bar { median: 2.5, p99: Some(20.0), floors: Some(3.0), max: None };
+        let line = line("crash_failover", bar, &measured, "ext4").unwrap();
         assert_eq!((line["bench"].as_str(), line["n"].as_u64()), (Some("crash_failover"), Some(2)));
         assert_eq!((line["median"].as_f64(), line["floor_p99"].as_f64()), (Some(1.0), Some(0.5)));
-        let bar = bar_of(Bench::LocalRestart);
+        let bar = Bar { median: 3.0, p99: None, floors: None, max: None };
         let bare = super::line("x", bar, &Measured { times_ns: vec![1], floor_ns: vec![] }, "xfs");
         assert!(bare.unwrap().get("floor_median").is_none());
         assert!(super::line("x", bar, &Measured::default(), "xfs").is_err());

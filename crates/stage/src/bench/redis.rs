@@ -46,7 +46,8 @@ pub fn redis_failover(
         while !client.set(&key, "1").map_err(StageError::system("write to Redis"))? {
             interrupt.check()?;
             if Instant::now() >= deadline {
-                return Err(StageError::Unexpected(format!("{} accepts no write", members[backup])));
+                let why = stage.api().get(&format!("/v1/why/{}", recipe::REDIS))?;
+                return Err(StageError::Unexpected(format!("{} accepts no write: {why}", members[backup])));
             }
             // A client that asks all the time takes a core from those who are to be measured.
             std::thread::sleep(ASK_AGAIN);

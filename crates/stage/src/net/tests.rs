@@ -1,3 +1,7 @@
+//! Networks made for a test: who reaches whom, and what a cut, a loss or a delay does.
+//!
+//! Knows no daemons of ours. The law: every network is the test's own.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ mod disks;
 mod failover;
 mod flood;
 mod hosts;
+mod keeping;
 mod leaving;
 mod logs;
 mod networks;

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -119,7 +121,7 @@ fn an_agent_whose_next_program_is_not_fit_goes_on_as_it_is() {
     fs::copy(play.program("lca"), &own).unwrap();
     play.stage.set_program(ALPHA, own.clone());
     play.stage.start_all().unwrap();
-    let before = play.until_well();
+    play.until_well();
     let agent = play.stage.daemon_pid(ALPHA).unwrap();
     let put = |text: &str| {
         let next = own.with_extension("next");
@@ -133,6 +135,15 @@ fn an_agent_whose_next_program_is_not_fit_goes_on_as_it_is() {
     // Fit to be checked by its word, and no program at all for the system.
     put("#!/no/such/interpreter\n");
     play.lca(Host::Alpha, &["reexec"]).expect(1, &["--check failed"]);
+    // Whoever asks the agent itself, without trying it first, finds that it stays.
+    let mut asked = UnixStream::connect(play.stage.sockets().join("run/alpha/agent.sock")).unwrap();
+    asked.write_all(b"replace\n").unwrap();
+    let mut answer = String::new();
+    asked.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("failed cannot become") && answer.contains("this program goes on"), "{answer}");
+    play.scsctl(&["switchover", "t"]).expect(0, &[]);
+    play.scsctl(&["switchover", "t"]).expect(0, &[]);
+    let before = play.until_well();
     assert_eq!(play.stage.daemon_pid(ALPHA), Some(agent));
     assert_nothing_changed(&before, &play.until_well());
     // A good one, put there as a package does it.

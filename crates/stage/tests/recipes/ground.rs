@@ -18,19 +18,19 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether the program is installed; says what to do if not. CI must have it.
 pub fn has(program: &str, package: &str) -> bool {
-    let there = ["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(|place| Path::new(place).join(program));
-    let found = there.iter().any(|path| path.is_file());
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is missing: apt-get install {package}");
-    if !found {
-        eprintln!("skipped: {program} is not installed; on Debian run: apt-get install {package}");
+    let missing = recipe::missing(program, package);
+    assert!(missing.is_none() || std::env::var_os("CI").is_none(), "{missing:?}");
+    if let Some(why) = &missing {
+        eprintln!("skipped: {why}");
     }
-    found
+    missing.is_none()
 }
 
 /// A cluster with the pair of the Redis recipe.
 pub struct RedisGround {
     pub stage: Stage,
     ports: [u16; 2],
+    free: Ports,
 }
 
 impl Drop for RedisGround {
@@ -51,14 +51,20 @@ impl RedisGround {
         let mut plan = Plan::new("recipes", 100);
         let given = Host::ALL.map(|host| ports.free_on(host.address()).unwrap());
         recipe::add_redis(&mut plan, given).unwrap();
+        plan.status_ports = Some(Host::ALL.map(|host| ports.free_on(host.address()).unwrap()));
         fill(&mut plan);
         let ground = Ground::temporary().unwrap();
         let stage = Stage::set_up(&programs, ground, plan, &mut ports, Interrupt::default()).unwrap();
-        let mut this = Self { stage, ports: given };
+        let mut this = Self { stage, ports: given, free: ports };
         this.stage.start_all().unwrap();
         this.until_primary("redis-1");
         this.until_in_step("redis-2");
         this
+    }
+
+    /// A port that is free on the address of alpha.
+    pub fn free_port(&mut self) -> u16 {
+        self.free.free_on(Host::Alpha.address()).unwrap()
     }
 
     /// Where a member listens.
@@ -87,6 +93,18 @@ impl RedisGround {
             }
         });
         found.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until this member is primary, whatever the other is.
+    #[track_caller]
+    pub fn until_acting(&mut self, name: &str) {
+        let found = self.stage.until(&format!("{name} is primary"), LIMIT, |status| {
+            match status.pairs.iter().find(|pair| pair.primary.as_deref() == Some(name)) {
+                Some(_) => Ok(()),
+                None => Err(format!("{:?}", status.pairs)),
+            }
+        });
+        found.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Waits until this member is a replica that has everything of its primary.

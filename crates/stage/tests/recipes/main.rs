@@ -4,6 +4,7 @@
 //! where that is a failure; every cluster has ports and a directory of its own.
 
 mod ground;
+mod haproxy;
 mod redis;
 mod redis_scripts;
 mod writer;

@@ -123,6 +123,9 @@ fn only_data_that_may_be_the_newest_is_promoted() {
     two.start(1);
     // The very first start: both are empty.
     two.promotes(0, 2);
+    // Flushed at once for the promotion, and then as before.
+    let flush = two.client(0).ask(&["CONFIG", "GET", "appendfsync"]).unwrap();
+    assert_eq!(flush, Reply::List(["appendfsync", "everysec"].map(str::to_owned).to_vec()));
     two.until_linked(1);
     // In step until the other died.
     two.kill(0);
@@ -151,7 +154,7 @@ fn only_data_that_may_be_the_newest_is_promoted() {
 }
 
 #[test]
-fn a_primary_that_nobody_promoted_anew_is_demoted_without_waiting_for_long() {
+fn a_primary_whose_other_member_is_gone_is_demoted_all_the_same() {
     if !has("redis-server", "redis-server") {
         return;
     }
@@ -164,7 +167,7 @@ fn a_primary_that_nobody_promoted_anew_is_demoted_without_waiting_for_long() {
     let demoted = two.run(0, "demote", 2);
     assert!(demoted.status.success(), "{demoted:?}");
     let said = String::from_utf8_lossy(&demoted.stderr).into_owned();
-    assert!(said.contains("may be lost: the other member is no replica"), "{said}");
+    assert!(said.contains("may be lost: the other member does not answer"), "{said}");
     assert!(!two.client(0).set("late", "1").unwrap());
     assert!(!two.place(0).join("served").exists());
 }
@@ -186,14 +189,42 @@ fn a_switchover_to_a_member_that_lags_is_refused_and_not_paid_with_writes() {
         two.client(1).replication("master_link_status").unwrap().as_deref() == Some("down")
     });
     assert!(two.client(0).set("late", "1").unwrap());
+    // Down for longer than an operator allows: then the other one is asked before anything else.
+    two.until("a second has passed", || {
+        two.client(1).replication("master_link_down_since_seconds").unwrap().as_deref() > Some("0")
+    });
+    let stale = two.script(1, "promote", 2).env("REDIS_STALE_S", "0").output().unwrap();
+    let said = String::from_utf8_lossy(&stale.stderr).into_owned();
+    assert!(!stale.status.success() && said.contains("the other member is a primary"), "{stale:?}");
     let demoted = two.run(0, "demote", 1);
     assert!(demoted.status.success(), "{demoted:?}");
     let said = String::from_utf8_lossy(&demoted.stderr).into_owned();
-    assert!(said.contains("may be lost: it lacks"), "{said}");
+    assert!(said.contains("may be lost: the other member lacks"), "{said}");
     two.refuses(1, 2, "bytes that the other member has");
     // The way back: nobody served since.
     two.promotes(0, 3);
     assert_eq!(two.client(0).ask(&["GET", "late"]).unwrap(), Reply::Text("1".to_owned()));
+}
+
+#[test]
+fn a_copy_that_is_half_done_is_not_promoted() {
+    if !has("redis-server", "redis-server") {
+        return;
+    }
+    let mut two = Two::new();
+    two.start(0);
+    fs::write(two.place(0).join("promote-anyway"), "").unwrap();
+    two.promotes(0, 1);
+    for key in 0..20 {
+        assert!(two.client(0).set(&key.to_string(), "1").unwrap());
+    }
+    // A copy that takes ten seconds.
+    two.client(0).ask(&["CONFIG", "SET", "rdb-key-save-delay", "500000"]).unwrap();
+    two.start(1);
+    two.until("it copies", || {
+        two.client(1).replication("master_sync_in_progress").unwrap().as_deref() == Some("1")
+    });
+    two.refuses(1, 2, "in the middle of a copy");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a box may take to come up or go down.
@@ -106,7 +107,8 @@ pub struct Bed {
 impl Bed {
     /// Makes the files of a box; it is off.
     pub fn new(name: &str) -> Self {
-        let name = format!("{name}-{}", std::process::id());
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{name}-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let place = std::env::temp_dir().join(format!("understudy-bed-{name}"));
         let group = hierarchy().expect("a hierarchy").join(format!("understudy-bed-{name}"));
         let bed = Self { name, place, group, outer: None };

@@ -83,7 +83,7 @@ impl Hosts {
         for program in ["lca", "scs", "scsctl", "tserver"] {
             put(programs().join(program), &format!("usr/bin/{program}"));
         }
-        for unit in ["lca.service", "lca-handover.service", "scs.service"] {
+        for unit in ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"] {
             put(units().join(unit), &format!("etc/systemd/system/{unit}"));
         }
         put(units().join("understudy.sysusers.conf"), "usr/lib/sysusers.d/understudy.conf");
@@ -94,6 +94,7 @@ impl Hosts {
                 put(authority.join(format!("{name}.{kind}")), &format!("etc/understudy/pki/{name}.{kind}"));
             }
         }
+        write("usr/lib/sysusers.d/tserver.conf", "u tserver - \"A call server\"\n");
         put(authority.join("ca.pem"), "etc/understudy/pki/ca.pem");
         let tls = |name: &str| {
             format!(
@@ -104,7 +105,10 @@ impl Hosts {
         let (name, address) = (NAMES[index], ADDRESSES[index]);
         write(
             "etc/understudy/lca.toml",
-            &format!("[agent]\nhost = \"{name}\"\nlisten = [\"{address}:4999\"]\n{}", tls(name)),
+            &format!(
+                "[agent]\nhost = \"{name}\"\nlisten = [\"{address}:4999\"]\n{}[policy]\nusers = [\"tserver\"]\n",
+                tls(name)
+            ),
         );
         if index == BETA {
             let server = "[server]\nname = \"scs-1\"\napi-socket = \"/run/understudy-scs/scs.sock\"\n";
@@ -284,7 +288,7 @@ fn make_certificates(directory: &Path) {
         let out = command.arg("pki").args(arguments).args(["--directory", shown]).output().unwrap();
         assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
     };
-    run(&["init", "boxes"]);
+    run(&["init", "--name", "boxes"]);
     for role in ["agent:alpha", "agent:beta", "scs:scs-1"] {
         run(&["issue", role]);
     }
@@ -297,7 +301,7 @@ fn cluster() -> String {
     }
     for (name, index, port) in [("t-1", ALPHA, 7001), ("t-2", BETA, 7002), ("single", ALPHA, 7003)] {
         text += &format!(
-            "\n[[application]]\nname = \"{name}\"\nhost = \"{}\"\ninterface = \"library\"\n\
+            "\n[[application]]\nname = \"{name}\"\nhost = \"{}\"\ninterface = \"library\"\nuser = \"tserver\"\n\
              command = [\"/usr/bin/tserver\", \"--bind\", \"{}\"]\n[[application.port]]\nid = \"default\"\nport = {port}\n",
             NAMES[index], ADDRESSES[index]
         );

@@ -16,6 +16,10 @@ use super::{bounds, proc};
 /// Deepest nesting of control groups that an application may make below its own and still be seen whole.
 const DEEPEST: usize = 8;
 
+/// Where the groups of applications lie on a host that runs the agent as a service of systemd: outside of the agent's own unit,
+/// as a signal to "everything of that unit" must not reach them. systemd makes it, for the unit of this name.
+const SLICE: &str = "understudy.slice";
+
 /// The place of this agent's groups.
 #[derive(Debug, Clone)]
 pub struct Hierarchy {
@@ -26,7 +30,8 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Finds the hierarchy and makes `name` in it, beside this process.
+    /// Finds the hierarchy and makes `name` in it: in the slice for applications if this process is a service and there is one,
+    /// else beside this process.
     pub fn prepare(name: &str) -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let (root, mount) = find_mount(&mounts)
@@ -36,7 +41,7 @@ impl Hierarchy {
         let own = own.strip_suffix(bounds::AGENT_GROUP).unwrap_or(&own).trim_end_matches('/');
         let own = own.strip_prefix(root.trim_end_matches('/')).unwrap_or("").trim_start_matches('/');
         // An earlier life may have been started from another group; its own processes are found by their notes.
-        let base = mount.join(own).join(name);
+        let base = place(&mount, own).join(name);
         match fs::create_dir(&base) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -58,7 +63,11 @@ impl Hierarchy {
     /// often the group was killed with how often the parent's was).
     pub fn group(&self, application: &ApplicationName, start: StartId) -> io::Result<(Group, OwnedFd)> {
         let path = self.base.join(name_of(application, start));
-        fs::create_dir(&path)?;
+        match fs::create_dir(&path) {
+            // The slice was stopped, and took what was empty with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&path)?,
+            made => made?,
+        }
         let opened = File::open(&path)?;
         Ok((Group { path }, opened.into()))
     }
@@ -107,6 +116,12 @@ impl Hierarchy {
         }
         let _ = fs::remove_dir(&self.base);
     }
+}
+
+/// The directory in which this agent's own is made. `own` is the group of this process, below the mount.
+fn place(mount: &Path, own: &str) -> PathBuf {
+    let slice = mount.join(SLICE);
+    if own.ends_with(".service") && slice.is_dir() { slice } else { mount.join(own) }
 }
 
 /// What the group of a start is called; no name of an application has an `@`.
@@ -220,6 +235,17 @@ mod tests {
         for other in ["t-server.1", "t-server.1@", "t-server.1@abc.7", "@abc.7", "a@x.1", ".."] {
             assert_eq!(read_name(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_service_uses_the_slice_for_applications_and_nobody_else_does() {
+        let mount = tempfile::tempdir().unwrap();
+        let own = "system.slice/lca.service";
+        assert_eq!(place(mount.path(), own), mount.path().join(own), "there is none");
+        fs::create_dir(mount.path().join(SLICE)).unwrap();
+        assert_eq!(place(mount.path(), own), mount.path().join(SLICE));
+        let session = "user.slice/user-0.slice/session-1.scope";
+        assert_eq!(place(mount.path(), session), mount.path().join(session));
     }
 
     #[test]

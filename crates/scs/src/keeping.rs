@@ -1,0 +1,130 @@
+//! `scs backup` and `scs restore`: everything that a control server must not lose, in one file.
+//!
+//! Knows nothing of what is in it. The law: a backup may be made at any time; what is restored is older than what the agents
+//! have seen, and whoever restores must have read what that means.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use understudy_settings::ServerSettings;
+use understudy_store::{
+    BackUpError, KeptFile, LONGEST_FILE_BYTES, RestoreError, back_up, kept_files, restore,
+};
+
+use crate::exit::Exit;
+
+/// What must be known before an older store is put in place of a newer one; `docs/safety.md` has the whole of it.
+pub const WARNING: &str = "a restored store may name an earlier primary than the last one: stop both members of every pair \
+     first, or two may act at once (docs/safety.md); then repeat this with --yes";
+
+/// Why nothing was kept or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepingError {
+    /// A file of settings.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Two files with one name, or one that is too long.
+    #[error("{} cannot be kept: {why}", path.display())]
+    Unkept {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// The backup.
+    #[error(transparent)]
+    BackUp(#[from] BackUpError),
+    /// The store.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A file of settings.
+    #[error("cannot write {}: {source}; nothing was overwritten, and the store was not touched", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody has said that the warning was read.
+    #[error("{WARNING}")]
+    NeedsYes,
+}
+
+impl KeepingError {
+    /// How the program ends with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            KeepingError::NeedsYes => Exit::NeedsYes,
+            KeepingError::Restore(RestoreError::There { .. } | RestoreError::Foreign { .. })
+            | KeepingError::Restore(RestoreError::Directory(_)) => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// Keeps the store, and the settings with it; with the keys of `[tls]` only if asked to. Says what is in it.
+pub fn keep(
+    settings: &ServerSettings,
+    config: &Path,
+    target: &Path,
+    with_keys: bool,
+) -> Result<Vec<String>, KeepingError> {
+    let mut paths = vec![config.to_owned(), PathBuf::from(&settings.cluster_file)];
+    if let Some(tls) = settings.tls.as_ref().filter(|_| with_keys) {
+        let all = [&tls.certificate, &tls.key].into_iter().chain(&tls.authorities).chain(&tls.revoked);
+        paths.extend(all.map(PathBuf::from));
+    }
+    let mut files: Vec<KeptFile> = Vec::new();
+    for path in paths {
+        let unkept = |why| KeepingError::Unkept { path: path.clone(), why };
+        let bytes = fs::read(&path).map_err(|source| KeepingError::Read { path: path.clone(), source })?;
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| unkept("it has no name"))?;
+        if bytes.len() > LONGEST_FILE_BYTES {
+            return Err(unkept("it is too long"));
+        }
+        if files.iter().any(|file| file.name == name) {
+            return Err(unkept("another file of that name is kept already"));
+        }
+        files.push(KeptFile { name: name.to_owned(), bytes });
+    }
+    back_up(Path::new(&settings.state_directory), target, &files)?;
+    Ok(files.into_iter().map(|file| file.name).collect())
+}
+
+/// Writes the settings of a backup into a directory, where none of them may be yet. Says their names.
+pub fn restore_files(backup: &Path, directory: &Path) -> Result<Vec<String>, KeepingError> {
+    let files = kept_files(backup)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| KeepingError::Write { path, source }
+    };
+    fs::create_dir_all(directory).map_err(failed(directory))?;
+    let there = files.iter().map(|file| directory.join(&file.name)).find(|path| path.exists());
+    if let Some(path) = there {
+        return Err(failed(&path)(io::ErrorKind::AlreadyExists.into()));
+    }
+    for file in &files {
+        let path = directory.join(&file.name);
+        // A key among them is nobody else's; what others may read can be opened up by whoever restores.
+        let mut new = fs::OpenOptions::new();
+        let mut to = new.write(true).create_new(true).mode(0o600).open(&path).map_err(failed(&path))?;
+        to.write_all(&file.bytes).and_then(|()| to.sync_all()).map_err(failed(&path))?;
+    }
+    Ok(files.into_iter().map(|file| file.name).collect())
+}
+
+/// Makes the store from a backup.
+pub fn restore_store(settings: &ServerSettings, backup: &Path, yes: bool) -> Result<(), KeepingError> {
+    if !yes {
+        return Err(KeepingError::NeedsYes);
+    }
+    restore(backup, Path::new(&settings.state_directory))?;
+    Ok(())
+}
