@@ -6,6 +6,7 @@
 //! program whose machine is stuck is not alive, however well its timers run.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -71,18 +72,23 @@ impl Unit {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(Self::default());
         };
+        let variable = |name| env::var(name).ok();
+        Self::at(&name, watchdog(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id()))
+    }
+
+    /// A service manager that listens at `name`, a path or an abstract name (`@...`), and wants a sign of life within every
+    /// `watchdog`.
+    pub fn at(name: &OsStr, watchdog: Option<Duration>) -> Result<Self, UnitError> {
         let found = || UnitError::Address { found: name.to_string_lossy().into_owned() };
         let address = match name.as_bytes() {
             [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest),
-            [b'/', ..] => SocketAddr::from_pathname(&name),
+            [b'/', ..] => SocketAddr::from_pathname(name),
             _ => return Err(found()),
         };
         let address = address.map_err(|_| found())?;
         let socket = UnixDatagram::unbound().map_err(UnitError::Socket)?;
         // A service manager that does not read must not stop who is supervised.
         socket.set_nonblocking(true).map_err(UnitError::Socket)?;
-        let variable = |name| env::var(name).ok();
-        let watchdog = watchdog(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id());
         let line = Line { socket, address, status: Mutex::default() };
         Ok(Self { line: Some(Arc::new(line)), watchdog })
     }

@@ -1,8 +1,10 @@
-//! The host leaves: roles are handed over first, then everything is stopped, what was started last first.
+//! The host leaves: roles are handed over first, then everything is stopped, one after the other: what others came `after`
+//! last, and else what was started last first.
 //!
 //! Refuses to know why (a shutdown, a person). The law: as long as a role may still be handed over nothing is stopped, and
 //! no wait is without bound. It is never durable: the next life of the agent does what its goals say.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -149,8 +151,18 @@ impl Agent {
                 rest.push((known.began, known.start, name.clone()));
             }
         }
-        let last = rest.into_iter().max().filter(|_| !waits_for_one);
-        if let Some(known) = last.and_then(|(_, _, name)| self.applications.get_mut(&name)) {
+        if waits_for_one {
+            return;
+        }
+        // What something that still runs came after is stopped later, however late it was started again.
+        let needed: BTreeSet<ApplicationName> = rest
+            .iter()
+            .filter_map(|(_, _, name)| self.applications.get(name))
+            .flat_map(|known| known.spec().process.after.iter().cloned())
+            .collect();
+        let free = rest.iter().filter(|(_, _, name)| !needed.contains(name)).max();
+        let next = free.or(rest.iter().max()).map(|(_, _, name)| name.clone());
+        if let Some(known) = next.and_then(|name| self.applications.get_mut(&name)) {
             known.leave();
             self.settle = true;
         }

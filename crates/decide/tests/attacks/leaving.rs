@@ -136,6 +136,31 @@ fn without_a_control_server_everything_is_just_stopped_the_latest_start_first() 
 }
 
 #[test]
+fn what_others_came_after_is_stopped_last_although_it_was_started_again_since() {
+    let mut cluster = with_single();
+    cluster.applications.get_mut(&app("zeta")).unwrap().process.after = vec![app("one")];
+    let mut world = settled(cluster);
+    world.die("one", false);
+    wait(&mut world, ms(1_000));
+    world.kill_control();
+    leave(&mut world, 0);
+    while world.runs("zeta") {
+        assert!(world.runs("one"), "zeta came after one, so one goes last:\n{}", world.told());
+        for site in 0..2 {
+            world.notice(site);
+            world.run(site);
+            world.reap(site);
+        }
+        world.pass(ms(10));
+    }
+    for _ in 0..50 {
+        world.deliver_all();
+        world.pass(ms(10));
+    }
+    assert!(is_down(&world, 0), "{}", world.told());
+}
+
+#[test]
 fn a_host_that_stays_after_all_runs_what_it_should_again() {
     let mut world = settled(with_single());
     leave(&mut world, 0);

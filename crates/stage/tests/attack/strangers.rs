@@ -98,11 +98,7 @@ fn application_door(play: &Play, host: Host) -> PathBuf {
     let text =
         std::fs::read_to_string(play.stage.directory().join(format!("lca-{}.toml", host.name()))).unwrap();
     let runtime = text.lines().find_map(|line| line.strip_prefix("runtime-directory = \"")).unwrap();
-    let entries = std::fs::read_dir(runtime.trim_end_matches('"')).unwrap();
-    let mut sockets = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "sock"));
-    sockets.next().unwrap()
+    PathBuf::from(runtime.trim_end_matches('"')).join("lca.sock")
 }
 
 #[test]
