@@ -1,6 +1,7 @@
 //! Long random sequences in the wide world; after the faults stop, everything is as the operators asked.
 
 use proptest::prelude::*;
+use understudy_decide::agent::AgentSaw;
 use understudy_decide::control::{Ask, MaintenanceOf, OperationState};
 use understudy_model::*;
 
@@ -50,6 +51,9 @@ enum Happens {
     Rolling(usize),
     Hook(usize),
     HookFaults(usize, bool, bool, bool),
+    /// A host leaves, with so much time for each half, or stays after all.
+    HostLeaves(usize, u64),
+    HostStays(usize),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -97,6 +101,8 @@ fn happens() -> impl Strategy<Value = Happens> {
         10 => (0..2_usize).prop_map(H::Hook),
         2 => (0..2_usize, any::<bool>(), any::<bool>(), any::<bool>())
             .prop_map(|(site, fail, half, hang)| H::HookFaults(site, fail, half, hang)),
+        2 => (0..2_usize, time()).prop_map(|(site, limit)| H::HostLeaves(site, limit)),
+        2 => (0..2_usize).prop_map(H::HostStays),
     ]
 }
 
@@ -154,6 +160,8 @@ fn happen(world: &mut Wide, what: Happens) {
         H::HookFaults(site, fail, half, hang) => {
             world.sites[site].hook_faults = HookFaults { fail, half, hang }
         }
+        H::HostLeaves(site, limit) => world.agent_sees(site, AgentSaw::LeaveAsked { limit: ms(limit) }),
+        H::HostStays(site) => world.agent_sees(site, AgentSaw::LeaveTakenBack),
         H::Reconfigure(without) => {
             let five = wide_cluster().applications.remove(&app("five"));
             world.cluster.applications.remove(&app("five"));
@@ -181,6 +189,7 @@ fn heal(world: &mut Wide) {
         world.sites[site].cannot_start = false;
         world.unsilence(site);
         world.sites[site].hook_faults = HookFaults::default();
+        world.agent_sees(site, AgentSaw::LeaveTakenBack);
     }
     world.settle(60);
     for round in 0..3 {

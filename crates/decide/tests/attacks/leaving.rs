@@ -201,3 +201,94 @@ fn a_new_control_server_is_told_that_the_host_leaves() {
         world.view().warnings
     );
 }
+
+/// A host in the second half of its leave: zeta does not end, so "one", a backup by now, waits for its turn.
+fn stopping_slowly() -> Wide {
+    let mut world = settled(with_single());
+    let zeta = world.tree("zeta").unwrap();
+    zeta.hung = true;
+    zeta.slow_end = true;
+    leave(&mut world, 0);
+    for _ in 0..100 {
+        world.deliver_report(0);
+        world.deliver_report(1);
+        world.deliver_order(0);
+        world.deliver_order(1);
+        for site in 0..2 {
+            world.notice(site);
+            world.run(site);
+        }
+    }
+    let leaving = world.sites[0].agent.as_ref().unwrap().leaving().unwrap();
+    assert!(leaving.stops && world.runs("one"), "{leaving:?}\n{}", world.told());
+    assert_eq!(world.primaries("p"), ["two"]);
+    world
+}
+
+#[test]
+fn nothing_on_a_host_that_leaves_is_promoted_although_nobody_else_is_there() {
+    let mut world = stopping_slowly();
+    world.die("two", false);
+    world.sites[1].cannot_start = true;
+    for _ in 0..100 {
+        for site in 0..2 {
+            world.deliver_report(site);
+            world.deliver_order(site);
+            world.notice(site);
+        }
+        world.pass(ms(2));
+    }
+    assert!(world.runs("one"), "it still runs, and could be asked");
+    assert_eq!(holder(&world).holder, app("two"), "{}", world.told());
+    let why = &world.view().pairs[0];
+    assert!(format!("{why:?}").contains("host alpha is leaving"), "{why:?}");
+}
+
+#[test]
+fn a_promotion_that_comes_when_everything_is_being_stopped_is_refused_and_its_epoch_closed() {
+    let mut world = stopping_slowly();
+    let agent = world.sites[0].agent.as_ref().unwrap().inventory();
+    let link = world.sites[0].link.as_ref().unwrap().0;
+    let role = RoleEpoch::new(Epoch(9), app("one"));
+    let work = Work::Promote { pair: pair_name("p"), role, time_limit: ms(1_000) };
+    let (id, controller_epoch) = (OrderId(9_999), agent.controller_epoch);
+    let order = Order { id, incarnation: agent.incarnation, controller_epoch, work };
+    world.agent_sees(0, AgentSaw::Ordered { link, order });
+    world.pass(ms(50));
+    let answers = &world.sites[0].link.as_ref().unwrap().2;
+    let refused = answers.iter().any(|saw| {
+        let text = format!("{saw:?}");
+        text.contains("OrderId(9999)") && text.contains("its host is leaving")
+    });
+    assert!(refused, "{answers:?}");
+    assert_eq!(world.sites[0].memory.roles[&pair_name("p")].closed, Epoch(9));
+    assert_eq!(world.primaries("p"), ["two"]);
+}
+
+#[test]
+fn a_pair_whose_change_failed_is_not_tried_again_while_another_is_waited_for() {
+    let mut cluster = small_cluster();
+    add(&mut cluster, "seven", 0, Interface::Library);
+    add(&mut cluster, "eight", 1, Interface::Library);
+    add_pair(&mut cluster, "r", "seven", "eight");
+    let mut world = settled(cluster);
+    world.die("eight", false);
+    for _ in 0..40 {
+        world.deliver_order(1);
+        world.notice(1);
+        world.deliver_report(1);
+    }
+    world.tree("eight").unwrap().hung = true;
+    leave(&mut world, 0);
+    for _ in 0..60 {
+        if let Some(two) = world.tree("two") {
+            two.refuses = true;
+        }
+        wait(&mut world, ms(50));
+    }
+    assert!(!is_down(&world, 0), "eight is waited for:\n{}", world.told());
+    let about_p = |event: &&Event| event.about.pair == Some(pair_name("p"));
+    let demotions = world.events.iter().filter(|event| event.kind == EventKind::DemotionOrdered);
+    assert_eq!(demotions.filter(about_p).count(), 1, "{}", world.told());
+    assert_eq!(world.primaries("p"), ["one"], "and it is primary again until it is stopped");
+}

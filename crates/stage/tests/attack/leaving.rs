@@ -3,11 +3,15 @@
 //! The law: what is primary is handed over before anything is stopped, what nobody can take over does not delay the rest,
 //! and whoever is not of that host does not notice.
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use understudy_stage::{Daemon, Host, Status};
 
-use crate::play::{Play, app, pair, role};
+use crate::play::{Play, app, assert_nothing_changed, pair, role};
 
 /// Waits until this member is primary; the other one need not be there.
 fn until_serves(play: &mut Play, name: &str, member: &str) -> Status {
@@ -78,6 +82,27 @@ fn nobody_to_hand_over_to_delays_nothing() {
     let stays =
         told.iter().any(|event| event["kind"] == "host-leaving" && event.to_string().contains("still there"));
     assert!(stays, "{told:#?}");
+}
+
+#[test]
+fn whoever_talks_nonsense_to_the_door_of_local_commands_is_told_so_and_nothing_happens() {
+    let mut play = Play::well();
+    let before = play.status();
+    let door = play.stage.sockets().join("run/alpha/agent.sock");
+    assert_eq!(std::fs::metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
+    let long = "x".repeat(4_096);
+    for nonsense in ["", "\n", "leave\n", "leave -1\n", "replace /bin/sh\n", "\u{fffd}\0\n", long.as_str()] {
+        let mut asked = UnixStream::connect(&door).unwrap();
+        asked.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        asked.write_all(nonsense.as_bytes()).unwrap();
+        asked.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        // A reset instead of an end, if more was said than is read, is an answer too.
+        let _ = asked.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("failed "), "{nonsense:?}: {answer}");
+    }
+    assert_nothing_changed(&before, &play.until_well());
 }
 
 #[test]
