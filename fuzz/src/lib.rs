@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use understudy_addp::Signal;
 use understudy_lca::environment_file;
 use understudy_lca::promise_file::layout::{self, COPY_BYTES, Content, Copy, Header};
+use understudy_lca::status::request;
 use understudy_model::{AgentId, ApplicationName, Identity, Role};
 use understudy_transport::{Address, Certified};
 use understudy_wire::frame::{self, HEADER_BYTES};
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("promise", promise),
     ("names", names),
     ("certificate", certificate),
+    ("status_request", status_request),
 ];
 
 /// A first message of strangers is not longer.
@@ -205,5 +207,22 @@ fn as_shown<T: FromStr + Display + Debug + PartialEq>(text: &str) {
 pub fn certificate(data: &[u8]) {
     if let Ok(certified) = Certified::read(&CertificateDer::from(data.to_vec())) {
         as_shown::<Identity>(&certified.identity.to_string());
+    }
+}
+
+/// The head of a request at an agent's status port is refused, or asks for a path that can be shown.
+pub fn status_request(data: &[u8]) {
+    let Some(end) = request::end_of_head(data) else {
+        assert!(request::parse(data).is_err(), "a head without an end was read");
+        return;
+    };
+    assert!(end <= data.len() && data[..end].ends_with(b"\r\n\r\n"));
+    if let Ok(head) = request::parse(&data[..end]) {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'?' && byte != b'#';
+        assert!(head.path.starts_with('/') && head.path.bytes().all(plain), "{:?}", head.path);
+        let lengths = data[..end]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| line.len() > 18 && line[..18].eq_ignore_ascii_case(b"transfer-encoding:"));
+        assert_eq!(lengths.count(), 0, "a body was passed over");
     }
 }

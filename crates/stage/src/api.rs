@@ -78,12 +78,18 @@ pub struct Operation {
 #[derive(Debug, Clone)]
 pub struct Api {
     socket: PathBuf,
+    patience: Duration,
 }
 
 impl Api {
     /// The API at that socket; nothing is connected yet.
     pub fn at(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+        Self { socket: socket.into(), patience: PATIENCE }
+    }
+
+    /// The same for whoever cannot wait: no more than `patience` between two bytes.
+    pub fn hurried(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
     }
 
     /// The socket.
@@ -129,8 +135,8 @@ impl Api {
         let talk = |source| ApiError::Talk { request: request(), source };
         let mut stream = UnixStream::connect(&self.socket)
             .map_err(|source| ApiError::Connect { socket: self.socket.clone(), source })?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(talk)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(talk)?;
+        stream.set_read_timeout(Some(self.patience)).map_err(talk)?;
+        stream.set_write_timeout(Some(self.patience)).map_err(talk)?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\

@@ -54,8 +54,8 @@ pub enum AddressError {
         /// The host in it.
         host: String,
     },
-    /// Relative, empty, or with a zero in it.
-    #[error("the path in {text:?} must be absolute")]
+    /// Relative, empty, or with a control character in it.
+    #[error("the path in {text:?} must be absolute, without control characters")]
     BadPath {
         /// The whole address.
         text: String,
@@ -82,7 +82,7 @@ impl FromStr for Address {
 }
 
 fn parse_unix(text: &str, path: &str) -> Result<Address, AddressError> {
-    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+    if !path.starts_with('/') || path.ends_with('/') || path.contains(char::is_control) {
         return Err(AddressError::BadPath { text: text.to_owned() });
     }
     if path.len() > LONGEST_SOCKET_PATH_BYTES {
@@ -164,6 +164,8 @@ mod tests {
         assert!(matches!(fault("a b:1"), AddressError::BadHost { .. }));
         assert!(matches!(fault("unix:relative"), AddressError::BadPath { .. }));
         assert!(matches!(fault("unix:"), AddressError::BadPath { .. }));
+        // Found by changing kept inputs: it would be shown in logs as it is.
+        assert!(matches!(fault("unix:/run/\u{1b}[2J"), AddressError::BadPath { .. }));
         let long = format!("unix:/{}", "a".repeat(LONGEST_SOCKET_PATH_BYTES));
         assert!(matches!(fault(&long), AddressError::LongPath { bytes: 108, .. }));
     }

@@ -110,7 +110,11 @@ impl Control {
         let heard = self.primary_of(pair);
         let primary = heard.or(self.assumed_primary(now, pair));
         let standby = primary.map_or(Member::Second, Member::other);
-        let not_ready_because = self.not_ready_because(now, pair, standby);
+        let mut not_ready_because = self.not_ready_because(now, pair, standby);
+        // A pair of which two act is not well, whatever the standby could do.
+        if let Some(role) = self.acts(pair, standby).filter(|_| primary.is_some()) {
+            not_ready_because.push(format!("it still acts in the older role {role}, and is being demoted"));
+        }
         let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
         let (rule, reason) = match (pair.state, last) {
             (PairState::Held, Some(last)) if primary.is_some() => last,

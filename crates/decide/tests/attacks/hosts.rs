@@ -63,7 +63,12 @@ fn a_silent_host_is_failed_over_at_once_and_its_member_demoted_when_it_is_heard_
     wait(&mut world, ms(3_000));
     world.unsilence(0);
     world.connect(0);
+    assert!(world.deliver_report(0), "what the agent says when it is connected");
+    let before = world.view().pairs.remove(0);
+    let why = before.not_ready_because.join("; ");
+    assert!(!before.ready && why.contains("still acts in the older role"), "{before:?}");
     world.deliver_all();
+    assert!(world.view().pairs[0].ready);
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
     assert_eq!(
         holder(&world).epoch,

@@ -18,11 +18,12 @@ pub fn send(
 ) -> std::io::Result<BufReader<UnixStream>> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(LIMIT))?;
-    write!(
-        stream,
+    // In one piece: a server that refuses after the head ends the connection, and the rest would find it reset.
+    let said = format!(
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(said.as_bytes())?;
     Ok(BufReader::new(stream))
 }
 

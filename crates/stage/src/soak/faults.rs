@@ -17,6 +17,8 @@ use crate::{Daemon, Host, Stage, StageError};
 const LONGEST_AWAY: Duration = Duration::from_millis(1_500);
 /// The longest pause between two kills of one combination, where there is a pause.
 const LONGEST_STAGGER: Duration = Duration::from_millis(30);
+/// How long a control server may take to answer while faults are made: one that is stopped must not hold up their end.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a switchover is asked for instead of, or right before, kills.
 const SWITCHOVER_PERCENT: u64 = 35;
 
@@ -113,7 +115,7 @@ impl Faults {
 /// control server knows them at this moment.
 fn choose_victims(stage: &Stage, dice: &mut Dice, pair: &PairPlan) -> Vec<(String, Victim)> {
     // Without an answer the roles are unknown; that is one of the situations wanted here.
-    let status = stage.api().status().ok();
+    let status = stage.api().hurried(PATIENCE).status().ok();
     let primary = status.as_ref().and_then(|status| status.pair(&pair.name)?.primary.clone());
     let (names, first, second) = match &primary {
         Some(primary) if *primary == pair.backup => (ROLES, &pair.backup, &pair.primary),
@@ -136,9 +138,10 @@ fn choose_victims(stage: &Stage, dice: &mut Dice, pair: &PairPlan) -> Vec<(Strin
 
 /// Asks for a switchover to whoever is backup; answers what came first.
 fn ask_switchover(stage: &Stage, pair: &PairPlan) -> Result<&'static str, StageError> {
-    let asked = stage.api().status().and_then(|status| {
+    let api = stage.api().hurried(PATIENCE);
+    let asked = api.status().and_then(|status| {
         let backup = status.pair(&pair.name).and_then(|pair| pair.backup.clone());
-        stage.api().switch_over(&pair.name, &backup.unwrap_or_else(|| pair.backup.clone()))
+        api.switch_over(&pair.name, &backup.unwrap_or_else(|| pair.backup.clone()))
     });
     match asked {
         Ok(_) => Ok("begun"),

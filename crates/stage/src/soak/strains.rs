@@ -66,6 +66,11 @@ impl Strain {
         }
     }
 
+    /// Nobody can be demoted by a control server that is stopped or cut off.
+    fn takes_server(self) -> bool {
+        matches!(self, Strain::ServerCut | Strain::ServerStopped)
+    }
+
     /// Whether policy `available` may promote while the other still acts.
     fn may_double(self) -> bool {
         match self {
@@ -88,6 +93,8 @@ struct Begun {
     held: Vec<Held>,
     /// Its place in the list of spans, if two may act.
     span: Option<usize>,
+    /// Since when the control server is stopped or cut off by it.
+    without_server: Option<Instant>,
 }
 
 /// What lasts now, and what is remembered of what did.
@@ -145,7 +152,8 @@ impl Strains {
             self.spans.push((before, None));
             self.spans.len() - 1
         });
-        self.begun.push(Begun { until, held, span });
+        let without_server = strain.takes_server().then_some(before);
+        self.begun.push(Begun { until, held, span, without_server });
         Ok(())
     }
 
@@ -162,6 +170,10 @@ impl Strains {
             stage.thaw(&one.held)?;
             if let Some(span) = one.span.and_then(|span| self.spans.get_mut(span)) {
                 span.1 = Some(Instant::now());
+            }
+            // Whoever was left behind before it is demoted only after it.
+            if let Some(since) = one.without_server.filter(|since| self.may_have_doubled(*since)) {
+                self.spans.push((since, Some(Instant::now())));
             }
         }
         Ok(())

@@ -90,8 +90,14 @@ impl Two {
     }
 
     fn until_linked(&self, member: usize) {
-        self.until("it follows", || {
-            self.client(member).replication("master_link_status").unwrap().as_deref() == Some("up")
+        // After a whole copy its file is made anew: until that is done, a kill takes it back to the old one.
+        self.until("it follows, and its file is whole", || {
+            let linked = self.client(member).replication("master_link_status").unwrap();
+            let Reply::Text(file) = self.client(member).ask(&["INFO", "persistence"]).unwrap() else {
+                return false;
+            };
+            let whole = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"];
+            linked.as_deref() == Some("up") && whole.iter().all(|line| file.contains(line))
         });
     }
 

@@ -13,13 +13,20 @@ use super::proc;
 const MOST_THREADS: usize = 64;
 /// Longest file of `/proc` that is read, in bytes.
 const LONGEST_FILE_BYTES: u64 = 4096;
+/// Enough of a process's `stat` for its number, name and state, read in one call: this is looked at several times a second.
+const STAT_BYTES: usize = 512;
 
 /// Whether its main process is stopped by a signal; one that a debugger holds is not. `None`: it is not there.
 pub fn is_stopped(tree: &Tree) -> Option<bool> {
-    let pid = tree.number?;
-    let stat = read(&format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rfind(')')? + 1;
-    Some(stat[after_name..].trim_start().starts_with('T'))
+    let mut stat = [0; STAT_BYTES];
+    let read = fs::File::open(format!("/proc/{}/stat", tree.number?)).ok()?.read(&mut stat).ok()?;
+    says_stopped(stat.get(..read)?)
+}
+
+/// The state behind the name, which may itself hold brackets.
+fn says_stopped(stat: &[u8]) -> Option<bool> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    Some(*stat[after_name..].trim_ascii_start().first()? == b'T')
 }
 
 /// What a process was doing: a summary of one line, and everything.
@@ -74,4 +81,25 @@ fn read(path: &str) -> Option<String> {
     let mut text = String::new();
     fs::File::open(path).ok()?.take(LONGEST_FILE_BYTES).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_stopped;
+
+    #[test]
+    fn the_state_is_found_behind_any_name() {
+        for (stat, stopped) in [
+            ("7 (a) T 1 7", Some(true)),
+            ("7 (a) S 1 7", Some(false)),
+            ("7 (a) t 1 7", Some(false)),
+            ("7 (a) T b) S 1 7", Some(false)),
+            ("7 (a) S b) T 1 7", Some(true)),
+            ("7 (a) ", None),
+            ("7 (a", None),
+            ("", None),
+        ] {
+            assert_eq!(says_stopped(stat.as_bytes()), stopped, "{stat}");
+        }
+    }
 }
