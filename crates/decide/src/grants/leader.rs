@@ -1,0 +1,650 @@
+//! The control server's side: whether it leads, and for each pair its vote, the store writes and the orders.
+//!
+//! Refuses to know: which member should be primary, and the store. The laws (G2, G6 to G11): whoever does not lead by its
+//! own clock votes, writes and orders nothing; nothing is promised or ordered before the store acknowledged it; an unknown
+//! outcome ends the leadership; what an earlier leadership knew is forgotten.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch};
+
+use super::terms::Terms;
+use super::{Given, GrantRule, Objection, Promise, Refused, Vote};
+
+/// The leadership of one control server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Leadership {
+    /// Counts leaderships; every write is bound to it.
+    pub controller_epoch: ControllerEpoch,
+    /// It leads before this moment.
+    until: Moment,
+}
+
+impl Leadership {
+    /// The store gave the lease to a request that was sent at `sent`.
+    pub fn acquired(controller_epoch: ControllerEpoch, sent: Moment, terms: &Terms) -> Self {
+        Self { controller_epoch, until: sent + terms.leader_share() }
+    }
+
+    /// The store renewed the lease on a request that was sent at `sent`.
+    pub fn renewed(&mut self, sent: Moment, terms: &Terms) {
+        self.until = self.until.max(sent + terms.leader_share());
+    }
+
+    /// True while it may vote, write and order.
+    pub fn leads(&self, now: Moment) -> bool {
+        now < self.until
+    }
+
+    /// As of the other machines.
+    pub fn shift(&mut self, by: Duration) {
+        self.until = self.until - by;
+    }
+}
+
+/// A store write: stored only if the controller epoch is still this one, and the stored role still `expected`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Write {
+    /// Of the leadership that writes.
+    pub controller_epoch: ControllerEpoch,
+    /// What the store held when it was read.
+    pub expected: Option<RoleEpoch>,
+    /// What it shall hold.
+    pub role: RoleEpoch,
+}
+
+/// What became of a store write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteOutcome {
+    /// It is in the store.
+    Done,
+    /// It is certain that it is not, and never will be.
+    Failed,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// Permission for the holder's agent to promise itself the role and to ask. No vote: that is asked for (G3).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GrantOrder {
+    /// Agents obey no lower one (S2).
+    pub controller_epoch: ControllerEpoch,
+    /// Exactly this.
+    pub role: RoleEpoch,
+    /// The lease of this epoch.
+    pub lease: Duration,
+    /// What a device has ended (G10).
+    pub fenced: Option<RoleEpoch>,
+}
+
+/// Why a role is not stored or ordered now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blocked {
+    /// This control server does not lead, or this pair was not read in this leadership (G7).
+    NotLeading,
+    /// A write is under way.
+    Writing(RoleEpoch),
+    /// The promise to the former holder is not over before this moment, unless it releases (G6, G9).
+    Promised(RoleEpoch, Moment),
+    /// Its host is being switched off (G10).
+    Fencing(RoleEpoch),
+    /// The store was restored, and this has not passed yet (G11).
+    Restored,
+    /// Nothing is promised, or what was is over: there is nothing to order or to fence.
+    NothingPromised,
+    /// The member acts in exactly the stored role, or in none: nothing to reaffirm (G8).
+    NothingToReaffirm,
+}
+
+/// What follows from the outcome of a write.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Written {
+    /// Promised; the order may go out.
+    Order(GrantOrder),
+    /// Nothing was stored: as before.
+    AsBefore,
+    /// The leadership is given up: its clock ran out meanwhile, or nobody knows what the store holds (G2).
+    GiveUpLeadership,
+    /// No such write was under way in this leadership.
+    NotMine,
+}
+
+/// What stands between a restored store and the first vote (G11).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Restored {
+    /// The lease of the leadership that the restored store does not know may last until then.
+    former_leader_until: Moment,
+    /// The highest epoch that an agent has promised or closed; each is asked after the former leadership is over.
+    heard: [Option<Epoch>; 2],
+    /// Counted from the later of both answers; nothing while one is missing.
+    quiet_until: Option<Moment>,
+}
+
+/// One pair, as a leadership sees it. Made by reading the store after the lease was acquired; never carried over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Leader {
+    /// The leadership that read it.
+    controller_epoch: ControllerEpoch,
+    lease: Duration,
+    /// What the store holds, as far as this leadership knows.
+    stored: Option<RoleEpoch>,
+    /// This voter's promise.
+    promised: Option<Promise>,
+    until: Moment,
+    over: bool,
+    writing: Option<RoleEpoch>,
+    /// The role whose host a device was asked to switch off.
+    fencing: Option<RoleEpoch>,
+    /// The device said that it did not. The role is not voted for again all the same: an older call may yet be answered.
+    fence_failed: bool,
+    /// The role that a device has ended.
+    fenced: Option<RoleEpoch>,
+    restored: Option<Restored>,
+}
+
+impl Leader {
+    /// The store was read, linearizably, after `leadership` was acquired. The stored role counts as promised at `now`, the
+    /// moment when the answer came (G7). `lease` is the longest that the stored epoch may have been given.
+    pub fn read(leadership: &Leadership, now: Moment, stored: Option<RoleEpoch>, lease: Duration) -> Self {
+        let promised = stored.clone().map(|role| Promise { role, lease });
+        Self {
+            controller_epoch: leadership.controller_epoch,
+            lease,
+            stored,
+            promised,
+            until: now + lease,
+            over: false,
+            writing: None,
+            fencing: None,
+            fence_failed: false,
+            fenced: None,
+            restored: None,
+        }
+    }
+
+    /// As [`Leader::read`], of a store that carries the marker of a restore: what it holds may be older than what was
+    /// promised. Nothing is voted, believed or written until both agents were asked and a lease has passed (G11).
+    pub fn read_restored(
+        leadership: &Leadership,
+        now: Moment,
+        stored: Option<RoleEpoch>,
+        terms: &Terms,
+    ) -> Self {
+        let former_leader_until = now + terms.leader_lease;
+        let restored = Some(Restored { former_leader_until, heard: [None, None], quiet_until: None });
+        Self { restored, ..Self::read(leadership, now, stored, terms.lease) }
+    }
+
+    /// What the store holds, as far as this leadership knows.
+    pub fn stored(&self) -> Option<&RoleEpoch> {
+        self.stored.as_ref()
+    }
+
+    /// The promised role, whether or not it is over.
+    pub fn promised(&self) -> Option<&RoleEpoch> {
+        self.promised.as_ref().map(|promise| &promise.role)
+    }
+
+    /// The role that is being stored.
+    pub fn writing(&self) -> Option<&RoleEpoch> {
+        self.writing.as_ref()
+    }
+
+    /// A holder asks for its renewal (G2). A control server never makes a promise by being asked: it makes one when the
+    /// store has acknowledged it, and here it only renews that.
+    pub fn asked(&mut self, leadership: &Leadership, now: Moment, role: &RoleEpoch) -> Vote {
+        if let Err(because) = self.may_renew(leadership, now, role) {
+            let promised = self.promised().cloned();
+            return Vote::Refused(Refused { asked: role.clone(), promised, because });
+        }
+        let lease = self.promised.as_ref().map_or(self.lease, |promise| promise.lease);
+        self.until = now + lease;
+        let (role, until) = (role.clone(), self.until);
+        Vote::Given(Given { keep: None, role, until, retire: None, rule: GrantRule::G2 })
+    }
+
+    /// Begins to store a new epoch for `holder`. Whatever the reason is, the promise to any other holder is over (G6, G9).
+    pub fn promote(
+        &mut self,
+        leadership: &Leadership,
+        now: Moment,
+        holder: &ApplicationName,
+    ) -> Result<Write, Blocked> {
+        self.begin(leadership, now, holder, Epoch::NONE)
+    }
+
+    /// Begins to store a new epoch for a member that acts in a role which is not the stored one (G8). The caller has heard
+    /// from its agent that it acts in `acting`; the new epoch is above that too.
+    pub fn reaffirm(
+        &mut self,
+        leadership: &Leadership,
+        now: Moment,
+        acting: &RoleEpoch,
+    ) -> Result<Write, Blocked> {
+        if self.stored.as_ref() == Some(acting) {
+            return Err(Blocked::NothingToReaffirm);
+        }
+        self.begin(leadership, now, &acting.holder, acting.epoch)
+    }
+
+    /// The store answered, or nobody knows (G6 step 4, G2).
+    pub fn written(&mut self, leadership: &Leadership, now: Moment, outcome: WriteOutcome) -> Written {
+        if !self.is_of(leadership) {
+            return Written::NotMine;
+        }
+        let Some(role) = self.writing.take() else { return Written::NotMine };
+        match outcome {
+            WriteOutcome::Failed => Written::AsBefore,
+            WriteOutcome::Unknown => {
+                // Until the leadership is gone this pair votes for nobody: the write may yet be done.
+                self.writing = Some(role);
+                Written::GiveUpLeadership
+            }
+            WriteOutcome::Done => {
+                self.stored = Some(role.clone());
+                if !leadership.leads(now) {
+                    self.promised = None;
+                    return Written::GiveUpLeadership;
+                }
+                self.promised = Some(Promise { role, lease: self.lease });
+                self.until = now + self.lease;
+                self.over = false;
+                self.restored = None;
+                match self.order(leadership, now) {
+                    Ok(order) => Written::Order(order),
+                    Err(_) => Written::AsBefore,
+                }
+            }
+        }
+    }
+
+    /// The order for the stored role, also again: only while it is promised and nothing stands against it.
+    pub fn order(&self, leadership: &Leadership, now: Moment) -> Result<GrantOrder, Blocked> {
+        self.may_work(leadership, now)?;
+        let promise = self.promised.as_ref().filter(|promise| self.stored.as_ref() == Some(&promise.role));
+        let Some(promise) = promise.filter(|_| !self.over) else { return Err(Blocked::NothingPromised) };
+        if let Some(role) = self
+            .fencing
+            .as_ref()
+            .filter(|role| role.holder == promise.role.holder && role.epoch >= promise.role.epoch)
+        {
+            return Err(Blocked::Fencing(role.clone()));
+        }
+        Ok(GrantOrder {
+            controller_epoch: self.controller_epoch,
+            role: promise.role.clone(),
+            lease: promise.lease,
+            fenced: self.fenced.clone().filter(|fenced| fenced.holder != promise.role.holder),
+        })
+    }
+
+    /// An agent released everything of `holder` up to `epoch`: ends the promise to it and nothing else (G5). True if that
+    /// ended a promise.
+    pub fn released(&mut self, holder: &ApplicationName, epoch: Epoch) -> bool {
+        if self.restored.is_some() {
+            return false;
+        }
+        let ends = self.promised().is_some_and(|role| role.holder == *holder && role.epoch <= epoch);
+        self.over |= ends;
+        ends
+    }
+
+    /// Stops voting for and ordering the promised role, and returns it: only then the device is called (G10).
+    pub fn fence(&mut self, leadership: &Leadership, now: Moment) -> Result<RoleEpoch, Blocked> {
+        self.may_work(leadership, now)?;
+        let Some(role) = self.promised().cloned() else { return Err(Blocked::NothingPromised) };
+        self.fencing = Some(role.clone());
+        self.fence_failed = false;
+        Ok(role)
+    }
+
+    /// The device answered for a call that was made in the leadership of `asked_in`. Only a success, of the same
+    /// leadership, ends the promise; after anything else it runs out by itself. True if that ended a promise.
+    pub fn fenced(&mut self, asked_in: ControllerEpoch, role: &RoleEpoch, confirmed: bool) -> bool {
+        if asked_in != self.controller_epoch || self.fencing.as_ref() != Some(role) {
+            return false;
+        }
+        self.fence_failed = !confirmed;
+        if !confirmed {
+            return false;
+        }
+        let ends = self.promised() == Some(role);
+        self.over |= ends;
+        self.fencing = None;
+        self.fenced = Some(role.clone());
+        ends
+    }
+
+    /// An agent was asked in this leadership for the highest epoch that it has promised or closed; `agent` is 0 or 1. Only
+    /// for a restored store (G11). An answer before the former leadership is over counts nothing: it is asked again.
+    pub fn agent_said(&mut self, now: Moment, agent: usize, highest: Epoch) -> bool {
+        let Some(restored) = &mut self.restored else { return false };
+        if now < restored.former_leader_until {
+            return false;
+        }
+        let Some(heard) = restored.heard.get_mut(agent) else { return false };
+        *heard = Some(highest.max(heard.unwrap_or(Epoch::NONE)));
+        if restored.heard.iter().all(Option::is_some) && restored.quiet_until.is_none() {
+            restored.quiet_until = Some(now + self.lease);
+        }
+        true
+    }
+
+    /// Moves the origin of the clock later by `by`: every moment comes nearer, and what is before the new origin becomes
+    /// the origin. Explorations use it to see that two states are one; no product code does.
+    pub fn shift(&mut self, by: Duration) {
+        self.until = self.until - by;
+        if let Some(restored) = &mut self.restored {
+            restored.former_leader_until = restored.former_leader_until - by;
+            restored.quiet_until = restored.quiet_until.map(|until| until - by);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        leadership: &Leadership,
+        now: Moment,
+        holder: &ApplicationName,
+        above: Epoch,
+    ) -> Result<Write, Blocked> {
+        self.may_write(leadership, now)?;
+        let mut highest = self.stored.as_ref().map_or(Epoch::NONE, |role| role.epoch).max(above);
+        match &self.restored {
+            Some(restored) => {
+                if restored.quiet_until.is_none_or(|until| now < until) {
+                    return Err(Blocked::Restored);
+                }
+                highest = restored.heard.iter().flatten().fold(highest, |highest, heard| highest.max(*heard));
+            }
+            None => self.is_free(now, holder)?,
+        }
+        let role = RoleEpoch::new(highest.next(), holder.clone());
+        self.writing = Some(role.clone());
+        Ok(Write { controller_epoch: self.controller_epoch, expected: self.stored.clone(), role })
+    }
+
+    /// The promise allows a new epoch of `holder`: it is to this holder (G8), or over (G6).
+    fn is_free(&self, now: Moment, holder: &ApplicationName) -> Result<(), Blocked> {
+        let fencing = self.fencing.as_ref().filter(|role| role.holder == *holder && !self.fence_failed);
+        if let Some(role) = fencing {
+            return Err(Blocked::Fencing(role.clone()));
+        }
+        let Some(promise) = &self.promised else { return Ok(()) };
+        if self.over || now >= self.until || promise.role.holder == *holder {
+            return Ok(());
+        }
+        Err(Blocked::Promised(promise.role.clone(), self.until))
+    }
+
+    fn may_renew(&self, leadership: &Leadership, now: Moment, role: &RoleEpoch) -> Result<(), Objection> {
+        if !leadership.leads(now) {
+            return Err(Objection::NotLeading);
+        }
+        if !self.is_of(leadership) || self.restored.is_some() {
+            return Err(Objection::NotRead);
+        }
+        match self.promised() {
+            Some(promised) if promised == role => {}
+            Some(promised) if promised.epoch >= role.epoch => return Err(Objection::Higher),
+            Some(_) | None => return Err(Objection::NotStored),
+        }
+        if self.over {
+            return Err(Objection::Released);
+        }
+        if self.fencing.as_ref() == Some(role) {
+            return Err(Objection::Fencing);
+        }
+        match &self.writing {
+            Some(writing) if writing.holder != role.holder => Err(Objection::Writing(writing.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Leads, has read, no write under way, nothing restored.
+    fn may_work(&self, leadership: &Leadership, now: Moment) -> Result<(), Blocked> {
+        self.may_write(leadership, now)?;
+        if self.restored.is_some() { Err(Blocked::Restored) } else { Ok(()) }
+    }
+
+    /// Leads, has read, no write under way.
+    fn may_write(&self, leadership: &Leadership, now: Moment) -> Result<(), Blocked> {
+        if !leadership.leads(now) || !self.is_of(leadership) {
+            return Err(Blocked::NotLeading);
+        }
+        match &self.writing {
+            Some(role) => Err(Blocked::Writing(role.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn is_of(&self, leadership: &Leadership) -> bool {
+        self.controller_epoch == leadership.controller_epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ApplicationName {
+        ApplicationName::new(text).unwrap()
+    }
+
+    fn role(epoch: u64, holder: &str) -> RoleEpoch {
+        RoleEpoch::new(Epoch(epoch), name(holder))
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment(seconds * 1_000_000_000)
+    }
+
+    fn terms() -> Terms {
+        let s = Duration::from_secs;
+        Terms {
+            lease: s(10),
+            drift_ppm: 100_000,
+            leader_lease: s(20),
+            renew_every: s(2),
+            fence_budget: s(2),
+            kill_budget: s(1),
+        }
+    }
+
+    /// Acquired on a request of 100 s: it leads until 118 s. The store was read at 101 s.
+    fn leading(stored: Option<RoleEpoch>) -> (Leadership, Leader) {
+        let leadership = Leadership::acquired(ControllerEpoch(3), at(100), &terms());
+        let leader = Leader::read(&leadership, at(101), stored, terms().lease);
+        (leadership, leader)
+    }
+
+    fn objection(vote: Vote) -> Objection {
+        match vote {
+            Vote::Given(given) => panic!("given: {given:?}"),
+            Vote::Refused(refused) => refused.because,
+        }
+    }
+
+    #[test]
+    fn a_leadership_lasts_less_than_the_store_keeps_it_and_counts_from_sending() {
+        let (mut leadership, _) = leading(None);
+        assert!(leadership.leads(at(117)) && !leadership.leads(at(118)));
+        leadership.renewed(at(105), &terms());
+        leadership.renewed(at(103), &terms());
+        assert!(leadership.leads(at(122)) && !leadership.leads(at(123)));
+    }
+
+    #[test]
+    fn what_was_read_counts_as_promised_then() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        assert_eq!(
+            leader.promote(&leadership, at(110), &name("b")),
+            Err(Blocked::Promised(role(4, "a"), at(111)))
+        );
+        let write = leader.promote(&leadership, at(111), &name("b")).unwrap();
+        assert_eq!((write.expected, write.role), (Some(role(4, "a")), role(5, "b")));
+    }
+
+    #[test]
+    fn only_exactly_the_promised_role_is_renewed() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        assert_eq!(leader.asked(&leadership, at(105), &role(4, "a")).given().unwrap().until, at(115));
+        assert_eq!(objection(leader.asked(&leadership, at(105), &role(3, "a"))), Objection::Higher);
+        assert_eq!(objection(leader.asked(&leadership, at(105), &role(4, "b"))), Objection::Higher);
+        assert_eq!(objection(leader.asked(&leadership, at(105), &role(5, "a"))), Objection::NotStored);
+        assert_eq!(objection(leader.asked(&leadership, at(118), &role(4, "a"))), Objection::NotLeading);
+        let next = Leadership::acquired(ControllerEpoch(4), at(105), &terms());
+        assert_eq!(objection(leader.asked(&next, at(106), &role(4, "a"))), Objection::NotRead);
+    }
+
+    #[test]
+    fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
+        let (leadership, mut leader) = leading(None);
+        let write = leader.promote(&leadership, at(102), &name("a")).unwrap();
+        assert_eq!((write.expected, write.role.clone()), (None, role(1, "a")));
+        assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Writing(role(1, "a"))));
+        assert_eq!(objection(leader.asked(&leadership, at(102), &role(1, "a"))), Objection::NotStored);
+        let Written::Order(order) = leader.written(&leadership, at(103), WriteOutcome::Done) else {
+            panic!()
+        };
+        assert_eq!(
+            (order.role, order.fenced, order.controller_epoch),
+            (role(1, "a"), None, ControllerEpoch(3))
+        );
+        assert_eq!(leader.asked(&leadership, at(104), &role(1, "a")).given().unwrap().until, at(114));
+        assert_eq!(leader.written(&leadership, at(104), WriteOutcome::Done), Written::NotMine);
+    }
+
+    #[test]
+    fn the_former_holder_is_not_renewed_while_a_write_for_another_is_under_way() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        leader.promote(&leadership, at(111), &name("b")).unwrap();
+        let refused = objection(leader.asked(&leadership, at(112), &role(4, "a")));
+        assert_eq!(refused, Objection::Writing(role(5, "b")));
+        assert_eq!(leader.written(&leadership, at(113), WriteOutcome::Failed), Written::AsBefore);
+        assert!(leader.asked(&leadership, at(113), &role(4, "a")).given().is_some());
+        // A write for the same holder takes nothing from it.
+        leader.promote(&leadership, at(114), &name("a")).unwrap();
+        assert!(leader.asked(&leadership, at(114), &role(4, "a")).given().is_some());
+    }
+
+    #[test]
+    fn an_unknown_outcome_or_a_late_one_ends_the_leadership() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        leader.promote(&leadership, at(111), &name("b")).unwrap();
+        let mut late = leader.clone();
+        let unknown = leader.written(&leadership, at(112), WriteOutcome::Unknown);
+        assert_eq!(unknown, Written::GiveUpLeadership);
+        assert!(matches!(
+            objection(leader.asked(&leadership, at(112), &role(4, "a"))),
+            Objection::Writing(_)
+        ));
+        assert_eq!(late.written(&leadership, at(118), WriteOutcome::Done), Written::GiveUpLeadership);
+        assert!(late.order(&leadership, at(118)).is_err());
+    }
+
+    #[test]
+    fn a_release_ends_what_it_names_and_too_slow_ends_nothing() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        assert!(!leader.released(&name("a"), Epoch(3)) && !leader.released(&name("b"), Epoch(9)));
+        assert!(leader.promote(&leadership, at(102), &name("b")).is_err());
+        assert!(leader.released(&name("a"), Epoch(4)));
+        assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Released);
+        assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::NothingPromised));
+        leader.promote(&leadership, at(102), &name("b")).unwrap();
+        leader.written(&leadership, at(103), WriteOutcome::Done);
+        // G9: back only after the new member's agent gave it up.
+        assert!(matches!(leader.promote(&leadership, at(104), &name("a")), Err(Blocked::Promised(..))));
+        leader.released(&name("b"), Epoch(5));
+        assert_eq!(leader.promote(&leadership, at(104), &name("a")).unwrap().role, role(6, "a"));
+    }
+
+    #[test]
+    fn an_acting_member_is_reaffirmed_above_what_it_acts_in() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        let same = leader.reaffirm(&leadership, at(102), &role(4, "a"));
+        assert_eq!(same, Err(Blocked::NothingToReaffirm));
+        let mut other = leader.clone();
+        assert_eq!(leader.reaffirm(&leadership, at(102), &role(7, "a")).unwrap().role, role(8, "a"));
+        // The stored holder is the other one: only once the promise to it is over.
+        assert!(matches!(other.reaffirm(&leadership, at(102), &role(3, "b")), Err(Blocked::Promised(..))));
+        other.released(&name("a"), Epoch(4));
+        assert_eq!(other.reaffirm(&leadership, at(102), &role(3, "b")).unwrap().role, role(5, "b"));
+    }
+
+    #[test]
+    fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_only_in_the_next_order() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        assert_eq!(leader.fence(&leadership, at(102)), Ok(role(4, "a")));
+        assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Fencing);
+        assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Fencing(role(4, "a"))));
+        assert!(matches!(leader.promote(&leadership, at(102), &name("a")), Err(Blocked::Fencing(_))));
+        assert!(matches!(leader.promote(&leadership, at(102), &name("b")), Err(Blocked::Promised(..))));
+        assert!(!leader.fenced(ControllerEpoch(2), &role(4, "a"), true), "of an earlier leadership");
+        assert!(!leader.fenced(ControllerEpoch(3), &role(3, "a"), true), "of another role");
+        assert!(!leader.fenced(ControllerEpoch(3), &role(4, "a"), false));
+        assert_eq!(
+            objection(leader.asked(&leadership, at(103), &role(4, "a"))),
+            Objection::Fencing,
+            "a failed call does not bring the vote back"
+        );
+        assert!(leader.fenced(ControllerEpoch(3), &role(4, "a"), true));
+        leader.promote(&leadership, at(104), &name("b")).unwrap();
+        let Written::Order(order) = leader.written(&leadership, at(105), WriteOutcome::Done) else {
+            panic!()
+        };
+        assert_eq!((order.role, order.fenced), (role(5, "b"), Some(role(4, "a"))));
+    }
+
+    #[test]
+    fn a_device_that_never_answers_holds_nothing_up_for_longer_than_the_promise() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        leader.fence(&leadership, at(102)).unwrap();
+        leader.promote(&leadership, at(111), &name("b")).unwrap();
+        let written = leader.written(&leadership, at(112), WriteOutcome::Done);
+        assert!(matches!(written, Written::Order(order) if order.fenced.is_none()));
+        assert!(leader.asked(&leadership, at(113), &role(5, "b")).given().is_some());
+    }
+
+    #[test]
+    fn a_restored_store_waits_asks_both_and_writes_above_everything() {
+        let leadership = Leadership::acquired(
+            ControllerEpoch(9),
+            at(100),
+            &Terms { leader_lease: Duration::from_secs(999), ..terms() },
+        );
+        let mut leader = Leader::read_restored(&leadership, at(100), Some(role(2, "a")), &terms());
+        assert_eq!(objection(leader.asked(&leadership, at(101), &role(2, "a"))), Objection::NotRead);
+        assert!(!leader.released(&name("a"), Epoch(9)));
+        assert!(!leader.agent_said(at(119), 0, Epoch(9)), "the former leader may still vote");
+        assert!(leader.agent_said(at(120), 0, Epoch(6)));
+        assert_eq!(leader.promote(&leadership, at(199), &name("b")), Err(Blocked::Restored));
+        assert!(leader.agent_said(at(200), 1, Epoch(4)));
+        assert_eq!(leader.promote(&leadership, at(209), &name("b")), Err(Blocked::Restored));
+        let write = leader.promote(&leadership, at(210), &name("b")).unwrap();
+        assert_eq!((write.expected, write.role), (Some(role(2, "a")), role(7, "b")));
+        assert!(matches!(leader.written(&leadership, at(211), WriteOutcome::Done), Written::Order(_)));
+        assert!(leader.asked(&leadership, at(212), &role(7, "b")).given().is_some());
+    }
+
+    #[test]
+    fn who_does_not_lead_does_nothing() {
+        let (leadership, mut leader) = leading(Some(role(4, "a")));
+        assert_eq!(leader.promote(&leadership, at(118), &name("a")), Err(Blocked::NotLeading));
+        assert_eq!(leader.order(&leadership, at(118)), Err(Blocked::NotLeading));
+        assert_eq!(leader.fence(&leadership, at(118)), Err(Blocked::NotLeading));
+    }
+
+    #[test]
+    fn moving_the_origin_moves_every_moment() {
+        let (mut leadership, mut leader) = leading(Some(role(4, "a")));
+        leadership.shift(Duration::from_secs(100));
+        leader.shift(Duration::from_secs(100));
+        assert!(leadership.leads(at(17)) && !leadership.leads(at(18)));
+        assert!(leader.promote(&leadership, at(10), &name("b")).is_err());
+        assert!(leader.promote(&leadership, at(11), &name("b")).is_ok());
+    }
+}
