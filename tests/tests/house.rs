@@ -22,6 +22,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("scsctl", &["model", "settings", "pki"]),
     ("refapps", &["model", "understudy"]),
     ("stage", &["model", "wire", "settings", "transport", "understudy", "pki"]),
+    ("models", &["model", "decide"]),
     ("tests", &["model", "decide", "settings"]),
 ];
 

@@ -279,6 +279,11 @@ impl Holder {
         self.given_up
     }
 
+    /// The highest epoch that was given up.
+    pub fn given_up(&self) -> Epoch {
+        self.given_up
+    }
+
     /// Until when the member may act: the latest answer of any other voter, or what an adopted page had left.
     pub fn may_act_until(&self) -> Moment {
         self.peer_until.max(self.control_until).max(self.twin_until).max(self.page_until)

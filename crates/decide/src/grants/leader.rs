@@ -189,6 +189,11 @@ impl Leader {
         self.promised.as_ref().map(|promise| &promise.role)
     }
 
+    /// When the promise runs out, unless it was ended before.
+    pub fn promise_until(&self) -> Moment {
+        self.until
+    }
+
     /// The role that is being stored.
     pub fn writing(&self) -> Option<&RoleEpoch> {
         self.writing.as_ref()

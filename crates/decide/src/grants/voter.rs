@@ -69,6 +69,11 @@ impl Voter {
         self.also_own.is_some()
     }
 
+    /// True if it has to learn what the store holds before it may vote (G11).
+    pub fn is_unread(&self) -> bool {
+        self.unread
+    }
+
     /// The role in which an own member may act as far as this agent's own promise goes: promised and not closed (G3).
     pub fn own_role(&self) -> Option<&RoleEpoch> {
         self.promised().filter(|role| self.is_own(&role.holder) && role.epoch > self.kept.closed)

@@ -1,0 +1,292 @@
+//! What agents do: ask, vote, take orders, give up, crash, and come back.
+//!
+//! This is what the daemon around the machines will have to do, in the order in which it has to do it; each broken rule is
+//! marked where it is broken.
+
+use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
+use understudy_decide::grants::voter::Voter;
+use understudy_decide::grants::{Kept, Objection, Vote};
+use understudy_model::{Epoch, Incarnation};
+
+use crate::tally::Tally;
+use crate::world::{Agent, Answered, Asked, NOW, Ordered, Scope, THIS_LIFE, World};
+use crate::wrong::Wrong;
+
+/// A step that was taken, or that changed nothing, or an invariant that did not hold.
+pub(crate) type Taken = Result<bool, String>;
+
+impl Agent {
+    /// Keeps the answer that is worth more; what is worth nothing can never be of use again.
+    pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
+        let worth = self.worth(asked.number, asked.this_life);
+        let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
+        if worth == NOW && !late_counts {
+            return false;
+        }
+        let answered =
+            Answered { epoch: asked.epoch, number: asked.number, this_life: asked.this_life, voter };
+        match self.answered.iter_mut().find(|other| other.epoch == asked.epoch) {
+            Some(other) if other.number == asked.number => return false,
+            Some(other) => {
+                let better =
+                    worth > if other.this_life { self.holder.worth(other.number).unwrap_or(NOW) } else { NOW };
+                if better {
+                    *other = answered;
+                }
+                return better;
+            }
+            None => self.answered.push(answered),
+        }
+        self.answered.sort_by_key(|other| other.epoch);
+        true
+    }
+
+    pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
+        if !scope.is(Wrong::CountsFromAnswer) {
+            let holder = &self.holder;
+            self.answered
+                .retain(|it| it.this_life && holder.worth(it.number).is_some_and(|worth| worth > NOW));
+        }
+    }
+
+    pub(crate) fn put_order(&mut self, ordered: Ordered) -> bool {
+        if self.orders.contains(&ordered) {
+            return false;
+        }
+        self.orders.push(ordered);
+        self.orders.sort_by(|a, b| {
+            let key = |it: &Ordered| (it.order.role.epoch, it.order.fenced.is_some(), it.this_life);
+            key(a).cmp(&key(b))
+        });
+        true
+    }
+
+    /// Retires the page, closes everything up to `epoch`, and only then says so (G5).
+    fn give_up(&mut self, scope: &Scope, epoch: Epoch) -> Taken {
+        let keep = self.voter.close(epoch);
+        self.holder.give_up(epoch);
+        if !scope.is(Wrong::PageNotRetired) {
+            self.page = self.holder.page();
+        }
+        if let Some(keep) = keep.filter(|_| !scope.is(Wrong::ReleaseNotDurable)) {
+            self.disk = keep;
+        }
+        self.released = self.released.max(epoch);
+        if self.disk.closed < epoch && !scope.is(Wrong::ReleaseNotDurable) {
+            return Err(format!("S3: {epoch} is released before it is closed durably"));
+        }
+        Ok(true)
+    }
+
+    fn renew_own(&mut self) -> bool {
+        let Some(role) = self.holder.held().cloned() else { return false };
+        self.voter.renew_own(NOW, &role).given().is_some()
+    }
+
+    pub(crate) fn ask(&mut self, scope: &Scope) -> Taken {
+        if !self.renew_own() {
+            return Ok(false);
+        }
+        let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
+        let asked = Asked { epoch: ask.role.epoch, number: ask.number, this_life: true };
+        match self.asked.iter_mut().find(|other| other.epoch == asked.epoch) {
+            Some(other) => *other = asked,
+            None => self.asked.push(asked),
+        }
+        self.asked.sort_by_key(|asked| asked.epoch);
+        Ok(true)
+    }
+
+    pub(crate) fn hear(&mut self, scope: &Scope, index: usize) -> Taken {
+        let Some(answered) = self.answered.get(index).cloned() else { return Ok(false) };
+        let mut answer = Answer {
+            incarnation: if answered.this_life { THIS_LIFE } else { Incarnation(0) },
+            number: answered.number,
+            role: self.role(answered.epoch),
+        };
+        if scope.is(Wrong::CountsFromAnswer) {
+            // As if the request had been sent just now.
+            let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(false) };
+            answer.number = ask.number;
+        }
+        if let Some(held) = self.holder.held().filter(|_| scope.is(Wrong::ClosedAnswersCount)) {
+            answer.role = held.clone();
+        }
+        let heard = self.holder.hear(NOW, answered.voter, &answer);
+        self.page = self.holder.page();
+        Ok(heard == Heard::Extended)
+    }
+
+    /// An agent starts on what the last one left: state file, page, nothing else (G7).
+    fn start(&mut self, scope: &Scope) -> Taken {
+        let lease = scope.terms.lease;
+        let kept = self.disk.clone();
+        let memoryless = kept.promised.is_none();
+        self.voter = Voter::restarted(NOW, self.name.clone(), None, kept.clone(), lease);
+        if scope.is(Wrong::Forgets) || (scope.is(Wrong::MemoryLost) && memoryless) {
+            self.voter.shift(lease);
+            self.voter.learn_stored(Epoch::NONE);
+        }
+        for asked in &mut self.asked {
+            asked.this_life = false;
+        }
+        self.answered.clear();
+        if scope.is(Wrong::OrdersOfAnyLife) {
+            self.orders.iter_mut().for_each(|ordered| ordered.this_life = true);
+        } else {
+            self.orders.clear();
+        }
+        let page = match &self.page.role {
+            Some(role) if scope.is(Wrong::AdoptsAsNew) => {
+                Page { role: Some(role.clone()), until: NOW + scope.terms.share() }
+            }
+            Some(_) | None => self.page.clone(),
+        };
+        match Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page)) {
+            Ok(holder) => {
+                self.holder = holder;
+                self.page = self.holder.page();
+                Ok(true)
+            }
+            Err((holder, close)) => {
+                self.holder = holder;
+                self.page = self.holder.page();
+                match close {
+                    Some(epoch) => self.give_up(scope, epoch),
+                    None => Ok(true),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn restart(&mut self, scope: &Scope, tally: &mut Tally) -> Taken {
+        let acting = self.page.may_act(NOW);
+        let taken = self.start(scope);
+        tally.adopted += u64::from(acting && self.page.may_act(NOW));
+        taken
+    }
+
+    pub(crate) fn reboot(&mut self, scope: &Scope) -> Taken {
+        self.page = Page { role: None, until: NOW };
+        if scope.is(Wrong::AnswersOfFormerBoot) {
+            self.voter = Voter::restarted(NOW, self.name.clone(), None, self.disk.clone(), scope.terms.lease);
+            self.behind = true;
+            return Ok(true);
+        }
+        self.start(scope)
+    }
+
+    pub(crate) fn lose_memory(&mut self, scope: &Scope) -> Taken {
+        self.disk = Kept::default();
+        self.start(scope)
+    }
+
+    pub(crate) fn learn(&mut self, scope: &Scope, stored: Epoch, tally: &mut Tally) -> Taken {
+        let stored = if scope.is(Wrong::MemoryLostWaits) { Epoch::NONE } else { stored };
+        let Some(keep) = self.voter.learn_stored(stored) else { return Ok(false) };
+        self.disk = keep;
+        self.holder.give_up(stored);
+        tally.remembered += u64::from(stored > Epoch::NONE);
+        Ok(true)
+    }
+
+    pub(crate) fn take_order(&mut self, scope: &Scope, index: usize, tally: &mut Tally) -> Taken {
+        let Some(ordered) = self.orders.get(index).filter(|ordered| ordered.this_life) else {
+            return Ok(false);
+        };
+        let order = ordered.order.clone();
+        if scope.is(Wrong::ReaffirmsAnybody) {
+            self.voter.shift(scope.terms.lease);
+        }
+        if scope.is(Wrong::EntersClosed) && order.role.epoch == self.voter.kept().closed {
+            let kept = Kept { closed: Epoch(order.role.epoch.0 - 1), ..self.voter.kept().clone() };
+            self.voter = Voter::restarted(NOW, self.name.clone(), None, kept.clone(), order.lease);
+            self.disk = kept.clone();
+            self.holder = Holder::new(self.name.clone(), THIS_LIFE, &kept);
+        }
+        let before = self.voter.kept().clone();
+        let vote = self.voter.ordered(NOW, &order.role, order.lease, order.fenced.as_ref());
+        let given = match vote {
+            Vote::Given(given) => given,
+            Vote::Refused(refused) => {
+                let stale = matches!(refused.because, Objection::Higher | Objection::Closed(_));
+                tally.stale_refused += u64::from(stale);
+                return Ok(false);
+            }
+        };
+        let promised = before.promised.as_ref().map(|promise| promise.role.clone());
+        let lower = promised.is_some_and(|role| role.epoch >= order.role.epoch && role != order.role);
+        if lower || order.role.epoch <= before.closed {
+            return Err(format!("S2: {} is taken after something higher", order.role));
+        }
+        if let Some(keep) = given.keep {
+            self.disk = keep;
+        }
+        let again = self.holder.held() == Some(&order.role);
+        tally.reaffirmed += u64::from(self.page.may_act(NOW) && !again);
+        tally.by_device += u64::from(order.fenced.is_some());
+        if !again {
+            self.holder.take(NOW, order.role.clone(), order.lease);
+        }
+        if scope.is(Wrong::OrderIsVote) {
+            let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
+            let answer = Answer { incarnation: THIS_LIFE, number: ask.number, role: ask.role };
+            self.holder.hear(NOW, OtherVoter::Control, &answer);
+        }
+        self.page = self.holder.page();
+        Ok(true)
+    }
+
+    /// Its member exits, is demoted or killed, or an order is refused: possible at any time.
+    pub(crate) fn close_own(&mut self, scope: &Scope) -> Taken {
+        let own = self.voter.own_role().map(|role| role.epoch);
+        let held = self.holder.held().map(|role| role.epoch);
+        match own.max(held) {
+            Some(epoch) => self.give_up(scope, epoch),
+            None => Ok(false),
+        }
+    }
+
+    pub(crate) fn refuse_order(&mut self, scope: &Scope, index: usize) -> Taken {
+        let closed = self.voter.kept().closed;
+        match self.orders.get(index).map(|ordered| ordered.order.role.epoch).filter(|epoch| *epoch > closed) {
+            Some(epoch) => self.give_up(scope, epoch),
+            None => Ok(false),
+        }
+    }
+}
+
+impl World {
+    /// The other agent votes on a request of `asker`.
+    pub(crate) fn peer_votes(&mut self, scope: &Scope, asker: usize, index: usize) -> Taken {
+        let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
+        let role = self.agents[asker].role(asked.epoch);
+        let peer = &mut self.agents[1 - asker];
+        let before = peer.voter.clone();
+        let vote = peer.voter.asked(NOW, &role, scope.terms.lease);
+        let Some(given) = vote.given() else { return Ok(false) };
+        if given.retire.is_some() {
+            peer.page = Page { role: None, until: NOW };
+        }
+        if let Some(keep) = given.keep.clone().filter(|_| !scope.is(Wrong::NotDurable)) {
+            peer.disk = keep;
+        }
+        let durable = peer.disk.promised.as_ref().is_some_and(|promise| promise.role == role);
+        if !durable && !scope.is(Wrong::NotDurable) {
+            return Err(format!("S3: {role} is granted before it is durable"));
+        }
+        let changed = peer.voter != before;
+        let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Peer);
+        Ok(changed || answered)
+    }
+
+    /// What agent `from` released reaches the other agent.
+    pub(crate) fn peer_hears_release(&mut self, scope: &Scope, from: usize) -> Taken {
+        let (name, epoch) = (self.agents[from].name.clone(), self.agents[from].released);
+        if epoch == Epoch::NONE {
+            return Ok(false);
+        }
+        let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
+        Ok(self.agents[1 - from].voter.released(&name, epoch))
+    }
+}

@@ -1,0 +1,326 @@
+//! What control servers, the store and the fencing device do.
+//!
+//! The store gives compare-and-set and reads that see every finished write; nothing else is assumed of it. Each broken rule is
+//! marked where it is broken.
+
+use understudy_decide::grants::leader::{Leader, Leadership, WriteOutcome, Written};
+use understudy_decide::grants::{Objection, Vote};
+use understudy_decide::grants::holder::OtherVoter;
+use understudy_decide::grants::terms::Terms;
+use understudy_model::{ControllerEpoch, Epoch};
+
+use crate::agents::Taken;
+use crate::tally::Tally;
+use crate::world::{Call, NOW, OnItsWay, Ordered, Scope, World};
+use crate::wrong::Wrong;
+
+fn leader_terms(scope: &Scope) -> Terms {
+    if scope.is(Wrong::LeaderTooLong) { Terms { drift_ppm: 0, ..scope.terms } } else { scope.terms }
+}
+
+impl World {
+    /// The store gives its lease, which was free.
+    pub(crate) fn lead(&mut self, scope: &Scope, c: usize) -> Taken {
+        let store = &mut self.store;
+        if store.leased > NOW || store.controller_epoch.0 >= scope.leaderships {
+            return Ok(false);
+        }
+        store.controller_epoch = ControllerEpoch(store.controller_epoch.0 + 1);
+        store.leader = c;
+        store.leased = NOW + scope.store_lease;
+        let it = &mut self.controllers[c];
+        if scope.is(Wrong::OldView) && let Some(pair) = it.pair.take() {
+            it.old_view = Some(pair.stored().cloned());
+        }
+        it.leadership = Some(Leadership::acquired(store.controller_epoch, NOW, &leader_terms(scope)));
+        it.pair = None;
+        it.early = NOW;
+        store.writes.retain(|way| way.controller != c || way.stored.is_none());
+        Ok(true)
+    }
+
+    pub(crate) fn extend(&mut self, scope: &Scope, c: usize) -> Taken {
+        let Some(leadership) = &mut self.controllers[c].leadership else { return Ok(false) };
+        if leadership.controller_epoch != self.store.controller_epoch {
+            return Ok(false);
+        }
+        leadership.renewed(NOW, &leader_terms(scope));
+        self.store.leased = NOW + scope.store_lease;
+        Ok(true)
+    }
+
+    pub(crate) fn read(&mut self, scope: &Scope, c: usize) -> Taken {
+        let it = &mut self.controllers[c];
+        let Some(leadership) = it.leadership.as_ref().filter(|it| it.leads(NOW)) else { return Ok(false) };
+        if it.pair.is_some() {
+            return Ok(false);
+        }
+        let (stored, lease) = (self.store.stored.clone(), scope.terms.lease);
+        let mut pair = if self.store.marked && !scope.is(Wrong::RestoredAsRead) {
+            let store_terms = Terms { leader_lease: scope.store_lease, ..scope.terms };
+            Leader::read_restored(leadership, NOW, stored, &store_terms)
+        } else {
+            Leader::read(leadership, NOW, stored, lease)
+        };
+        if scope.is(Wrong::NoWaitAfterRead) {
+            pair.shift(lease);
+        }
+        if let Some(view) = it.old_view.take() {
+            pair = Leader::read(leadership, NOW, view, lease);
+            pair.shift(lease);
+        }
+        it.pair = Some(pair);
+        Ok(true)
+    }
+
+    /// A promotion of the member of agent `a`, or its reaffirmation.
+    pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize) -> Taken {
+        let it = &mut self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
+        let until = pair.promise_until();
+        if scope.is(Wrong::TooSlowIsOver) || scope.is(Wrong::WritesEarly) {
+            pair.shift(scope.terms.lease);
+        }
+        let Ok(write) = pair.promote(leadership, NOW, &self.agents[a].name) else { return Ok(false) };
+        if write.role.epoch.0 > scope.epochs {
+            return Ok(false);
+        }
+        if scope.is(Wrong::WritesEarly) {
+            it.early = until;
+        }
+        self.store.writes.push(OnItsWay { controller: c, write, stored: None });
+        self.store.writes.sort_by_key(|way| way.write.controller_epoch);
+        if scope.is(Wrong::StoreLate) {
+            return self.acknowledge(c, WriteOutcome::Done, scope);
+        }
+        Ok(true)
+    }
+
+    /// The store carries a write out, or finds that it cannot.
+    pub(crate) fn store_applies(&mut self, scope: &Scope, index: usize, tally: &mut Tally) -> Taken {
+        let keeps_backup = scope.restores || scope.is(Wrong::StoreRolledBack);
+        let store = &mut self.store;
+        let Some(way) = store.writes.get_mut(index).filter(|way| way.stored.is_none()) else {
+            return Ok(false);
+        };
+        let fits =
+            way.write.controller_epoch == store.controller_epoch && way.write.expected == store.stored;
+        let stored = fits || scope.is(Wrong::NoCompareAndSet);
+        way.stored = Some(stored);
+        if stored {
+            let role = way.write.role.clone();
+            let other = store.stored.as_ref().is_some_and(|former| former.holder != role.holder);
+            tally.after_leader_change += u64::from(other && store.controller_epoch.0 > 1);
+            tally.after_restore += u64::from(store.marked);
+            let former = store.stored.replace(role);
+            store.backup = if keeps_backup { former } else { None };
+            store.marked = false;
+        }
+        Ok(true)
+    }
+
+    /// The outcome of a write reaches its leader.
+    pub(crate) fn outcome(&mut self, scope: &Scope, c: usize) -> Taken {
+        if self.controllers[c].early > NOW {
+            return Ok(false);
+        }
+        let found = self.store.writes.iter().position(|way| way.controller == c && way.stored.is_some());
+        let Some(index) = found else { return Ok(false) };
+        let way = self.store.writes.remove(index);
+        let current = self.controllers[c].leadership.as_ref().map(|it| it.controller_epoch);
+        if current != Some(way.write.controller_epoch) {
+            return Ok(true);
+        }
+        let outcome = if way.stored == Some(true) { WriteOutcome::Done } else { WriteOutcome::Failed };
+        self.acknowledge(c, outcome, scope)
+    }
+
+    fn acknowledge(&mut self, c: usize, outcome: WriteOutcome, scope: &Scope) -> Taken {
+        let it = &mut self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(true) };
+        match pair.written(leadership, NOW, outcome) {
+            Written::Order(order) => {
+                let stored = self.store.stored.as_ref().is_some_and(|role| role.epoch >= order.role.epoch);
+                if !stored && !scope.is(Wrong::StoreLate) {
+                    return Err(format!("S3: {} is ordered before it is stored", order.role));
+                }
+                let to = self.agents.iter_mut().find(|agent| agent.name == order.role.holder);
+                if let Some(agent) = to {
+                    agent.put_order(Ordered { order, this_life: true });
+                }
+            }
+            Written::GiveUpLeadership => {
+                it.leadership = None;
+                it.pair = None;
+            }
+            Written::AsBefore | Written::NotMine => {}
+        }
+        Ok(true)
+    }
+
+    /// The order goes out again, for whichever life its agent has now.
+    pub(crate) fn order(&mut self, c: usize) -> Taken {
+        let it = &self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &it.pair) else { return Ok(false) };
+        let Ok(order) = pair.order(leadership, NOW) else { return Ok(false) };
+        if self.store.stored.as_ref().is_none_or(|role| role.epoch < order.role.epoch) {
+            return Err(format!("S3: {} is ordered before it is stored", order.role));
+        }
+        let to = self.agents.iter_mut().find(|agent| agent.name == order.role.holder);
+        Ok(to.is_some_and(|agent| agent.put_order(Ordered { order, this_life: true })))
+    }
+
+    /// It crashes, or does not learn what became of its write and gives up: what it knew is forgotten.
+    pub(crate) fn crash(&mut self, c: usize) -> Taken {
+        let it = &mut self.controllers[c];
+        let Some(leadership) = it.leadership.take() else { return Ok(false) };
+        if let Some(mut pair) = it.pair.take().filter(|pair| pair.writing().is_some())
+            && pair.written(&leadership, NOW, WriteOutcome::Unknown) != Written::GiveUpLeadership
+        {
+            return Err("G2: a leader goes on although it does not know what the store holds".to_owned());
+        }
+        it.early = NOW;
+        self.store.writes.retain(|way| way.controller != c || way.stored.is_none());
+        Ok(true)
+    }
+
+    /// A control server votes on a request of agent `asker`.
+    pub(crate) fn control_votes(&mut self, scope: &Scope, c: usize, asker: usize, index: usize, tally: &mut Tally) -> Taken {
+        let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
+        let role = self.agents[asker].role(asked.epoch);
+        let it = &mut self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
+        let until = pair.promise_until();
+        let vote = if scope.is(Wrong::DeposedVotes) {
+            let forged = Leadership::acquired(leadership.controller_epoch, NOW, &scope.terms);
+            pair.asked(&forged, NOW, &role)
+        } else {
+            pair.asked(leadership, NOW, &role)
+        };
+        match vote {
+            Vote::Given(_) => {}
+            Vote::Refused(refused) => {
+                let deposed = refused.because == Objection::NotLeading && pair.promised() == Some(&role);
+                tally.deposed_silent += u64::from(deposed);
+                let writing = matches!(refused.because, Objection::Writing(_));
+                if !(writing && scope.is(Wrong::RenewsWhileWriting)) {
+                    return Ok(false);
+                }
+            }
+        }
+        let changed = pair.promise_until() != until;
+        let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Control);
+        Ok(changed || answered)
+    }
+
+    pub(crate) fn control_hears_release(&mut self, scope: &Scope, c: usize, from: usize) -> Taken {
+        let (name, epoch) = (&self.agents[from].name, self.agents[from].released);
+        let Some(pair) = self.controllers[c].pair.as_mut().filter(|_| epoch > Epoch::NONE) else { return Ok(false) };
+        let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
+        let before = pair.clone();
+        pair.released(name, epoch);
+        Ok(*pair != before)
+    }
+
+    /// A leader calls the fencing device.
+    pub(crate) fn fence(&mut self, scope: &Scope, c: usize) -> Taken {
+        let it = &mut self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
+        if self.call.is_some() {
+            return Ok(false);
+        }
+        let mut aside = pair.clone();
+        let pair = if scope.is(Wrong::DeviceIsRelease) { &mut aside } else { pair };
+        let Ok(role) = pair.fence(leadership, NOW) else { return Ok(false) };
+        let controller_epoch = leadership.controller_epoch;
+        self.call = Some(Call { controller: c, controller_epoch, role, done: false });
+        Ok(true)
+    }
+
+    /// The device switches the host off; it comes on again at once.
+    pub(crate) fn switch_off(&mut self, scope: &Scope) -> Taken {
+        let Some(call) = self.call.as_mut().filter(|call| !call.done) else { return Ok(false) };
+        call.done = true;
+        let Some(agent) = self.agents.iter_mut().find(|agent| agent.name == call.role.holder) else {
+            return Ok(false);
+        };
+        if scope.is(Wrong::DeviceIsRelease) {
+            agent.released = agent.released.max(call.role.epoch);
+        }
+        agent.reboot(scope)
+    }
+
+    pub(crate) fn device_answers(&mut self, scope: &Scope, c: usize) -> Taken {
+        let Some(call) = self.call.as_ref().filter(|call| call.done) else { return Ok(false) };
+        let it = &mut self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
+        let before = pair.clone();
+        if scope.is(Wrong::DeviceForAnyLeader) && pair.promised() == Some(&call.role) {
+            if pair.fence(leadership, NOW).is_ok() {
+                pair.fenced(leadership.controller_epoch, &call.role, true);
+            }
+        } else if call.controller == c {
+            pair.fenced(call.controller_epoch, &call.role, true);
+        }
+        Ok(*pair != before)
+    }
+
+    /// The store is replaced by what it held before the last write. Its marker ends every leadership that it may not know.
+    pub(crate) fn restore(&mut self, scope: &Scope) -> Taken {
+        let store = &mut self.store;
+        if store.was_restored || store.backup == store.stored {
+            return Ok(false);
+        }
+        if !scope.is(Wrong::StoreRolledBack) {
+            if store.controller_epoch.0 >= scope.leaderships {
+                return Ok(false);
+            }
+            store.controller_epoch = ControllerEpoch(store.controller_epoch.0 + 1);
+            store.leased = NOW;
+            store.marked = true;
+        }
+        store.stored = store.backup.take();
+        store.was_restored = true;
+        Ok(true)
+    }
+
+    /// After a restore: an agent says the highest epoch that it promised or closed.
+    pub(crate) fn agent_says(&mut self, c: usize, a: usize) -> Taken {
+        let kept = self.agents[a].voter.kept();
+        let promised = kept.promised.as_ref().map_or(Epoch::NONE, |promise| promise.role.epoch);
+        let highest = promised.max(kept.closed);
+        let Some(pair) = &mut self.controllers[c].pair else { return Ok(false) };
+        let before = pair.clone();
+        pair.agent_said(NOW, a, highest);
+        Ok(*pair != before)
+    }
+
+    /// A leadership that is over by its own clock and that the store will not renew is over for good.
+    pub(crate) fn forget_deposed(&mut self, scope: &Scope) {
+        if scope.is(Wrong::DeposedVotes) {
+            return;
+        }
+        for c in 0..2 {
+            let it = &mut self.controllers[c];
+            let over = it.leadership.as_ref().is_some_and(|leadership| {
+                !leadership.leads(NOW) && leadership.controller_epoch != self.store.controller_epoch
+            });
+            if over {
+                if scope.is(Wrong::OldView) && let Some(pair) = &it.pair {
+                    it.old_view = Some(pair.stored().cloned());
+                }
+                it.leadership = None;
+                it.pair = None;
+                it.early = NOW;
+            }
+        }
+        // A write that can be stored no more, of a leader that does not wait for it, is nothing.
+        let (controllers, current) = (&self.controllers, self.store.controller_epoch);
+        self.store.writes.retain(|way| {
+            let waits = controllers[way.controller].leadership.as_ref();
+            let may_be_stored = way.write.controller_epoch == current || scope.is(Wrong::NoCompareAndSet);
+            way.stored.is_none() && may_be_stored
+                || waits.is_some_and(|it| it.controller_epoch == way.write.controller_epoch)
+        });
+    }
+}

@@ -1,0 +1,47 @@
+//! What a run reached: a run that reached nothing proves nothing.
+
+/// How often each was seen, counted over transitions.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// A page became primary.
+    pub acting: u64,
+    /// A second holder acts, and the first one released.
+    pub by_release: u64,
+    /// A second holder acts, and the first one never released.
+    pub by_expiry: u64,
+    /// A role of another holder was stored by a later leadership.
+    pub after_leader_change: u64,
+    /// A member that acts took a higher epoch.
+    pub reaffirmed: u64,
+    /// An order for an epoch that was closed or overtaken was refused.
+    pub stale_refused: u64,
+    /// The former leader refused a vote because its own clock had run out.
+    pub deposed_silent: u64,
+    /// An agent started again and adopted a member that acts.
+    pub adopted: u64,
+    /// A promise ended by a device was followed by an order that says so.
+    pub by_device: u64,
+    /// A store that was restored took a new role.
+    pub after_restore: u64,
+    /// An agent without memory voted again.
+    pub remembered: u64,
+}
+
+impl Tally {
+    /// Each with its name; `true` if every run has to reach it.
+    pub fn lines(&self) -> Vec<(&'static str, u64, bool)> {
+        vec![
+            ("acting primaries", self.acting, true),
+            ("failovers by release", self.by_release, true),
+            ("failovers by expiry", self.by_expiry, true),
+            ("other holder stored after a leader change", self.after_leader_change, true),
+            ("reaffirmed while acting", self.reaffirmed, true),
+            ("stale orders refused", self.stale_refused, true),
+            ("votes refused by a deposed leader", self.deposed_silent, true),
+            ("members adopted", self.adopted, true),
+            ("orders after a fencing device", self.by_device, false),
+            ("roles stored after a restore", self.after_restore, false),
+            ("memories regained", self.remembered, false),
+        ]
+    }
+}
