@@ -16,36 +16,37 @@ use crate::wrong::Wrong;
 pub(crate) type Taken = Result<bool, String>;
 
 impl Agent {
-    /// Keeps the answer that is worth more; what is worth nothing can never be of use again.
+    /// Keeps the answer that is worth more; one that can do nothing now can do nothing later.
     pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
-        let worth = self.worth(asked.number, asked.this_life);
+        let gain = self.gain(scope, asked.epoch, asked.number, asked.this_life);
         let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
-        if worth == NOW && !late_counts {
+        if gain == NOW && !late_counts {
             return false;
         }
         let answered =
             Answered { epoch: asked.epoch, number: asked.number, this_life: asked.this_life, voter };
-        match self.answered.iter_mut().find(|other| other.epoch == asked.epoch) {
-            Some(other) if other.number == asked.number => return false,
-            Some(other) => {
-                let better =
-                    worth > if other.this_life { self.holder.worth(other.number).unwrap_or(NOW) } else { NOW };
-                if better {
-                    *other = answered;
-                }
-                return better;
+        let other = self.answered.iter().position(|other| other.epoch == asked.epoch);
+        if let Some(index) = other {
+            let other = &self.answered[index];
+            if self.worth(other.number, other.this_life) >= gain {
+                return false;
             }
-            None => self.answered.push(answered),
+            self.answered.remove(index);
         }
+        self.answered.push(answered);
         self.answered.sort_by_key(|other| other.epoch);
         true
     }
 
     pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
+        // From this moment on it says no, so it says no.
+        if self.page.until == NOW {
+            self.page.role = None;
+        }
         if !scope.is(Wrong::CountsFromAnswer) {
-            let holder = &self.holder;
-            self.answered
-                .retain(|it| it.this_life && holder.worth(it.number).is_some_and(|worth| worth > NOW));
+            let mut answered = std::mem::take(&mut self.answered);
+            answered.retain(|it| self.gain(scope, it.epoch, it.number, it.this_life) > NOW);
+            self.answered = answered;
         }
     }
 
@@ -268,11 +269,12 @@ impl World {
         if given.retire.is_some() {
             peer.page = Page { role: None, until: NOW };
         }
-        if let Some(keep) = given.keep.clone().filter(|_| !scope.is(Wrong::NotDurable)) {
+        let unseen = scope.is(Wrong::NotDurableUnseen);
+        if let Some(keep) = given.keep.clone().filter(|_| !unseen && !scope.is(Wrong::NotDurable)) {
             peer.disk = keep;
         }
         let durable = peer.disk.promised.as_ref().is_some_and(|promise| promise.role == role);
-        if !durable && !scope.is(Wrong::NotDurable) {
+        if !durable && !unseen {
             return Err(format!("S3: {role} is granted before it is durable"));
         }
         let changed = peer.voter != before;

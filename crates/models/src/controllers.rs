@@ -3,10 +3,10 @@
 //! The store gives compare-and-set and reads that see every finished write; nothing else is assumed of it. Each broken rule is
 //! marked where it is broken.
 
-use understudy_decide::grants::leader::{Leader, Leadership, WriteOutcome, Written};
-use understudy_decide::grants::{Objection, Vote};
 use understudy_decide::grants::holder::OtherVoter;
+use understudy_decide::grants::leader::{Leader, Leadership, WriteOutcome, Written};
 use understudy_decide::grants::terms::Terms;
+use understudy_decide::grants::{Objection, Vote};
 use understudy_model::{ControllerEpoch, Epoch};
 
 use crate::agents::Taken;
@@ -29,7 +29,9 @@ impl World {
         store.leader = c;
         store.leased = NOW + scope.store_lease;
         let it = &mut self.controllers[c];
-        if scope.is(Wrong::OldView) && let Some(pair) = it.pair.take() {
+        if scope.is(Wrong::OldView)
+            && let Some(pair) = it.pair.take()
+        {
             it.old_view = Some(pair.stored().cloned());
         }
         it.leadership = Some(Leadership::acquired(store.controller_epoch, NOW, &leader_terms(scope)));
@@ -103,8 +105,7 @@ impl World {
         let Some(way) = store.writes.get_mut(index).filter(|way| way.stored.is_none()) else {
             return Ok(false);
         };
-        let fits =
-            way.write.controller_epoch == store.controller_epoch && way.write.expected == store.stored;
+        let fits = way.write.controller_epoch == store.controller_epoch && way.write.expected == store.stored;
         let stored = fits || scope.is(Wrong::NoCompareAndSet);
         way.stored = Some(stored);
         if stored {
@@ -185,7 +186,14 @@ impl World {
     }
 
     /// A control server votes on a request of agent `asker`.
-    pub(crate) fn control_votes(&mut self, scope: &Scope, c: usize, asker: usize, index: usize, tally: &mut Tally) -> Taken {
+    pub(crate) fn control_votes(
+        &mut self,
+        scope: &Scope,
+        c: usize,
+        asker: usize,
+        index: usize,
+        tally: &mut Tally,
+    ) -> Taken {
         let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
         let role = self.agents[asker].role(asked.epoch);
         let it = &mut self.controllers[c];
@@ -215,7 +223,9 @@ impl World {
 
     pub(crate) fn control_hears_release(&mut self, scope: &Scope, c: usize, from: usize) -> Taken {
         let (name, epoch) = (&self.agents[from].name, self.agents[from].released);
-        let Some(pair) = self.controllers[c].pair.as_mut().filter(|_| epoch > Epoch::NONE) else { return Ok(false) };
+        let Some(pair) = self.controllers[c].pair.as_mut().filter(|_| epoch > Epoch::NONE) else {
+            return Ok(false);
+        };
         let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
         let before = pair.clone();
         pair.released(name, epoch);
@@ -306,7 +316,9 @@ impl World {
                 !leadership.leads(NOW) && leadership.controller_epoch != self.store.controller_epoch
             });
             if over {
-                if scope.is(Wrong::OldView) && let Some(pair) = &it.pair {
+                if scope.is(Wrong::OldView)
+                    && let Some(pair) = &it.pair
+                {
                     it.old_view = Some(pair.stored().cloned());
                 }
                 it.leadership = None;

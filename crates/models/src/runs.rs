@@ -48,15 +48,47 @@ pub fn uneven(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
     }
 }
 
-/// Under a minute on one core.
+/// Clocks of 3:4, a lease of twelve of which a holder counts on nine, the leader's of four of which it counts on three.
+pub fn finer(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
+    Scope {
+        terms: terms(12, 250_000, 4),
+        store_lease: UNIT * 4,
+        rates: &[3, 4],
+        ..even(name, epochs, leaderships)
+    }
+}
+
+/// Under a minute on one core that has nothing else to do.
 pub fn quick() -> Vec<Scope> {
-    vec![even("even clocks, 2 epochs, 2 leaders", 2, 2)]
+    vec![
+        even("even clocks, 2 epochs, 2 leaders", 2, 2),
+        Scope { fencing: true, ..even("even, 2 epochs, 1 leader, device", 2, 1) },
+        uneven("clocks 2:3, 2 epochs, 1 leader", 2, 1),
+    ]
+}
+
+/// Minutes to hours, below 4 GB.
+pub fn full() -> Vec<Scope> {
+    let all = |name, fencing, wipes, restores, scope| Scope { name, fencing, wipes, restores, ..scope };
+    let mut runs = quick();
+    runs.extend([
+        Scope { reboots: true, ..even("even, 2 epochs, 2 leaders, reboots", 2, 2) },
+        all("even, 2 epochs, 2 leaders, device", true, false, false, even("", 2, 2)),
+        all("even, 2 epochs, 2 leaders, reinstalled agent", false, true, false, even("", 2, 2)),
+        all("even, 2 epochs, 3 leaders, restored store", false, false, true, even("", 2, 3)),
+        even("even, 3 epochs, 1 leader", 3, 1),
+        even("even, 2 epochs, 3 leaders", 2, 3),
+        even("even, 3 epochs, 2 leaders", 3, 2),
+        uneven("clocks 2:3, 2 epochs, 2 leaders", 2, 2),
+        finer("clocks 3:4, 2 epochs, 1 leader", 2, 1),
+    ]);
+    runs
 }
 
 /// The smallest scope in which a broken rule shows.
 pub fn broken(wrong: Wrong) -> Scope {
     let scope = match wrong {
-        Wrong::ReleaseWithoutEpoch | Wrong::ClosedAnswersCount => even("", 3, 1),
+        Wrong::ReleaseWithoutEpoch | Wrong::ClosedAnswersCount | Wrong::NotDurableUnseen => even("", 3, 1),
         Wrong::OldView => even("", 2, 3),
         Wrong::StoreRolledBack => even("", 3, 2),
         Wrong::RestoredAsRead => Scope { restores: true, ..even("", 2, 3) },

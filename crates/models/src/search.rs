@@ -95,7 +95,14 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
                     trace.push(step.says(&world));
                     let objection = Some(Objection { what, trace });
                     let states = visited.len();
-                    return Outcome { states, transitions, depth: depth + 1, tally, objection, exhausted: false };
+                    return Outcome {
+                        states,
+                        transitions,
+                        depth: depth + 1,
+                        tally,
+                        objection,
+                        exhausted: false,
+                    };
                 }
                 let fingerprint = next.fingerprint(scope);
                 if let std::collections::hash_map::Entry::Vacant(vacant) = visited.entry(fingerprint) {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use understudy_model::Moment;
+use understudy_model::{Epoch, Moment};
 
 use crate::agents::Taken;
 use crate::tally::Tally;
@@ -55,9 +55,15 @@ impl Step {
         let ordered = |a: usize, i: usize| role(a, &before.agents[a].orders[i].order.role.epoch);
         match self {
             Step::Tick => "time passes".to_owned(),
-            Step::TickButPaused(a) => format!("time passes, but the clock of {}'s host stands still", agent(a)),
+            Step::TickButPaused(a) => {
+                format!("time passes, but the clock of {}'s host stands still", agent(a))
+            }
             Step::Lead(c) => {
-                format!("{} takes the leadership, controller epoch {}", control(c), before.store.controller_epoch.0 + 1)
+                format!(
+                    "{} takes the leadership, controller epoch {}",
+                    control(c),
+                    before.store.controller_epoch.0 + 1
+                )
             }
             Step::Extend(c) => format!("{} renews its leadership", control(c)),
             Step::Read(c) => format!("{} reads the store", control(c)),
@@ -71,11 +77,21 @@ impl Step {
             Step::Crash(c) => format!("{} crashes, or gives its leadership up", control(c)),
             Step::ControlVotes(c, a, i) => format!("{} votes on the request of {}", control(c), asked(a, i)),
             Step::ControlHearsRelease(c, a) => {
-                format!("{} hears that {} released epochs up to {}", control(c), agent(a), before.agents[a].released)
+                format!(
+                    "{} hears that {} released epochs up to {}",
+                    control(c),
+                    agent(a),
+                    before.agents[a].released
+                )
             }
             Step::PeerVotes(a, i) => format!("{} votes on the request of {}", agent(1 - a), asked(a, i)),
             Step::PeerHearsRelease(a) => {
-                format!("{} hears that {} released epochs up to {}", agent(1 - a), agent(a), before.agents[a].released)
+                format!(
+                    "{} hears that {} released epochs up to {}",
+                    agent(1 - a),
+                    agent(a),
+                    before.agents[a].released
+                )
             }
             Step::Ask(a) => format!("{} asks for votes, its own promise renewed", agent(a)),
             Step::Hear(a, i) => {
@@ -93,11 +109,15 @@ impl Step {
             Step::Reboot(a) => format!("host {} reboots", agent(a)),
             Step::LoseMemory(a) => format!("agent {} is reinstalled: its state file is empty", agent(a)),
             Step::Learn(a) => format!("agent {} learns what the store holds", agent(a)),
-            Step::Fence(c) => format!("{} stops voting for the holder and calls the fencing device", control(c)),
+            Step::Fence(c) => {
+                format!("{} stops voting for the holder and calls the fencing device", control(c))
+            }
             Step::SwitchOff => "the device switches the host off; it comes on again".to_owned(),
             Step::DeviceAnswers(c) => format!("{} hears that the host was switched off", control(c)),
             Step::Restore => "the store is replaced by an older backup".to_owned(),
-            Step::AgentSays(c, a) => format!("{} hears from {} what it promised and closed", control(c), agent(a)),
+            Step::AgentSays(c, a) => {
+                format!("{} hears from {} what it promised and closed", control(c), agent(a))
+            }
         }
     }
 }
@@ -109,13 +129,21 @@ impl World {
         into.push(Step::Tick);
         for a in 0..2 {
             let agent = &self.agents[a];
-            into.push(Step::Ask(a));
-            into.push(Step::CloseOwn(a));
+            if agent.holder.held().is_some() {
+                into.push(Step::Ask(a));
+            }
+            if agent.holder.held().is_some() || agent.voter.own_role().is_some() {
+                into.push(Step::CloseOwn(a));
+            }
+            if agent.released > Epoch::NONE {
+                into.push(Step::PeerHearsRelease(a));
+            }
             into.push(Step::Restart(a));
-            into.push(Step::PeerHearsRelease(a));
             into.extend((0..agent.asked.len()).map(|i| Step::PeerVotes(a, i)));
             into.extend((0..agent.answered.len()).map(|i| Step::Hear(a, i)));
-            into.extend((0..agent.orders.len()).flat_map(|i| [Step::TakeOrder(a, i), Step::RefuseOrder(a, i)]));
+            into.extend(
+                (0..agent.orders.len()).flat_map(|i| [Step::TakeOrder(a, i), Step::RefuseOrder(a, i)]),
+            );
             if scope.is(Wrong::ClockStops) {
                 into.push(Step::TickButPaused(a));
             }
@@ -130,14 +158,20 @@ impl World {
             }
         }
         for c in 0..2 {
-            into.push(Step::Lead(c));
+            if self.store.leased == NOW && self.store.controller_epoch.0 < scope.leaderships {
+                into.push(Step::Lead(c));
+            }
             let it = &self.controllers[c];
             if it.leadership.is_none() {
                 continue;
             }
-            into.extend([Step::Extend(c), Step::Read(c), Step::Outcome(c), Step::Crash(c)]);
+            into.extend([Step::Extend(c), Step::Crash(c)]);
             if it.pair.is_none() {
+                into.push(Step::Read(c));
                 continue;
+            }
+            if self.store.writes.iter().any(|way| way.controller == c && way.stored.is_some()) {
+                into.push(Step::Outcome(c));
             }
             into.push(Step::Order(c));
             for a in 0..2 {
@@ -212,13 +246,12 @@ impl World {
         let (agent, other) = (&self.agents[a], &self.agents[1 - a]);
         if let Some(role) = agent.page.role.as_ref().filter(|_| !acted && agent.page.may_act(NOW)) {
             tally.acting += 1;
-            // The other agent's member asked for the epoch before this one: it was the holder.
-            let former = other.asked.iter().rev().map(|asked| asked.epoch).find(|epoch| *epoch < role.epoch);
-            if let Some(former) = former.filter(|former| former.next() == role.epoch) {
-                let released = other.disk.closed >= former;
-                tally.by_release += u64::from(released);
-                tally.by_expiry += u64::from(!released);
-            }
+            let former = Epoch(role.epoch.0.saturating_sub(1));
+            // An agent closes only epochs of its own member, and asks only for those.
+            let released = former > Epoch::NONE && other.disk.closed >= former;
+            let asked = other.asked.iter().any(|asked| asked.epoch == former);
+            tally.by_release += u64::from(released);
+            tally.by_expiry += u64::from(asked && !released);
         }
         Ok(extended)
     }

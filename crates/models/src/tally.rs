@@ -1,5 +1,7 @@
 //! What a run reached: a run that reached nothing proves nothing.
 
+use crate::world::Scope;
+
 /// How often each was seen, counted over transitions.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -28,20 +30,26 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Each with its name; `true` if every run has to reach it.
-    pub fn lines(&self) -> Vec<(&'static str, u64, bool)> {
+    /// Each with its name, and whether a run within `scope` has to reach it.
+    pub fn lines(&self, scope: &Scope) -> Vec<(&'static str, u64, bool)> {
         vec![
             ("acting primaries", self.acting, true),
             ("failovers by release", self.by_release, true),
             ("failovers by expiry", self.by_expiry, true),
-            ("other holder stored after a leader change", self.after_leader_change, true),
+            ("promotions after a leader change", self.after_leader_change, scope.leaderships > 1),
             ("reaffirmed while acting", self.reaffirmed, true),
             ("stale orders refused", self.stale_refused, true),
-            ("votes refused by a deposed leader", self.deposed_silent, true),
+            ("votes refused after the leader's lease", self.deposed_silent, true),
             ("members adopted", self.adopted, true),
-            ("orders after a fencing device", self.by_device, false),
-            ("roles stored after a restore", self.after_restore, false),
-            ("memories regained", self.remembered, false),
+            ("orders after a fencing device", self.by_device, scope.fencing),
+            ("roles stored after a restore", self.after_restore, scope.restores),
+            ("memories regained", self.remembered, scope.wipes),
         ]
+    }
+
+    /// What a run within `scope` should have reached and did not.
+    pub fn missing(&self, scope: &Scope) -> Vec<&'static str> {
+        let lines = self.lines(scope).into_iter();
+        lines.filter(|(_, count, needed)| *needed && *count == 0).map(|(name, ..)| name).collect()
     }
 }

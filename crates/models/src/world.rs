@@ -7,11 +7,11 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use understudy_decide::grants::Kept;
 use understudy_decide::grants::holder::{Holder, OtherVoter, Page};
 use understudy_decide::grants::leader::{GrantOrder, Leader, Leadership, Write};
 use understudy_decide::grants::terms::Terms;
 use understudy_decide::grants::voter::Voter;
+use understudy_decide::grants::{Kept, Promise};
 use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Incarnation, Moment, RoleEpoch};
 
 use crate::fingerprint::Fold;
@@ -60,6 +60,13 @@ impl Scope {
     /// True if exactly this rule is broken.
     pub fn is(&self, wrong: Wrong) -> bool {
         self.wrong == Some(wrong)
+    }
+
+    /// True if a rule is broken by which an answer that is worth nothing is worth something.
+    pub fn keeps_all_answers(&self) -> bool {
+        [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot]
+            .into_iter()
+            .any(|wrong| self.is(wrong))
     }
 }
 
@@ -199,11 +206,13 @@ pub struct World {
 impl Agent {
     fn new(name: &str, scope: &Scope) -> Self {
         let name = ApplicationName::new(name).expect("a good name");
-        let kept = Kept::default();
+        // A pair whose last holder, of epoch 0, is no member any more: neither host is before the other, and agents that
+        // restart are not taken for reinstalled ones.
+        let left = RoleEpoch::new(Epoch::NONE, ApplicationName::new("former").expect("a good name"));
+        let promised = Some(Promise { role: left.clone(), lease: scope.terms.lease });
+        let kept = Kept { promised, closed: Epoch::NONE };
         let mut voter = Voter::restarted(NOW, name.clone(), None, kept.clone(), scope.terms.lease);
-        // A new pair, after its agents' first lease and their first contact with a leader.
-        voter.shift(scope.terms.lease);
-        voter.learn_stored(Epoch::NONE);
+        voter.released(&left.holder, left.epoch);
         let holder = Holder::new(name.clone(), THIS_LIFE, &kept);
         let page = Page { role: None, until: NOW };
         let released = Epoch::NONE;
@@ -231,21 +240,31 @@ impl Agent {
         RoleEpoch::new(epoch, self.name.clone())
     }
 
+    /// What a yes to a request of this life could still do: nothing if it is for an epoch that was given up, or if the
+    /// member may act for as long already.
+    pub fn gain(&self, scope: &Scope, epoch: Epoch, number: u64, this_life: bool) -> Moment {
+        let worth = self.worth(number, this_life);
+        let lost = epoch <= self.holder.given_up() || worth <= self.holder.may_act_until();
+        if lost && !scope.keeps_all_answers() { NOW } else { worth }
+    }
+
     /// All that its behaviour depends on. Of the holder: what it holds, until when it may act (each voter's answer matters
-    /// only through the latest), until when an order lasts, what was given up; of its requests those that are on their
-    /// way, by worth: their numbers only tell them apart.
-    fn feed(&self, fold: &mut Fold) {
-        (&self.disk, &self.voter, self.released, &self.page).hash(fold);
+    /// only through the latest), until when an order lasts, what was given up. Of requests that are on their way, what a
+    /// yes could still do: their numbers only tell them apart. An order for a closed epoch is refused for ever.
+    fn feed(&self, scope: &Scope, matters: impl Fn(Epoch) -> bool, fold: &mut Fold) {
+        (&self.disk.promised, self.disk.closed, &self.voter, self.released, &self.page).hash(fold);
         (self.holder.held(), self.holder.may_act_until(), self.holder.order_until()).hash(fold);
         (self.holder.given_up(), self.behind).hash(fold);
-        for asked in &self.asked {
-            (1_u8, asked.epoch, self.worth(asked.number, asked.this_life)).hash(fold);
+        for asked in self.asked.iter().filter(|asked| matters(asked.epoch)) {
+            (1_u8, asked.epoch, self.gain(scope, asked.epoch, asked.number, asked.this_life)).hash(fold);
         }
         for answered in &self.answered {
             (2_u8, answered.epoch, answered.this_life).hash(fold);
             self.worth(answered.number, answered.this_life).hash(fold);
         }
-        for ordered in &self.orders {
+        let closed = self.voter.kept().closed;
+        let all = scope.is(Wrong::EntersClosed);
+        for ordered in self.orders.iter().filter(|ordered| all || ordered.order.role.epoch > closed) {
             (3_u8, &ordered.order.role, &ordered.order.fenced, ordered.this_life).hash(fold);
         }
     }
@@ -277,38 +296,53 @@ impl World {
     /// The two hosts are equals and so are the two control servers: the smallest of the four fingerprints is that of all
     /// four states. A leader keeps what agents said after a restore by index, so there the hosts are not taken as equals.
     pub fn fingerprint(&self, scope: &Scope) -> u64 {
-        let turns = [(false, false), (false, true), (true, false), (true, true)];
-        let turns = &turns[..if scope.restores { 2 } else { 4 }];
-        turns.iter().map(|(hosts, controllers)| self.turned(*hosts, *controllers)).min().unwrap_or_default()
+        let upright = self.turned(scope, false);
+        if scope.restores { upright } else { upright.min(self.turned(scope, true)) }
     }
 
-    fn turned(&self, hosts: bool, controllers: bool) -> u64 {
-        let mut fold = Fold::new(hosts);
-        let host = |index: usize| if hosts { 1 - index } else { index };
-        let controller = |index: usize| if controllers { 1 - index } else { index };
+    fn turned(&self, scope: &Scope, mirrored: bool) -> u64 {
+        let host = |index: usize| if mirrored { 1 - index } else { index };
+        let mut whole = Fold::new(mirrored);
         for index in 0..2 {
-            self.rates[host(index)].hash(&mut fold);
-            self.agents[host(index)].feed(&mut fold);
-        }
-        for index in 0..2 {
-            self.rates[2 + controller(index)].hash(&mut fold);
-            let it = &self.controllers[controller(index)];
-            (&it.leadership, &it.old_view, it.early).hash(&mut fold);
-            match &it.pair {
-                Some(pair) => pair.hash(&mut fold),
-                None => 0_u8.hash(&mut fold),
-            }
+            self.rates[host(index)].hash(&mut whole);
+            let matters = |epoch| self.ask_matters(scope, host(index), epoch);
+            self.agents[host(index)].feed(scope, matters, &mut whole);
         }
         let store = &self.store;
-        self.rates[4].hash(&mut fold);
-        (&store.stored, store.controller_epoch, controller(store.leader), store.leased).hash(&mut fold);
-        (&store.backup, store.marked, store.was_restored, self.wiped).hash(&mut fold);
+        (self.rates[4], &store.stored, store.controller_epoch, store.leased).hash(&mut whole);
+        (&store.backup, store.marked, store.was_restored, self.wiped).hash(&mut whole);
         for way in &store.writes {
-            (controller(way.controller), &way.write, way.stored).hash(&mut fold);
+            (&way.write, way.stored).hash(&mut whole);
         }
         if let Some(call) = &self.call {
-            (controller(call.controller), call.controller_epoch, &call.role, call.done).hash(&mut fold);
+            (call.controller_epoch, &call.role, call.done).hash(&mut whole);
         }
+        let mut one = [0, 1].map(|c| self.feed_controller(mirrored, c));
+        one.sort_unstable();
+        one.hash(&mut whole);
+        whole.finish()
+    }
+
+    fn feed_controller(&self, mirrored: bool, c: usize) -> u64 {
+        let mut fold = Fold::new(mirrored);
+        let it = &self.controllers[c];
+        (self.rates[2 + c], &it.leadership, &it.pair, &it.old_view, it.early).hash(&mut fold);
+        (self.store.leader == c).hash(&mut fold);
+        for way in &self.store.writes {
+            (way.controller == c).hash(&mut fold);
+        }
+        self.call.as_ref().map(|call| call.controller == c).hash(&mut fold);
         fold.finish()
+    }
+
+    /// False if no voter, of now or later, can ever grant a request of agent `a` for `epoch`: the other agent has promised
+    /// something higher, and so has the store, and no leader's promise is still this one.
+    fn ask_matters(&self, scope: &Scope, a: usize, epoch: Epoch) -> bool {
+        let above = |role: Option<&RoleEpoch>| role.is_some_and(|role| role.epoch > epoch);
+        let peer = above(self.agents[1 - a].voter.promised());
+        let leaders =
+            self.controllers.iter().all(|it| it.pair.as_ref().is_none_or(|pair| above(pair.promised())));
+        let lost = peer && leaders && above(self.store.stored.as_ref());
+        !lost || scope.restores || scope.keeps_all_answers()
     }
 }

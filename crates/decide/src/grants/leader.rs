@@ -294,8 +294,7 @@ impl Leader {
             return false;
         }
         let ends = self.promised().is_some_and(|role| role.holder == *holder && role.epoch <= epoch);
-        self.over |= ends;
-        ends
+        self.end(ends)
     }
 
     /// Stops voting for and ordering the promised role, and returns it: only then the device is called (G10).
@@ -318,9 +317,16 @@ impl Leader {
             return false;
         }
         let ends = self.promised() == Some(role);
-        self.over |= ends;
         self.fencing = None;
         self.fenced = Some(role.clone());
+        self.end(ends)
+    }
+
+    fn end(&mut self, ends: bool) -> bool {
+        if ends {
+            self.over = true;
+            self.until = Moment::default();
+        }
         ends
     }
 

@@ -46,6 +46,12 @@ impl Voter {
             Some(promise) => (now + promise.lease, Moment::default()),
             None => (Moment::default(), now + lease),
         };
+        // One to an own member that gave it up is over, also right after a restart.
+        let given_up = kept.promised.as_ref().is_some_and(|promise| {
+            let holder = &promise.role.holder;
+            (own == *holder || also_own.as_ref() == Some(holder)) && promise.role.epoch <= kept.closed
+        });
+        let until = if given_up { Moment::default() } else { until };
         Self { own, also_own, kept, until, over: false, silent_until, unread }
     }
 
@@ -131,6 +137,9 @@ impl Voter {
             return None;
         }
         self.kept.closed = epoch;
+        if self.promised().is_some_and(|role| self.is_own(&role.holder) && role.epoch <= epoch) {
+            self.until = Moment::default();
+        }
         Some(self.kept.clone())
     }
 
@@ -216,7 +225,10 @@ impl Voter {
     fn end(&mut self, holder: &ApplicationName, epoch: Epoch) -> bool {
         let ends =
             self.promised().is_some_and(|promised| promised.holder == *holder && promised.epoch <= epoch);
-        self.over |= ends;
+        if ends {
+            self.over = true;
+            self.until = Moment::default();
+        }
         ends
     }
 

@@ -1,31 +1,110 @@
-//! Explores the grant machines and says what was found.
+//! Explores the grant machines and says what was found. What it prints is a table that documents can take as it is.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::{Parser, Subcommand};
 use understudy_models::runs;
 use understudy_models::search::{Outcome, explore};
 use understudy_models::world::Scope;
 use understudy_models::wrong::Wrong;
 
-fn run(scope: &Scope) -> Outcome {
+/// Explores every interleaving of the grant machines at small bounds.
+#[derive(Parser)]
+#[command(name = "understudy-models", version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Give up after so many states; a run that was not exhausted counts as failed. A million needs about 300 MB.
+    #[arg(long, global = true, default_value_t = 12_000_000)]
+    most: usize,
+    /// Only runs whose name contains this.
+    #[arg(long, global = true, default_value = "")]
+    only: String,
+}
+
+#[derive(Subcommand, Clone, Copy, PartialEq)]
+enum What {
+    /// The rules as they are, in less than a minute.
+    Quick,
+    /// The rules as they are, in wider bounds.
+    Full,
+    /// Each rule broken in turn: all must be caught.
+    Broken {
+        /// Tell how each one was caught, step by step.
+        #[arg(long)]
+        trace: bool,
+    },
+}
+
+fn timed(scope: &Scope, most: usize) -> (Outcome, f64) {
     let begun = Instant::now();
-    let outcome = explore(scope, 20_000_000);
-    println!("{:<50} {:>10} states {:>12} transitions depth {:>3} {:>7.1} s", scope.name, outcome.states, outcome.transitions, outcome.depth, begun.elapsed().as_secs_f64());
+    let outcome = explore(scope, most);
+    (outcome, begun.elapsed().as_secs_f64())
+}
+
+fn tell(outcome: &Outcome) {
     if let Some(objection) = &outcome.objection {
-        println!("  {}", objection.what);
-        for (i, s) in objection.trace.iter().enumerate() { println!("  {i:>3}. {s}"); }
+        println!("\n{}\n", objection.what);
+        for (number, sentence) in objection.trace.iter().enumerate() {
+            println!("{number:>4}  {sentence}");
+        }
+        println!();
     }
-    for (n, c, _) in outcome.tally.lines() { print!("{n}: {c}; "); }
-    println!();
-    outcome
+}
+
+fn sound(scopes: Vec<Scope>, arguments: &Arguments) -> bool {
+    println!("| run | states | transitions | depth | seconds |\n|---|---|---|---|---|");
+    let mut all_well = true;
+    for scope in scopes.iter().filter(|scope| scope.name.contains(&arguments.only)) {
+        let (outcome, seconds) = timed(scope, arguments.most);
+        let Outcome { states, transitions, depth, .. } = &outcome;
+        println!("| {} | {states} | {transitions} | {depth} | {seconds:.1} |", scope.name);
+        for (name, count, _) in outcome.tally.lines(scope).iter().filter(|(_, count, _)| *count > 0) {
+            eprintln!("    {count:>10} {name}");
+        }
+        tell(&outcome);
+        for name in outcome.tally.missing(scope) {
+            eprintln!("FAILED: {}: no {name}; the run proves nothing", scope.name);
+            all_well = false;
+        }
+        if outcome.objection.is_some() {
+            eprintln!("FAILED: {}: an invariant does not hold, see above", scope.name);
+            all_well = false;
+        } else if !outcome.exhausted {
+            eprintln!("FAILED: {}: more than {} states; raise --most", scope.name, arguments.most);
+            all_well = false;
+        }
+    }
+    all_well
+}
+
+fn broken(trace: bool, arguments: &Arguments) -> bool {
+    println!("| rule | what is done instead | what objected | states | steps |\n|---|---|---|---|---|");
+    let mut all_well = true;
+    for wrong in Wrong::ALL.iter().filter(|wrong| format!("{wrong:?}").contains(&arguments.only)) {
+        let (outcome, seconds) = timed(&runs::broken(*wrong), arguments.most);
+        let (rule, instead) = wrong.says();
+        let what = outcome.objection.as_ref().map_or("**nothing**", |objection| &objection.what[..2]);
+        println!("| {rule} | {instead} | {what} | {} | {} |", outcome.states, outcome.depth);
+        eprintln!("    {wrong:?}: {seconds:.1} s");
+        if trace {
+            tell(&outcome);
+        }
+        if outcome.objection.is_none() {
+            eprintln!("FAILED: {wrong:?} was not caught");
+            all_well = false;
+        }
+    }
+    all_well
 }
 
 fn main() -> ExitCode {
-    for scope in runs::quick() { run(&scope); }
-    for w in Wrong::ALL {
-        println!("{w:?} {:?}", w.says());
-        run(&runs::broken(*w));
-    }
-    ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    let all_well = match arguments.what {
+        What::Quick => sound(runs::quick(), &arguments),
+        What::Full => sound(runs::full(), &arguments),
+        What::Broken { trace } => broken(trace, &arguments),
+    };
+    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
