@@ -113,6 +113,7 @@ impl World {
             let other = store.stored.as_ref().is_some_and(|former| former.holder != role.holder);
             tally.after_leader_change += u64::from(other && store.controller_epoch.0 > 1);
             tally.after_restore += u64::from(store.marked);
+            store.highest = store.highest.max(role.epoch);
             let former = store.stored.replace(role);
             store.backup = if keeps_backup { former } else { None };
             store.marked = false;
@@ -141,7 +142,7 @@ impl World {
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(true) };
         match pair.written(leadership, NOW, outcome) {
             Written::Order(order) => {
-                let stored = self.store.stored.as_ref().is_some_and(|role| role.epoch >= order.role.epoch);
+                let stored = self.store.highest >= order.role.epoch;
                 if !stored && !scope.is(Wrong::StoreLate) {
                     return Err(format!("S3: {} is ordered before it is stored", order.role));
                 }
@@ -164,7 +165,7 @@ impl World {
         let it = &self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &it.pair) else { return Ok(false) };
         let Ok(order) = pair.order(leadership, NOW) else { return Ok(false) };
-        if self.store.stored.as_ref().is_none_or(|role| role.epoch < order.role.epoch) {
+        if self.store.highest < order.role.epoch {
             return Err(format!("S3: {} is ordered before it is stored", order.role));
         }
         let to = self.agents.iter_mut().find(|agent| agent.name == order.role.holder);

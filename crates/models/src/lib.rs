@@ -8,6 +8,7 @@
 pub mod fingerprint;
 pub mod runs;
 pub mod search;
+pub mod settle;
 pub mod steps;
 pub mod world;
 pub mod wrong;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use understudy_decide::grants::terms::Terms;
 
-use crate::world::{Scope, UNIT};
+use crate::world::{CLOCKS, Scope, UNIT};
 use crate::wrong::Wrong;
 
 const EVEN: &[u32] = &[1];
@@ -34,6 +34,8 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         fencing: false,
         wipes: false,
         restores: false,
+        uneven_clocks: CLOCKS,
+        live: false,
         wrong: None,
     }
 }
@@ -46,6 +48,11 @@ pub fn uneven(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         rates: TWO_TO_THREE,
         ..even(name, epochs, leaderships)
     }
+}
+
+/// As [`uneven`], with a lease of three, and those clocks uneven that matter with one leader: both agents' and C1's.
+fn short_uneven(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
+    Scope { terms: terms(3, 333_334, 3), uneven_clocks: 3, ..uneven(name, epochs, leaderships) }
 }
 
 /// Clocks of 3:4, a lease of twelve of which a holder counts on nine, the leader's of four of which it counts on three.
@@ -61,9 +68,9 @@ pub fn finer(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
 /// Under a minute on one core that has nothing else to do.
 pub fn quick() -> Vec<Scope> {
     vec![
-        even("even clocks, 2 epochs, 2 leaders", 2, 2),
+        Scope { live: true, ..even("even clocks, 2 epochs, 2 leaders, L1 to L3", 2, 2) },
         Scope { fencing: true, ..even("even, 2 epochs, 1 leader, device", 2, 1) },
-        uneven("clocks 2:3, 2 epochs, 1 leader", 2, 1),
+        short_uneven("clocks 2:3, a short lease, 2 epochs, 1 leader", 2, 1),
     ]
 }
 
@@ -72,6 +79,7 @@ pub fn full() -> Vec<Scope> {
     let all = |name, fencing, wipes, restores, scope| Scope { name, fencing, wipes, restores, ..scope };
     let mut runs = quick();
     runs.extend([
+        uneven("clocks 2:3, 2 epochs, 1 leader", 2, 1),
         Scope { reboots: true, ..even("even, 2 epochs, 2 leaders, reboots", 2, 2) },
         all("even, 2 epochs, 2 leaders, device", true, false, false, even("", 2, 2)),
         all("even, 2 epochs, 2 leaders, reinstalled agent", false, true, false, even("", 2, 2)),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use crate::fingerprint::AsItIs;
+use crate::settle::settles;
 use crate::steps::Step;
 use crate::tally::Tally;
 use crate::world::{CLOCKS, Scope, UNIT, World};
@@ -23,6 +24,10 @@ pub struct Outcome {
     pub transitions: u64,
     /// The longest shortest way.
     pub depth: usize,
+    /// The most ticks that a state without faults took to settle, if that was asked.
+    pub slowest: usize,
+    /// From so many states another member became primary than the one that acted, which not all voters knew.
+    pub replaced: usize,
     /// What was reached.
     pub tally: Tally,
     /// What did not hold.
@@ -41,12 +46,13 @@ pub struct Objection {
 }
 
 /// Every combination of the rates, clock by clock.
-fn combinations(rates: &[u32]) -> Vec<[u32; CLOCKS]> {
+fn combinations(rates: &[u32], uneven: usize) -> Vec<[u32; CLOCKS]> {
     let mut all = vec![[0; CLOCKS]];
     for clock in 0..CLOCKS {
         all = all
             .into_iter()
             .flat_map(|so_far| {
+                let rates = if clock < uneven { rates } else { &rates[..1] };
                 rates.iter().map(move |rate| {
                     let mut next = so_far;
                     next[clock] = *rate;
@@ -69,8 +75,9 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
     let mut visited = Visited::default();
     let mut tally = Tally::default();
     let (mut transitions, mut depth) = (0, 0);
+    let (mut slowest, mut replaced) = (0, 0);
     let mut layer = Vec::new();
-    for rates in combinations(scope.rates) {
+    for rates in combinations(scope.rates, scope.uneven_clocks) {
         let world = World::new(scope, rates);
         let fingerprint = world.fingerprint(scope);
         if visited.insert(fingerprint, 0).is_none() {
@@ -81,6 +88,29 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
     loop {
         let mut next_layer = Vec::new();
         for (parent, world) in layer.drain(..) {
+            if scope.live {
+                match settles(&world, scope) {
+                    Ok(settled) => {
+                        slowest = slowest.max(settled.ticks);
+                        replaced += usize::from(settled.replaced);
+                    }
+                    Err(what) => {
+                        let trace = tell(scope, &visited, parent, &world);
+                        let objection = Some(Objection { what, trace });
+                        let states = visited.len();
+                        return Outcome {
+                            states,
+                            transitions,
+                            depth,
+                            slowest,
+                            replaced,
+                            tally,
+                            objection,
+                            exhausted: false,
+                        };
+                    }
+                }
+            }
             world.steps(scope, &mut steps);
             for &step in &steps {
                 let mut next = world.clone();
@@ -99,6 +129,8 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
                         states,
                         transitions,
                         depth: depth + 1,
+                        slowest,
+                        replaced,
                         tally,
                         objection,
                         exhausted: false,
@@ -113,7 +145,16 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
         }
         let exhausted = next_layer.is_empty();
         if exhausted || visited.len() >= most {
-            return Outcome { states: visited.len(), transitions, depth, tally, objection: None, exhausted };
+            return Outcome {
+                states: visited.len(),
+                transitions,
+                depth,
+                slowest,
+                replaced,
+                tally,
+                objection: None,
+                exhausted,
+            };
         }
         depth += 1;
         layer = next_layer;

@@ -52,6 +52,10 @@ pub struct Scope {
     pub wipes: bool,
     /// The store may be restored to what it held before, once.
     pub restores: bool,
+    /// How many clocks run at any of the rates, from the first on; the others run at the first rate.
+    pub uneven_clocks: usize,
+    /// Every state is also asked whether all is well once faults stop (L1 to L3).
+    pub live: bool,
     /// The rule that is broken.
     pub wrong: Option<Wrong>,
 }
@@ -157,6 +161,8 @@ pub struct OnItsWay {
 pub struct Store {
     /// What it holds.
     pub stored: Option<RoleEpoch>,
+    /// The highest epoch that it ever held: what may have been promised and ordered.
+    pub highest: Epoch,
     /// Counts leaderships.
     pub controller_epoch: ControllerEpoch,
     /// Who has the lease, or had it last.
@@ -280,6 +286,7 @@ impl World {
             controllers: [controller.clone(), controller],
             store: Store {
                 stored: None,
+                highest: Epoch::NONE,
                 controller_epoch: ControllerEpoch(0),
                 leader: 0,
                 leased: NOW,
@@ -310,7 +317,7 @@ impl World {
         }
         let store = &self.store;
         (self.rates[4], &store.stored, store.controller_epoch, store.leased).hash(&mut whole);
-        (&store.backup, store.marked, store.was_restored, self.wiped).hash(&mut whole);
+        (&store.backup, store.highest, store.marked, store.was_restored, self.wiped).hash(&mut whole);
         for way in &store.writes {
             (&way.write, way.stored).hash(&mut whole);
         }

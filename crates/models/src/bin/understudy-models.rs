@@ -63,6 +63,12 @@ fn sound(scopes: Vec<Scope>, arguments: &Arguments) -> bool {
         for (name, count, _) in outcome.tally.lines(scope).iter().filter(|(_, count, _)| *count > 0) {
             eprintln!("    {count:>10} {name}");
         }
+        if scope.live && outcome.objection.is_none() {
+            eprintln!(
+                "    L1 to L3 hold in every state; without faults it takes at most {} ticks",
+                outcome.slowest
+            );
+        }
         tell(&outcome);
         for name in outcome.tally.missing(scope) {
             eprintln!("FAILED: {}: no {name}; the run proves nothing", scope.name);
