@@ -38,6 +38,11 @@ impl Agent {
         true
     }
 
+    pub(crate) fn has_worthless(&self, scope: &Scope) -> bool {
+        let expired = self.page.role.is_some() && self.page.until == NOW;
+        expired || self.answered.iter().any(|it| self.gain(scope, it.epoch, it.number, it.this_life) == NOW)
+    }
+
     pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
         // From this moment on it says no, so it says no.
         if self.page.until == NOW {
@@ -262,7 +267,7 @@ impl World {
     pub(crate) fn peer_votes(&mut self, scope: &Scope, asker: usize, index: usize) -> Taken {
         let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
         let role = self.agents[asker].role(asked.epoch);
-        let peer = &mut self.agents[1 - asker];
+        let peer = &mut *self.agents[1 - asker];
         let before = peer.voter.clone();
         let vote = peer.voter.asked(NOW, &role, scope.terms.lease);
         let Some(given) = vote.given() else { return Ok(false) };

@@ -21,14 +21,14 @@ fn leader_terms(scope: &Scope) -> Terms {
 impl World {
     /// The store gives its lease, which was free.
     pub(crate) fn lead(&mut self, scope: &Scope, c: usize) -> Taken {
-        let store = &mut self.store;
+        let store = &mut *self.store;
         if store.leased > NOW || store.controller_epoch.0 >= scope.leaderships {
             return Ok(false);
         }
         store.controller_epoch = ControllerEpoch(store.controller_epoch.0 + 1);
         store.leader = c;
         store.leased = NOW + scope.store_lease;
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         if scope.is(Wrong::OldView)
             && let Some(pair) = it.pair.take()
         {
@@ -52,7 +52,7 @@ impl World {
     }
 
     pub(crate) fn read(&mut self, scope: &Scope, c: usize) -> Taken {
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let Some(leadership) = it.leadership.as_ref().filter(|it| it.leads(NOW)) else { return Ok(false) };
         if it.pair.is_some() {
             return Ok(false);
@@ -77,7 +77,7 @@ impl World {
 
     /// A promotion of the member of agent `a`, or its reaffirmation.
     pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize) -> Taken {
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         let until = pair.promise_until();
         if scope.is(Wrong::TooSlowIsOver) || scope.is(Wrong::WritesEarly) {
@@ -101,7 +101,7 @@ impl World {
     /// The store carries a write out, or finds that it cannot.
     pub(crate) fn store_applies(&mut self, scope: &Scope, index: usize, tally: &mut Tally) -> Taken {
         let keeps_backup = scope.restores || scope.is(Wrong::StoreRolledBack);
-        let store = &mut self.store;
+        let store = &mut *self.store;
         let Some(way) = store.writes.get_mut(index).filter(|way| way.stored.is_none()) else {
             return Ok(false);
         };
@@ -138,7 +138,7 @@ impl World {
     }
 
     fn acknowledge(&mut self, c: usize, outcome: WriteOutcome, scope: &Scope) -> Taken {
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(true) };
         match pair.written(leadership, NOW, outcome) {
             Written::Order(order) => {
@@ -174,7 +174,7 @@ impl World {
 
     /// It crashes, or does not learn what became of its write and gives up: what it knew is forgotten.
     pub(crate) fn crash(&mut self, c: usize) -> Taken {
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let Some(leadership) = it.leadership.take() else { return Ok(false) };
         if let Some(mut pair) = it.pair.take().filter(|pair| pair.writing().is_some())
             && pair.written(&leadership, NOW, WriteOutcome::Unknown) != Written::GiveUpLeadership
@@ -197,7 +197,7 @@ impl World {
     ) -> Taken {
         let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
         let role = self.agents[asker].role(asked.epoch);
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         let until = pair.promise_until();
         let vote = if scope.is(Wrong::DeposedVotes) {
@@ -235,7 +235,7 @@ impl World {
 
     /// A leader calls the fencing device.
     pub(crate) fn fence(&mut self, scope: &Scope, c: usize) -> Taken {
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         if self.call.is_some() {
             return Ok(false);
@@ -263,7 +263,7 @@ impl World {
 
     pub(crate) fn device_answers(&mut self, scope: &Scope, c: usize) -> Taken {
         let Some(call) = self.call.as_ref().filter(|call| call.done) else { return Ok(false) };
-        let it = &mut self.controllers[c];
+        let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         let before = pair.clone();
         if scope.is(Wrong::DeviceForAnyLeader) && pair.promised() == Some(&call.role) {
@@ -278,7 +278,7 @@ impl World {
 
     /// The store is replaced by what it held before the last write. Its marker ends every leadership that it may not know.
     pub(crate) fn restore(&mut self, scope: &Scope) -> Taken {
-        let store = &mut self.store;
+        let store = &mut *self.store;
         if store.was_restored || store.backup == store.stored {
             return Ok(false);
         }
@@ -312,11 +312,11 @@ impl World {
             return;
         }
         for c in 0..2 {
-            let it = &mut self.controllers[c];
-            let over = it.leadership.as_ref().is_some_and(|leadership| {
+            let over = self.controllers[c].leadership.as_ref().is_some_and(|leadership| {
                 !leadership.leads(NOW) && leadership.controller_epoch != self.store.controller_epoch
             });
             if over {
+                let it = &mut *self.controllers[c];
                 if scope.is(Wrong::OldView)
                     && let Some(pair) = &it.pair
                 {
@@ -329,11 +329,14 @@ impl World {
         }
         // A write that can be stored no more, of a leader that does not wait for it, is nothing.
         let (controllers, current) = (&self.controllers, self.store.controller_epoch);
-        self.store.writes.retain(|way| {
+        let matters = |way: &OnItsWay| {
             let waits = controllers[way.controller].leadership.as_ref();
             let may_be_stored = way.write.controller_epoch == current || scope.is(Wrong::NoCompareAndSet);
             way.stored.is_none() && may_be_stored
                 || waits.is_some_and(|it| it.controller_epoch == way.write.controller_epoch)
-        });
+        };
+        if !self.store.writes.iter().all(matters) {
+            self.store.writes.retain(matters);
+        }
     }
 }

@@ -34,6 +34,7 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         fencing: false,
         wipes: false,
         restores: false,
+        fixed: None,
         uneven_clocks: CLOCKS,
         live: false,
         wrong: None,
@@ -107,9 +108,11 @@ pub fn broken(wrong: Wrong) -> Scope {
         Wrong::AnswersOfFormerBoot => Scope { reboots: true, ..even("", 2, 1) },
         Wrong::NoDrift => {
             let scope = uneven("", 2, 1);
-            Scope { terms: terms(6, 0, 2), ..scope }
+            Scope { terms: terms(6, 0, 2), fixed: Some([2, 2, 2, 3, 2]), ..scope }
         }
-        Wrong::LeaderTooLong => Scope { terms: terms(6, 333_334, 5), ..uneven("", 2, 2) },
+        Wrong::LeaderTooLong => {
+            Scope { terms: terms(6, 333_334, 5), fixed: Some([2, 2, 2, 3, 3]), ..uneven("", 2, 2) }
+        }
         _ => even("", 2, 2),
     };
     Scope { wrong: Some(wrong), ..scope }

@@ -77,7 +77,11 @@ pub fn explore(scope: &Scope, most: usize) -> Outcome {
     let (mut transitions, mut depth) = (0, 0);
     let (mut slowest, mut replaced) = (0, 0);
     let mut layer = Vec::new();
-    for rates in combinations(scope.rates, scope.uneven_clocks) {
+    let combinations = match scope.fixed {
+        Some(rates) => vec![rates],
+        None => combinations(scope.rates, scope.uneven_clocks),
+    };
+    for rates in combinations {
         let world = World::new(scope, rates);
         let fingerprint = world.fingerprint(scope);
         if visited.insert(fingerprint, 0).is_none() {

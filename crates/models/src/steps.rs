@@ -235,7 +235,9 @@ impl World {
         }?;
         if taken {
             self.forget_deposed(scope);
-            self.agents.iter_mut().for_each(|agent| agent.forget_worthless(scope));
+            for agent in self.agents.iter_mut().filter(|agent| agent.has_worthless(scope)) {
+                agent.forget_worthless(scope);
+            }
         }
         Ok(taken)
     }
@@ -260,7 +262,7 @@ impl World {
     fn tick(&mut self, paused: Option<usize>) -> Taken {
         for a in 0..2 {
             let by = UNIT * self.rates[a];
-            let agent = &mut self.agents[a];
+            let agent = &mut *self.agents[a];
             if paused == Some(a) {
                 continue;
             }
@@ -274,7 +276,7 @@ impl World {
         }
         for c in 0..2 {
             let by = UNIT * self.rates[2 + c];
-            let it = &mut self.controllers[c];
+            let it = &mut *self.controllers[c];
             it.early = it.early - by;
             if let Some(leadership) = &mut it.leadership {
                 leadership.shift(by);

@@ -5,6 +5,8 @@
 //! of them; of those that differ only in age the youngest is kept, as it is worth most to whoever receives it.
 
 use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::time::Duration;
 
 use understudy_decide::grants::holder::{Holder, OtherVoter, Page};
@@ -52,6 +54,8 @@ pub struct Scope {
     pub wipes: bool,
     /// The store may be restored to what it held before, once.
     pub restores: bool,
+    /// Exactly this combination of rates, instead of all.
+    pub fixed: Option<[u32; CLOCKS]>,
     /// How many clocks run at any of the rates, from the first on; the others run at the first rate.
     pub uneven_clocks: usize,
     /// Every state is also asked whether all is well once faults stop (L1 to L3).
@@ -71,6 +75,23 @@ impl Scope {
         [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot]
             .into_iter()
             .any(|wrong| self.is(wrong))
+    }
+}
+
+/// A part of a state that many states share; it is copied when one of them changes it.
+#[derive(Debug, Clone)]
+pub struct Part<T>(Rc<T>);
+
+impl<T> Deref for Part<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Part<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Rc::make_mut(&mut self.0)
     }
 }
 
@@ -198,11 +219,11 @@ pub struct World {
     /// Units a tick, clock by clock.
     pub rates: [u32; CLOCKS],
     /// A and B.
-    pub agents: [Agent; 2],
+    pub agents: [Part<Agent>; 2],
     /// C1 and C2.
-    pub controllers: [Controller; 2],
+    pub controllers: [Part<Controller>; 2],
     /// The store.
-    pub store: Store,
+    pub store: Part<Store>,
     /// The one call of the device.
     pub call: Option<Call>,
     /// An agent lost its memory.
@@ -280,11 +301,12 @@ impl World {
     /// A new pair: nobody was ever primary, nobody leads.
     pub fn new(scope: &Scope, rates: [u32; CLOCKS]) -> Self {
         let controller = Controller { leadership: None, pair: None, old_view: None, early: NOW };
+        let controller = Part(Rc::new(controller));
         Self {
             rates,
-            agents: [Agent::new("a", scope), Agent::new("b", scope)],
+            agents: ["a", "b"].map(|name| Part(Rc::new(Agent::new(name, scope)))),
             controllers: [controller.clone(), controller],
-            store: Store {
+            store: Part(Rc::new(Store {
                 stored: None,
                 highest: Epoch::NONE,
                 controller_epoch: ControllerEpoch(0),
@@ -294,7 +316,7 @@ impl World {
                 backup: None,
                 marked: false,
                 was_restored: false,
-            },
+            })),
             call: None,
             wiped: false,
         }

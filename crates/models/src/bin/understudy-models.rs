@@ -64,9 +64,10 @@ fn sound(scopes: Vec<Scope>, arguments: &Arguments) -> bool {
             eprintln!("    {count:>10} {name}");
         }
         if scope.live && outcome.objection.is_none() {
+            let Outcome { slowest, replaced, .. } = outcome;
+            eprintln!("    L1 to L3 hold in every state; without faults it takes at most {slowest} ticks");
             eprintln!(
-                "    L1 to L3 hold in every state; without faults it takes at most {} ticks",
-                outcome.slowest
+                "    {replaced} states whose acting member was not known to all voters, and was replaced"
             );
         }
         tell(&outcome);
