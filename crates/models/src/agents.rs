@@ -4,7 +4,7 @@
 //! marked where it is broken.
 
 use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
-use understudy_decide::grants::voter::Voter;
+use understudy_decide::grants::voter::{Closing, Voter};
 use understudy_decide::grants::{Kept, Objection, Vote};
 use understudy_model::{Epoch, Incarnation};
 
@@ -69,7 +69,16 @@ impl Agent {
 
     /// Retires the page, closes everything up to `epoch`, and only then says so (G5).
     fn give_up(&mut self, scope: &Scope, epoch: Epoch) -> Taken {
-        let keep = self.voter.close(epoch);
+        let keep = match self.voter.close(epoch) {
+            Closing::Keep(keep) => Some(keep),
+            Closing::Already => None,
+            // Released all the same: the votes for the lower epoch on which it may act are ended.
+            Closing::HeldAbove(_) if scope.is(Wrong::ReleasesBelow) => {
+                self.released = self.released.max(epoch);
+                return Ok(true);
+            }
+            Closing::HeldAbove(_) => return Ok(false),
+        };
         self.holder.give_up(epoch);
         if !scope.is(Wrong::PageNotRetired) {
             self.page = self.holder.page();

@@ -97,7 +97,12 @@ pub fn full() -> Vec<Scope> {
 /// The smallest scope in which a broken rule shows.
 pub fn broken(wrong: Wrong) -> Scope {
     let scope = match wrong {
-        Wrong::ReleaseWithoutEpoch | Wrong::ClosedAnswersCount | Wrong::NotDurableUnseen => even("", 3, 1),
+        Wrong::ReleaseWithoutEpoch
+        | Wrong::ClosedAnswersCount
+        | Wrong::NotDurableUnseen
+        | Wrong::ReleasesBelow => even("", 3, 1),
+        // The late write overwrites what a later leader stored, and the one after that reads it.
+        Wrong::NoCompareAndSet => even("", 1, 3),
         Wrong::OldView => even("", 2, 3),
         Wrong::StoreRolledBack => even("", 3, 2),
         Wrong::RestoredAsRead => Scope { restores: true, ..even("", 2, 3) },

@@ -38,10 +38,11 @@ pub enum Wrong {
     OrderIsVote,
     RestoredAsRead,
     EntersClosed,
+    ReleasesBelow,
 }
 
 impl Wrong {
-    /// Every one. Two rules of the design are broken in two ways each; the last three are not in its list.
+    /// Every one. Two rules of the design are broken in two ways each; the last four are not in its list.
     pub const ALL: &'static [Wrong] = &[
         Wrong::NotDurable,
         Wrong::NotDurableUnseen,
@@ -74,6 +75,7 @@ impl Wrong {
         Wrong::OrderIsVote,
         Wrong::RestoredAsRead,
         Wrong::EntersClosed,
+        Wrong::ReleasesBelow,
     ];
 
     /// The rule and what is done instead.
@@ -115,6 +117,7 @@ impl Wrong {
             Wrong::RestoredAsRead => {
                 ("G11", "the marker of a restored store ends leaderships, but nothing is waited for")
             }
+            Wrong::ReleasesBelow => ("G5", "a late order below the held epoch is refused, and released"),
             Wrong::EntersClosed => ("G5", "an agent takes an order for an epoch that it closed"),
         }
     }

@@ -261,22 +261,20 @@ impl Holder {
         overtaken && now >= self.may_act_until()
     }
 
-    /// `epoch` and everything below is given up: nothing is asked for it, and late answers count nothing. The epoch to
-    /// close is returned, so that nobody forgets to.
-    pub fn give_up(&mut self, epoch: Epoch) -> Epoch {
+    /// `epoch` and everything below is given up: nothing is asked for it, and late answers count nothing. While a higher
+    /// epoch is held nothing is given up: see `Voter::close`, which decides.
+    pub fn give_up(&mut self, epoch: Epoch) {
+        if self.held.as_ref().is_some_and(|held| held.epoch > epoch) {
+            return;
+        }
         self.given_up = self.given_up.max(epoch);
-        if self.held.as_ref().is_some_and(|held| held.epoch <= epoch) {
-            self.held = None;
-            self.acted = false;
-        }
+        self.held = None;
+        self.acted = false;
         let zero = Moment::default();
-        if self.held.is_none() {
-            self.peer_until = zero;
-            self.control_until = zero;
-            self.twin_until = zero;
-            self.page_until = zero;
-        }
-        self.given_up
+        self.peer_until = zero;
+        self.control_until = zero;
+        self.twin_until = zero;
+        self.page_until = zero;
     }
 
     /// The highest epoch that was given up.
@@ -450,7 +448,8 @@ mod tests {
     fn an_answer_for_an_epoch_that_was_given_up_counts_nothing_for_a_later_one() {
         let mut holder = ordered();
         let ask = holder.ask(at(100), &terms()).unwrap();
-        assert_eq!(holder.give_up(Epoch(1)), Epoch(1));
+        holder.give_up(Epoch(1));
+        assert_eq!(holder.given_up(), Epoch(1));
         holder.take(at(101), role(2, "a"), terms().lease);
         assert_eq!(holder.hear(at(102), OtherVoter::Peer, &yes(&ask)), Heard::GivenUp);
         assert!(!holder.page().may_act(at(102)));
@@ -468,7 +467,11 @@ mod tests {
         assert_eq!(holder.page(), Page { role: Some(role(2, "a")), until: at(109) });
         assert_eq!(holder.hear(at(105), OtherVoter::Peer, &yes(&second)), Heard::Extended);
         holder.give_up(Epoch(1));
-        assert_eq!(holder.may_act_until(), at(112), "the higher epoch goes on");
+        assert_eq!(
+            (holder.may_act_until(), holder.given_up()),
+            (at(112), Epoch::NONE),
+            "the higher one goes on"
+        );
     }
 
     #[test]

@@ -11,6 +11,17 @@ use understudy_model::{ApplicationName, Epoch, Moment, RoleEpoch};
 
 use super::{Given, GrantRule, Kept, Objection, Promise, Refused, Vote};
 
+/// What closing an epoch comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Closing {
+    /// Made durable, and only then the release is said.
+    Keep(Kept),
+    /// It was closed before; the release may be said again.
+    Already,
+    /// An own member is promised this higher role: nothing is closed, and no release is said.
+    HeldAbove(RoleEpoch),
+}
+
 /// The vote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Voter {
@@ -129,18 +140,23 @@ impl Voter {
         !self.is_own(holder) && self.end(holder, epoch)
     }
 
-    /// Gives `epoch` up for an own member. What is returned is made durable before the release is said; nothing if it
-    /// was closed before, and the release may be repeated. The page says "not primary" and the member is gone or demoted
-    /// before this is called (G5).
-    pub fn close(&mut self, epoch: Epoch) -> Option<Kept> {
+    /// Gives `epoch` up for an own member. The page says "not primary" and the member is gone or demoted before this is
+    /// called, and the release is said after what is returned is durable (G5).
+    ///
+    /// While an own member is promised a higher epoch, nothing is closed and nothing may be released: it may act on votes
+    /// that were given for the lower one (G8), and the release would end them.
+    pub fn close(&mut self, epoch: Epoch) -> Closing {
+        if let Some(role) = self.own_role().filter(|role| role.epoch > epoch) {
+            return Closing::HeldAbove(role.clone());
+        }
         if epoch <= self.kept.closed {
-            return None;
+            return Closing::Already;
         }
         self.kept.closed = epoch;
         if self.promised().is_some_and(|role| self.is_own(&role.holder) && role.epoch <= epoch) {
             self.until = Moment::default();
         }
-        Some(self.kept.clone())
+        Closing::Keep(self.kept.clone())
     }
 
     /// What the store held when it was read after the first contact with this agent became known (G11). Only an agent
@@ -339,14 +355,27 @@ mod tests {
     fn a_closed_epoch_is_never_entered_again_and_its_promise_is_over_also_after_a_restart() {
         let mut voter = voter(kept(1, "b", 0));
         assert_eq!(voter.own_role(), Some(&role(1, "b")));
-        assert_eq!(voter.close(Epoch(1)), Some(kept(1, "b", 1)));
-        assert_eq!(voter.close(Epoch(1)), None);
+        assert_eq!(voter.close(Epoch(1)), Closing::Keep(kept(1, "b", 1)));
+        assert_eq!(voter.close(Epoch(1)), Closing::Already);
         assert_eq!(voter.own_role(), None);
         assert_eq!(objection(voter.ordered(at(10), &role(1, "b"), L, None)), Objection::Closed(Epoch(1)));
         assert_eq!(objection(voter.renew_own(at(10), &role(1, "b"))), Objection::Closed(Epoch(1)));
         let mut again = Voter::restarted(at(11), name("b"), None, voter.kept().clone(), L);
         assert_eq!(again.bound_until(at(11)), None);
         assert_eq!(rule(again.asked(at(11), &role(2, "a"), L)), GrantRule::G1);
+    }
+
+    #[test]
+    fn nothing_is_released_below_a_role_that_is_held() {
+        // The order (1, b) comes again after (2, b) was taken: refused, and nothing else. The member may act in epoch 2 on a
+        // vote for epoch 1, which a release of epoch 1 would end.
+        let mut voter = voter(kept(1, "b", 0));
+        assert_eq!(rule(voter.ordered(at(10), &role(2, "b"), L, None)), GrantRule::G8);
+        assert_eq!(objection(voter.ordered(at(10), &role(1, "b"), L, None)), Objection::Higher);
+        assert_eq!(voter.close(Epoch(1)), Closing::HeldAbove(role(2, "b")));
+        assert_eq!(voter.kept().closed, Epoch::NONE);
+        assert_eq!(voter.close(Epoch(2)), Closing::Keep(kept(2, "b", 2)));
+        assert_eq!(voter.close(Epoch(1)), Closing::Already);
     }
 
     #[test]
