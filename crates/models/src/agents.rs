@@ -157,20 +157,12 @@ impl Agent {
             }
             Some(_) | None => self.page.clone(),
         };
-        match Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page)) {
-            Ok(holder) => {
-                self.holder = holder;
-                self.page = self.holder.page();
-                Ok(true)
-            }
-            Err((holder, close)) => {
-                self.holder = holder;
-                self.page = self.holder.page();
-                match close {
-                    Some(epoch) => self.give_up(scope, epoch),
-                    None => Ok(true),
-                }
-            }
+        let found = Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page));
+        self.holder = found.holder;
+        self.page = self.holder.page();
+        match found.close {
+            Some(epoch) => self.give_up(scope, epoch),
+            None => Ok(true),
         }
     }
 

@@ -104,6 +104,17 @@ struct Asked {
     expiry: Moment,
 }
 
+/// What an agent makes of what it finds when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The holder's side from now on.
+    pub holder: Holder,
+    /// The member goes on under its page. If not, page and member are retired.
+    pub adopted: bool,
+    /// The epoch to close before the first message, after page and member were retired.
+    pub close: Option<Epoch>,
+}
+
 /// The holder's side of one member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Holder {
@@ -155,19 +166,18 @@ impl Holder {
     }
 
     /// The agent starts and finds a page. A running member is adopted only if its page says primary in exactly the role
-    /// that is promised and not closed; the page keeps its old expiry. `Err` is the epoch to close, if any, before the
-    /// first message, after page and member were retired (G7).
+    /// that is promised and not closed; the page keeps its old expiry (G7).
     pub fn adopt(
         own: ApplicationName,
         incarnation: Incarnation,
         kept: &Kept,
         page: Option<&Page>,
-    ) -> Result<Self, (Self, Option<Epoch>)> {
+    ) -> Adoption {
         let mut holder = Self::new(own, incarnation, kept);
         let promise = kept.promised.as_ref();
         let Some(promise) = promise.filter(|p| p.role.holder == holder.own && p.role.epoch > kept.closed)
         else {
-            return Err((holder, None));
+            return Adoption { holder, adopted: false, close: None };
         };
         match page.filter(|page| page.role.as_ref() == Some(&promise.role)) {
             Some(page) => {
@@ -175,9 +185,9 @@ impl Holder {
                 holder.lease = promise.lease;
                 holder.page_until = page.until;
                 holder.acted = true;
-                Ok(holder)
+                Adoption { holder, adopted: true, close: None }
             }
-            None => Err((holder, Some(promise.role.epoch))),
+            None => Adoption { holder, adopted: false, close: Some(promise.role.epoch) },
         }
     }
 
@@ -521,7 +531,9 @@ mod tests {
     fn adoption_wants_page_and_promise_to_say_the_same_and_keeps_the_old_expiry() {
         let page = Page { role: Some(role(2, "a")), until: at(50) };
         let adopt = |kept: &Kept, page: Option<&Page>| Holder::adopt(name("a"), LIFE, kept, page);
-        let holder = adopt(&kept(2, "a", 1), Some(&page)).unwrap();
+        let found = adopt(&kept(2, "a", 1), Some(&page));
+        assert!(found.adopted && found.close.is_none());
+        let holder = found.holder;
         assert_eq!((holder.page(), holder.held()), (page.clone(), Some(&role(2, "a"))));
         for (kept, page, close) in [
             (kept(2, "a", 1), None, Some(Epoch(2))),
@@ -530,11 +542,12 @@ mod tests {
             (kept(2, "b", 0), Some(&page), None),
             (Kept::default(), Some(&page), None),
         ] {
-            let (holder, found) = adopt(&kept, page).unwrap_err();
-            assert_eq!((found, holder.page().role), (close, None), "{kept:?}");
+            let found = adopt(&kept, page);
+            assert_eq!((found.adopted, found.close), (false, close), "{kept:?}");
+            assert_eq!(found.holder.page().role, None);
         }
         let backup = Page { role: None, until: at(50) };
-        assert_eq!(adopt(&kept(2, "a", 1), Some(&backup)).unwrap_err().1, Some(Epoch(2)));
+        assert_eq!(adopt(&kept(2, "a", 1), Some(&backup)).close, Some(Epoch(2)));
     }
 
     #[test]
