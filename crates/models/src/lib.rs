@@ -6,6 +6,7 @@
 //! not reach what it should counts as failed.
 
 pub mod fingerprint;
+pub mod one_host;
 pub mod runs;
 pub mod search;
 pub mod settle;

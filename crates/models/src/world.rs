@@ -329,7 +329,7 @@ impl World {
         if scope.restores { upright } else { upright.min(self.turned(scope, true)) }
     }
 
-    fn turned(&self, scope: &Scope, mirrored: bool) -> u64 {
+    pub(crate) fn turned(&self, scope: &Scope, mirrored: bool) -> u64 {
         let host = |index: usize| if mirrored { 1 - index } else { index };
         let mut whole = Fold::new(mirrored);
         for index in 0..2 {

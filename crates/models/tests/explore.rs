@@ -1,5 +1,6 @@
 //! The smallest explorations, on every test run; wider ones are `understudy-models quick`, `full` and `broken`.
 
+use understudy_models::one_host;
 use understudy_models::runs;
 use understudy_models::search::explore;
 use understudy_models::world::Scope;
@@ -54,4 +55,13 @@ fn every_rule_is_broken_in_a_scope_of_its_own() {
         assert!(!rule.is_empty() && instead.len() > 10);
     }
     assert!(runs::quick().iter().chain(&runs::full()).all(|scope| scope.wrong.is_none()));
+}
+
+#[test]
+fn both_members_on_one_host_never_act_at_once() {
+    let found = one_host::explore(&runs::even("one host", 4, 0), false);
+    assert!(!found.two_primaries && found.changed_hands, "{found:?}");
+    assert!(found.states > 500, "{found:?}");
+    let broken = one_host::explore(&runs::even("one host, broken", 2, 0), true);
+    assert!(broken.two_primaries, "{broken:?}");
 }

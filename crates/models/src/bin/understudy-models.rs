@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use understudy_models::runs;
 use understudy_models::search::{Outcome, explore};
 use understudy_models::world::Scope;
 use understudy_models::wrong::Wrong;
+use understudy_models::{one_host, runs};
 
 /// Explores every interleaving of the grant machines at small bounds.
 #[derive(Parser)]
@@ -53,9 +53,20 @@ fn tell(outcome: &Outcome) {
     }
 }
 
+fn one_host() -> bool {
+    let begun = Instant::now();
+    let found = one_host::explore(&runs::even("both members on one host, any order, 4 epochs", 4, 0), false);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("| both members on one host, any order, 4 epochs | {} | | | {seconds:.1} |", found.states);
+    if found.two_primaries {
+        eprintln!("FAILED: S1: both members on one host act at once");
+    }
+    !found.two_primaries
+}
+
 fn sound(scopes: Vec<Scope>, arguments: &Arguments) -> bool {
     println!("| run | states | transitions | depth | seconds |\n|---|---|---|---|---|");
-    let mut all_well = true;
+    let mut all_well = one_host();
     for scope in scopes.iter().filter(|scope| scope.name.contains(&arguments.only)) {
         let (outcome, seconds) = timed(scope, arguments.most);
         let Outcome { states, transitions, depth, .. } = &outcome;
