@@ -175,6 +175,11 @@ impl Control {
         if let Some(known) = self.hosts.get_mut(host) {
             known.heard = Some(now);
         }
+        // Numbers are easy to guess: only the host that was ordered can say what became of it.
+        let ordered = |entry: &Outstanding| entry.host == *host;
+        if !self.outstanding.get(&answer.order).is_some_and(ordered) {
+            return;
+        }
         let Some(Outstanding { work, .. }) = self.outstanding.remove(&answer.order) else { return };
         self.touched.extend(work.pair().cloned());
         match (work, answer.outcome) {

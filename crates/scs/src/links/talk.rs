@@ -288,6 +288,8 @@ fn broken(error: &ReceiveError) -> Down {
         ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(why),
         ReceiveError::Frame(_)
         | ReceiveError::Signal(_)
+        | ReceiveError::SignalUnasked
+        | ReceiveError::SignalFlood
         | ReceiveError::Tls(_)
         | ReceiveError::Message(_)
         | ReceiveError::FirstMessageLate { .. }
