@@ -481,6 +481,8 @@ impl Control {
             None => self.memory.roles.remove(name),
         };
         if let Some(known) = self.pairs.get_mut(name) {
+            // Nobody was promoted, so nobody was left behind: whoever may act blocks as before.
+            known.left_behind.take_if(|left| left.role == expected);
             known.stored = expected;
             known.unwritable = Some(why.to_owned());
             known.because =

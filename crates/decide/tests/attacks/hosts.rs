@@ -309,3 +309,47 @@ fn the_higher_epoch_wins_although_its_holder_has_just_fallen_silent() {
     wait(&mut world, ms(1_000));
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
 }
+
+/// A promotion that was not stored leaves nobody behind: the silent holder blocks for its whole time, as it did before.
+#[test]
+fn a_failover_that_could_not_be_stored_accepts_nothing() {
+    let mut world = settled(small_cluster());
+    world.store = Disk::Full;
+    world.silence(0);
+    world.silence(1);
+    world.store = Disk::Works;
+    world.unsilence(0);
+    world.unsilence(1);
+    world.connect(1);
+    while world.deliver_report(1) {}
+    // The first word of the other one is under way.
+    world.connect(0);
+    world.pass(ms(4_000));
+    world.check();
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(1), app("one")), "{}", world.told());
+    wait(&mut world, ms(30_000));
+    assert_eq!(
+        holder(&world),
+        RoleEpoch::new(Epoch(1), app("one")),
+        "it was there all the time: {}",
+        world.told()
+    );
+}
+
+/// The first word of an agent is under way: until it is heard, its host is as silent as it was.
+#[test]
+fn a_host_whose_first_word_is_not_heard_in_its_time_is_lost() {
+    let mut world = settled(small_cluster());
+    world.silence(1);
+    world.silence(0);
+    world.unsilence(0);
+    world.unsilence(1);
+    world.connect(1);
+    while world.deliver_report(1) {}
+    world.connect(0);
+    world.pass(ms(6_000));
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(2), app("two")), "{}", world.told());
+    world.check();
+    wait(&mut world, ms(30_000));
+    assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
+}
