@@ -30,6 +30,8 @@ const FEWEST_FOR_HOLD: usize = 3;
 pub(super) fn gone(before: Option<Gone>, ever_heard: bool, end: LinkEnd, now: Moment) -> Gone {
     match (before, end) {
         (None, _) => Gone { end, since: now, fresh: !ever_heard },
+        // What was known of it is as old as before, and goes on.
+        (Some(before), LinkEnd::Unresolved) => before,
         (Some(before), end) if before.end == end => before,
         // It was last heard when it closed the link.
         (Some(Gone { end: LinkEnd::Closed, since, fresh }), LinkEnd::Silent) => Gone { end, since, fresh },
@@ -103,7 +105,7 @@ impl Control {
             }
             LinkEnd::Silent => Some(timers.disconnect_switchover_timeout),
             LinkEnd::Refused => Some(timers.agent_restart_grace),
-            LinkEnd::Closed | LinkEnd::Unwelcome => None,
+            LinkEnd::Closed | LinkEnd::Unwelcome | LinkEnd::Unresolved => None,
         }
     }
 
@@ -151,7 +153,10 @@ impl Control {
         let Some(from) = self.lost_from(pair, member) else {
             let (rule, text) = match gone.end {
                 LinkEnd::Unwelcome => (Rule::AgentUnwelcome, "an agent that answers has not lost its host"),
-                _ => (Rule::HostSilent, "the link was closed, and the next try will tell"),
+                LinkEnd::Unresolved => (Rule::HostSilent, gone.end.says()),
+                LinkEnd::Closed | LinkEnd::Silent | LinkEnd::Refused => {
+                    (Rule::HostSilent, "the link was closed, and the next try will tell")
+                }
             };
             return Some((rule, format!("{host}: {text}")));
         };
