@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use understudy_model::{Because, EventKind, HostName, Member, Moment, Policy, Rule, Severity, Subject};
+use understudy_model::{
+    Because, EventKind, HostName, Member, Moment, PairName, Policy, Rule, Severity, Subject,
+};
 
 use super::state::{Gone, Pair};
-use super::{Control, LinkEnd, Out, event};
+use super::{Control, LinkEnd, Out, about_pair, event};
 
 /// The machine looks at its own clock at least this often.
 pub(super) const PULSE: Duration = Duration::from_millis(500);
@@ -189,6 +191,23 @@ impl Control {
         }
         let other = self.app(pair, member.other()).is_some_and(|other| other.heard);
         (!other).then(|| (Rule::WaitForAgents, "the other member's agent is not heard either".to_owned()))
+    }
+
+    /// Tells people once that a primary's host would count as lost, had not most hosts been lost with it: who is to act is
+    /// theirs to say.
+    pub(super) fn tell_held_with_most(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(pair) = self.pairs.get(name) else { return };
+        let holder = pair.holder().filter(|holder| self.may_act_unheard(pair, *holder));
+        let missed = holder.and_then(|holder| self.not_lost_because(now, pair, holder));
+        let held = missed.filter(|(rule, _)| *rule == Rule::BlastRadius);
+        let told = pair.held_with_most;
+        if let Some(pair) = self.pairs.get_mut(name) {
+            pair.held_with_most = held.is_some();
+        }
+        if let Some((rule, text)) = held.filter(|_| !told) {
+            let because = Because::new(rule, text);
+            out.events.push(event(EventKind::Anomaly, Severity::Critical, about_pair(name), because));
+        }
     }
 
     /// The member's host counts as lost.

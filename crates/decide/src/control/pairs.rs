@@ -47,6 +47,7 @@ impl Control {
         }
         self.show_primary(now, name, out);
         self.look_at_left_behind(now, name, out);
+        self.tell_held_with_most(now, name, out);
     }
 
     /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.
