@@ -67,7 +67,7 @@ impl Control {
         known.polled_until = None;
         let status = match gone.end {
             LinkEnd::Silent => HostStatus::Unreachable,
-            LinkEnd::Closed => HostStatus::Unknown,
+            LinkEnd::Closed | LinkEnd::Unresolved => HostStatus::Unknown,
             LinkEnd::Refused | LinkEnd::Unwelcome => HostStatus::Inaccessible,
         };
         if known.status != status {

@@ -63,6 +63,8 @@ impl Down {
             LinkEnd::Refused
         } else if error.is_silent() {
             LinkEnd::Silent
+        } else if error.is_unresolved() {
+            LinkEnd::Unresolved
         } else {
             LinkEnd::Closed
         };
@@ -349,6 +351,14 @@ mod tests {
         let address = free.to_string().parse::<Address>().unwrap();
         let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
         assert_eq!(Down::not_dialed(&error).end, LinkEnd::Refused, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_gives_no_address_says_nothing_of_its_host() {
+        // A name with an empty part is refused by every resolver, without asking anybody.
+        let address = "nobody..invalid:1".parse::<Address>().unwrap();
+        let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
+        assert_eq!(Down::not_dialed(&error).end, LinkEnd::Unresolved, "{error}");
     }
 
     #[test]

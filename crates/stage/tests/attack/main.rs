@@ -23,4 +23,5 @@ mod settings;
 mod starts;
 mod strangers;
 mod switchover;
+mod three;
 mod twice;
