@@ -32,7 +32,7 @@ pub use address::{Address, AddressError};
 pub use backoff::{Backoff, LONGEST_DELAY, SHORTEST_DELAY};
 pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
-pub use credentials::{CredentialFiles, Credentials, CredentialsError};
+pub use credentials::{CredentialFiles, Credentials, CredentialsError, would_believe};
 pub use dial::{DialError, DialFailure, dial};
 pub use handing::Handed;
 pub use here::is_of_this_machine;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use understudy_drive::CrowdPlace;
@@ -87,7 +87,7 @@ impl Guard {
     /// Who asks.
     fn caller(&self, peer: &Peer, request: &Request) -> Result<Caller, String> {
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-            return self.caller_of_token(value.to_str().unwrap_or_default());
+            return self.caller_of_token(secret_of(value)?);
         }
         match peer {
             Peer::Local { actor, role } => Ok(Caller { actor: actor.clone(), role: *role, ticket: None }),
@@ -102,12 +102,8 @@ impl Guard {
         }
     }
 
-    fn caller_of_token(&self, value: &str) -> Result<Caller, String> {
-        let scheme_and_secret = value.split_once(' ');
-        let secret = scheme_and_secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, secret) = secret.ok_or("the Authorization header is not of the form: Bearer TOKEN")?;
-        let (role, ticket) =
-            self.tokens.check(secret.trim(), now_ms()).map_err(|refusal| refusal.to_string())?;
+    fn caller_of_token(&self, secret: &str) -> Result<Caller, String> {
+        let (role, ticket) = self.tokens.check(secret, now_ms()).map_err(|refusal| refusal.to_string())?;
         Ok(Caller { actor: Actor(format!("token {}", ticket.name())), role, ticket: Some(ticket) })
     }
 
@@ -183,6 +179,14 @@ impl Guard {
             actor,
         }]);
     }
+}
+
+/// The token in an Authorization header.
+pub(super) fn secret_of(value: &HeaderValue) -> Result<&str, &'static str> {
+    let scheme_and_secret = value.to_str().unwrap_or_default().split_once(' ');
+    let secret = scheme_and_secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (_, secret) = secret.ok_or("the Authorization header is not of the form: Bearer TOKEN")?;
+    Ok(secret.trim())
 }
 
 /// Finds out who asks, for everything that is done after it.

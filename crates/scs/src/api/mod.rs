@@ -15,6 +15,7 @@ mod input;
 pub mod logs;
 mod look;
 pub mod openapi;
+pub mod reading;
 mod repeats;
 pub mod routes;
 pub mod schemas;
