@@ -26,6 +26,7 @@ mod resolve;
 mod security;
 mod send;
 mod stream;
+mod tally;
 mod verify;
 
 pub use address::{Address, AddressError};
@@ -45,3 +46,4 @@ pub use receive::{ReceiveError, Receiver};
 pub use refusals::{RefusalTally, TALLY_INTERVAL};
 pub use security::{Security, TlsFailure};
 pub use send::{MOST_QUEUED_BYTES, MOST_QUEUED_MESSAGES, SendError, Sender};
+pub use tally::LinkTally;
