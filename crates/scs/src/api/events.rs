@@ -176,7 +176,7 @@ impl Form {
     fn end(self) -> &'static [u8] {
         match self {
             Form::Lines => b"",
-            Form::Stream => b"event: end\ndata: {\"because\": \"the token opens this no more\"}\n\n",
+            Form::Stream => b"event: end\ndata: {\"because\": \"this is open to you no more\"}\n\n",
         }
     }
 }

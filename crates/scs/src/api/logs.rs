@@ -178,7 +178,7 @@ impl Reading {
                 }
             }
             if !self.guard.may_go_on(&self.caller) {
-                last_word.send(Ok(line_of(&json!({ "problem": "the token opens this no more" }))));
+                last_word.send(Ok(line_of(&json!({ "problem": "this is open to you no more" }))));
                 return;
             }
             piece = match self.ask(LogPlace::After(piece.next)).await {

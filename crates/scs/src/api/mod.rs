@@ -40,7 +40,7 @@ use understudy_decide::control::{ClusterView, Control};
 use understudy_drive::Inbox;
 
 pub use serve::{Api, ApiSocketError};
-pub use tcp::{NetworkSide, TcpBindError};
+pub use tcp::{DoorChange, Doors, NetworkSide, TcpBindError};
 
 use crate::figures::Figures;
 use crate::journal::Journal;
