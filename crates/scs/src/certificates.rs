@@ -168,14 +168,6 @@ fn event(one: &Certified, now: Duration) -> Event {
         _ => None,
     };
     let because = Because::new(Rule::CertificateEnds, describe(one, now)).fact("serial", &one.serial);
-    Event {
-        kind: EventKind::CertificateExpiring,
-        severity: Severity::Warning,
-        about: Subject { host, ..Subject::default() },
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: None,
-    }
+    let about = Subject { host, ..Subject::default() };
+    Event::new(EventKind::CertificateExpiring, Severity::Warning, about, because)
 }

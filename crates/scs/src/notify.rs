@@ -130,8 +130,7 @@ impl Notifier {
 }
 
 fn failed(because: Because, about: &Subject) -> Event {
-    let (kind, severity) = (EventKind::NotifyFailed, Severity::Warning);
-    Event { kind, severity, about: about.clone(), from: None, to: None, epoch: None, because, actor: None }
+    Event::new(EventKind::NotifyFailed, Severity::Warning, about.clone(), because)
 }
 
 /// Runs the command once. `Err`: why it did not do its work, and the last that it said.
@@ -272,16 +271,7 @@ mod tests {
     fn event(kind: EventKind, reason: &str) -> Event {
         let about = Subject { pair: Some("tserver".parse().unwrap()), ..Subject::default() };
         let because = Because::new(Rule::SoleActing, reason);
-        Event {
-            kind,
-            severity: Severity::Info,
-            about,
-            from: None,
-            to: None,
-            epoch: None,
-            because,
-            actor: None,
-        }
+        Event::new(kind, Severity::Info, about, because)
     }
 
     fn changed(reason: &str) -> Event {

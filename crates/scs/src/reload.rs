@@ -244,16 +244,8 @@ pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) 
     for reason in reasons {
         because = because.fact("refused because", reason);
     }
-    journal.tell(vec![Event {
-        kind: EventKind::ConfigurationChanged,
-        severity: Severity::Warning,
-        about: Subject::default(),
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: None,
-    }]);
+    let kind = EventKind::ConfigurationChanged;
+    journal.tell(vec![Event::new(kind, Severity::Warning, Subject::default(), because)]);
 }
 
 /// What has a process or may have one. What an operator stopped on a host that is silent does not: else a host that is

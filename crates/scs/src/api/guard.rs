@@ -189,16 +189,9 @@ impl Guard {
             Peer::Remote { address, .. } => address.to_string(),
         };
         let because = Because::new(rule, reason).fact("asked", asked).fact("from", from).fact("times", times);
-        self.journal.tell(vec![Event {
-            kind: EventKind::AccessRefused,
-            severity: Severity::Warning,
-            about: Subject::default(),
-            from: None,
-            to: None,
-            epoch: None,
-            because,
-            actor,
-        }]);
+        let (kind, severity) = (EventKind::AccessRefused, Severity::Warning);
+        let told = Event::new(kind, severity, Subject::default(), because);
+        self.journal.tell(vec![Event { actor, ..told }]);
     }
 }
 

@@ -119,14 +119,6 @@ fn tell(seat: &Seat, kind: EventKind, rule: Rule, token: &StoredToken, actor: &s
         _ => format!("{actor} took the token {} back, which was {}", token.name, token.role),
     };
     let because = Because::new(rule, reason).fact("token", &token.name).fact("role", &token.role);
-    seat.journal.tell(vec![Event {
-        kind,
-        severity: Severity::Info,
-        about: Subject::default(),
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: Some(actor.to_owned()),
-    }]);
+    let told = Event::new(kind, Severity::Info, Subject::default(), because);
+    seat.journal.tell(vec![Event { actor: Some(actor.to_owned()), ..told }]);
 }
