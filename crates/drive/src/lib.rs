@@ -1,12 +1,14 @@
 //! The loop that every program runs its machine in, and the boot clock.
 //!
 //! Always the same things in the same order: record, step, persist, act, publish, sleep until the next deadline.
-//! Beside it, what every program that serves strangers needs: a bounded room for them, and figures as text.
+//! Beside it, what every program that serves strangers needs: a bounded room for them, figures as text, and
+//! a log on standard error.
 //! This crate refuses to know what the machine decides about. The law: no action before what it rests on is durable.
 
 mod clock;
 mod crowd;
 pub mod exposition;
+mod log;
 mod run;
 mod stop;
 #[cfg(target_os = "linux")]
@@ -14,6 +16,7 @@ mod unit;
 
 pub use clock::now;
 pub use crowd::{Crowd, CrowdPlace};
+pub use log::begin_log;
 pub use run::{Hands, Inbox, Mail, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]

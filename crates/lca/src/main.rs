@@ -2,15 +2,13 @@
 //!
 //! Refuses to know everything else. The law: the exit code tells a service unit whether another start can help.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use understudy_drive::Unit;
+use understudy_drive::{Unit, begin_log};
 use understudy_lca::accepting::cause;
 use understudy_lca::exit::Exit;
 use understudy_lca::inherited::{Inheritance, own_program};
@@ -79,7 +77,7 @@ fn main() -> ExitCode {
     if let Some(asks) = arguments.asks {
         return ask(&settings, &asks).into();
     }
-    begin_log();
+    begin_log("LCA_LOG");
     match live(arguments.config, settings) {
         Ok(()) => Exit::Done.into(),
         Err(problem) => {
@@ -112,21 +110,6 @@ fn read(path: &Path) -> Result<AgentSettings, String> {
     addresses(&checked.value).map_err(|error| format!("{}: {error}", path.display()))?;
     security::load(&checked.value).map_err(|error| format!("{}: {}", path.display(), cause(&error)))?;
     Ok(checked.value)
-}
-
-/// One line an event, on standard error. `LCA_LOG` takes other levels than `info`.
-fn begin_log() {
-    let wanted = std::env::var("LCA_LOG").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-        eprintln!("LCA_LOG is {wanted:?}, which is not a filter ({error}); info is logged");
-        EnvFilter::new("info")
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use understudy_drive::begin_log;
 use understudy_scs::exit::Exit;
 use understudy_scs::keeping::{KeepingError, keep, restore_files, restore_store};
 use understudy_scs::service::{BadFiles, Files, read_files, serve};
@@ -89,7 +89,7 @@ fn run(args: &Args) -> Exit {
         say(&format!("{} and {} are valid", args.config.display(), files.server.cluster_file));
         return Exit::Done;
     }
-    start_log();
+    begin_log("SCS_LOG");
     start(files)
 }
 
@@ -145,9 +145,4 @@ fn say_bad(bad: &BadFiles) {
 fn say(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "scs: {text}");
-}
-
-fn start_log() {
-    let filter = EnvFilter::try_from_env("SCS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

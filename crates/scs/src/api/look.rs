@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use understudy_decide::control::{ClusterView, OperationState, OperationView, Pai
 use super::Seat;
 use super::error::ApiError;
 use super::input::Asked;
-use super::shapes;
+use super::shapes::{self, listed};
 use crate::wall::Wall;
 
 /// The longest that a question about an operation is kept open.
@@ -23,14 +24,14 @@ const LONGEST_POLL: Duration = Duration::from_secs(30);
 
 type Answer = Result<Json<Value>, ApiError>;
 
-pub(super) async fn status(State(seat): State<Seat>) -> Answer {
+pub(super) async fn status(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, wall) = seat.view().await?;
-    Ok(Json(shapes::status(&view, wall, &seat.standing.beside())))
+    Ok(Json(shapes::status(&view, wall, &seat.standing.beside())).into_response())
 }
 
-pub(super) async fn hosts(State(seat): State<Seat>) -> Answer {
+pub(super) async fn hosts(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, wall) = seat.view().await?;
-    Ok(Json(json!({ "hosts": shapes::all(&view.hosts, |one| shapes::host(one, wall)) })))
+    Ok(Json(listed("hosts", &view.hosts, |one| shapes::host(one, wall))).into_response())
 }
 
 pub(super) async fn host(State(seat): State<Seat>, Path(name): Path<String>) -> Answer {
@@ -44,10 +45,10 @@ pub(super) async fn host(State(seat): State<Seat>, Path(name): Path<String>) -> 
     Ok(Json(answer))
 }
 
-pub(super) async fn applications(State(seat): State<Seat>) -> Answer {
+pub(super) async fn applications(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, wall) = seat.view().await?;
-    let applications = shapes::all(&view.applications, |one| shapes::application(one, wall));
-    Ok(Json(json!({ "applications": applications })))
+    let applications = listed("applications", &view.applications, |one| shapes::application(one, wall));
+    Ok(Json(applications).into_response())
 }
 
 pub(super) async fn application(State(seat): State<Seat>, Path(name): Path<String>) -> Answer {
@@ -58,9 +59,9 @@ pub(super) async fn application(State(seat): State<Seat>, Path(name): Path<Strin
     Ok(Json(shapes::application(found, wall)))
 }
 
-pub(super) async fn pairs(State(seat): State<Seat>) -> Answer {
+pub(super) async fn pairs(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, wall) = seat.view().await?;
-    Ok(Json(json!({ "pairs": shapes::all(&view.pairs, |one| shapes::pair(one, wall)) })))
+    Ok(Json(listed("pairs", &view.pairs, |one| shapes::pair(one, wall))).into_response())
 }
 
 pub(super) async fn pair(State(seat): State<Seat>, Path(name): Path<String>) -> Answer {
@@ -83,9 +84,9 @@ pub(super) fn find_pair<'a>(view: &'a ClusterView, name: &str) -> Option<&'a Pai
     view.pairs.iter().find(|pair| pair.name.as_str() == name).or_else(of_member)
 }
 
-pub(super) async fn operations(State(seat): State<Seat>) -> Answer {
+pub(super) async fn operations(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, wall) = seat.view().await?;
-    Ok(Json(json!({ "operations": shapes::all(&view.operations, |one| shapes::operation(one, wall)) })))
+    Ok(Json(listed("operations", &view.operations, |one| shapes::operation(one, wall))).into_response())
 }
 
 /// How long a question about an operation may be kept open, and what the asker has seen.

@@ -1,7 +1,11 @@
 //! The JSON that the API promises, made from what the machine shows.
 //!
-//! It knows no HTTP. The law: a field once promised stays, with its meaning; absent values are null, never left out.
+//! It knows no HTTP. The law: a field once promised stays, with its meaning; absent values are null, never left out; of a
+//! long list only one member stands in memory as a tree at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use understudy_decide::control::{
     ApplicationState, ClusterView, HostState, OperationState, OperationView, PairView,
@@ -22,29 +26,59 @@ pub struct Beside {
     pub wrong: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct Status<H, A, P, O> {
+    cluster: Value,
+    revision: u64,
+    at: String,
+    controllers: Vec<Value>,
+    hosts: H,
+    applications: A,
+    pairs: P,
+    operations: O,
+    maintenance: Vec<String>,
+    warnings: Vec<String>,
+    wrong: Vec<String>,
+    alarms: [Value; 0],
+}
+
 /// The answer to `GET /v1/status`.
-pub fn status(view: &ClusterView, wall: Wall, beside: &Beside) -> Value {
-    let controllers: Vec<Value> = view
-        .controller
-        .iter()
-        .map(|(name, epoch)| json!({ "name": name, "leading": true, "epoch": epoch }))
-        .collect();
-    let warnings: Vec<&String> = view.warnings.iter().chain(&beside.warnings).collect();
-    let maintenance: Vec<String> = view.maintenance.iter().map(ToString::to_string).collect();
-    json!({
-        "cluster": { "name": view.cluster, "id": beside.cluster_id },
-        "revision": view.revision,
-        "at": wall.text(wall.moment()),
-        "controllers": controllers,
-        "hosts": all(&view.hosts, |one| host(one, wall)),
-        "applications": all(&view.applications, |one| application(one, wall)),
-        "pairs": all(&view.pairs, |one| pair(one, wall)),
-        "operations": all(&view.operations, |one| operation(one, wall)),
-        "maintenance": maintenance,
-        "warnings": warnings,
-        "wrong": wrong(view, beside),
-        "alarms": [],
-    })
+pub fn status(view: &ClusterView, wall: Wall, beside: &Beside) -> impl Serialize {
+    let controller = view.controller.as_ref();
+    let leading = controller.map(|(name, epoch)| json!({ "name": name, "leading": true, "epoch": epoch }));
+    Status {
+        cluster: json!({ "name": view.cluster, "id": beside.cluster_id }),
+        revision: view.revision,
+        at: wall.text(wall.moment()),
+        controllers: leading.into_iter().collect(),
+        hosts: each(&view.hosts, move |one| host(one, wall)),
+        applications: each(&view.applications, move |one| application(one, wall)),
+        pairs: each(&view.pairs, move |one| pair(one, wall)),
+        operations: each(&view.operations, move |one| operation(one, wall)),
+        maintenance: view.maintenance.iter().map(ToString::to_string).collect(),
+        warnings: view.warnings.iter().chain(&beside.warnings).cloned().collect(),
+        wrong: wrong(view, beside),
+        alarms: [],
+    }
+}
+
+/// A list of which each member is made as it is written.
+struct Each<'a, T, F>(&'a [T], F);
+
+/// Each of a list, made as it is written.
+pub fn each<T>(list: &[T], shape: impl Fn(&T) -> Value) -> impl Serialize {
+    Each(list, shape)
+}
+
+impl<T, F: Fn(&T) -> Value> Serialize for Each<'_, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
+/// An answer that is one list under its name.
+pub fn listed<T>(name: &'static str, list: &[T], shape: impl Fn(&T) -> Value) -> impl Serialize {
+    BTreeMap::from([(name, each(list, shape))])
 }
 
 /// What is not as it should be now, one line each; empty exactly if `scsctl status --check` may be content.
@@ -52,10 +86,10 @@ pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let hosts = view.hosts.iter().filter(|host| host.status != HostStatus::Running);
     let hosts = hosts.map(|host| format!("host {} is {}", host.name, host.status));
     // A pair of which nothing should run is as wished.
-    let wanted = |pair: &&PairView| {
-        view.applications.iter().any(|one| one.pair.as_ref() == Some(&pair.name) && one.goal == Goal::Started)
-    };
-    let pairs = view.pairs.iter().filter(wanted).filter_map(|pair| match &pair.primary {
+    let started = view.applications.iter().filter(|one| one.goal == Goal::Started);
+    let wanted: BTreeSet<_> = started.filter_map(|one| one.pair.as_ref()).collect();
+    let wanted = view.pairs.iter().filter(|pair| wanted.contains(&pair.name));
+    let pairs = wanted.filter_map(|pair| match &pair.primary {
         None => Some(format!("pair {} has no primary", pair.name)),
         Some(primary) if !pair.primary_heard => {
             Some(format!("{primary}, the primary of pair {}, is not heard", pair.name))

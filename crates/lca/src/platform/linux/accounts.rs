@@ -24,7 +24,7 @@ pub struct Account {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// All groups.
+    /// All groups; nothing but its own if nothing was asked for.
     pub groups: Vec<u32>,
     /// Groups that were asked for although the system does not give them to this user, as asked and by number.
     pub beyond: Vec<(String, u32)>,
@@ -74,11 +74,13 @@ pub fn find(user: Option<&str>, group: Option<&str>, groups: &[String]) -> Resul
         (None, Some(entry), Some(_)) => entry.gid,
         (None, None, Some(_)) => return Err(AccountError::NoOwnGroup(uid)),
     };
-    // What the system gives to this user, which is what nobody needs to permit.
+    let asked = user.is_some() || group.is_some() || !groups.is_empty();
+    // What the system gives to this user, which is what nobody needs to permit. It is not looked up for nothing: that
+    // loads every name service of this host into the agent.
     let given = match &entry {
-        Some(entry) => groups_of(&entry.name, entry.gid)
+        Some(entry) if asked => groups_of(&entry.name, entry.gid)
             .map_err(|error| AccountError::Search(entry.name.clone(), error))?,
-        None => Vec::new(),
+        Some(_) | None => Vec::new(),
     };
     let mut beyond = Vec::new();
     if let Some(group) = group.filter(|_| !given.contains(&gid)) {
@@ -100,7 +102,6 @@ pub fn find(user: Option<&str>, group: Option<&str>, groups: &[String]) -> Resul
     all.dedup();
     let name = entry.as_ref().map_or_else(|| uid.to_string(), |entry| entry.name.clone());
     let home = entry.map(|entry| entry.home).filter(|home| home.starts_with('/'));
-    let asked = user.is_some() || group.is_some() || !groups.is_empty();
     Ok(Account { name, uid, gid, groups: all, beyond, home, named: user.is_some(), asked })
 }
 

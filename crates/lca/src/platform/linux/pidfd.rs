@@ -27,6 +27,18 @@ pub fn child_end(pidfd: impl AsFd, leave: bool) -> io::Result<Option<ExitCause>>
     }
 }
 
+/// Whether a child of ours is stopped by a signal now; one that a debugger holds is not. One cheap call, as it is asked several
+/// times a second. It takes nothing from whoever else waits.
+pub fn child_is_stopped(pidfd: impl AsFd) -> io::Result<bool> {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+            Err(rustix::io::Errno::INTR) => {}
+            answer => return Ok(answer?.is_some()),
+        }
+    }
+}
+
 fn cause_of(status: &WaitIdStatus) -> ExitCause {
     if let Some(code) = status.exit_status() {
         ExitCause::Code(code)
@@ -93,4 +105,34 @@ pub fn reap(pid: u32) -> io::Result<()> {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(()) };
     rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_child_is_stopped_from_one_signal_to_the_other_however_often_it_is_asked() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let until = |wanted: bool| {
+            let limit = Instant::now() + Duration::from_secs(20);
+            while child_is_stopped(&descriptor).unwrap() != wanted {
+                assert!(Instant::now() < limit, "it never became {wanted}");
+                std::thread::yield_now();
+            }
+        };
+        until(false);
+        kill_process(pid, Signal::STOP).unwrap();
+        until(true);
+        assert!(child_is_stopped(&descriptor).unwrap(), "asking takes nothing away");
+        kill_process(pid, Signal::CONT).unwrap();
+        until(false);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(child_is_stopped(&descriptor).is_err(), "nobody knows of one that is gone");
+    }
 }

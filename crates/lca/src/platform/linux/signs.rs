@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 
 use super::Tree;
-use super::proc;
+use super::{pidfd, proc};
 
 /// Threads of which something is kept.
 const MOST_THREADS: usize = 64;
@@ -18,6 +18,11 @@ const STAT_BYTES: usize = 512;
 
 /// Whether its main process is stopped by a signal; one that a debugger holds is not. `None`: it is not there.
 pub fn is_stopped(tree: &Tree) -> Option<bool> {
+    if let (true, Some(main)) = (tree.child, &tree.main)
+        && let Ok(stopped) = pidfd::child_is_stopped(main)
+    {
+        return Some(stopped);
+    }
     let mut stat = [0; STAT_BYTES];
     let read = fs::File::open(format!("/proc/{}/stat", tree.number?)).ok()?.read(&mut stat).ok()?;
     says_stopped(stat.get(..read)?)
