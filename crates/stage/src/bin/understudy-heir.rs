@@ -30,8 +30,8 @@ fn main() -> ExitCode {
     if !said.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let gone = directories.iter().map(|directory| remove(Path::new(directory)));
-    if gone.fold(true, |all, gone| all && gone) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let left = directories.iter().filter(|directory| !remove(Path::new(directory))).count();
+    if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn remove(directory: &Path) -> bool {
