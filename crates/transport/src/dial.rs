@@ -69,6 +69,20 @@ impl DialError {
         self.tried.iter().any(|(_, failure)| matches!(failure, DialFailure::Tls(_)))
     }
 
+    /// One word for counters: the most that some address said of it.
+    pub fn word(&self) -> &'static str {
+        let tls = self.tried.iter().find_map(|(_, failure)| match failure {
+            DialFailure::Tls(tls) => Some(tls.word),
+            _ => None,
+        });
+        match tls {
+            Some(word) => word,
+            None if self.is_refused() => "nobody-listens",
+            None if self.is_silent() => "silent",
+            None => "not-dialed",
+        }
+    }
+
     /// Whether some address was silent, and nothing at all was heard from any. A name that is not resolved says nothing, and
     /// takes nothing from what the others say.
     pub fn is_silent(&self) -> bool {

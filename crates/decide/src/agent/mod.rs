@@ -148,7 +148,7 @@ impl Agent {
         because: understudy_model::Because,
     ) -> Event {
         let about = self.subject(application);
-        Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+        Event::new(kind, severity, about, because)
     }
 
     /// Reports every application that differs from what was last reported.

@@ -360,3 +360,11 @@ pub struct Check {
     /// What was found.
     pub found: String,
 }
+
+impl Check {
+    /// What is not as it must be, in words; empty if all is.
+    pub(super) fn failed(checks: &[Self]) -> Vec<String> {
+        let failed = checks.iter().filter(|check| !check.ok);
+        failed.map(|check| format!("{}: no, {}", check.what, check.found)).collect()
+    }
+}

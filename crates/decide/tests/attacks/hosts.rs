@@ -60,6 +60,8 @@ fn a_silent_host_is_failed_over_at_once_and_its_member_demoted_when_it_is_heard_
     let facts = format!("{:?}", promoted.because.facts);
     assert!(facts.contains("alpha: it is silent for 0.0 s; lost after 0.0 s"), "{facts}");
     assert!(world.view().warnings.iter().any(|warning| warning.contains("left behind")));
+    let at_risk = world.view().pairs.remove(0);
+    assert!(at_risk.second_may_act && !at_risk.two_act, "{at_risk:?}");
     wait(&mut world, ms(3_000));
     world.unsilence(0);
     world.connect(0);
@@ -67,8 +69,10 @@ fn a_silent_host_is_failed_over_at_once_and_its_member_demoted_when_it_is_heard_
     let before = world.view().pairs.remove(0);
     let why = before.not_ready_because.join("; ");
     assert!(!before.ready && why.contains("still acts in the older role"), "{before:?}");
+    assert!(before.two_act && !before.second_may_act, "{before:?}");
     world.deliver_all();
-    assert!(world.view().pairs[0].ready);
+    let after = world.view().pairs.remove(0);
+    assert!(after.ready && !after.two_act && !after.second_may_act, "{after:?}");
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
     assert_eq!(
         holder(&world).epoch,

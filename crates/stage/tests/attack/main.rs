@@ -10,6 +10,7 @@ mod daemons;
 mod disks;
 mod failover;
 mod flood;
+mod heirs;
 mod hosts;
 mod keeping;
 mod leaving;
