@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, StartId};
 use understudy_drive::{Inbox, State as UnitState, Stop, Unit};
-use understudy_model::{AgentId, Incarnation};
+use understudy_model::{AgentId, ApplicationName, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
 
@@ -257,10 +257,10 @@ impl Life {
             applications.take_up(inheritance.links, &adopted);
             tokio::spawn(local.serve(inbox.clone(), replace));
             tokio::spawn(attending.attend(inbox, status));
-            tokio::spawn(Arc::clone(&applications).serve(link));
+            tokio::spawn(Arc::clone(&applications).serve(link, None));
             tokio::spawn(async move {
-                while let Some(door) = opened.recv().await {
-                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door)));
+                while let Some((whose, door)) = opened.recv().await {
+                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door), Some(whose)));
                 }
             });
             for listener in listeners {
@@ -329,8 +329,8 @@ fn status(agent: &Agent) -> String {
 /// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
 type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
 
-/// Listeners of applications that run as other users.
-type Opened = tokio::sync::mpsc::Receiver<Listener>;
+/// Listeners of applications that run as other users, and whose they are.
+type Opened = tokio::sync::mpsc::Receiver<(ApplicationName, Listener)>;
 
 /// Where processes and their notes are, and what is found of earlier lives.
 fn adopt(

@@ -133,8 +133,9 @@ impl<P: Platform> Processes<P> {
         }
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
-        // The ones with a main process first, then the latest.
-        survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
+        // The ones with a main process first, then those that this agent wrote down, then the latest.
+        let noted = |start| notes.iter().any(|note| note.start == start);
+        survivors.sort_by_key(|one| (!one.main_lives, !noted(one.start), one.running_for));
         for Survivor { application, start, tree, main_lives, running_for } in survivors {
             let pid = self.platform.pid(&tree).filter(|_| main_lives);
             let note = notes.iter().find(|note| note.start == start);
@@ -360,7 +361,9 @@ impl<P: Platform> Processes<P> {
     /// The start that a process belongs to, once its `Spawned` was observed; `None` if it is none of ours.
     pub async fn start_of(&self, pid: u32) -> Option<(ApplicationName, StartId)> {
         let start = self.platform.start_of(pid)?;
-        self.table.running(start).await.map(|application| (application, start))
+        let application = self.table.running(start).await?;
+        // Asked again: while a start is being made, nobody can know what it will look like.
+        (self.platform.start_of(pid) == Some(start)).then_some((application, start))
     }
 
     /// An observation from a place that must not wait.

@@ -403,6 +403,62 @@ fn whose_process_it_is_is_known_by_tree_only() {
 }
 
 #[test]
+fn a_process_of_another_user_that_claims_to_be_of_a_start_is_not() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let as_user = |bench: &Bench, number: u64, user: &str, script: &str| {
+        let mut launch = bench.launch(number, &["/bin/sh", "-c", script]);
+        launch.account = find_account(Some(user), None, &[]).unwrap();
+        launch.directory = "/".into();
+        bench.platform.launch(&launch).unwrap()
+    };
+    Bench::both(|bench| {
+        let victim = as_user(bench, 2, "daemon", "sleep 600 & wait");
+        let mark = |number: u64| format!("UNDERSTUDY_START={}.{}.{number}", bench.agent, Incarnation(7));
+        let script = format!("{} setsid sleep 601 & {} setsid sleep 602 & wait", mark(2), mark(9));
+        let claims = as_user(bench, 3, "nobody", &script);
+        let child = |tree: &Tree, seconds: &str| {
+            let mut found = None;
+            eventually("its child runs", || {
+                let all = std::fs::read_dir("/proc").unwrap().flatten();
+                let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+                found = pids.find(|pid| {
+                    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+                    let is_it = read("cmdline").is_ok_and(|line| line == format!("sleep\0{seconds}\0"));
+                    let parent = format!("PPid:\t{}\n", bench.pid(tree));
+                    is_it && read("status").is_ok_and(|status| status.contains(&parent))
+                });
+                found.is_some()
+            });
+            found.unwrap()
+        };
+        assert_eq!(bench.platform.start_of(child(&victim, "600")), Some(victim.start()));
+        let contained = bench.platform.note(&victim).container.is_some();
+        for seconds in ["601", "602"] {
+            // Its group says whose it is; without one nobody is believed.
+            let whose = contained.then_some(claims.start());
+            assert_eq!(bench.platform.start_of(child(&claims, seconds)), whose);
+        }
+        assert!(bench.platform.other_main(&victim, child(&claims, "601")).unwrap().is_none());
+        if contained {
+            // Nor does the next life of the agent take it for a start that it forgot to note.
+            let notes = [&victim, &claims]
+                .map(|tree| (tree.application().clone(), tree.start(), bench.platform.note(tree)));
+            let found = Bench::platform(bench.agent, true).survivors(&notes).unwrap();
+            let mut starts: Vec<_> = found.iter().map(|survivor| survivor.start).collect();
+            starts.sort();
+            assert_eq!(starts, [victim.start(), claims.start()]);
+        }
+        for tree in [&claims, &victim] {
+            bench.platform.kill(tree).unwrap();
+            bench.end(tree);
+        }
+    });
+}
+
+#[test]
 fn adopted_orphans_are_waited_for_and_main_processes_are_left_to_their_watch() {
     let bench = Bench::new(true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -4,6 +4,7 @@
 //! killed.
 
 mod hooks;
+mod impostor;
 mod member;
 mod notify;
 mod orders;
