@@ -255,10 +255,16 @@ impl<P: Platform> Processes<P> {
     async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
         let end = loop {
             let Some((tree, replaced)) = self.table.watched(start) else { return };
-            tokio::select! {
-                end = self.platform.ended(&tree) => break end,
+            let end = tokio::select! {
+                biased;
                 // Another of its processes is the main one from now on.
-                () = replaced.notified() => {}
+                () = replaced.notified() => continue,
+                end = self.platform.ended(&tree) => end,
+            };
+            // It may have said so with its last breath, and then this was not its end.
+            self.hear_unread(start).await;
+            if self.table.tree(start).is_some_and(|now| Arc::ptr_eq(&now, &tree)) {
+                break end;
             }
         };
         let end = end.unwrap_or_else(|error| {

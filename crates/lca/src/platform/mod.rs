@@ -19,7 +19,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::accounts::{Account, AccountError, find as find_account};
 #[cfg(target_os = "linux")]
-pub use linux::{BoundError, Linux, NotifySocket, PlatformError, with_rights_of};
+pub use linux::{BoundError, Datagram, Linux, NotifySocket, PlatformError, with_rights_of};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]

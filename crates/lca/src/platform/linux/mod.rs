@@ -32,7 +32,7 @@ use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 pub use self::bounds::BoundError;
 use self::control_group::{Group, Hierarchy};
-pub use self::notify_socket::NotifySocket;
+pub use self::notify_socket::{Datagram, NotifySocket};
 pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};

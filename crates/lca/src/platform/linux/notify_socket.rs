@@ -52,9 +52,28 @@ impl NotifySocket {
         Ok(Self { socket: Socket::from_std(socket)? })
     }
 
-    /// The next datagram.
-    pub async fn receive(&self) -> io::Result<Datagram> {
-        self.socket.async_io(Interest::READABLE, || receive(&self.socket)).await
+    /// Returns when there may be a datagram.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// The next datagram, if one is there. Without one, [`readable`](Self::readable) waits again.
+    pub fn receive(&self) -> io::Result<Option<Datagram>> {
+        unless_empty(self.socket.try_io(Interest::READABLE, || receive(&self.socket)))
+    }
+
+    /// The same, asked of the system itself and not of what the runtime has heard from it so far.
+    pub fn receive_now(&self) -> io::Result<Option<Datagram>> {
+        unless_empty(receive(&self.socket))
+    }
+}
+
+fn unless_empty(received: io::Result<Datagram>) -> io::Result<Option<Datagram>> {
+    match received {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        received => received.map(Some),
     }
 }
 
