@@ -79,6 +79,8 @@ impl Bench {
             output: Output::File(path("logs").join("app.log")),
             spec: ProcessSpec::default(),
             account: find_account(None, None, &[]).unwrap(),
+            directory_of: find_account(None, None, &[]).unwrap(),
+            may_begin_outside: false,
             own_directory: false,
         }
     }

@@ -34,6 +34,10 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Where it begins; made if it is missing.
     pub directory: PathBuf,
+    /// Who gets `directory` if it is made: the account of the application, whoever a hook of it is.
+    pub directory_of: Account,
+    /// It begins in `/` if its own account may not enter `directory`.
+    pub may_begin_outside: bool,
     /// Where its output goes.
     pub output: Output,
     /// How it is made and bounded.

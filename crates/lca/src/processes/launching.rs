@@ -39,7 +39,11 @@ impl<P: Platform> Processes<P> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let account = self.permit(program, &spawn.spec.process)?;
         let options = self.give_options(spawn, &account)?;
-        let around = self.around_of(spawn, &account)?;
+        let mut around = self.around_of(spawn, &account)?;
+        if account.uid != self.own.uid {
+            let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
+            around.link = opened.map_err(|error| cause(&error))?;
+        }
         let launch = self.launch_of(spawn, environment::environment(&around, spawn, &options), account);
         let notifies = spawn.spec.interface == Interface::Notify;
         let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
@@ -61,12 +65,15 @@ impl<P: Platform> Processes<P> {
         }
         (process.memory_max_bytes, process.cpu_max_percent, process.pids_max) = (None, None, None);
         let account = self.permit(command.first().map_or("", String::as_str), &process)?;
-        // The options stay the application's, whoever the hook is.
-        let options = self.give_options(spawn, &account_of(&spawn.spec.process)?)?;
+        // Options and directory stay the application's, whoever the hook is; it gets no link.
+        let owner = account_of(&spawn.spec.process)?;
+        let options = self.give_options(spawn, &owner)?;
         let around = self.around_of(spawn, &account)?;
         let environment = environment::of_hook(&around, spawn, run.kind.as_str(), &options);
-        let launch = self.launch_of(spawn, environment, account);
-        Ok(Launch { start: run.hook, command: command.to_vec(), spec: process, ..launch })
+        let may_begin_outside = account.uid != owner.uid;
+        let launch = self.launch_of(spawn, environment, owner);
+        let command = command.to_vec();
+        Ok(Launch { start: run.hook, command, spec: process, account, may_begin_outside, ..launch })
     }
 
     fn launch_of(&self, spawn: &Spawn, environment: Vec<(String, String)>, account: Account) -> Launch {
@@ -80,6 +87,8 @@ impl<P: Platform> Processes<P> {
             environment,
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
             output: self.output_of(&spawn.application, &spawn.spec.process),
+            directory_of: account.clone(),
+            may_begin_outside: false,
             spec: spawn.spec.process.clone(),
             account,
             own_directory: spawn.spec.working_directory.is_none(),
@@ -89,10 +98,6 @@ impl<P: Platform> Processes<P> {
     /// What a process of that account is told.
     fn around_of(&self, spawn: &Spawn, account: &Account) -> Result<Surroundings, String> {
         let mut around = self.around.clone();
-        if account.uid != self.own.uid {
-            let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
-            around.link = opened.map_err(|error| cause(&error))?;
-        }
         if account.named {
             around.home.clone_from(&account.home);
             around.user = Some(account.name.clone());

@@ -24,7 +24,7 @@ pub fn launch(
     launch: &Launch,
     output: Option<BorrowedFd<'_>>,
 ) -> Result<Tree, LaunchError> {
-    directory::make(&launch.directory, &launch.account, launch.own_directory).map_err(|source| {
+    directory::make(&launch.directory, &launch.directory_of, launch.own_directory).map_err(|source| {
         LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
     })?;
     let opened = if output.is_none() { Some(open_output(&launch.output)?) } else { None };
@@ -44,6 +44,7 @@ pub fn launch(
         arguments: &arguments,
         environment: &environment,
         directory: &directory_text,
+        may_begin_outside: launch.may_begin_outside,
         input: platform.null.as_fd(),
         output,
         conditions: &conditions,
