@@ -307,6 +307,8 @@ fn a_noted_process_is_adopted_and_its_end_is_heard() {
         assert_eq!(next.pid(&adopted.tree), bench.platform.pid(&tree));
         assert!(adopted.running_for < LIMIT);
         assert_eq!(next.start_of(note.pid.unwrap()), Some(start));
+        let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+        assert!(next.environment(&adopted.tree).contains(&path), "its secrets are known from it");
         next.signal(&adopted.tree, Signal::Term).unwrap();
         assert!(!bench.end(&tree).others_live);
 

@@ -213,6 +213,9 @@ pub trait Platform: Send + Sync + 'static {
     /// Kills every process of the tree and returns when none lives. Takes time; not for the runtime's thread.
     fn kill(&self, tree: &Self::Tree) -> io::Result<()>;
 
+    /// The environment that its main process was started with, as far as it can be read.
+    fn environment(&self, tree: &Self::Tree) -> Vec<(String, String)>;
+
     /// Whether its main process is stopped by a signal. Reads little, and does not wait.
     fn is_stopped(&self, tree: &Self::Tree) -> bool;
 

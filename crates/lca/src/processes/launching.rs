@@ -4,21 +4,26 @@
 //! Refuses to know what is decided. The law: everything here may take time, and is done on the thread of the start;
 //! what an application or a hook gets is opened with the rights of whoever gets it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use understudy_decide::agent::{HookRun, Spawn};
 use understudy_model::{ApplicationName, Interface, OutputKind, ProcessSpec};
 
-use super::Processes;
+use super::{Printed, Processes};
 use crate::accepting::cause;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::platform::{
     Account, Launch, LaunchError, NotifySocket, Output, Platform, find_account, with_rights_of,
 };
+use crate::secrets::Secrets;
 use crate::{environment_file, journal, output, permission};
+
+/// Options by section and key.
+type Options = BTreeMap<String, BTreeMap<String, String>>;
 
 impl<P: Platform> Processes<P> {
     /// Sockets of applications that run as other users.
@@ -47,7 +52,7 @@ impl<P: Platform> Processes<P> {
         let launch = self.launch_of(spawn, environment::environment(&around, spawn, &options), account);
         let notifies = spawn.spec.interface == Interface::Notify;
         let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
-        let tree = self.launch_with_output(launch).map_err(|error| error.to_string())?;
+        let tree = self.launch_with_output(launch, &spawn.spec.options).map_err(|error| error.to_string())?;
         Ok((tree, socket))
     }
 
@@ -108,7 +113,7 @@ impl<P: Platform> Processes<P> {
 
     /// Writes the options of an application so that its user, and nobody else, can read them.
     fn give_options(&self, spawn: &Spawn, account: &Account) -> Result<PathBuf, String> {
-        let path = self.places.options.join(format!("{}.json", spawn.application));
+        let path = self.options_of(&spawn.application);
         let given = environment::write_options(&path, &spawn.spec.options).and_then(|()| {
             match account.uid == self.own.uid {
                 false => environment::hand_over(&path, account.uid),
@@ -120,24 +125,25 @@ impl<P: Platform> Processes<P> {
         Ok(path)
     }
 
-    fn launch_with_output(&self, mut launch: Launch) -> Result<P::Tree, LaunchError> {
-        self.prepare_output(&launch, self.places.journal.is_some());
+    fn launch_with_output(&self, mut launch: Launch, options: &Options) -> Result<P::Tree, LaunchError> {
+        self.prepare_output(&launch, options, self.places.journal.is_some());
         match self.platform.launch(&launch) {
             Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
                 let path = self.logs.path(&launch.application);
                 tracing::warn!(application = %launch.application, error = %source, log = %path.display(),
                     "the journal takes no stream; its output goes to a file this time");
                 launch.output = Output::File(path);
-                self.prepare_output(&launch, false);
+                self.prepare_output(&launch, options, false);
                 self.platform.launch(&launch)
             }
             launched => launched,
         }
     }
 
-    fn prepare_output(&self, launch: &Launch, has_journal: bool) {
+    fn prepare_output(&self, launch: &Launch, options: &Options, has_journal: bool) {
         if let Output::File(path) = &launch.output {
-            self.printed().insert(launch.start, output::length(path));
+            let secrets = Arc::new(Secrets::of(&launch.environment, options));
+            self.printed().insert(launch.start, Printed { from: output::length(path), secrets });
         }
         self.logs.know(&launch.application, &launch.spec, has_journal);
     }

@@ -235,3 +235,33 @@ async fn a_hook_of_another_user_leaves_link_and_directory_to_the_application() {
     let link = std::fs::symlink_metadata(place.at("run/links/app/lca.sock")).unwrap();
     assert_eq!((link.uid(), link.mode() & 0o777), (1, 0o600));
 }
+
+#[tokio::test]
+async fn what_an_application_printed_last_is_told_without_its_secrets_and_not_to_everybody() {
+    let place = Place::new();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    let file = place.at("env");
+    std::fs::write(&file, "PGAUTH=from-the-file\nDATABASE=pg://me:in-the-url@db/x\n").unwrap();
+    let with_secrets = |name: &str, text: &str| {
+        let mut assigned = script(name, text);
+        let path = file.to_str().unwrap().to_owned();
+        assigned.spec.process.environment_file = Some(EnvironmentFile { path, optional: false });
+        assigned.spec.options =
+            [("s".to_owned(), [("credential".to_owned(), "in-the-options".to_owned())].into())].into();
+        assigned
+    };
+    let mut hooked = with_secrets("hooked", "exec sleep 1000");
+    let hook = "echo hooked: $PGAUTH $DATABASE in-the-options; exit 8";
+    hooked.spec.conduct.start_before = ["/bin/sh", "-c", hook].map(str::to_owned).to_vec();
+    let masked = "*** pg://me:***@db/x ***";
+    ended(&mut controller, hooked.clone()).await;
+    let told = format!("its last output: hooked: {masked}\n");
+    eventually("the hook's words are told, masked", || place.agent_log().contains(&told));
+
+    let text = "echo \"refused: $PGAUTH $DATABASE in-the-options\" >&2; exit 7";
+    let report = ended(&mut controller, with_secrets("one", text)).await;
+    assert!(report.problem.starts_with(&format!("exit code 7: refused: {masked}")), "{report:?}");
+    let (_, answer) = super::status::ask(place.status_address(), "GET", "/application/one/ready");
+    assert!(answer.contains("it is stopped") && !answer.contains("refused"), "{answer}");
+}

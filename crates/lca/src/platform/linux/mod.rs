@@ -302,6 +302,16 @@ impl Platform for Linux {
         self.reap_orphans();
     }
 
+    fn environment(&self, tree: &Tree) -> Vec<(String, String)> {
+        let number =
+            tree.number.filter(|number| proc::look(*number).is_some_and(|now| now.began == tree.began));
+        let all = number.and_then(proc::environment).unwrap_or_default();
+        let variables = all.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        variables
+            .filter_map(|one| one.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .collect()
+    }
+
     fn is_stopped(&self, tree: &Tree) -> bool {
         signs::is_stopped(tree).unwrap_or(false)
     }
