@@ -235,6 +235,10 @@ impl Life {
         for address in &self.listen {
             listeners.push(listen(address, self.security.clone(), &mut inheritance).await?);
         }
+        // Where nobody listens any more, whoever connects is to be refused and not kept waiting.
+        for (address, _) in inheritance.listeners.drain(..) {
+            tracing::info!(%address, "not listening there any more");
+        }
         let local = Local::bind(&self.runtime_directory)
             .map_err(|source| LifeError::Local { path: self.runtime_directory.clone(), source })?;
         let replace = Replace::new(program, arguments, Arc::clone(&self.applications), unit.clone());

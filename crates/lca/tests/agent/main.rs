@@ -5,6 +5,7 @@
 
 mod hooks;
 mod impostor;
+mod inherited;
 mod member;
 mod notify;
 mod orders;
