@@ -462,6 +462,38 @@ fn a_process_of_another_user_that_claims_to_be_of_a_start_is_not() {
     });
 }
 
+/// A start may have had to go without a group; its search is then by parents, and all orphans have the same.
+#[test]
+fn what_lies_in_the_group_of_another_start_is_never_killed() {
+    let bench = Bench::new(true);
+    let hides = "(setsid env -i /bin/sh -c 'echo $$ > hidden; exec sleep 600' &) ; exec sleep 600";
+    let contained = bench.run(2, hides);
+    if bench.platform.note(&contained).container.is_none() {
+        println!("skipped: this machine has no writable cgroup2");
+        bench.platform.kill(&contained).unwrap();
+        bench.end(&contained);
+        return;
+    }
+    let hidden = bench.number_in("hidden");
+    let without = Bench::platform(bench.agent, false);
+    let loose = without.launch(&bench.launch(3, &["/bin/sleep", "600"])).unwrap();
+    let note = (loose.application().clone(), loose.start(), without.note(&loose));
+    let notes = [note, (contained.application().clone(), contained.start(), bench.platform.note(&contained))];
+    let found = bench.platform.survivors(&notes).unwrap();
+    let adopted = found.iter().find(|survivor| survivor.start == loose.start()).unwrap();
+    // Its parent has ended, and it is ours now.
+    eventually("it is an orphan", || {
+        let status = std::fs::read_to_string(format!("/proc/{hidden}/status")).unwrap();
+        status.contains(&format!("PPid:\t{}\n", std::process::id()))
+    });
+    bench.platform.kill(&adopted.tree).unwrap();
+    assert!(lives(hidden) && lives(bench.pid(&contained)) && !lives(without.pid(&loose).unwrap()));
+    bench.platform.release(&adopted.tree);
+    bench.platform.kill(&contained).unwrap();
+    assert!(!lives(hidden));
+    bench.end(&contained);
+}
+
 #[test]
 fn adopted_orphans_are_waited_for_and_main_processes_are_left_to_their_watch() {
     let bench = Bench::new(true);

@@ -15,7 +15,7 @@ use understudy_model::ApplicationName;
 use super::control_group::Group;
 use super::membership::{self, Scene, Sought, untouchable};
 use super::proc::{self, Seen};
-use super::{Linux, Orphans};
+use super::{Linux, Orphans, whose};
 
 /// How long a killed process may take to go before the tree is searched again.
 const SEARCH_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -86,7 +86,10 @@ impl Linux {
         let sought = Sought { agent, start, number, began, orphans_are_its };
         let scene = Scene { all: &all, marks: &marks, mains: &mains, own: std::process::id() };
         let members = membership::members(&sought, &scene);
-        Ok(all.into_iter().filter(|seen| members.contains(&seen.pid)).collect())
+        let mut found: Vec<Seen> = all.into_iter().filter(|seen| members.contains(&seen.pid)).collect();
+        // What lies in the group of another start is that one's, whatever else it looks like.
+        found.retain(|seen| whose::held(self, seen.pid).is_none_or(|start| start == tree.start));
+        Ok(found)
     }
 
     /// Kills until a search finds nothing alive.

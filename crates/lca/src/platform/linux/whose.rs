@@ -38,18 +38,8 @@ pub fn start_of(platform: &Linux, pid: u32) -> Option<StartId> {
     if let Some(main) = platform.children().mains.get(&pid) {
         return Some(main.start);
     }
-    if let Some(hierarchy) = &platform.hierarchy {
-        let is_in = |group| hierarchy.holds(group, pid);
-        let held = platform
-            .children()
-            .mains
-            .values()
-            .find(|main| main.group.as_ref().is_some_and(is_in))
-            .map(|main| main.start);
-        let held = held.or_else(|| hierarchy.group_of(pid).map(|(_, start, _)| start));
-        if held.is_some() {
-            return held;
-        }
+    if let Some(start) = held(platform, pid) {
+        return Some(start);
     }
     let mark = proc::mark(pid).filter(|mark| mark.agent == platform.agent)?;
     let claimed = platform.children().claimed(mark.start);
@@ -59,6 +49,15 @@ pub fn start_of(platform: &Linux, pid: u32) -> Option<StartId> {
         Claimed::Loose(main) => is_of_session(pid, main) || is_of_its_user(pid, main),
     };
     believed.then_some(mark.start)
+}
+
+/// The start in whose group a process lies.
+pub fn held(platform: &Linux, pid: u32) -> Option<StartId> {
+    let hierarchy = platform.hierarchy.as_ref()?;
+    let is_in = |group| hierarchy.holds(group, pid);
+    let children = platform.children();
+    let known = children.mains.values().find(|main| main.group.as_ref().is_some_and(is_in));
+    known.map(|main| main.start).or_else(|| hierarchy.group_of(pid).map(|(_, start, _)| start))
 }
 
 /// Nobody can enter the session of another.
