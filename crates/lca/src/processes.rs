@@ -167,7 +167,7 @@ impl<P: Platform> Processes<P> {
             }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
             if note.is_some_and(|note| note.notifies) {
-                match self.bind_notices(start) {
+                match self.bind_notices(start, None) {
                     Ok(socket) => self.hear_notices(&application, start, socket),
                     Err(why) => tracing::error!(%application, why, "it is not heard"),
                 }

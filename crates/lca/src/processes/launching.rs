@@ -49,9 +49,10 @@ impl<P: Platform> Processes<P> {
             let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
             around.link = opened.map_err(|error| cause(&error))?;
         }
+        let user = account.uid;
         let launch = self.launch_of(spawn, environment::environment(&around, spawn, &options), account);
         let notifies = spawn.spec.interface == Interface::Notify;
-        let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
+        let socket = if notifies { Some(self.bind_notices(spawn.start, Some(user))?) } else { None };
         let tree = self.launch_with_output(launch, &spawn.spec.options).map_err(|error| error.to_string())?;
         Ok((tree, socket))
     }

@@ -22,7 +22,7 @@ use understudy_wire::read_notice;
 use super::Processes;
 use crate::platform::{Datagram, NotifySocket, Platform};
 
-/// So many datagrams are heard in one [`SPAN`]; whoever sends more waits.
+/// So many datagrams of a start are heard in one [`SPAN`]; one that sends more waits.
 const BURST: u32 = 16;
 /// See [`BURST`].
 const SPAN: Duration = Duration::from_millis(20);
@@ -84,11 +84,11 @@ pub fn socket_path(directory: &Path, start: StartId) -> PathBuf {
 }
 
 impl<P: Platform> Processes<P> {
-    /// Binds the socket of a start that is about to be made, or was found.
-    pub(super) fn bind_notices(&self, start: StartId) -> Result<NotifySocket, String> {
+    /// Binds the socket of a start that is about to be made for a user, or was found.
+    pub(super) fn bind_notices(&self, start: StartId, user: Option<u32>) -> Result<NotifySocket, String> {
         let path = socket_path(&self.around.notify, start);
         let _runtime = self.runtime.enter();
-        NotifySocket::bind(&path)
+        NotifySocket::bind(&path, user)
             .map_err(|error| format!("cannot bind the notify socket {}: {error}", path.display()))
     }
 
@@ -144,7 +144,9 @@ impl<P: Platform> Processes<P> {
                 Err(error) => Err(error),
             };
             match heard {
-                Ok(Next::Own | Next::Refused) => pace.keep().await,
+                Ok(Next::Own) => pace.keep().await,
+                // Whoever floods a socket that is not his must not make its own start wait.
+                Ok(Next::Refused) => tokio::task::yield_now().await,
                 Ok(Next::Nothing) => {}
                 Err(error) => {
                     let application = &ear.application;

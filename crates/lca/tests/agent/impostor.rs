@@ -72,17 +72,20 @@ async fn an_application_cannot_speak_for_another_users() {
     let place = Place::open_to_others();
     let _agent = place.start_agent();
     let mut controller = Controller::connect(&place, 1).await;
-    let mut victim = of_user(assignment("victim", &["/bin/sleep", "1000"]), "daemon");
-    victim.spec.interface = Interface::Notify;
-    controller.order(Work::Assign(vec![victim.clone()])).await;
-    controller.report(|report| report.status == ApplicationStatus::Initializing).await;
-    let sockets = place.at("run/notify");
-    let socket = std::fs::read_dir(sockets).unwrap().next().unwrap().unwrap().path();
-
     // Where this program lies, other users need not be able to go.
     let program = place.at("impostor");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let command = [program.to_str().unwrap(), "--exact", "impostor::the_impostor_itself", "--nocapture"];
+    let program = program.to_str().unwrap();
+    let mut victim =
+        of_user(assignment("victim", &[program, "--exact", "notify::the_program_itself"]), "daemon");
+    victim.spec.interface = Interface::Notify;
+    victim.spec.environment = [("SAYS".to_owned(), "STATUS=it is me".to_owned())].into();
+    controller.order(Work::Assign(vec![victim.clone()])).await;
+    controller.report(|report| report.problem == "it is me").await;
+    let sockets = place.at("run/notify");
+    let socket = std::fs::read_dir(sockets).unwrap().next().unwrap().unwrap().path();
+
+    let command = [program, "--exact", "impostor::the_impostor_itself", "--nocapture"];
     let mut impostor = of_user(assignment("impostor", &command), "nobody");
     impostor.spec.environment = [("VICTIMS_SOCKET".to_owned(), socket.display().to_string())].into();
     controller.order(Work::Assign(vec![victim, impostor])).await;
@@ -92,7 +95,12 @@ async fn an_application_cannot_speak_for_another_users() {
     let said = said();
     let refused = said.lines().filter(|line| line.contains("answer: Ok(Some(AttachRefused(")).count();
     assert_eq!(refused as u64, NUMBERS.end - NUMBERS.start, "{said}");
+    assert!(said.contains("notice sent: false") && !said.contains("notice sent: true"), "{said}");
     let known = Controller::connect(&place, 2).await.inventory.applications;
     let victim = known.iter().find(|one| one.application.as_str() == "victim").unwrap();
-    assert_eq!((victim.status, victim.problem.as_str()), (ApplicationStatus::Initializing, ""), "{victim:?}");
+    assert_eq!(
+        (victim.status, victim.problem.as_str()),
+        (ApplicationStatus::Initializing, "it is me"),
+        "{victim:?}"
+    );
 }

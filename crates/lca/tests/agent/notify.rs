@@ -129,6 +129,28 @@ async fn a_main_process_that_names_another_one_and_ends_at_once_has_not_ended() 
     assert!(!log.contains("cannot be watched"), "{log}");
 }
 
+/// On a socket that everybody may send to, as its application begins as root.
+#[tokio::test]
+async fn a_strangers_flood_takes_no_turns_of_the_application() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only an application of root has a socket for everybody");
+        return;
+    }
+    let place = Place::new();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![notifier("one", "STATUS=first")])).await;
+    controller.report(|report| report.problem == "first").await;
+    let path = socket(&place);
+    let began = Instant::now();
+    let stranger = UnixDatagram::unbound().unwrap();
+    // At the pace of what is heard these would take half a minute: sending waits for a place in the queue.
+    for _ in 0..25_000 {
+        stranger.send_to(b"STATUS=stranger", &path).unwrap();
+    }
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_real_daemon_says_that_it_is_ready() {
     if !std::path::Path::new("/usr/bin/dbus-daemon").exists() {

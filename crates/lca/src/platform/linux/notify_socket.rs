@@ -7,7 +7,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -38,9 +38,13 @@ pub struct NotifySocket {
 }
 
 impl NotifySocket {
-    /// Binds it, in place of whatever an earlier life of this agent bound there. Only inside a runtime. Everybody may
-    /// send to it, as to systemd's: the credentials of each datagram say who is heard.
-    pub fn bind(path: &Path) -> io::Result<Self> {
+    /// Binds it for a user, in place of whatever an earlier life of this agent bound there; `None` is the user whose that
+    /// was. Only inside a runtime. Nobody else may send to it and take the few places of its queue; only what begins as
+    /// root may become anybody, and then everybody may. The credentials of each datagram say who is heard.
+    pub fn bind(path: &Path, user: Option<u32>) -> io::Result<Self> {
+        let own = rustix::process::geteuid().as_raw();
+        // The directory is the agent's own: what lies there was put there by a life of it.
+        let user = user.or_else(|| fs::symlink_metadata(path).ok().map(|found| found.uid())).unwrap_or(own);
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -48,7 +52,10 @@ impl NotifySocket {
         let socket = UnixDatagram::bind(path)?;
         socket.set_nonblocking(true)?;
         rustix::net::sockopt::set_socket_passcred(&socket, true)?;
-        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        fs::set_permissions(path, Permissions::from_mode(if user == 0 { 0o666 } else { 0o600 }))?;
+        if user != own {
+            lchown(path, Some(user), None)?;
+        }
         Ok(Self { socket: Socket::from_std(socket)? })
     }
 
@@ -98,4 +105,28 @@ fn receive(socket: &Socket) -> io::Result<Datagram> {
     bytes.truncate(message.bytes);
     let whole = !message.flags.contains(ReturnFlags::TRUNC);
     Ok(Datagram { pid, bytes: whole.then_some(bytes), _descriptors: descriptors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_open_to_its_user_alone_also_in_the_next_life() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("n");
+        let own = rustix::process::geteuid();
+        let bound = |user| {
+            drop(NotifySocket::bind(&path, user).unwrap());
+            let found = fs::symlink_metadata(&path).unwrap();
+            (found.uid(), found.mode() & 0o777)
+        };
+        if !own.is_root() {
+            assert_eq!(bound(Some(own.as_raw())), (own.as_raw(), 0o600));
+            return;
+        }
+        assert_eq!(bound(Some(1)), (1, 0o600));
+        assert_eq!(bound(None), (1, 0o600));
+        assert_eq!(bound(Some(0)), (0, 0o666), "what begins as root may be anybody later");
+    }
 }
