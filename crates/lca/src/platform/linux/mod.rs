@@ -8,6 +8,7 @@ mod adopt;
 mod bounds;
 mod conditions;
 mod control_group;
+mod datagram;
 mod directory;
 mod fork;
 mod launch;

@@ -5,20 +5,16 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use rustix::io::IoSliceMut;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram as Socket;
 use understudy_wire::LONGEST_NOTICE_BYTES;
 
-/// The most descriptors that the kernel lets come with one datagram.
-const MOST_DESCRIPTORS: usize = 253;
+use super::datagram;
 
 /// One datagram.
 #[derive(Debug)]
@@ -86,25 +82,10 @@ fn unless_empty(received: io::Result<Datagram>) -> io::Result<Option<Datagram>> 
 
 fn receive(socket: &Socket) -> io::Result<Datagram> {
     let mut bytes = vec![0; LONGEST_NOTICE_BYTES];
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let message = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)?;
-    let mut pid = None;
-    let mut descriptors = Vec::new();
-    for said in ancillary.drain() {
-        match said {
-            RecvAncillaryMessage::ScmRights(rights) => descriptors.extend(rights),
-            RecvAncillaryMessage::ScmCredentials(sender) => {
-                pid = Some(sender.pid.as_raw_nonzero().get().cast_unsigned());
-            }
-            _ => {}
-        }
-    }
-    bytes.truncate(message.bytes);
-    let whole = !message.flags.contains(ReturnFlags::TRUNC);
-    Ok(Datagram { pid, bytes: whole.then_some(bytes), _descriptors: descriptors })
+    let received = datagram::receive(socket.as_fd(), &mut bytes)?;
+    bytes.truncate(received.length);
+    let bytes = received.whole.then_some(bytes);
+    Ok(Datagram { pid: received.pid, bytes, _descriptors: received.descriptors })
 }
 
 #[cfg(test)]
