@@ -71,6 +71,11 @@ impl<P: Platform> ApplicationLinks<P> {
         self.open().links.len()
     }
 
+    /// How many connections of applications were taken since the start.
+    pub fn accepted(&self) -> u64 {
+        self.open().accepted
+    }
+
     /// What was refused since the start, and how often.
     pub fn refused(&self) -> Vec<(&'static str, &'static str, u64)> {
         self.refusals.totals()

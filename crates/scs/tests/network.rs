@@ -301,3 +301,64 @@ fn new_certificates_are_taken_live_and_wrong_ones_are_not() {
     until("the new one is in use", || (client.ask("GET", "/healthz", "", "").0 == 200).then_some(()));
     assert!(!net.bench.get("/v1/status")["wrong"].to_string().contains("older files of TLS"));
 }
+
+/// The address in the newest line of the log that says so.
+fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr> {
+    let log = bench.log();
+    let line = log.lines().rfind(|line| line.contains("serving the API with TLS") && line.contains(part))?;
+    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn settings_that_can_change_live_do_and_one_that_cannot_keeps_all_of_them_out() {
+    let net = Net::start();
+    let good = std::fs::read_to_string(net.bench.path("scs.toml")).unwrap();
+    let reload = || net.bench.ask("POST", "/v1/config/reload", "");
+    let bob = net.operator("bob");
+    assert_eq!(bob.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": false}").0, 200);
+
+    let tighter = good.replace("viewers = [\"vic\"]", "viewers = [\"vic\", \"bob\"]");
+    net.bench.write("scs.toml", &tighter.replace("name = \"scs-1\"", "name = \"scs-2\""));
+    let because = refused(reload(), (409, "not-possible"));
+    assert!(because.contains("server.name cannot change"), "{because}");
+    net.bench.write("scs.toml", &tighter.replace("[api]", "[apis]"));
+    let because = refused(reload(), (422, "bad-configuration"));
+    assert!(because.contains("apis"), "{because}");
+    assert_eq!(bob.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": false}").0, 200, "all or nothing");
+
+    let told = net.bench.path("told");
+    let notify = format!(
+        "[notify]\non = [\"maintenance-changed\"]\ncommand = [\"/bin/sh\", \"-c\", \"echo $UNDERSTUDY_EVENT >> {}\"]\n",
+        told.display()
+    );
+    let elsewhere = tighter.replace("[\"127.0.0.1:0\"]", "[\"127.0.0.2:0\"]");
+    net.bench.write("scs.toml", &format!("{elsewhere}{notify}"));
+    let (status, answer) = reload();
+    let changes = ["server.api-listen changed", "api changed", "notify changed"];
+    assert_eq!((status, &answer["changes"]), (200, &json!(changes)), "{answer}");
+    let address = until("the new address is served", || served_at(&net.bench, "127.0.0.2"));
+    until("the old one is closed", || TcpStream::connect(net.address).is_err().then_some(()));
+    let at = |name| {
+        let identity = net.authority.of(&format!("operator/{name}"));
+        Client::new(address, &net.authority.pem(), Some(&identity))
+    };
+    let there = at("ann");
+    refused(at("bob").ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": true}"), TOO_LOW);
+    assert_eq!(there.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": true}").0, 200);
+    let said = || std::fs::read_to_string(&told).unwrap_or_default();
+    until("the command is told", || (said() == "maintenance-changed\n").then_some(()));
+
+    let taken = std::net::TcpListener::bind("127.0.0.3:0").unwrap();
+    let list = format!("[\"127.0.0.1:0\", \"{}\"]", taken.local_addr().unwrap());
+    net.bench.write("scs.toml", &good.replace("[\"127.0.0.1:0\"]", &list));
+    let because = refused(reload(), (409, "not-possible"));
+    assert!(because.contains("127.0.0.3") && because.contains("in use"), "{because}");
+    let shown = there.ask("GET", "/v1/status", "", "").0;
+    assert_eq!(shown, 200, "where it was served it is served still");
+
+    net.bench.write("scs.toml", &good);
+    net.bench.signal("-HUP");
+    until("the old address is served again", || {
+        served_at(&net.bench, "127.0.0.1").filter(|address| *address != net.address)
+    });
+}

@@ -69,6 +69,20 @@ impl DialError {
         self.tried.iter().any(|(_, failure)| matches!(failure, DialFailure::Tls(_)))
     }
 
+    /// One word for counters: the most that some address said of it.
+    pub fn word(&self) -> &'static str {
+        let tls = self.tried.iter().find_map(|(_, failure)| match failure {
+            DialFailure::Tls(tls) => Some(tls.word),
+            _ => None,
+        });
+        match tls {
+            Some(word) => word,
+            None if self.is_refused() => "nobody-listens",
+            None if self.is_silent() => "silent",
+            None => "not-dialed",
+        }
+    }
+
     /// Whether some address was silent, and nothing at all was heard from any. A name that is not resolved says nothing, and
     /// takes nothing from what the others say.
     pub fn is_silent(&self) -> bool {
@@ -78,6 +92,12 @@ impl DialError {
         let mute = |failure: &DialFailure| silent(failure) || matches!(failure, DialFailure::Unresolved(_));
         self.tried.iter().any(|(_, failure)| silent(failure))
             && self.tried.iter().all(|(_, failure)| mute(failure))
+    }
+
+    /// Whether no name gave an address, and nothing else was tried: nothing was asked of the host.
+    pub fn is_unresolved(&self) -> bool {
+        let unresolved = |failure: &DialFailure| matches!(failure, DialFailure::Unresolved(_));
+        !self.tried.is_empty() && self.tried.iter().all(|(_, failure)| unresolved(failure))
     }
 }
 
@@ -219,5 +239,11 @@ mod tests {
         assert!(!is_silent(vec![unresolved()]));
         assert!(!is_silent(vec![silent(), refused()]));
         assert!(!is_silent(Vec::new()));
+        let is_unresolved = |failures: Vec<DialFailure>| {
+            DialError { tried: failures.into_iter().map(|one| (address.clone(), one)).collect() }
+                .is_unresolved()
+        };
+        assert!(is_unresolved(vec![unresolved(), unresolved()]));
+        assert!(!is_unresolved(vec![unresolved(), silent()]) && !is_unresolved(Vec::new()));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use understudy_model::{ApplicationStatus, HostName, Member, Moment, Policy, Rule};
 
-use super::pair::PairState;
+use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
 use super::{ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView};
 
@@ -134,6 +134,11 @@ impl Control {
             since: pair.since,
             ready: not_ready_because.is_empty(),
             not_ready_because,
+            two_act: self.situation(now, name) == Some(PairTrigger::TwoAct),
+            second_may_act: pair
+                .left_behind
+                .as_ref()
+                .is_some_and(|left| self.may_act_unheard(pair, left.member)),
             two_acted: pair.two_acted,
             held_because: self.held_because(now, pair),
             because: pair.because.clone(),

@@ -97,6 +97,8 @@ async fn figures_are_ones_that_prometheus_reads() {
         "understudy_agent_application_ready{application=\"plain\"} 1",
         "understudy_agent_refusals_total{link=\"control link\",reason=\"other-host\"} 1",
         "understudy_agent_control_links 1",
+        "understudy_agent_control_link_connects_total 1",
+        "understudy_agent_control_link_lateness_max_seconds 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }

@@ -39,6 +39,12 @@ pub(super) struct SwitchoverBody {
     reason: Option<String>,
 }
 
+impl SwitchoverBody {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StopBody {
@@ -66,7 +72,7 @@ pub(super) async fn switchover(
     Path(name): Path<String>,
     Sent(body): Sent<SwitchoverBody>,
 ) -> Answer {
-    check_reason(body.reason.as_deref())?;
+    body.check()?;
     let ask = Ask::Switchover { name, to: body.to, dry_run: body.dry_run, reason: body.reason };
     ask_machine(&seat, actor, ask).await
 }

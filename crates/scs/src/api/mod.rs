@@ -15,6 +15,7 @@ mod input;
 pub mod logs;
 mod look;
 pub mod openapi;
+pub mod reading;
 mod repeats;
 pub mod routes;
 pub mod schemas;
@@ -39,7 +40,7 @@ use understudy_decide::control::{ClusterView, Control};
 use understudy_drive::Inbox;
 
 pub use serve::{Api, ApiSocketError};
-pub use tcp::{NetworkSide, TcpBindError};
+pub use tcp::{DoorChange, Doors, NetworkSide, TcpBindError};
 
 use crate::figures::Figures;
 use crate::journal::Journal;

@@ -158,6 +158,11 @@ impl Tokens {
         self.revoked.subscribe()
     }
 
+    /// Has everybody look whether what is open may go on.
+    pub fn look_again(&self) {
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
     /// All of them, by name.
     pub fn all(&self) -> Vec<StoredToken> {
         self.lock().values().cloned().collect()
@@ -203,7 +208,7 @@ impl Tokens {
     /// Takes one back: at once here, then durably.
     pub async fn revoke(&self, name: &OperatorName) -> Result<StoredToken, TokenError> {
         let token = self.lock().remove(name).ok_or_else(|| TokenError::None(name.clone()))?;
-        self.revoked.send_modify(|count| *count += 1);
+        self.look_again();
         let changes = vec![Change::RemoveToken(name.clone())];
         let stored = self.journal.commit(Batch { changes, ..Batch::default() }).await;
         stored.map(|()| token).map_err(TokenError::NotForgotten)
