@@ -83,7 +83,7 @@ mod tests {
             for length in 1..300 {
                 replace(&path, &vec![byte; length * 50], Keep::ThisBoot).unwrap();
                 let read = fs::read(&path).unwrap();
-                assert!(read.len() % 50 == 0 && read.iter().all(|found| *found == read[0]));
+                assert!(read.len().is_multiple_of(50) && read.iter().all(|found| *found == read[0]));
             }
         };
         std::thread::scope(|scope| {

@@ -8,7 +8,6 @@ mod adopt;
 mod bounds;
 mod conditions;
 mod control_group;
-mod datagram;
 mod directory;
 mod fork;
 mod launch;

@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::UnixDatagram as Socket;
 use understudy_wire::LONGEST_NOTICE_BYTES;
 
-use super::datagram;
+use super::pidfd;
 
 /// One datagram.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ fn unless_empty(received: io::Result<Datagram>) -> io::Result<Option<Datagram>> 
 
 fn receive(socket: &Socket) -> io::Result<Datagram> {
     let mut bytes = vec![0; LONGEST_NOTICE_BYTES];
-    let received = datagram::receive(socket.as_fd(), &mut bytes)?;
+    let received = pidfd::receive(socket.as_fd(), &mut bytes)?;
     bytes.truncate(received.length);
     let bytes = received.whole.then_some(bytes);
     Ok(Datagram { pid: received.pid, bytes, _descriptors: received.descriptors })
