@@ -111,8 +111,8 @@ fn of_application(board: &Board, name: &str, question: &str) -> Answer {
     };
     let (status, why) = match asked(shown) {
         Ok(so) => (200, so.to_owned()),
-        Err(instead) if shown.problem.is_empty() => (503, instead),
-        Err(instead) => (503, format!("{instead}: {}", shown.problem)),
+        // What is wrong with it may be what it printed. Nobody here is asked who he is: that is told elsewhere.
+        Err(instead) => (503, instead),
     };
     let body = json!({
         "application": name,
@@ -180,16 +180,7 @@ mod tests {
     use super::*;
 
     fn shown(status: ApplicationStatus, run_mode: RunMode, part: Option<Part>) -> Shown {
-        Shown {
-            pair: None,
-            status,
-            run_mode,
-            part,
-            epoch: None,
-            problem: String::new(),
-            restarts: 0,
-            gave_up: false,
-        }
+        Shown { pair: None, status, run_mode, part, epoch: None, restarts: 0, gave_up: false }
     }
 
     #[test]

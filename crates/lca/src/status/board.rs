@@ -38,8 +38,6 @@ pub struct Shown {
     pub part: Option<Part>,
     /// In which epoch it acts.
     pub epoch: Option<Epoch>,
-    /// What is wrong; empty if nothing is.
-    pub problem: String,
     /// Starts by the agent itself since it was last asked to start it.
     pub restarts: u32,
     /// It is not started again before an operator asks.
@@ -58,7 +56,6 @@ impl Picture {
                 run_mode: report.run_mode,
                 part: role.map(|role| role.part),
                 epoch: role.and_then(|role| role.role.as_ref()).map(|role| role.epoch),
-                problem: report.problem,
                 restarts: report.restarts,
                 gave_up: report.gave_up,
             };

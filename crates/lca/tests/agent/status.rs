@@ -23,7 +23,7 @@ fn send(address: SocketAddr, bytes: &[u8]) -> String {
     answer
 }
 
-fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+pub fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let answer = send(address, format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
