@@ -103,6 +103,20 @@ fn a_renewed_certificate_has_another_key_and_the_same_names() {
 }
 
 #[test]
+fn two_authorities_of_one_cluster_have_two_names() {
+    use rustls_pki_types::pem::PemObject;
+    let name = |(_place, directory): (tempfile::TempDir, Directory)| {
+        directory.init("demo", Some(ClusterId(42)), year()).unwrap();
+        let der = rustls_pki_types::CertificateDer::from_pem_file(directory.path().join("ca.pem")).unwrap();
+        let certificate: x509_cert::Certificate = x509_cert::der::Decode::from_der(&der).unwrap();
+        certificate.tbs_certificate.subject.to_string()
+    };
+    let (one, other) = (name(fresh()), name(fresh()));
+    assert!(one.starts_with("CN=Understudy authority of demo "), "{one}");
+    assert_ne!(one, other);
+}
+
+#[test]
 fn no_certificate_outlives_its_authority() {
     let (_place, directory) = fresh();
     directory.init("demo", None, Validity::days(10).unwrap()).unwrap();

@@ -78,6 +78,28 @@ fn a_revoked_certificate_is_refused_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn two_authorities_of_one_name_each_revoke_their_own_in_either_order_of_their_lists() {
+    let lists = [["old.pem", "new.pem"], ["new.pem", "old.pem"]];
+    for lists in lists {
+        let new = Authority::new();
+        let more = format!("revoked = [\"DIR/{}\", \"DIR/{}\"]", lists[0], lists[1]);
+        let net = Net::start_with(&more, |old, bench| {
+            bench.write("old.pem", &old.revoke(7));
+            bench.write("new.pem", &new.revoke(9));
+        });
+        net.bench.write("ca.pem", &(net.authority.pem() + &new.pem()));
+        assert_eq!(net.bench.ask("POST", "/v1/config/reload", "").0, 200);
+        let status = |authority: &Authority, serial| {
+            let identity = authority.numbered("operator/bob", serial);
+            Client::new(net.address, &net.authority.pem(), Some(&identity)).ask("GET", "/v1/status", "", "").0
+        };
+        let (old, now) = (&net.authority, &new);
+        assert_eq!((status(old, 7), status(old, 8), status(old, 9)), (0, 200, 200), "{lists:?}");
+        assert_eq!((status(now, 7), status(now, 8), status(now, 9)), (200, 200, 0), "{lists:?}");
+    }
+}
+
+#[test]
 fn a_token_opens_what_its_role_may_until_it_is_revoked() {
     let net = Net::start();
     let viewer = net.token("grafana", "viewer", None);

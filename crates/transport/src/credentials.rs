@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use understudy_model::Identity;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
+use crate::believed::Believed;
 use crate::certificate::{CertificateError, Certified};
 use crate::verify::Verifier;
 
@@ -179,7 +180,8 @@ fn load(files: &CredentialFiles) -> Result<Loaded, CredentialsError> {
         revoked.extend(revocations(path)?);
     }
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::new(authorities, revoked, provider.signature_verification_algorithms);
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Verifier::new(Believed::new(authorities, revoked, algorithms));
     let together = |error: rustls::Error| CredentialsError::Together {
         certificate: files.certificate.clone(),
         key: files.key.clone(),
@@ -280,7 +282,7 @@ pub fn would_believe(
         store.add(certificate).map_err(|error| error.to_string())?;
     }
     let algorithms = ring::default_provider().signature_verification_algorithms;
-    let verifier = Verifier::new(store, revocations_in(revoked)?, algorithms);
+    let verifier = Verifier::new(Believed::new(store, revocations_in(revoked)?, algorithms));
     let (own, between) = chain.split_first().ok_or("no certificate came")?;
     let now = UnixTime::since_unix_epoch(now);
     verifier.verify_client_cert(own, between, now).map_err(|error| error.to_string())?;

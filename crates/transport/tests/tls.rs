@@ -188,6 +188,47 @@ async fn two_authorities_are_believed_during_a_change_and_reload_touches_no_live
     exchange(&mut controller, &mut agent, 2).await;
 }
 
+#[tokio::test]
+async fn only_the_authority_that_signed_a_certificate_revokes_it_also_if_another_has_its_name() {
+    let (old, new) = (Authority::named("authority"), Authority::named("authority"));
+    old.revoke(&[5]);
+    new.revoke(&[6]);
+    let mut files = old.issue("agent", &Wanted::of("agent/alpha"));
+    for turned in [false, true] {
+        files.authorities = vec![old.path("ca.pem"), new.path("ca.pem")];
+        files.revoked = vec![old.path("revoked.pem"), new.path("revoked.pem")];
+        if turned {
+            files.authorities.reverse();
+            files.revoked.reverse();
+        }
+        let listener = listen(Security::Tls(Credentials::load(files.clone()).unwrap())).await;
+        for (authority, serial, revoked) in [
+            (&old, 1, false),
+            (&old, 5, true),
+            (&old, 6, false),
+            (&new, 1, false),
+            (&new, 5, false),
+            (&new, 6, true),
+        ] {
+            let mut dialer = authority.issue("scs", &Wanted { serial, ..Wanted::of("scs/scs-1") });
+            dialer.authorities.clone_from(&files.authorities);
+            dialer.revoked.clone_from(&files.revoked);
+            let (accepted, _) = meet(&listener, &Security::Tls(Credentials::load(dialer).unwrap())).await;
+            let word = accepted.err().map(|error| error.word());
+            assert_eq!(word, revoked.then_some("tls-revoked"), "{turned} {serial}");
+        }
+    }
+    // Every list of an authority counts, not only the first.
+    let first = std::fs::read(old.path("revoked.pem")).unwrap();
+    old.revoke(&[7]);
+    let both = [first, std::fs::read(old.path("revoked.pem")).unwrap()].concat();
+    std::fs::write(old.path("revoked.pem"), both).unwrap();
+    let listener = listen(Security::Tls(Credentials::load(files).unwrap())).await;
+    let dialer = old.issue("scs", &Wanted { serial: 7, ..Wanted::of("scs/scs-1") });
+    let (accepted, _) = meet(&listener, &Security::Tls(Credentials::load(dialer).unwrap())).await;
+    assert_eq!(accepted.unwrap_err().word(), "tls-revoked");
+}
+
 #[test]
 fn files_that_cannot_be_used_are_refused_by_name() {
     use std::os::unix::fs::PermissionsExt;
