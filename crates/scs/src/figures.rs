@@ -214,6 +214,12 @@ fn show_links(all: &mut Exposition, links: &BTreeMap<HostName, LinkTally>) {
             family.sample(&[("host", host.as_str()), ("reason", reason)], count);
         }
     }
+    let help =
+        "Events of the host's agent that were not kept: too many in a minute, or not an agent's to tell.";
+    let mut family = all.counter("understudy_scs_link_events_left_out_total", help);
+    for (host, tally) in links {
+        family.sample(&[("host", host.as_str())], tally.left_out());
+    }
     let addp: Vec<_> = links.iter().map(|(host, tally)| (host.as_str(), tally.addp())).collect();
     let help = "Polls of ADDP sent to the host: each after a timeout of silence.";
     let mut family = all.counter("understudy_scs_link_polls_sent_total", help);

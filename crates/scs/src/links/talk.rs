@@ -12,6 +12,7 @@ use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Rol
 use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
+use super::told::Told;
 use super::{Introduction, Links};
 
 /// How long one address may take to answer.
@@ -26,6 +27,8 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// What its agent told of itself, over all links to it.
+    pub(super) told: Told,
     /// How the link is watched, now and after every change.
     pub(super) addp: watch::Receiver<AddpSettings>,
     /// A former task had a link to this host, in which the machine may believe.
@@ -266,7 +269,7 @@ impl Talk {
     }
 
     /// Passes on what was heard. False if the machine has ended.
-    async fn hear(&self, message: FromAgent) -> Result<bool, Down> {
+    async fn hear(&mut self, message: FromAgent) -> Result<bool, Down> {
         let host = self.host.clone();
         match message {
             FromAgent::Report(report) => {
@@ -279,7 +282,11 @@ impl Talk {
                 Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
-                self.links.journal.tell(events);
+                let kept = self.told.keep(understudy_drive::now(), events);
+                if kept.left_out > 0 {
+                    self.links.tell_tally(&host, |tally| tally.leave_out(kept.left_out));
+                }
+                self.links.journal.tell(kept.events);
                 Ok(true)
             }
             FromAgent::Logs(answer) => {
