@@ -332,6 +332,16 @@ fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr>
 }
 
 #[test]
+fn a_certificate_of_somebody_else_replaces_none() {
+    let net = Net::start();
+    tls::write(net.bench.directory.path(), "scs", &net.authority.of("agent/alpha"));
+    let because = refused(net.bench.ask("POST", "/v1/config/reload", ""), (422, "bad-configuration"));
+    assert!(because.contains("agent/alpha") && because.contains("scsctl pki issue scs:scs-1"), "{because}");
+    // The one before names where it is served; that of the agent does not.
+    assert_eq!(net.anonymous().ask("GET", "/healthz", "", "").0, 200, "the one before is shown still");
+}
+
+#[test]
 fn settings_that_can_change_live_do_and_one_that_cannot_keeps_all_of_them_out() {
     let net = Net::start();
     let good = std::fs::read_to_string(net.bench.path("scs.toml")).unwrap();

@@ -86,6 +86,20 @@ pub enum CredentialsError {
         /// Why.
         source: CertificateError,
     },
+    /// A reload found the certificate of somebody else.
+    #[error(
+        "the certificate in {path} is of {found}, and this is {own}, which the one in use says; run: scsctl pki issue {role}"
+    )]
+    OtherIdentity {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        found: Identity,
+        /// Whose the one in use is.
+        own: Identity,
+        /// The role that it should have.
+        role: String,
+    },
     /// Certificate and key do not belong together, or the library refuses them.
     #[error("certificate {certificate} and key {key} cannot be used together: {why}")]
     Together {
@@ -128,9 +142,14 @@ impl Credentials {
         Ok(Self { files: Arc::new(files), loaded: Arc::new(RwLock::new(loaded)) })
     }
 
-    /// Reads the files again. After an error everything is as it was.
+    /// Reads the files again. A certificate must be of whom the first one was of. After an error everything is as it was.
     pub fn reload(&self) -> Result<(), CredentialsError> {
         let loaded = load(&self.files)?;
+        let (own, found) = (self.identity(), &loaded.own.identity);
+        if *found != own {
+            let (path, role) = (self.files.certificate.clone(), own.role.to_string());
+            return Err(CredentialsError::OtherIdentity { path, found: found.clone(), own, role });
+        }
         // One assignment: a poisoned lock guards a whole value.
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(())

@@ -209,6 +209,15 @@ async fn only_the_authority_that_signed_a_certificate_revokes_it_also_if_another
             (&new, 1, false),
             (&new, 5, false),
             (&new, 6, true),
+    // Nor does a good set of somebody else.
+    std::fs::copy(old.issue("other", &Wanted::of("agent/beta")).certificate, &files.certificate).unwrap();
+    std::fs::copy(old.path("other.key"), &files.key).unwrap();
+    let error = credentials.reload().unwrap_err();
+    assert!(matches!(error, CredentialsError::OtherIdentity { .. }), "{error}");
+    assert!(error.to_string().contains("agent/beta"), "{error}");
+    assert_eq!(credentials.identity().role.to_string(), "agent:alpha");
+    meet(&listener, &newcomer).await.0.unwrap();
+
         ] {
             let mut dialer = authority.issue("scs", &Wanted { serial, ..Wanted::of("scs/scs-1") });
             dialer.authorities.clone_from(&files.authorities);

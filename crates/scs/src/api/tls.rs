@@ -72,11 +72,14 @@ impl TlsInUse {
         Ok(Self { files: Arc::new(files.clone()), loaded: Arc::new(Mutex::new(loaded)) })
     }
 
-    /// Reads the files again, for the connections to come.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = Arc::new(load(&self.files)?);
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
-        Ok(())
+    /// Reads the files again. Nothing of it is in use before [`TlsInUse::take`].
+    pub fn read(&self) -> Result<Loaded, TlsError> {
+        load(&self.files)
+    }
+
+    /// Uses what was read for the connections to come.
+    pub fn take(&self, loaded: Loaded) {
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
     }
 
     /// What is in use now.
