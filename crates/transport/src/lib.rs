@@ -36,7 +36,7 @@ pub use believed::Believed;
 pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
 pub use credentials::{CredentialFiles, Credentials, CredentialsError, would_believe};
-pub use dial::{DialError, DialFailure, dial};
+pub use dial::{DialError, DialFailure, dial, dial_whom};
 pub use handing::Handed;
 pub use here::is_of_this_machine;
 pub use listen::{

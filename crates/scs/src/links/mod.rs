@@ -137,6 +137,7 @@ impl Links {
             introduction: introduction.clone(),
             links: self.clone(),
             drop_link: Arc::clone(&slot.drop_link),
+            first: 0,
             told: told::Told::new(host.clone(), understudy_drive::now()),
             addp,
             replaces,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use understudy_decide::control::{ControlSaw, LinkEnd};
 use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
-use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
+use understudy_transport::{
+    Address, Backoff, Connection, DialError, ReceiveError, Receiver, Sender, dial_whom,
+};
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use super::told::Told;
@@ -27,6 +29,8 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// The address that is tried first: after the one at which a Hello failed, else the first one.
+    pub(super) first: usize,
     /// What its agent told of itself, over all links to it.
     pub(super) told: Told,
     /// How the link is watched, now and after every change.
@@ -151,16 +155,25 @@ impl Talk {
         true
     }
 
-    async fn connect(&self) -> Result<Welcomed, Down> {
+    async fn connect(&mut self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
-        let addresses = addresses.map_err(|error| Down::unwelcome("bad-address", error.to_string()))?;
-        let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
+        let mut addresses = addresses.map_err(|error| Down::unwelcome("bad-address", error.to_string()))?;
+        let (count, first) = (addresses.len().max(1), std::mem::take(&mut self.first));
+        addresses.rotate_left(first % count);
+        let stranger = |found: Option<&Identity>| self.stranger(found);
+        let (index, connection) = dial_whom(&addresses, DIAL_LIMIT, &self.links.security, stranger)
             .await
             .map_err(|error| Down::not_dialed(&error))?;
-        if let Some(why) = self.stranger(connection.identity()) {
-            return Err(Down::unwelcome("other-certificate", why));
+        let welcomed = self.introduce(connection).await;
+        if welcomed.is_err() {
+            self.first = (first + index + 1) % count;
         }
+        welcomed
+    }
+
+    /// Says the Hello, and hears the answer.
+    async fn introduce(&self, connection: Connection) -> Result<Welcomed, Down> {
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
             versions: SPOKEN,
@@ -350,7 +363,7 @@ fn seed() -> u64 {
 mod tests {
     use super::*;
     use understudy_model::{ControllerEpoch, Incarnation};
-    use understudy_transport::Security;
+    use understudy_transport::{Security, dial};
 
     fn inventory(host: &str, agent: u128) -> Inventory {
         Inventory {
