@@ -18,6 +18,7 @@ use understudy_transport::{Security, is_of_this_machine};
 use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::guard::Guard;
 use crate::api::logs::Readers;
+use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
@@ -250,6 +251,8 @@ impl Life {
             figures,
             links: links.clone(),
             readers: Readers::default(),
+            views: Shared::default(),
+            pulse: Shared::default(),
         };
         let serving =
             api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
