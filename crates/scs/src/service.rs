@@ -21,7 +21,7 @@ use crate::api::logs::Readers;
 use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
-use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
+use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
 use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
 use crate::figures::Figures;
@@ -254,8 +254,7 @@ impl Life {
             views: Shared::default(),
             pulse: Shared::default(),
         };
-        let serving =
-            api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
+        let serving = api.serve(network, seat, stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
         let configured =

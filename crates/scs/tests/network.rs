@@ -74,7 +74,14 @@ fn a_revoked_certificate_is_refused_and_its_neighbours_are_not() {
         let identity = net.authority.numbered("operator/bob", serial);
         Client::new(net.address, &net.authority.pem(), Some(&identity)).ask("GET", "/v1/status", "", "").0
     };
-    assert_eq!((status(7), status(8)), (0, 200));
+    assert_eq!((status(7), status(7), status(8)), (0, 0, 200));
+    let figure = "understudy_scs_api_handshakes_failed_total{reason=\"tls-revoked\"}";
+    assert_eq!(net.bench.figure(figure), Some(2.0));
+    let events = net.bench.get("/v1/events")["events"].clone();
+    let told: Vec<_> =
+        events.as_array().unwrap().iter().filter(|event| event["kind"] == "access-refused").collect();
+    assert_eq!(told.len(), 1, "once a minute: {told:?}");
+    assert!(told[0]["reason"].as_str().unwrap().contains("revoked"), "{told:?}");
 }
 
 #[test]
@@ -324,13 +331,6 @@ fn new_certificates_are_taken_live_and_wrong_ones_are_not() {
     assert!(!net.bench.get("/v1/status")["wrong"].to_string().contains("older files of TLS"));
 }
 
-/// The address in the newest line of the log that says so.
-fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr> {
-    let log = bench.log();
-    let line = log.lines().rfind(|line| line.contains("serving the API with TLS") && line.contains(part))?;
-    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
-}
-
 #[test]
 fn a_certificate_of_somebody_else_replaces_none() {
     let net = Net::start();
@@ -339,6 +339,13 @@ fn a_certificate_of_somebody_else_replaces_none() {
     assert!(because.contains("agent/alpha") && because.contains("scsctl pki issue scs:scs-1"), "{because}");
     // The one before names where it is served; that of the agent does not.
     assert_eq!(net.anonymous().ask("GET", "/healthz", "", "").0, 200, "the one before is shown still");
+}
+
+/// The address in the newest line of the log that says so.
+fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr> {
+    let log = bench.log();
+    let line = log.lines().rfind(|line| line.contains("serving the API with TLS") && line.contains(part))?;
+    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
 #[test]
