@@ -229,6 +229,16 @@ fn a_context_is_meant_until_another_server_is_named_and_its_token_stays_with_it(
 #[test]
 fn a_new_token_stands_alone_on_the_output() {
     let made = json!({ "token": { "name": "ann", "role": "viewer", "secret": "understudy_x" } }).to_string();
+#[test]
+fn a_server_that_is_never_reached_did_nothing() {
+    let place = Place::new();
+    // It takes the call, and never says a word of TLS: nothing can have been sent.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let output = place.run(&url, &["--timeout", "300ms", "maintenance", "on", "tserver"]);
+    ended(&output, 4, "did not answer in 300ms");
+}
+
     let server = support::FakeServer::start(&[
         ("POST /v1/tokens", vec![(201, made)]),
         (
