@@ -341,6 +341,42 @@ fn a_certificate_of_somebody_else_replaces_none() {
     assert_eq!(net.anonymous().ask("GET", "/healthz", "", "").0, 200, "the one before is shown still");
 }
 
+#[test]
+fn who_had_the_configuration_read_again_is_told() {
+    let net = Net::start();
+    assert_eq!(net.operator("ann").ask("POST", "/v1/config/reload", "", "{}").0, 200);
+    net.bench.write("cluster.toml", "nonsense = 1\n");
+    assert_eq!(net.operator("ann").ask("POST", "/v1/config/reload", "", "{}").0, 422);
+    let events = net.bench.get("/v1/events")["events"].clone();
+    let by_ann: Vec<_> =
+        events.as_array().unwrap().iter().filter(|event| event["actor"] == "operator ann").collect();
+    assert_eq!(by_ann.len(), 2, "{events:#}");
+    assert!(by_ann.iter().all(|event| event["kind"] == "configuration-changed"), "{by_ann:?}");
+}
+
+#[test]
+fn a_backup_takes_two_authorities_of_one_name_and_needs_no_list_and_a_restore_asks_first() {
+    let net = Net::start_with("revoked = [\"DIR/revoked.pem\"]", |authority, bench| {
+        std::fs::create_dir(bench.path("old")).unwrap();
+        bench.write("old/ca.pem", &authority.pem());
+    });
+    let settings = std::fs::read_to_string(net.bench.path("scs.toml")).unwrap();
+    let old = format!("ca.pem\", \"{}\"]", net.bench.path("old/ca.pem").display());
+    net.bench.write("scs.toml", &settings.replace("ca.pem\"]", &old));
+    let path = |name: &str| net.bench.path(name).display().to_string();
+    let scs = |arguments: &[&str]| {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_scs")).args(["-f", &path("scs.toml")]).args(arguments).output();
+        let out = out.unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = scs(&["backup", &path("kept"), "--with-keys"]);
+    assert!(code == Some(0) && said.contains("ca.pem, 2-ca.pem ("), "{code:?} {said}");
+    let (code, said) = scs(&["restore", &path("kept"), "--files", &path("into")]);
+    assert!(code == Some(6) && said.contains("--yes"), "{code:?} {said}");
+    assert!(!net.bench.path("into").exists(), "nothing is written before");
+}
+
 /// The address in the newest line of the log that says so.
 fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr> {
     let log = bench.log();
