@@ -157,7 +157,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
     journal.notify(files.server.notify.clone()).map_err(system("a thread for notices"))?;
     if !refused.is_empty() {
-        tell_refused(&standing, &journal, &refused);
+        tell_refused(&standing, &journal, None, &refused);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
@@ -298,8 +298,8 @@ impl Life {
         let asker = reload.clone();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                let (asked, _) = oneshot::channel();
-                if asker.send(asked).await.is_err() {
+                let (answer, _) = oneshot::channel();
+                if asker.send(ReloadAsked { actor: None, answer }).await.is_err() {
                     return;
                 }
             }

@@ -60,8 +60,14 @@ use shared::Shared;
 /// The longest that any request may take until its answer begins.
 const REQUEST_LIMIT: Duration = Duration::from_secs(35);
 
-/// A request to read the configuration again, and where its outcome goes.
-pub type ReloadAsked = oneshot::Sender<Reloaded>;
+/// A request to read the configuration again.
+#[derive(Debug)]
+pub struct ReloadAsked {
+    /// Who asks; nobody is known behind a signal.
+    pub actor: Option<String>,
+    /// Where the outcome goes.
+    pub answer: oneshot::Sender<Reloaded>,
+}
 
 /// What every request can reach.
 #[derive(Clone)]
