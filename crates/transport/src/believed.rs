@@ -52,6 +52,16 @@ impl Believed {
         self.check(certificate, between, now, KeyUsage::client_auth())
     }
 
+    /// As [`Believed::check_client`], for a server's end.
+    pub fn check_server(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.check(certificate, between, now, KeyUsage::server_auth())
+    }
+
     /// As [`Believed::check_client`], for one use.
     pub(crate) fn check(
         &self,

@@ -279,6 +279,18 @@ fn revocations(path: &Path) -> Result<Vec<CertRevocationList<'static>>, Credenti
     revocations_in(&bytes).map_err(|why| content(path, "list of revoked certificates", why))
 }
 
+impl Believed {
+    /// With lists of revoked certificates from these files, PEM; one that is not there yet is an empty list.
+    pub fn with_lists(authorities: RootCertStore, lists: &[PathBuf]) -> Result<Self, CredentialsError> {
+        let mut revoked = Vec::new();
+        for path in lists {
+            revoked.extend(revocations(path)?);
+        }
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Ok(Self::new(authorities, revoked, algorithms))
+    }
+}
+
 fn revocations_in(bytes: &[u8]) -> Result<Vec<CertRevocationList<'static>>, String> {
     let lists = CertificateRevocationListDer::pem_slice_iter(bytes).map(|der| {
         let der = der.map_err(|error| error.to_string())?;
