@@ -112,7 +112,8 @@ fn a_member_of_the_group_operates_and_is_known_by_name() {
     beta.exec(&["useradd", "--no-create-home", "--groups", "understudy", "ann"]).expect(0);
     beta.exec(&["useradd", "--no-create-home", "bob"]).expect(0);
     let as_user = |user: &str, command: &[&str]| {
-        let all: Vec<&str> = ["runuser", "-u", user, "--"].into_iter().chain(command.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["runuser", "-u", user, "--"].into_iter().chain(command.iter().copied()).collect();
         beta.exec(&all)
     };
     let last = hosts.last_event();
