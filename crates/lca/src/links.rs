@@ -16,7 +16,7 @@ use understudy_model::{
 };
 use understudy_transport::{LinkTally, Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
-use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, SPOKEN, ToAgent};
+use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
 use crate::log_reader::LogReader;
@@ -103,7 +103,7 @@ impl Links {
 
     async fn converse(self: Arc<Self>, stranger: Stranger) {
         let peer = stranger.peer().to_string();
-        let (hello, sender, receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
+        let (hello, sender, mut receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
             Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
             Ok((ToAgent::Order(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");
@@ -121,6 +121,9 @@ impl Links {
             Ok(version) => version,
             Err((word, reason)) => return self.refuse(&sender, &peer, word, &reason),
         };
+        if version >= LIVENESS_SINCE {
+            receiver.allow_signals();
+        }
         let pulse = sender.pulse().clone();
         let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
         let ended = Arc::new(Notify::new());

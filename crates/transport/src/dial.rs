@@ -103,6 +103,12 @@ impl DialError {
         self.tried.iter().any(|(_, failure)| silent(failure))
             && self.tried.iter().all(|(_, failure)| mute(failure))
     }
+
+    /// Whether no name gave an address, and nothing else was tried: nothing was asked of the host.
+    pub fn is_unresolved(&self) -> bool {
+        let unresolved = |failure: &DialFailure| matches!(failure, DialFailure::Unresolved(_));
+        !self.tried.is_empty() && self.tried.iter().all(|(_, failure)| unresolved(failure))
+    }
 }
 
 impl fmt::Display for DialError {
@@ -265,5 +271,11 @@ mod tests {
         assert!(!is_silent(vec![unresolved()]));
         assert!(!is_silent(vec![silent(), refused()]));
         assert!(!is_silent(Vec::new()));
+        let is_unresolved = |failures: Vec<DialFailure>| {
+            DialError { tried: failures.into_iter().map(|one| (address.clone(), one)).collect() }
+                .is_unresolved()
+        };
+        assert!(is_unresolved(vec![unresolved(), unresolved()]));
+        assert!(!is_unresolved(vec![unresolved(), silent()]) && !is_unresolved(Vec::new()));
     }
 }

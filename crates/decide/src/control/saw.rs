@@ -84,6 +84,8 @@ pub enum LinkEnd {
     /// The agent answers, and one of both does not want the other: certificate, identity, cluster, version. Never a
     /// reason to promote anybody.
     Unwelcome,
+    /// None of its names gave an address: nothing was asked of the host, and nothing is learned of it.
+    Unresolved,
 }
 
 impl LinkEnd {
@@ -94,6 +96,7 @@ impl LinkEnd {
             LinkEnd::Closed => "it closed the link",
             LinkEnd::Refused => "the machine answers, its agent does not",
             LinkEnd::Unwelcome => "its agent answers, and there is no agreement",
+            LinkEnd::Unresolved => "its name is not resolved, which says nothing of it",
         }
     }
 }

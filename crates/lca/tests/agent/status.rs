@@ -114,7 +114,7 @@ fn check_with_promtool(text: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        eprintln!("promtool is not installed: figures are not judged by it");
+        eprintln!("skipped: promtool is not installed, which judges figures; it comes with prometheus");
         return;
     };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

@@ -17,7 +17,7 @@ use understudy_model::{
     AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Moment,
     Order,
 };
-use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, Sender};
+use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
 use understudy_wire::ToAgent;
 
 pub use asked::NotAsked;
@@ -178,7 +178,10 @@ impl Links {
         if let Err(error) = sender.try_send(&ToAgent::Order(order)) {
             tracing::warn!(%host, order = %id, %error, "an order could not be sent: the link is dropped");
             slot.open = None;
-            slot.drop_link.notify_one();
+            // A link that has ended already says so itself; the word would be read by the next one.
+            if !matches!(error, SendError::Closed) {
+                slot.drop_link.notify_one();
+            }
         }
     }
 

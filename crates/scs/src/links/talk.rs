@@ -72,6 +72,8 @@ impl Down {
             LinkEnd::Refused
         } else if error.is_silent() {
             LinkEnd::Silent
+        } else if error.is_unresolved() {
+            LinkEnd::Unresolved
         } else {
             LinkEnd::Closed
         };
@@ -327,6 +329,8 @@ fn broken(error: &ReceiveError) -> Down {
         ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(word, why),
         ReceiveError::Frame(_)
         | ReceiveError::Signal(_)
+        | ReceiveError::SignalUnasked
+        | ReceiveError::SignalFlood
         | ReceiveError::Tls(_)
         | ReceiveError::Message(_)
         | ReceiveError::FirstMessageLate { .. }
@@ -390,6 +394,14 @@ mod tests {
         let address = free.to_string().parse::<Address>().unwrap();
         let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
         assert_eq!(Down::not_dialed(&error).end, LinkEnd::Refused, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_gives_no_address_says_nothing_of_its_host() {
+        // A name with an empty part is refused by every resolver, without asking anybody.
+        let address = "nobody..invalid:1".parse::<Address>().unwrap();
+        let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
+        assert_eq!(Down::not_dialed(&error).end, LinkEnd::Unresolved, "{error}");
     }
 
     #[test]

@@ -24,4 +24,5 @@ mod settings;
 mod starts;
 mod strangers;
 mod switchover;
+mod three;
 mod twice;

@@ -19,6 +19,8 @@ pub const BETA: usize = 1;
 const NAMES: [&str; 2] = ["alpha", "beta"];
 const ADDRESSES: [&str; 2] = ["127.0.0.11", "127.0.0.12"];
 
+pub const UNITS: [&str; 4] = ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"];
+
 /// What must not change: every process, and every role with its epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -83,7 +85,7 @@ impl Hosts {
         for program in ["lca", "scs", "scsctl", "tserver"] {
             put(programs().join(program), &format!("usr/bin/{program}"));
         }
-        for unit in ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"] {
+        for unit in UNITS {
             put(units().join(unit), &format!("etc/systemd/system/{unit}"));
         }
         put(units().join("understudy.sysusers.conf"), "usr/lib/sysusers.d/understudy.conf");

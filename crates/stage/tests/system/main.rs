@@ -10,7 +10,7 @@ mod hosts;
 use std::time::Duration;
 
 use bed::until;
-use hosts::{ALPHA, Hosts};
+use hosts::{ALPHA, Hosts, UNITS};
 
 /// The two hosts, well; none if there can be none here.
 fn hosts() -> Option<Hosts> {
@@ -27,6 +27,13 @@ fn whatever_systemd_does_to_an_agent_no_process_and_no_role_changes() {
     let Some(mut hosts) = hosts() else { return };
     let before = hosts.seen();
     let alpha = |hosts: &Hosts, command: &[&str]| hosts.beds[ALPHA].exec(command);
+
+    // Nothing in a unit that systemd does not know, or would rather have otherwise.
+    let verify = [&["systemd-analyze", "verify", "--man=no"][..], &UNITS[..]].concat();
+    let verified = alpha(&hosts, &verify).expect(0);
+    let ours = |line: &&str| UNITS.iter().any(|unit| line.contains(unit));
+    let about_us: Vec<&str> = verified.lines().filter(ours).collect();
+    assert!(about_us.is_empty(), "{about_us:?}");
 
     // It says that it is ready, and how it fares.
     until("it says how it fares", || {
