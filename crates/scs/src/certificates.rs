@@ -111,9 +111,7 @@ impl Certificates {
     /// Reads the files again, for links and connections to come. Those that are wrong replace nothing; then it says why.
     pub fn reload(&mut self) -> Result<(), String> {
         let Security::Tls(credentials) = &self.security else { return Ok(()) };
-        let of_links = credentials.reload().map_err(|error| error.to_string());
-        let of_api = self.tls.as_ref().map_or(Ok(()), |tls| tls.reload().map_err(|error| error.to_string()));
-        let read = of_links.and(of_api);
+        let read = reload(credentials, self.tls.as_ref());
         match &read {
             Ok(()) => {
                 self.standing.set(Concern::TlsFiles, Vec::new());
@@ -146,6 +144,19 @@ impl Certificates {
             }
         }
     }
+}
+
+/// For links and the API together, or for neither.
+fn reload(credentials: &Credentials, api: Option<&TlsInUse>) -> Result<(), String> {
+    let of_api = match api {
+        Some(api) => Some((api, api.read().map_err(|error| error.to_string())?)),
+        None => None,
+    };
+    credentials.reload().map_err(|error| error.to_string())?;
+    if let Some((api, loaded)) = of_api {
+        api.take(loaded);
+    }
+    Ok(())
 }
 
 fn describe(one: &Certified, now: Duration) -> String {

@@ -37,6 +37,8 @@ struct Counts {
     became_primary: u64,
     /// Method, route and status.
     answers: BTreeMap<(String, String, u16), u64>,
+    /// Handshakes of TLS that came to nothing, by the word of their reason.
+    handshakes: BTreeMap<&'static str, u64>,
     /// Switchovers that were counted and are still shown.
     counted: BTreeSet<OperationId>,
 }
@@ -100,6 +102,11 @@ impl Figures {
         *self.lock().answers.entry(key).or_default() += 1;
     }
 
+    /// A caller over the network did not get through the handshake of TLS.
+    pub fn no_handshake(&self, reason: &'static str) {
+        *self.lock().handshakes.entry(reason).or_default() += 1;
+    }
+
     /// Everything as text.
     pub fn text(&self, view: &ClusterView, wrong: usize, links: &BTreeMap<HostName, LinkTally>) -> String {
         let mut all = Exposition::new();
@@ -118,6 +125,11 @@ impl Figures {
         for ((method, route, status), count) in &counts.answers {
             let labels = [("method", method.as_str()), ("route", route), ("code", &status.to_string())];
             family.sample(&labels, *count);
+        }
+        let help = "Callers of the operators' API over the network that did not get through the handshake of TLS, by reason.";
+        let mut family = all.counter("understudy_scs_api_handshakes_failed_total", help);
+        for (reason, count) in &counts.handshakes {
+            family.sample(&[("reason", reason)], *count);
         }
         drop(counts);
         let help = "From the request to the beginning of its answer.";
@@ -213,6 +225,12 @@ fn show_links(all: &mut Exposition, links: &BTreeMap<HostName, LinkTally>) {
         for (reason, count) in tally.refused() {
             family.sample(&[("host", host.as_str()), ("reason", reason)], count);
         }
+    }
+    let help =
+        "Events of the host's agent that were not kept: too many in a minute, or not an agent's to tell.";
+    let mut family = all.counter("understudy_scs_link_events_left_out_total", help);
+    for (host, tally) in links {
+        family.sample(&[("host", host.as_str())], tally.left_out());
     }
     let addp: Vec<_> = links.iter().map(|(host, tally)| (host.as_str(), tally.addp())).collect();
     let help = "Polls of ADDP sent to the host: each after a timeout of silence.";

@@ -25,6 +25,9 @@ use crate::links::{Introduction, Links};
 use crate::service::own_hosts;
 use crate::standing::{Concern, Standing};
 
+/// Most changes that one event tells; the caller hears of all of them.
+const MOST_CHANGES_TOLD: usize = 20;
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reloaded {
@@ -103,17 +106,17 @@ impl Reload {
                     continue;
                 }
             };
-            let Some(asker) = asker else { return };
+            let Some(ReloadAsked { actor, answer }) = asker else { return };
             self.unit.tell(State::Reloading);
-            let reloaded = self.reload().await;
+            let reloaded = self.reload(actor).await;
             self.unit.tell(State::Ready);
             // An asker who has gone finds the outcome in the events.
-            let _ = asker.send(reloaded);
+            let _ = answer.send(reloaded);
         }
     }
 
     /// As [`Reload::run`], once.
-    async fn reload(&mut self) -> Reloaded {
+    async fn reload(&mut self, actor: Option<String>) -> Reloaded {
         let reloaded = match self.read().await {
             Ok(read) => self.take_effect(read).await,
             Err(refused) => refused,
@@ -121,10 +124,10 @@ impl Reload {
         match &reloaded {
             Reloaded::Accepted { changes, .. } => {
                 self.standing.set(Concern::Reload, Vec::new());
-                tracing::info!(changes = changes.len(), "the configuration was read again");
+                tell_accepted(&self.journal, actor, changes);
             }
             Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => {
-                tell_refused(&self.standing, &self.journal, reasons);
+                tell_refused(&self.standing, &self.journal, actor, reasons);
             }
         }
         reloaded
@@ -227,8 +230,20 @@ fn checked<T>(read: Result<Checked<T>, ReadError>, problems: &mut Vec<String>) -
     None
 }
 
-/// Tells everybody that a configuration was refused, and why.
-pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) {
+/// Tells who had what changed. What the machine makes of it is an event of its own.
+fn tell_accepted(journal: &Journal, actor: Option<String>, changes: &[String]) {
+    let who = actor.as_deref().unwrap_or("a signal");
+    let reason = format!("{who} had the configuration read again: {} change(s) took effect", changes.len());
+    let mut because = Because::new(Rule::ConfigurationRead, reason);
+    for change in changes.iter().take(MOST_CHANGES_TOLD) {
+        because = because.fact("change", change);
+    }
+    let told = Event::new(EventKind::ConfigurationChanged, Severity::Info, Subject::default(), because);
+    journal.tell(vec![Event { actor, ..told }]);
+}
+
+/// Tells everybody that a configuration was refused, why, and who wanted it.
+pub fn tell_refused(standing: &Standing, journal: &Journal, actor: Option<String>, reasons: &[String]) {
     for reason in reasons {
         tracing::error!(%reason, "the configuration was refused; what ran before goes on");
     }
@@ -245,7 +260,8 @@ pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) 
         because = because.fact("refused because", reason);
     }
     let kind = EventKind::ConfigurationChanged;
-    journal.tell(vec![Event::new(kind, Severity::Warning, Subject::default(), because)]);
+    let told = Event::new(kind, Severity::Warning, Subject::default(), because);
+    journal.tell(vec![Event { actor, ..told }]);
 }
 
 /// What has a process or may have one. What an operator stopped on a host that is silent does not: else a host that is

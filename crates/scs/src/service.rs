@@ -18,9 +18,10 @@ use understudy_transport::{Security, is_of_this_machine};
 use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::guard::Guard;
 use crate::api::logs::Readers;
+use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
-use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
+use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
 use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
 use crate::figures::Figures;
@@ -156,7 +157,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
     journal.notify(files.server.notify.clone()).map_err(system("a thread for notices"))?;
     if !refused.is_empty() {
-        tell_refused(&standing, &journal, &refused);
+        tell_refused(&standing, &journal, None, &refused);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
@@ -250,9 +251,10 @@ impl Life {
             figures,
             links: links.clone(),
             readers: Readers::default(),
+            views: Shared::default(),
+            pulse: Shared::default(),
         };
-        let serving =
-            api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
+        let serving = api.serve(network, seat, stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
         let configured =
@@ -296,8 +298,8 @@ impl Life {
         let asker = reload.clone();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                let (asked, _) = oneshot::channel();
-                if asker.send(asked).await.is_err() {
+                let (answer, _) = oneshot::channel();
+                if asker.send(ReloadAsked { actor: None, answer }).await.is_err() {
                     return;
                 }
             }

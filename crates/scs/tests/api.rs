@@ -161,6 +161,21 @@ fn an_agent_of_another_host_is_refused_by_name() {
 }
 
 #[test]
+fn a_host_whose_first_address_leads_to_somebody_else_is_found_at_its_second() {
+    let mut bench = Bench::new();
+    let stranger = bench.agent("alpha");
+    stranger.claim_host("gamma");
+    let second = bench.path("second.sock");
+    let _alpha = support::agent::FakeAgent::start("alpha", &second, &bench.path("state"));
+    let first = format!("unix:{}", bench.path("alpha.sock").display());
+    let both = format!("{first}\", \"unix:{}", second.display());
+    bench.write("cluster.toml", &bench.cluster().replace(&first, &both));
+    bench.start();
+    until("it is found", || (bench.get("/v1/hosts/alpha")["status"] == "running").then_some(()));
+    assert!(stranger.told().is_empty(), "a stranger was given orders");
+}
+
+#[test]
 fn a_changed_agent_is_refused_until_an_operator_accepts_it() {
     let mut bench = Bench::new();
     let (alpha, _beta) = bench.start_with_agents();

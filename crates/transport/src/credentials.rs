@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use understudy_model::Identity;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
+use crate::believed::Believed;
 use crate::certificate::{CertificateError, Certified};
 use crate::verify::Verifier;
 
@@ -85,6 +86,20 @@ pub enum CredentialsError {
         /// Why.
         source: CertificateError,
     },
+    /// A reload found the certificate of somebody else.
+    #[error(
+        "the certificate in {path} is of {found}, and this is {own}, which the one in use says; run: scsctl pki issue {role}"
+    )]
+    OtherIdentity {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        found: Identity,
+        /// Whose the one in use is.
+        own: Identity,
+        /// The role that it should have.
+        role: String,
+    },
     /// Certificate and key do not belong together, or the library refuses them.
     #[error("certificate {certificate} and key {key} cannot be used together: {why}")]
     Together {
@@ -127,9 +142,14 @@ impl Credentials {
         Ok(Self { files: Arc::new(files), loaded: Arc::new(RwLock::new(loaded)) })
     }
 
-    /// Reads the files again. After an error everything is as it was.
+    /// Reads the files again. A certificate must be of whom the first one was of. After an error everything is as it was.
     pub fn reload(&self) -> Result<(), CredentialsError> {
         let loaded = load(&self.files)?;
+        let (own, found) = (self.identity(), &loaded.own.identity);
+        if *found != own {
+            let (path, role) = (self.files.certificate.clone(), own.role.to_string());
+            return Err(CredentialsError::OtherIdentity { path, found: found.clone(), own, role });
+        }
         // One assignment: a poisoned lock guards a whole value.
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(())
@@ -179,7 +199,8 @@ fn load(files: &CredentialFiles) -> Result<Loaded, CredentialsError> {
         revoked.extend(revocations(path)?);
     }
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::new(authorities, revoked, provider.signature_verification_algorithms);
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Verifier::new(Believed::new(authorities, revoked, algorithms));
     let together = |error: rustls::Error| CredentialsError::Together {
         certificate: files.certificate.clone(),
         key: files.key.clone(),
@@ -258,6 +279,18 @@ fn revocations(path: &Path) -> Result<Vec<CertRevocationList<'static>>, Credenti
     revocations_in(&bytes).map_err(|why| content(path, "list of revoked certificates", why))
 }
 
+impl Believed {
+    /// With lists of revoked certificates from these files, PEM; one that is not there yet is an empty list.
+    pub fn with_lists(authorities: RootCertStore, lists: &[PathBuf]) -> Result<Self, CredentialsError> {
+        let mut revoked = Vec::new();
+        for path in lists {
+            revoked.extend(revocations(path)?);
+        }
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Ok(Self::new(authorities, revoked, algorithms))
+    }
+}
+
 fn revocations_in(bytes: &[u8]) -> Result<Vec<CertRevocationList<'static>>, String> {
     let lists = CertificateRevocationListDer::pem_slice_iter(bytes).map(|der| {
         let der = der.map_err(|error| error.to_string())?;
@@ -280,7 +313,7 @@ pub fn would_believe(
         store.add(certificate).map_err(|error| error.to_string())?;
     }
     let algorithms = ring::default_provider().signature_verification_algorithms;
-    let verifier = Verifier::new(store, revocations_in(revoked)?, algorithms);
+    let verifier = Verifier::new(Believed::new(store, revocations_in(revoked)?, algorithms));
     let (own, between) = chain.split_first().ok_or("no certificate came")?;
     let now = UnixTime::since_unix_epoch(now);
     verifier.verify_client_cert(own, between, now).map_err(|error| error.to_string())?;

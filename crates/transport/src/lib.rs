@@ -12,6 +12,7 @@
 
 mod address;
 mod backoff;
+mod believed;
 mod certificate;
 mod connection;
 mod credentials;
@@ -31,10 +32,11 @@ mod verify;
 
 pub use address::{Address, AddressError};
 pub use backoff::{Backoff, LONGEST_DELAY, SHORTEST_DELAY};
+pub use believed::Believed;
 pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
 pub use credentials::{CredentialFiles, Credentials, CredentialsError, would_believe};
-pub use dial::{DialError, DialFailure, dial};
+pub use dial::{DialError, DialFailure, dial, dial_whom};
 pub use handing::Handed;
 pub use here::is_of_this_machine;
 pub use listen::{

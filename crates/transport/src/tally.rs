@@ -15,6 +15,7 @@ pub struct LinkTally {
     begun: u64,
     ended: BTreeMap<&'static str, u64>,
     refused: BTreeMap<&'static str, u64>,
+    left_out: u64,
     past: Counts,
     live: Vec<Pulse>,
 }
@@ -36,6 +37,16 @@ impl LinkTally {
     /// One of both ends does not want the other.
     pub fn refuse(&mut self, reason: &'static str) {
         *self.refused.entry(reason).or_default() += 1;
+    }
+
+    /// So many events of the peer were not kept.
+    pub fn leave_out(&mut self, events: u64) {
+        self.left_out = self.left_out.saturating_add(events);
+    }
+
+    /// How many events of the peer were not kept.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// How many began.

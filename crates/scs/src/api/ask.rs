@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use understudy_decide::control::{Ask, ControlSaw, Reply};
 
-use super::Seat;
 use super::actor::Actor;
 use super::error::{ApiError, refusal_of};
 use super::input::Sent;
 use super::look::operation_now;
+use super::{ReloadAsked, Seat};
 use crate::reload::Reloaded;
 
 /// How long the machine may take to its first answer.
@@ -142,9 +142,13 @@ pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> A
 }
 
 /// Has the configuration read again: all of it takes effect, or nothing.
-pub(super) async fn reload(State(seat): State<Seat>, Sent(Nothing {}): Sent<Nothing>) -> Answer {
+pub(super) async fn reload(
+    State(seat): State<Seat>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer {
     let (asked, answer) = oneshot::channel();
-    if seat.reload.send(asked).await.is_err() {
+    if seat.reload.send(ReloadAsked { actor: Some(actor), answer: asked }).await.is_err() {
         return Err(ApiError::ending());
     }
     match answer.await {

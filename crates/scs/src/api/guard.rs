@@ -3,6 +3,7 @@
 //! It knows no questions. The law: nothing is answered before the asker is known and the role is enough, but whether
 //! the program lives; and a flood of refusals makes a bounded number of events.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use axum::response::Response;
 use understudy_drive::CrowdPlace;
 use understudy_model::{Because, Event, EventKind, Moment, Rule, Severity, Subject};
 use understudy_settings::ApiAccess;
-use understudy_transport::RefusalTally;
+use understudy_transport::{RefusalTally, TlsFailure};
 
 use super::actor::Actor;
 use super::addressed::{self, Misaddressed};
@@ -192,6 +193,21 @@ impl Guard {
         let (kind, severity) = (EventKind::AccessRefused, Severity::Warning);
         let told = Event::new(kind, severity, Subject::default(), because);
         self.journal.tell(vec![Event { actor, ..told }]);
+    }
+
+    /// Tells that a certificate was refused before anything could be asked, at most once a minute.
+    pub(super) fn tell_no_handshake(&self, address: SocketAddr, failure: &TlsFailure) {
+        let times = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.tally.count("certificate-refused", understudy_drive::now())
+        };
+        let Some(times) = times else { return };
+        let because = Because::new(Rule::AccessNotProven, &failure.text)
+            .fact("reason", failure.word)
+            .fact("from", address)
+            .fact("times", times);
+        let told = Event::new(EventKind::AccessRefused, Severity::Warning, Subject::default(), because);
+        self.journal.tell(vec![told]);
     }
 }
 

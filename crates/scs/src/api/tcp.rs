@@ -22,12 +22,14 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use understudy_drive::Crowd;
 use understudy_model::OperatorName;
+use understudy_transport::TlsFailure;
 use webpki::EndEntityCert;
 
 use super::caller::{Peer, operator_in};
-use super::guard::Stranger;
+use super::guard::{Guard, Stranger};
 use super::serve::{ACCEPT_PAUSE, connection};
 use super::tls::TlsInUse;
+use crate::figures::Figures;
 use crate::standing::Standing;
 
 /// The most connections of which nobody is known yet.
@@ -116,10 +118,10 @@ impl NetworkSide {
     }
 
     /// Serves on the runtime it is called in, as long as that lives.
-    pub fn serve(self, router: &Router) -> io::Result<()> {
+    pub fn serve(self, router: &Router, guard: Guard, figures: Figures) -> io::Result<()> {
         let Self { first, mut later, tls, standing } = self;
         let (crowd, known) = (Crowd::new(MOST_STRANGERS), Arc::new(Semaphore::new(MOST_KNOWN)));
-        let door = Arc::new(Door { crowd, known, tls, standing, router: router.clone() });
+        let door = Arc::new(Door { crowd, known, tls, standing, guard, figures, router: router.clone() });
         let mut open = BTreeMap::new();
         door.change(first, &mut open)?;
         tokio::spawn(async move {
@@ -138,6 +140,8 @@ struct Door {
     known: Arc<Semaphore>,
     tls: TlsInUse,
     standing: Standing,
+    guard: Guard,
+    figures: Figures,
     router: Router,
 }
 
@@ -193,8 +197,11 @@ impl Door {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.now().config));
         let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%address, %error, "no TLS with a caller"),
-            Err(_) => return tracing::debug!(%address, "no TLS with a caller in time"),
+            Ok(Err(error)) => return self.no_handshake(address, &error),
+            Err(_) => {
+                self.figures.no_handshake("tls-too-slow");
+                return tracing::debug!(%address, "no TLS with a caller in time");
+            }
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let certificate = chain.first().map(|own| self.operator(own));
@@ -207,6 +214,18 @@ impl Door {
         });
         if let Err(error) = connection().serve_connection(TokioIo::new(stream), service).await {
             tracing::debug!(%address, %error, "a connection to the API ended early");
+        }
+    }
+
+    /// Counts it; a certificate that was refused is told of as well, as its owner will ask why.
+    fn no_handshake(&self, address: SocketAddr, error: &io::Error) {
+        tracing::debug!(%address, %error, "no TLS with a caller");
+        let Some(failure) = TlsFailure::behind(error) else {
+            return self.figures.no_handshake("tls-hung-up");
+        };
+        self.figures.no_handshake(failure.word);
+        if TlsFailure::is_of_certificate(error) {
+            self.guard.tell_no_handshake(address, &failure);
         }
     }
 

@@ -107,8 +107,11 @@ fn refusal(error: TokenError) -> ApiError {
         TokenError::TooMany => new(StatusCode::CONFLICT, "too-many", "scsctl token list"),
         TokenError::None(_) => new(StatusCode::NOT_FOUND, "not-found", "scsctl token list"),
         TokenError::Random(_) => new(StatusCode::SERVICE_UNAVAILABLE, "no-random", "the same again"),
-        TokenError::NotStored(_) | TokenError::NotForgotten(_) => {
-            new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "scsctl status")
+        TokenError::NotStored(_) => new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "scsctl status"),
+        TokenError::NotForgotten { name, .. } => {
+            let next =
+                format!("scsctl token revoke {name}, when scsctl status says that the store can be written");
+            new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", &next)
         }
     }
 }

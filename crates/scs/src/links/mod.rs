@@ -5,6 +5,7 @@
 
 mod asked;
 mod talk;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -136,6 +137,8 @@ impl Links {
             introduction: introduction.clone(),
             links: self.clone(),
             drop_link: Arc::clone(&slot.drop_link),
+            first: 0,
+            told: told::Told::new(host.clone(), understudy_drive::now()),
             addp,
             replaces,
         }

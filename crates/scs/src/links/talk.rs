@@ -9,9 +9,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use understudy_decide::control::{ControlSaw, LinkEnd};
 use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
-use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
+use understudy_transport::{
+    Address, Backoff, Connection, DialError, ReceiveError, Receiver, Sender, dial_whom,
+};
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
+use super::told::Told;
 use super::{Introduction, Links};
 
 /// How long one address may take to answer.
@@ -26,6 +29,10 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// The address that is tried first: after the one at which a Hello failed, else the first one.
+    pub(super) first: usize,
+    /// What its agent told of itself, over all links to it.
+    pub(super) told: Told,
     /// How the link is watched, now and after every change.
     pub(super) addp: watch::Receiver<AddpSettings>,
     /// A former task had a link to this host, in which the machine may believe.
@@ -150,16 +157,25 @@ impl Talk {
         true
     }
 
-    async fn connect(&self) -> Result<Welcomed, Down> {
+    async fn connect(&mut self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
-        let addresses = addresses.map_err(|error| Down::unwelcome("bad-address", error.to_string()))?;
-        let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
+        let mut addresses = addresses.map_err(|error| Down::unwelcome("bad-address", error.to_string()))?;
+        let (count, first) = (addresses.len().max(1), std::mem::take(&mut self.first));
+        addresses.rotate_left(first % count);
+        let stranger = |found: Option<&Identity>| self.stranger(found);
+        let (index, connection) = dial_whom(&addresses, DIAL_LIMIT, &self.links.security, stranger)
             .await
             .map_err(|error| Down::not_dialed(&error))?;
-        if let Some(why) = self.stranger(connection.identity()) {
-            return Err(Down::unwelcome("other-certificate", why));
+        let welcomed = self.introduce(connection).await;
+        if welcomed.is_err() {
+            self.first = (first + index + 1) % count;
         }
+        welcomed
+    }
+
+    /// Says the Hello, and hears the answer.
+    async fn introduce(&self, connection: Connection) -> Result<Welcomed, Down> {
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
             versions: SPOKEN,
@@ -268,7 +284,7 @@ impl Talk {
     }
 
     /// Passes on what was heard. False if the machine has ended.
-    async fn hear(&self, message: FromAgent) -> Result<bool, Down> {
+    async fn hear(&mut self, message: FromAgent) -> Result<bool, Down> {
         let host = self.host.clone();
         match message {
             FromAgent::Report(report) => {
@@ -281,7 +297,11 @@ impl Talk {
                 Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
-                self.links.journal.tell(events);
+                let kept = self.told.keep(understudy_drive::now(), events);
+                if kept.left_out > 0 {
+                    self.links.tell_tally(&host, |tally| tally.leave_out(kept.left_out));
+                }
+                self.links.journal.tell(kept.events);
                 Ok(true)
             }
             FromAgent::Logs(answer) => {
@@ -347,7 +367,7 @@ fn seed() -> u64 {
 mod tests {
     use super::*;
     use understudy_model::{ControllerEpoch, Incarnation};
-    use understudy_transport::Security;
+    use understudy_transport::{Security, dial};
 
     fn inventory(host: &str, agent: u128) -> Inventory {
         Inventory {

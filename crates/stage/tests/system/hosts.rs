@@ -299,7 +299,10 @@ fn make_certificates(directory: &Path) {
 fn cluster() -> String {
     let mut text = "[cluster]\nname = \"boxes\"\ntimers = \"normal\"\n".to_owned();
     for (name, address) in NAMES.into_iter().zip(ADDRESSES) {
-        text += &format!("\n[[host]]\nname = \"{name}\"\naddresses = [\"{address}\"]\n");
+        // A stopped agent is found by its watchdog before its host counts as lost: a story is about one of both.
+        text += &format!(
+            "\n[[host]]\nname = \"{name}\"\naddresses = [\"{address}\"]\n[host.addp]\naddp-timeout = \"4s\"\n"
+        );
     }
     for (name, index, port) in [("t-1", ALPHA, 7001), ("t-2", BETA, 7002), ("single", ALPHA, 7003)] {
         text += &format!(

@@ -113,6 +113,29 @@ fn whatever_systemd_does_to_an_agent_no_process_and_no_role_changes() {
 }
 
 #[test]
+fn a_member_of_the_group_operates_and_is_known_by_name() {
+    let Some(hosts) = hosts() else { return };
+    let beta = &hosts.beds[hosts::BETA];
+    beta.exec(&["useradd", "--no-create-home", "--groups", "understudy", "ann"]).expect(0);
+    beta.exec(&["useradd", "--no-create-home", "bob"]).expect(0);
+    let as_user = |user: &str, command: &[&str]| {
+        let all: Vec<&str> =
+            ["runuser", "-u", user, "--"].into_iter().chain(command.iter().copied()).collect();
+        beta.exec(&all)
+    };
+    let last = hosts.last_event();
+    as_user("ann", &["scsctl", "maintenance", "on", "t"]).expect(0);
+    let story = hosts.events_after(last);
+    let changed = story.iter().find(|event| event["kind"] == "maintenance-changed");
+    let changed = changed.unwrap_or_else(|| panic!("{story:#?}"));
+    assert_eq!(changed["actor"], "ann", "{changed:#}");
+    as_user("ann", &["scsctl", "maintenance", "off", "t"]).expect(0);
+    // Whoever is in no such group does not even reach the socket.
+    assert_ne!(as_user("bob", &["scsctl", "status"]).code, 0);
+    hosts.until_well();
+}
+
+#[test]
 fn settings_that_are_wrong_are_not_tried_again_and_again() {
     let Some(hosts) = hosts() else { return };
     let alpha = &hosts.beds[ALPHA];
