@@ -5,16 +5,23 @@
 //! understood again, and the same, from what is written of it.
 
 use std::fmt::{Debug, Display};
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use bytes::BytesMut;
 use rustls_pki_types::CertificateDer;
+use tempfile::{Builder, TempDir};
 use understudy_addp::Signal;
 use understudy_lca::environment_file;
 use understudy_lca::promise_file::layout::{self, COPY_BYTES, Content, Copy, Header};
 use understudy_lca::status::request;
 use understudy_model::{AgentId, ApplicationName, Identity, Role};
-use understudy_transport::{Address, Certified};
+use understudy_refapps::tserver::lines;
+use understudy_scs::api::{addressed, caller, error::ApiError, reading};
+use understudy_store::{EventQuery, JournalQuery, Reader, Store};
+use understudy_transport::{Address, Certified, would_believe};
 use understudy_wire::frame::{self, HEADER_BYTES};
 use understudy_wire::{
     ApplicationHears, ApplicationSays, Frame, FromAgent, Kind, MAX_FRAME_BYTES, Message, ToAgent, read_notice,
@@ -38,6 +45,13 @@ pub const TARGETS: &[Target] = &[
     ("names", names),
     ("certificate", certificate),
     ("status_request", status_request),
+    ("credentials", credentials),
+    ("chain", chain),
+    ("api_body", api_body),
+    ("api_query", api_query),
+    ("api_headers", api_headers),
+    ("backup", backup),
+    ("call_line", call_line),
 ];
 
 /// A first message of strangers is not longer.
@@ -224,5 +238,141 @@ pub fn status_request(data: &[u8]) {
             .split(|byte| *byte == b'\n')
             .filter(|line| line.len() > 18 && line[..18].eq_ignore_ascii_case(b"transfer-encoding:"));
         assert_eq!(lengths.count(), 0, "a body was passed over");
+    }
+}
+
+/// An authority that `scsctl pki init` made for the cluster 0011...eeff, and what it has revoked: the certificate of agent beta.
+/// It has signed one more, that of agent alpha; its key is thrown away.
+const AUTHORITY: &[u8] = include_bytes!("../believed/authority.pem");
+const REVOKED: &[u8] = include_bytes!("../believed/revoked.pem");
+/// A moment at which they hold, since 1970.
+const BELIEVED_AT: Duration = Duration::from_secs(1_800_000_000);
+
+/// A chain of certificates, its owner's first, each behind its length in two bytes: whoever is believed names itself, and a
+/// chain that the authority did not sign is never believed.
+pub fn chain(data: &[u8]) {
+    let (mut rest, mut chain) = (data, Vec::new());
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(behind.len());
+        chain.push(CertificateDer::from(&behind[..length]));
+        rest = &behind[length..];
+    }
+    if let Ok(certified) = would_believe(AUTHORITY, REVOKED, &chain, BELIEVED_AT) {
+        // Nobody can make up a signature, so whatever is believed is what was signed.
+        assert_eq!(certified.identity.role.to_string(), "agent:alpha");
+    }
+}
+
+/// Files of authorities and of revoked certificates, as somebody may have broken them: read or refused, never a crash.
+pub fn credentials(data: &[u8]) {
+    let (one, other) = data.split_at(data.len() / 2);
+    for (authorities, revoked) in [(data, REVOKED), (AUTHORITY, data), (one, other)] {
+        if let Err(why) = would_believe(authorities, revoked, &[], BELIEVED_AT) {
+            assert!(!why.is_empty());
+        }
+    }
+}
+
+/// A refusal is the asker's own fault, and is not longer than a few times what was asked.
+fn is_refusal(error: &ApiError, asked: usize) {
+    assert!(error.status().is_client_error(), "{error:?}");
+    let said = error.message.len() + error.because.iter().map(String::len).sum::<usize>();
+    assert!(said <= 10 * asked + 1_000, "{said} bytes are said of {asked}: {error:?}");
+}
+
+/// The body of a request to the operators' API is what the table of routes says, or refused.
+pub fn api_body(data: &[u8]) {
+    for (_, read) in reading::BODIES {
+        if let Err(error) = read(data) {
+            is_refusal(&error, data.len());
+        }
+    }
+}
+
+/// What stands behind the `?` of a request is what the table of routes says, or refused.
+pub fn api_query(data: &[u8]) {
+    let Ok(uri) = Uri::try_from([b"/v1/any?".as_slice(), data].concat()) else { return };
+    for (_, read) in reading::QUERIES {
+        if let Err(error) = read(&uri) {
+            is_refusal(&error, data.len());
+        }
+    }
+}
+
+/// The first line is a path, the others are headers: of all that they claim only what is ours is believed.
+pub fn api_headers(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let Ok(uri) = Uri::try_from(lines.next().unwrap_or_default()) else { return };
+    let mut headers = HeaderMap::new();
+    for line in lines.take(64) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
+        let (name, value) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
+        let (Ok(name), Ok(value)) = (name, value) else { return };
+        headers.append(name, value);
+    }
+    match reading::headers(&headers) {
+        Ok(read) => {
+            assert!(read.key.is_none_or(|key| (1..=reading::LONGEST_KEY_BYTES).contains(&key.len())));
+            assert!(read.token.is_none_or(|token| token.trim() == token));
+        }
+        Err(error) => is_refusal(&error, data.len()),
+    }
+    let names: &[&str] = &["scs.example.net", "*.example.org"];
+    if addressed::check(&headers, &uri, Some(names)).is_ok() {
+        assert!(uri.authority().is_none());
+        let host = headers.get("host").and_then(|host| host.to_str().ok()).expect("there is one");
+        let of_others = |origin: &HeaderValue| {
+            let end = origin.as_bytes().strip_prefix(b"https://");
+            !end.is_some_and(|end| end.eq_ignore_ascii_case(host.as_bytes()))
+        };
+        assert!(!headers.get_all("origin").iter().any(of_others), "a page of somebody else");
+        assert!(addressed::check(&headers, &uri, None).is_ok(), "{host:?} is ours on the network alone");
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(name) = caller::operator_in(text.split('\n'), Some(understudy_model::ClusterId(7)))
+    {
+        as_shown::<Role>(&format!("operator:{name}"));
+    }
+}
+
+/// A file that is restored as a backup is one, or is refused; what came of it can be opened, and read to its end.
+pub fn backup(data: &[u8]) {
+    let ground = ground();
+    let (file, directory) = (ground.path().join("backup"), ground.path().join("state"));
+    std::fs::write(&file, data).expect("room for a backup");
+    let kept = understudy_store::kept_files(&file);
+    let restored = understudy_store::restore(&file, &directory);
+    assert!(restored.is_err() || kept.is_ok(), "what is no backup was restored");
+    if restored.is_ok() {
+        read_all(&directory);
+    }
+}
+
+/// A directory that goes with its owner, in memory where there is a place for that.
+fn ground() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    Builder::new().prefix("understudy-fuzz-").tempdir_in(parent).expect("a directory of its own")
+}
+
+/// Whatever a store says may be refused; all of it must be looked at.
+fn read_all(directory: &Path) {
+    let Ok(store) = Store::open(directory) else { return };
+    let _ = (store.roles(), store.goals(), store.maintenance(), store.flaps(), store.configuration());
+    let _ = (store.leadership(), store.last_operation(), store.cluster_id());
+    let Ok(reader) = Reader::open(directory) else { return };
+    let _ = (reader.tokens(), reader.check());
+    let _ = reader.events(&EventQuery { limit: 1_000, ..EventQuery::default() });
+    let _ = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 1_000 });
+    drop(reader);
+    let _ = store.close();
+}
+
+/// A line to the call server is a request with bounded words, or refused.
+pub fn call_line(data: &[u8]) {
+    match lines::parse(data) {
+        Ok(request) => assert!(data.len() <= lines::LONGEST_LINE_BYTES, "{request:?}"),
+        Err(why) => assert!(!why.to_string().contains('\n')),
     }
 }

@@ -19,7 +19,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("understudy", &["model", "wire"]),
     ("lca", &["model", "decide", "wire", "settings", "transport", "drive"]),
     ("scs", &["model", "decide", "wire", "settings", "store", "transport", "drive"]),
-    ("scsctl", &["model", "settings", "pki"]),
+    ("scsctl", &["model", "settings", "transport", "pki"]),
     ("refapps", &["model", "understudy"]),
     ("stage", &["model", "wire", "settings", "transport", "understudy", "pki"]),
     ("models", &["model", "decide"]),

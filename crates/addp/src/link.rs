@@ -45,7 +45,7 @@ pub enum Outcome {
 pub struct Counts {
     /// Polls sent.
     pub polls_sent: u64,
-    /// Polls answered.
+    /// Polls of the other end that were answered.
     pub polls_answered: u64,
     /// Looks that came too late.
     pub late_looks: u64,
@@ -53,6 +53,20 @@ pub struct Counts {
     pub latest: Duration,
     /// From the last poll that was answered to its reply.
     pub round_trip: Option<Duration>,
+}
+
+impl Counts {
+    /// Of this link and of another, which came later or lives beside it.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            polls_sent: self.polls_sent.saturating_add(later.polls_sent),
+            polls_answered: self.polls_answered.saturating_add(later.polls_answered),
+            late_looks: self.late_looks.saturating_add(later.late_looks),
+            latest: self.latest.max(later.latest),
+            round_trip: later.round_trip.or(self.round_trip),
+        }
+    }
 }
 
 /// The machine. Clone, compare and hash it freely: it is a value.

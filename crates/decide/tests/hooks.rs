@@ -320,3 +320,61 @@ fn what_a_hook_left_is_gone_before_another_one_begins() {
     bench.sees(AgentSaw::HookEnded { application: name(), hook: left, failed, said: String::new() });
     assert_eq!(hooks(&bench), [(HookKind::Demote, false)]);
 }
+
+/// One that is never started again by itself, with a hook before its start; told to start.
+fn starting() -> Bench {
+    let mut bench = Bench::new(Interface::Plain, |assigned| {
+        assigned.spec.restart = RestartPolicy::Never;
+        assigned.spec.conduct.start_before = vec!["/bin/before".into()];
+        assigned.goal = Goal::Stopped;
+    });
+    join(&mut bench, 1);
+    let work = Work::SetGoal { application: name(), goal: Goal::Started, graceful: false };
+    order(&mut bench, 1, 1, work);
+    bench.pass(0);
+    assert_eq!(hooks(&bench), [(HookKind::Before, false)]);
+    bench
+}
+
+fn spawned(bench: &Bench) -> Vec<StartId> {
+    let start = |action: &AgentDo| match action {
+        AgentDo::Spawn(spawn) => Some(spawn.start),
+        _ => None,
+    };
+    bench.done.iter().filter_map(start).collect()
+}
+
+#[test]
+fn a_restart_during_a_start_begins_it_anew_and_loses_nothing() {
+    // The hook that it kills may have ended well a moment before.
+    for failed in [true, false] {
+        let mut bench = starting();
+        order(&mut bench, 1, 2, Work::Restart { application: name() });
+        assert_eq!(answer(&bench, 2), Some(Outcome::Done));
+        assert_eq!(hooks(&bench), [(HookKind::Before, true)]);
+        ends(&mut bench, failed);
+        bench.pass(0);
+        assert_eq!(hooks(&bench), [(HookKind::Before, true), (HookKind::Before, false)]);
+        ends(&mut bench, false);
+        let [start] = spawned(&bench)[..] else { panic!("{:?}", bench.done) };
+        bench.sees(AgentSaw::Spawned { application: name(), start, pid: 101 });
+        let report = bench.agent.applications().next().unwrap().report(None);
+        assert_eq!((report.status, report.problem.as_str()), (ApplicationStatus::Started, ""));
+    }
+}
+
+#[test]
+fn a_restart_while_its_process_is_made_ends_that_and_makes_another() {
+    let mut bench = starting();
+    ends(&mut bench, false);
+    let [first] = spawned(&bench)[..] else { panic!("{:?}", bench.done) };
+    order(&mut bench, 1, 2, Work::Restart { application: name() });
+    bench.sees(AgentSaw::Spawned { application: name(), start: first, pid: 101 });
+    let signalled = |action: &AgentDo| matches!(action, AgentDo::Signal { start, .. } if *start == first);
+    assert!(bench.done.iter().any(signalled), "it is stopped: {:?}", bench.done);
+    let (cause, others_live, last_words) = (ExitCause::Signal(15), false, String::new());
+    bench.sees(AgentSaw::Ended { application: name(), start: first, cause, others_live, last_words });
+    bench.pass(0);
+    ends(&mut bench, false);
+    assert_eq!(spawned(&bench).len(), 2, "and begun again");
+}

@@ -2,7 +2,7 @@
 
 mod one;
 
-use one::{Bench, ms, name};
+use one::{Bench, LIMIT, ms, name};
 use understudy_decide::agent::*;
 use understudy_model::notice::{Notice, Watchdog};
 use understudy_model::*;
@@ -56,15 +56,151 @@ fn a_process_that_goes_on_in_time_is_not_hung() {
 }
 
 #[test]
-fn an_agent_that_was_late_itself_gives_the_time_once_more_and_only_once() {
+fn an_agent_that_was_late_itself_gives_the_time_once_more_and_not_for_ever() {
     let mut bench = Bench::new(Interface::Plain, |_| ());
     bench.stops();
-    bench.freeze(5_000);
-    assert!(!bench.examined());
-    bench.pass(999);
-    assert!(!bench.examined());
+    for _ in 0..2 {
+        bench.freeze(5_000);
+        assert!(!bench.examined());
+        bench.pass(900);
+        assert!(!bench.examined());
+    }
     bench.freeze(5_000);
     assert!(bench.examined(), "an agent that is always late still finds a hang");
+}
+
+#[test]
+fn an_agent_that_is_a_little_late_all_the_time_finds_a_hang_within_three_limits() {
+    for late in [60, 90, 200, 700] {
+        let mut bench = Bench::new(Interface::Plain, |_| ());
+        bench.stops();
+        let began = bench.now;
+        while !bench.examined() {
+            bench.freeze(late);
+            let took = bench.now.since(began);
+            assert!(took <= LIMIT * 3 + ms(late), "late by {late} ms: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stall_in_the_middle_of_a_silence_is_not_held_against_a_library() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(600);
+    assert_eq!(bench.pings(), [1]);
+    // The agent meant to look at its clock after 50 ms.
+    bench.freeze(350);
+    bench.pass(349);
+    assert!(!bench.examined(), "300 ms were its own");
+    bench.pass(1);
+    assert!(bench.examined(), "and no more than these");
+    bench.pass(25);
+    let told = format!("{:?}", bench.events);
+    assert!(told.contains("besides 0.30 s that this agent was late itself"), "{told}");
+}
+
+#[test]
+fn small_stalls_add_up() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(500);
+    for _ in 0..5 {
+        // Each began right after a look at the clock.
+        bench.pass(50);
+        bench.freeze(150);
+    }
+    assert!(!bench.examined(), "of 1000 ms since it was asked, 500 were its own");
+    bench.pong(1);
+    bench.pass(500);
+    assert_eq!(bench.pings(), [1, 2]);
+}
+
+#[test]
+fn a_library_that_is_asked_late_has_half_its_limit_to_answer() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.freeze(990);
+    assert_eq!(bench.pings(), [1]);
+    bench.pass(499);
+    assert!(!bench.examined());
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn what_was_said_before_a_stall_and_is_heard_after_it_takes_nothing_back() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(600);
+    let before = bench.now + ms(10);
+    bench.freeze(2_000);
+    let after = std::mem::replace(&mut bench.now, before);
+    let said = FromApplication::Readiness(Readiness::Ready);
+    bench.sees(AgentSaw::Said { application: name(), start: bench.start, said });
+    bench.now = after;
+    bench.pass(999);
+    assert!(!bench.examined(), "it has its time once more since the stall");
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn mail_that_waited_makes_nobody_late() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    bench.pass(800);
+    let now = bench.now;
+    // It was put into the inbox before the last look at the clock.
+    bench.now = Moment(now.0 - 300_000_000);
+    bench.sees(AgentSaw::ControllerLeft { link: LinkId(9) });
+    bench.now = now;
+    bench.pass(200);
+    assert!(bench.examined());
+}
+
+#[test]
+fn a_look_that_is_late_leaves_half_the_limit() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    let running = bench.now;
+    bench.pass(10_000);
+    bench.sees(AgentSaw::Looked { application: name(), start: bench.start, stopped: true, running });
+    bench.pass(499);
+    assert!(!bench.examined());
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn a_stall_is_not_held_against_a_watched_one() {
+    let mut bench =
+        Bench::new(Interface::Notify, |assigned| assigned.spec.conduct.watchdog = Some(ms(1_000)));
+    bench.notes(ready());
+    bench.pass(400);
+    bench.freeze(590);
+    bench.pass(200);
+    assert!(!bench.examined(), "from three quarters on the agent looks at its own clock: 240 ms late");
+    bench.notes(alive());
+    bench.pass(999);
+    assert!(!bench.examined());
+    bench.pass(1);
+    assert!(bench.examined());
+}
+
+#[test]
+fn whoever_is_not_silent_costs_no_look_at_the_clock() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(500);
+    bench.pong(1);
+    assert_eq!(bench.agent.next_deadline().unwrap().since(bench.now), LIMIT / 2, "the next question");
+    let mut bench = Bench::new(Interface::Notify, |assigned| assigned.spec.conduct.watchdog = Some(LIMIT));
+    bench.notes(ready());
+    bench.notes(alive());
+    assert_eq!(bench.agent.next_deadline().unwrap().since(bench.now), LIMIT / 4 * 3);
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.pass(0);
+    assert_eq!(bench.agent.next_deadline(), None);
 }
 
 #[test]
@@ -189,6 +325,19 @@ fn a_probe_says_when_it_is_ready_and_so_many_failures_in_a_row_are_a_hang() {
     bench.pass(100);
     bench.answers(true);
     assert!(bench.examined());
+}
+
+#[test]
+fn a_probe_that_fails_while_the_agent_was_late_is_not_counted_but_for_ever() {
+    let mut bench = Bench::new(Interface::Plain, probed);
+    bench.answers(false);
+    for round in 0..6 {
+        bench.pass(100);
+        bench.freeze(5_000);
+        assert!(!bench.examined(), "round {round}");
+        bench.answers(true);
+    }
+    assert!(bench.examined(), "three were not counted, and three were");
 }
 
 #[test]

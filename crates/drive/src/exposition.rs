@@ -3,7 +3,7 @@
 //! Knows no figure by name. The law: a family is written once, with its help, its type and then all of its samples;
 //! whatever stands in a label is escaped.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -73,6 +73,15 @@ pub struct Family<'a> {
 impl Family<'_> {
     /// Adds a sample.
     pub fn sample(&mut self, labels: Labels<'_>, value: u64) -> &mut Self {
+        self.write(labels, value)
+    }
+
+    /// Adds a sample in seconds; the name of its family ends in `_seconds`.
+    pub fn seconds(&mut self, labels: Labels<'_>, value: Duration) -> &mut Self {
+        self.write(labels, value.as_secs_f64())
+    }
+
+    fn write(&mut self, labels: Labels<'_>, value: impl Display) -> &mut Self {
         let text = &mut self.exposition.text;
         text.push_str(self.name);
         for (index, (label, value)) in labels.iter().enumerate() {

@@ -12,8 +12,11 @@ pub enum Mail<M: Machine> {
     /// Something was observed, at that moment.
     Saw(Moment, M::Saw),
     /// Somebody wants to look at the machine between two steps; it must not block.
-    Look(Box<dyn FnOnce(&M) + Send>),
+    Look(Look<M>),
 }
+
+/// One look at a machine.
+pub type Look<M> = Box<dyn FnOnce(&M) + Send>;
 
 /// The way into a machine. Cloned freely; bounded, so a flood of observations slows down whoever floods.
 pub struct Inbox<M: Machine> {
@@ -85,8 +88,8 @@ pub struct Told {
 
 /// Runs `machine` until `stop` is asked or every inbox is gone, then returns it.
 ///
-/// `first` is observed before anything else. Observations are handled one at a time, in the order of their arrival;
-/// a deadline is observed as soon as it has passed and no mail is older.
+/// `first` is observed before anything else. Observations are handled one at a time, in the order of their arrival, and
+/// before those who only look; a deadline is observed as soon as it has passed and no mail is older.
 pub async fn run<M, H>(
     mut machine: M,
     first: M::Saw,
@@ -102,22 +105,65 @@ where
     handle(&mut machine, now(), first, hands).await;
     let stopped = stop.asked();
     tokio::pin!(stopped);
+    let mut looks = Looks::default();
     loop {
+        looks.serve_if_overdue(&machine);
         let wait = machine.next_deadline().map(|deadline| deadline.since(now()));
         tokio::select! {
             biased;
             () = &mut stopped => return machine,
             received = mail.recv() => match received {
                 None => return machine,
-                Some(Mail::Saw(at, saw)) => handle(&mut machine, at, saw, hands).await,
-                Some(Mail::Look(look)) => look(&machine),
+                Some(Mail::Saw(at, saw)) => {
+                    handle(&mut machine, at, saw, hands).await;
+                    looks.overtaken += 1;
+                }
+                Some(Mail::Look(look)) => looks.waiting.push(look),
             },
+            // Nothing is observed at this moment.
+            () = std::future::ready(()), if !looks.waiting.is_empty() => looks.serve(&machine),
             () = sleep(wait) => {}
         }
         // After mail as after sleep: a flood of mail must not put off a deadline that has passed.
         if machine.next_deadline().is_some_and(|deadline| deadline <= now()) {
             handle(&mut machine, now(), M::deadline_passed(), hands).await;
         }
+    }
+}
+
+/// Most looks that wait at a time.
+const MOST_LOOKS: usize = 64;
+/// Most observations that overtake a look.
+const MOST_OVERTAKING: usize = 256;
+
+/// Looks that wait until nothing is observed: whoever looks makes no observation wait, and is made to wait for a bounded
+/// number of them. A look never comes before what was put in before it.
+struct Looks<M> {
+    waiting: Vec<Look<M>>,
+    /// Observations since the last time that nobody waited.
+    overtaken: usize,
+}
+
+impl<M> Default for Looks<M> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), overtaken: 0 }
+    }
+}
+
+impl<M> Looks<M> {
+    fn serve_if_overdue(&mut self, machine: &M) {
+        if self.waiting.is_empty() {
+            self.overtaken = 0;
+        } else if self.waiting.len() >= MOST_LOOKS || self.overtaken >= MOST_OVERTAKING {
+            self.serve(machine);
+        }
+    }
+
+    fn serve(&mut self, machine: &M) {
+        for look in self.waiting.drain(..) {
+            look(machine);
+        }
+        self.overtaken = 0;
     }
 }
 

@@ -10,6 +10,7 @@ use understudy_model::{Because, Decision, Event, EventKind, Machine, Moment, Rul
 struct Counter {
     deadline: Option<Moment>,
     passed: u32,
+    steps: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,7 @@ impl Machine for Counter {
 
     fn step(&mut self, _: Moment, saw: Saw) -> Decision<u32, String> {
         let mut decision = Decision::default();
+        self.steps += 1;
         match saw {
             Saw::Number(number) => {
                 decision.persist.push(number);
@@ -127,9 +129,36 @@ async fn what_is_not_durable_is_neither_done_nor_told_and_the_machine_hears_of_i
     assert_eq!(after, expected);
 }
 
+/// After how many steps a look is served that was put in before so many observations.
+async fn steps_before_look(observations: u32) -> usize {
+    let (inbox, mail) = Inbox::new(1_024);
+    let stop = Stop::default();
+    let mut notes = Notes::default();
+    let feed = async {
+        let look = inbox.look(|machine: &Counter| machine.steps);
+        let saws = async {
+            for number in 0..observations {
+                assert!(inbox.saw(Saw::Number(2 * number)).await);
+            }
+        };
+        let (steps, ()) = tokio::join!(look, saws);
+        stop.ask();
+        steps.expect("the machine runs")
+    };
+    let machine = Counter::default();
+    tokio::join!(run(machine, Saw::Number(0), mail, &mut notes, &stop), feed).1
+}
+
+#[tokio::test]
+async fn a_look_waits_for_observations_and_not_for_ever() {
+    assert_eq!(steps_before_look(3).await, 4, "after everything that waits");
+    let steps = steps_before_look(1_000).await;
+    assert!((2..600).contains(&steps), "{steps}");
+}
+
 #[tokio::test]
 async fn mail_does_not_put_off_a_deadline_that_has_passed() {
-    let machine = Counter { deadline: Some(now()), passed: 0 };
+    let machine = Counter { deadline: Some(now()), ..Counter::default() };
     let (machine, notes) = play(&[2, 4, 6], machine).await;
     assert_eq!(machine.passed, 1);
     let at = |what: &str| notes.iter().position(|note| note == what).expect("it happened");

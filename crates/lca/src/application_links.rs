@@ -71,21 +71,26 @@ impl<P: Platform> ApplicationLinks<P> {
         self.open().links.len()
     }
 
+    /// How many connections of applications were taken since the start.
+    pub fn accepted(&self) -> u64 {
+        self.open().accepted
+    }
+
     /// What was refused since the start, and how often.
     pub fn refused(&self) -> Vec<(&'static str, &'static str, u64)> {
         self.refusals.totals()
     }
 
-    /// Accepts applications as long as the runtime lives.
-    pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
+    /// Accepts applications as long as the runtime lives: all of them, or at a door the one whose door it is.
+    pub async fn serve(self: Arc<Self>, listener: Arc<Listener>, door_of: Option<ApplicationName>) {
         accept_all(&listener, |stranger| {
-            let this = Arc::clone(&self);
-            tokio::spawn(async move { this.converse(stranger).await });
+            let (this, door_of) = (Arc::clone(&self), door_of.clone());
+            tokio::spawn(async move { this.converse(stranger, door_of).await });
         })
         .await;
     }
 
-    async fn converse(self: Arc<Self>, stranger: Stranger) {
+    async fn converse(self: Arc<Self>, stranger: Stranger, door_of: Option<ApplicationName>) {
         let peer = stranger.peer().clone();
         let shown = peer.to_string();
         let heard = stranger.first_message::<ApplicationSays, ApplicationHears>().await;
@@ -98,7 +103,7 @@ impl<P: Platform> ApplicationLinks<P> {
             // It may be gone already, and then needs no reason.
             let _ = sender.try_send(&ToApplication::AttachRefused(reason).into());
         };
-        let (name, start) = match self.admit(&peer, &first).await {
+        let (name, start) = match self.admit(&peer, &first, door_of.as_ref()).await {
             Ok(admitted) => admitted,
             Err((word, reason)) => return refuse(word, reason),
         };
@@ -157,10 +162,14 @@ impl<P: Platform> ApplicationLinks<P> {
         &self,
         peer: &Peer,
         first: &ApplicationSays,
+        door_of: Option<&ApplicationName>,
     ) -> Result<(ApplicationName, StartId), (&'static str, String)> {
         let FromApplication::Attach { application, .. } = first.said() else {
             return Err(("no-attach", "the first message must be Attach".to_owned()));
         };
+        if let Some(host) = door_of.filter(|host| *host != application) {
+            return Err(("other-door", format!("this is the socket of {host}, not of {application}")));
+        }
         let Peer::Unix { pid: Some(pid), .. } = peer else {
             return Err(("no-credentials", "the system does not say which process this is".to_owned()));
         };

@@ -60,12 +60,12 @@ pub enum DoorError {
 pub struct Doors {
     directory: PathBuf,
     open: Mutex<BTreeSet<ApplicationName>>,
-    serve: mpsc::Sender<Listener>,
+    serve: mpsc::Sender<(ApplicationName, Listener)>,
 }
 
 impl Doors {
     /// None yet; what is opened comes out of the second part, to be served.
-    pub fn new(runtime: &Path) -> (Self, mpsc::Receiver<Listener>) {
+    pub fn new(runtime: &Path) -> (Self, mpsc::Receiver<(ApplicationName, Listener)>) {
         let (serve, opened) = mpsc::channel(WAITING);
         (Self { directory: runtime.join("links"), open: Mutex::default(), serve }, opened)
     }
@@ -106,7 +106,7 @@ impl Doors {
                     .map_err(|source| DoorError::MakeDirectory { path: directory.to_owned(), source })?;
             }
             let listener = Listener::bind(&address, Security::Plain).await.map_err(DoorError::Listen)?;
-            self.serve.send(listener).await.map_err(|_| DoorError::Ending)?;
+            self.serve.send((application.clone(), listener)).await.map_err(|_| DoorError::Ending)?;
             self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(application.clone());
         }
         std::os::unix::fs::lchown(&path, Some(uid), None).map_err(|source| DoorError::Give {

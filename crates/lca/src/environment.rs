@@ -4,6 +4,7 @@
 //! sets cannot be overridden by settings.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -16,6 +17,9 @@ use crate::whole_file::{self, Keep};
 
 /// The search path that every application begins with, unless its settings say otherwise.
 pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Longest options file that is read, in bytes.
+const LONGEST_OPTIONS_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Everything that is not in the start itself.
 #[derive(Debug, Clone)]
@@ -89,24 +93,6 @@ pub fn of_hook(around: &Surroundings, spawn: &Spawn, hook: &str, options: &Path)
     all.into_iter().collect()
 }
 
-/// Words in the name of a variable that say that its value is nobody's business.
-const SECRET_WORDS: [&str; 5] = ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY"];
-/// A shorter value is no secret, and would be found everywhere.
-const SHORTEST_SECRET_BYTES: usize = 4;
-
-/// The values that are never told, the longest first.
-pub fn secrets(environment: &BTreeMap<String, String>) -> Vec<String> {
-    let secret = |name: &str| {
-        let name = name.to_ascii_uppercase();
-        SECRET_WORDS.iter().any(|word| name.contains(word))
-    };
-    let named = environment.iter().filter(|(name, _)| secret(name));
-    let mut values: Vec<String> =
-        named.map(|(_, value)| value.clone()).filter(|value| value.len() >= SHORTEST_SECRET_BYTES).collect();
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    values
-}
-
 /// A port id at the end of a variable's name: upper case, and `_` for all but letters and digits.
 fn variable_part(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
@@ -128,6 +114,16 @@ pub fn write_options(path: &Path, options: &BTreeMap<String, BTreeMap<String, St
         }
         _ => Ok(()),
     }
+}
+
+/// The options that an earlier life of the agent wrote; none if they cannot be read.
+pub fn read_options(path: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+    let read = || -> io::Result<_> {
+        let mut text = Vec::new();
+        fs::File::open(path)?.take(LONGEST_OPTIONS_BYTES).read_to_end(&mut text)?;
+        serde_json::from_slice(&text).map_err(io::Error::from)
+    };
+    read().unwrap_or_default()
 }
 
 /// Gives an options file to the user that is to read it; others may pass its directory, which is the agent's alone.

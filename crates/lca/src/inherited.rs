@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::convert::Infallible;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -58,9 +58,19 @@ pub struct Inheritance {
 }
 
 impl Inheritance {
-    /// What an earlier program of this process left; nothing if there was none. Once read it is gone.
+    /// What an earlier program of this process left; nothing if there was none. Once read it is gone. Only before this
+    /// program has opened anything: on an error, all that the earlier one left open is closed, as nobody would accept
+    /// from it, and its places would stay taken.
     pub fn take() -> Result<Self, String> {
         let Some(number) = std::env::var_os(VARIABLE) else { return Ok(Self::default()) };
+        Self::read(&number).map_err(|why| match close_what_is_left() {
+            Ok(0) => why,
+            Ok(closed) => format!("{why}; {closed} sockets that were left open are closed"),
+            Err(error) => format!("{why}; what was left open cannot be closed: {error}"),
+        })
+    }
+
+    fn read(number: &OsStr) -> Result<Self, String> {
         let number: Option<RawFd> = number.to_str().and_then(|text| text.parse().ok());
         let number =
             number.filter(|number| *number > 2).ok_or_else(|| format!("{VARIABLE} is no descriptor"))?;
@@ -117,6 +127,29 @@ impl Inheritance {
         keep(false)?;
         Err(error)
     }
+}
+
+/// Closes every socket that outlived a change of program, but for standard input and output; how many. What no
+/// description names can be found only so: this program itself keeps nothing open across such a change.
+fn close_what_is_left() -> io::Result<usize> {
+    let mut numbers: Vec<RawFd> = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let is_socket = std::fs::read_link(entry.path())
+            .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+        let number: Option<RawFd> = entry.file_name().to_str().and_then(|number| number.parse().ok());
+        numbers.extend(number.filter(|number| is_socket && *number > 2));
+    }
+    let mut closed = 0;
+    for number in numbers {
+        // SAFETY: only borrowed to ask how it was opened; it was open a moment ago, and this is the only thread yet.
+        let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+        if !fcntl_getfd(borrowed)?.contains(FdFlags::CLOEXEC) {
+            drop(adopt(number)?);
+            closed += 1;
+        }
+    }
+    Ok(closed)
 }
 
 /// The path of this program as it was when it began: a package puts the next one there.

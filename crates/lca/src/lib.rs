@@ -36,6 +36,7 @@ pub mod reload;
 pub mod replace;
 #[cfg(test)]
 mod samples;
+pub mod secrets;
 pub mod security;
 pub mod starts;
 pub mod state;

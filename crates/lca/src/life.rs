@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, StartId};
 use understudy_drive::{Inbox, State as UnitState, Stop, Unit};
-use understudy_model::{AgentId, Incarnation};
+use understudy_model::{AgentId, ApplicationName, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
 
@@ -235,6 +235,10 @@ impl Life {
         for address in &self.listen {
             listeners.push(listen(address, self.security.clone(), &mut inheritance).await?);
         }
+        // Where nobody listens any more, whoever connects is to be refused and not kept waiting.
+        for (address, _) in inheritance.listeners.drain(..) {
+            tracing::info!(%address, "not listening there any more");
+        }
         let local = Local::bind(&self.runtime_directory)
             .map_err(|source| LifeError::Local { path: self.runtime_directory.clone(), source })?;
         let replace = Replace::new(program, arguments, Arc::clone(&self.applications), unit.clone());
@@ -257,10 +261,10 @@ impl Life {
             applications.take_up(inheritance.links, &adopted);
             tokio::spawn(local.serve(inbox.clone(), replace));
             tokio::spawn(attending.attend(inbox, status));
-            tokio::spawn(Arc::clone(&applications).serve(link));
+            tokio::spawn(Arc::clone(&applications).serve(link, None));
             tokio::spawn(async move {
-                while let Some(door) = opened.recv().await {
-                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door)));
+                while let Some((whose, door)) = opened.recv().await {
+                    tokio::spawn(Arc::clone(&applications).serve(Arc::new(door), Some(whose)));
                 }
             });
             for listener in listeners {
@@ -329,8 +333,8 @@ fn status(agent: &Agent) -> String {
 /// What earlier lives left, taken over; what the machine must know of it; and listeners to be served.
 type Adopted = (Arc<Processes<Linux>>, Vec<understudy_decide::agent::Found>, Opened);
 
-/// Listeners of applications that run as other users.
-type Opened = tokio::sync::mpsc::Receiver<Listener>;
+/// Listeners of applications that run as other users, and whose they are.
+type Opened = tokio::sync::mpsc::Receiver<(ApplicationName, Listener)>;
 
 /// Where processes and their notes are, and what is found of earlier lives.
 fn adopt(

@@ -14,9 +14,9 @@ use understudy_drive::Inbox;
 use understudy_model::{
     Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion,
 };
-use understudy_transport::{Listener, Receiver, Security, SendError, Sender, Stranger};
+use understudy_transport::{LinkTally, Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
-use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, SPOKEN, ToAgent};
+use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent};
 
 use crate::accepting::{Refusals, accept_all};
 use crate::log_reader::LogReader;
@@ -37,6 +37,7 @@ pub struct Links {
     refusals: Refusals,
     untold: Mutex<Untold>,
     logs: Arc<LogReader>,
+    tally: Mutex<LinkTally>,
 }
 
 struct Link {
@@ -67,6 +68,7 @@ impl Links {
             refusals: Refusals::new("control link"),
             untold: Mutex::default(),
             logs,
+            tally: Mutex::default(),
         })
     }
 
@@ -80,6 +82,16 @@ impl Links {
         self.refusals.totals()
     }
 
+    /// What happened on these links since the start.
+    pub fn tally(&self) -> LinkTally {
+        self.lock_tally().clone()
+    }
+
+    /// Every change is one addition, so a poisoned lock still guards whole counts.
+    fn lock_tally(&self) -> MutexGuard<'_, LinkTally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Accepts control servers as long as the runtime lives.
     pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
         accept_all(&listener, |stranger| {
@@ -91,7 +103,7 @@ impl Links {
 
     async fn converse(self: Arc<Self>, stranger: Stranger) {
         let peer = stranger.peer().to_string();
-        let (hello, sender, receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
+        let (hello, sender, mut receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
             Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
             Ok((ToAgent::Order(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");
@@ -109,6 +121,10 @@ impl Links {
             Ok(version) => version,
             Err((word, reason)) => return self.refuse(&sender, &peer, word, &reason),
         };
+        if version >= LIVENESS_SINCE {
+            receiver.allow_signals();
+        }
+        let pulse = sender.pulse().clone();
         let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
         let ended = Arc::new(Notify::new());
         let entry = Link { sender, version, peer: peer.clone(), welcomed: false, ended: Arc::clone(&ended) };
@@ -121,7 +137,9 @@ impl Links {
         self.inbox
             .saw(AgentSaw::ControllerJoined { link, controller: controller.clone(), controller_epoch })
             .await;
-        self.listen(link, &peer, receiver, &ended).await;
+        self.lock_tally().begin(&pulse);
+        let end = self.listen(link, &peer, receiver, &ended).await;
+        self.lock_tally().end(&pulse, end);
         self.open().remove(&link);
         tracing::info!(%controller, %peer, "control server left");
         self.inbox.saw(AgentSaw::ControllerLeft { link }).await;
@@ -159,17 +177,18 @@ impl Links {
         None
     }
 
+    /// Hears a control server until the link ends, and says why it did.
     async fn listen(
         self: &Arc<Self>,
         link: LinkId,
         peer: &str,
         mut receiver: Receiver<ToAgent>,
         ended: &Notify,
-    ) {
+    ) -> &'static str {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
-                () = ended.notified() => return,
+                () = ended.notified() => return "ended-here",
             };
             match heard {
                 Ok(Some(ToAgent::Order(order))) => {
@@ -177,10 +196,14 @@ impl Links {
                 }
                 Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
-                    return self.refusals.count_word(peer, "second-hello", "a link has one Hello");
+                    self.refusals.count_word(peer, "second-hello", "a link has one Hello");
+                    return "second-hello";
                 }
-                Ok(None) => return,
-                Err(error) => return self.refusals.count(peer, &error),
+                Ok(None) => return "closed",
+                Err(error) => {
+                    self.refusals.count(peer, &error);
+                    return error.word();
+                }
             }
         }
     }

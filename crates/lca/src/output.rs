@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::log_file;
+use crate::secrets::Secrets;
 
 /// How much of the end of a file is looked at.
 const TAIL_BYTES: u64 = 2048;
@@ -19,19 +20,27 @@ pub fn length(path: &Path) -> u64 {
 }
 
 /// The last line after the first `from` bytes of a file that is not empty, without control characters, cut to
-/// [`LONGEST_LINE`]. Empty if there is none or the file cannot be read: it is a help for people, and nothing rests on it.
-pub fn last_words(path: &Path, from: u64) -> String {
-    tail(path, from).map(|bytes| last_line(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
+/// [`LONGEST_LINE`], with every secret masked. Empty if there is none or the file cannot be read: it is a help for people,
+/// and nothing rests on it.
+pub fn last_words(path: &Path, from: u64, secrets: &Secrets) -> String {
+    let bytes = tail(path, from, secrets.longest_bytes());
+    bytes.map(|bytes| last_line(&secrets.mask(&String::from_utf8_lossy(&bytes)))).unwrap_or_default()
 }
 
-fn tail(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
+/// The last [`TAIL_BYTES`]; if something before them was left out, without what may be the rest of a secret.
+fn tail(path: &Path, from: u64, longest_secret: usize) -> std::io::Result<Vec<u8>> {
     let mut file = log_file::open_to_read(path)?;
     let length = file.metadata()?.len();
     // It was rotated meanwhile: all that is left is newer.
     let from = if from > length { 0 } else { from };
-    file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
+    let look = TAIL_BYTES + longest_secret as u64;
+    let begin = from.max(length.saturating_sub(look));
+    file.seek(SeekFrom::Start(begin))?;
     let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    file.take(look).read_to_end(&mut bytes)?;
+    if begin > from {
+        bytes.drain(..longest_secret.min(bytes.len()));
+    }
     Ok(bytes)
 }
 
@@ -64,15 +73,12 @@ impl Tail {
     }
 
     /// The last lines with something in them, cleaned and cut as [`last_words`] does, joined by `; `, with every secret
-    /// replaced by `***`; `secrets` begin with the longest.
-    pub fn last_lines(&self, secrets: &[String]) -> String {
+    /// masked.
+    pub fn last_lines(&self, secrets: &Secrets) -> String {
         // Of a secret that lies across the cut, the rest would not be known again.
-        let longest = secrets.first().map_or(0, String::len).min(self.bytes.len());
+        let longest = secrets.longest_bytes().min(self.bytes.len());
         let bytes = if self.cut { &self.bytes[longest..] } else { &self.bytes[..] };
-        let mut text = String::from_utf8_lossy(bytes).into_owned();
-        for secret in secrets {
-            text = text.replace(secret, "***");
-        }
+        let text = secrets.mask(&String::from_utf8_lossy(bytes));
         let mut lines: Vec<String> = text
             .lines()
             .rev()
@@ -89,6 +95,10 @@ impl Tail {
 mod tests {
     use super::*;
 
+    fn secret() -> Secrets {
+        Secrets::of(&[("PASSWORD".to_owned(), "hunter2".to_owned())], &Default::default())
+    }
+
     #[test]
     fn a_tail_is_short_clean_and_without_secrets() {
         let mut tail = Tail::default();
@@ -97,11 +107,11 @@ mod tests {
         }
         assert!(tail.bytes.len() <= 2 * KEPT_BYTES);
         tail.push(b"\n\nfirst\n the hunter2 word\x07\n");
-        assert!(tail.last_lines(&["hunter2".to_owned()]).ends_with("; first; the *** word"));
-        assert_eq!(Tail::default().last_lines(&[]), "");
+        assert!(tail.last_lines(&secret()).ends_with("; first; the *** word"));
+        assert_eq!(Tail::default().last_lines(&Secrets::default()), "");
         let mut across = Tail::default();
         across.push(format!("hunter2{}", "y".repeat(KEPT_BYTES - 4)).as_bytes());
-        assert!(!across.last_lines(&["hunter2".to_owned()]).contains("ter2"));
+        assert!(!across.last_lines(&secret()).contains("ter2"));
     }
 
     #[test]
@@ -113,12 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn last_words_are_without_secrets_wherever_they_are_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.log");
+        std::fs::write(&path, "wrong password hunter2 for db://a:other@h\n").unwrap();
+        assert_eq!(last_words(&path, 0, &secret()), "wrong password *** for db://a:***@h");
+        for more in TAIL_BYTES as usize - 10..TAIL_BYTES as usize + 10 {
+            std::fs::write(&path, format!("xhunter2{}", "y".repeat(more))).unwrap();
+            let told = last_words(&path, 0, &secret());
+            assert!(!told.contains("2y"), "{more}: {told}");
+        }
+    }
+
+    #[test]
     fn only_the_end_of_a_file_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.log");
         std::fs::write(&path, format!("{}\nthe end\n", "y".repeat(1 << 20))).unwrap();
-        assert_eq!(last_words(&path, 0), "the end");
-        assert_eq!(last_words(&path, length(&path)), "", "what an earlier start said is not told");
-        assert_eq!(last_words(&directory.path().join("missing"), 0), "");
+        assert_eq!(last_words(&path, 0, &secret()), "the end");
+        assert_eq!(last_words(&path, length(&path), &secret()), "", "what an earlier start said is not told");
+        assert_eq!(last_words(&directory.path().join("missing"), 0, &secret()), "");
     }
 }

@@ -30,6 +30,7 @@ use crate::log_files::LogFiles;
 use crate::output;
 use crate::permission::Own;
 use crate::platform::{Platform, Survivor, TreeEnd};
+use crate::secrets::Secrets;
 use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
@@ -66,11 +67,20 @@ pub struct Processes<P: Platform> {
     logs: Arc<LogFiles>,
     own: Own,
     policy: Mutex<HostPolicy>,
-    /// How long the output of earlier starts was when a start began.
-    printed: Mutex<BTreeMap<StartId, u64>>,
+    /// What is needed to tell the last words of a start whose output goes to a file.
+    printed: Mutex<BTreeMap<StartId, Printed>>,
     hooks: Hooks<P::Tree>,
     heard: Heard,
     refusals: Refusals,
+}
+
+/// What a start may have printed.
+#[derive(Clone)]
+struct Printed {
+    /// How long the output of earlier starts was when it began.
+    from: u64,
+    /// What must not be told of it.
+    secrets: Arc<Secrets>,
 }
 
 /// Everything that [`Processes`] stands on.
@@ -129,12 +139,15 @@ impl<P: Platform> Processes<P> {
     pub fn adopt(self: &Arc<Self>, survivors: Vec<Survivor<P::Tree>>, notes: &[StartNote]) -> Vec<Found> {
         for survivor in &survivors {
             // If its output goes to a file, all of that may be its own.
-            self.printed().insert(survivor.start, 0);
+            let options = environment::read_options(&self.options_of(&survivor.application));
+            let secrets = Arc::new(Secrets::of(&self.platform.environment(&survivor.tree), &options));
+            self.printed().insert(survivor.start, Printed { from: 0, secrets });
         }
         let mut found: Vec<Found> = Vec::new();
         let mut survivors = survivors;
-        // The ones with a main process first, then the latest.
-        survivors.sort_by_key(|survivor| (!survivor.main_lives, survivor.running_for));
+        // The ones with a main process first, then those that this agent wrote down, then the latest.
+        let noted = |start| notes.iter().any(|note| note.start == start);
+        survivors.sort_by_key(|one| (!one.main_lives, !noted(one.start), one.running_for));
         for Survivor { application, start, tree, main_lives, running_for } in survivors {
             let pid = self.platform.pid(&tree).filter(|_| main_lives);
             let note = notes.iter().find(|note| note.start == start);
@@ -154,7 +167,7 @@ impl<P: Platform> Processes<P> {
             }
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
             if note.is_some_and(|note| note.notifies) {
-                match self.bind_notices(start) {
+                match self.bind_notices(start, None) {
                     Ok(socket) => self.hear_notices(&application, start, socket),
                     Err(why) => tracing::error!(%application, why, "it is not heard"),
                 }
@@ -241,12 +254,19 @@ impl<P: Platform> Processes<P> {
 
     fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
         // What went to the journal is read there; a look at it would keep the news of the end waiting.
-        let Some(from) = self.printed().get(&start).copied() else { return String::new() };
-        output::last_words(&self.logs.path(application), from)
+        let Some(Printed { from, secrets }) = self.printed().get(&start).cloned() else {
+            return String::new();
+        };
+        output::last_words(&self.logs.path(application), from, &secrets)
     }
 
-    fn printed(&self) -> MutexGuard<'_, BTreeMap<StartId, u64>> {
-        // A panic elsewhere leaves a map of lengths that is still right.
+    /// Where the options of an application are.
+    fn options_of(&self, application: &ApplicationName) -> PathBuf {
+        self.places.options.join(format!("{application}.json"))
+    }
+
+    fn printed(&self) -> MutexGuard<'_, BTreeMap<StartId, Printed>> {
+        // Every change is one insertion or removal.
         self.printed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -254,10 +274,16 @@ impl<P: Platform> Processes<P> {
     async fn watch(self: Arc<Self>, application: ApplicationName, start: StartId) {
         let end = loop {
             let Some((tree, replaced)) = self.table.watched(start) else { return };
-            tokio::select! {
-                end = self.platform.ended(&tree) => break end,
+            let end = tokio::select! {
+                biased;
                 // Another of its processes is the main one from now on.
-                () = replaced.notified() => {}
+                () = replaced.notified() => continue,
+                end = self.platform.ended(&tree) => end,
+            };
+            // It may have said so with its last breath, and then this was not its end.
+            self.hear_unread(start).await;
+            if self.table.tree(start).is_some_and(|now| Arc::ptr_eq(&now, &tree)) {
+                break end;
             }
         };
         let end = end.unwrap_or_else(|error| {
@@ -316,7 +342,7 @@ impl<P: Platform> Processes<P> {
         options: &BTreeMap<String, BTreeMap<String, String>>,
         signal: Signal,
     ) {
-        let path = self.places.options.join(format!("{application}.json"));
+        let path = self.options_of(application);
         match environment::write_options(&path, options) {
             Ok(()) => self.signal(application, start, signal),
             Err(error) => {
@@ -360,7 +386,9 @@ impl<P: Platform> Processes<P> {
     /// The start that a process belongs to, once its `Spawned` was observed; `None` if it is none of ours.
     pub async fn start_of(&self, pid: u32) -> Option<(ApplicationName, StartId)> {
         let start = self.platform.start_of(pid)?;
-        self.table.running(start).await.map(|application| (application, start))
+        let application = self.table.running(start).await?;
+        // Asked again: while a start is being made, nobody can know what it will look like.
+        (self.platform.start_of(pid) == Some(start)).then_some((application, start))
     }
 
     /// An observation from a place that must not wait.

@@ -4,6 +4,7 @@
 //! with the boot it was made in, and it is never trusted beyond what the platform can prove.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -43,17 +44,19 @@ pub struct StartNote {
 }
 
 /// The directory of notes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Starts {
     directory: PathBuf,
     agent: AgentId,
+    /// Held while a note is read and written back: several threads know something of one start.
+    changing: Mutex<()>,
 }
 
 impl Starts {
     /// Makes the directory if it is missing.
     pub fn open(directory: &Path, agent: AgentId) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        Ok(Self { directory: directory.to_owned(), agent })
+        Ok(Self { directory: directory.to_owned(), agent, changing: Mutex::default() })
     }
 
     /// Whose notes these are.
@@ -68,6 +71,16 @@ impl Starts {
 
     /// Notes a start. Not flushed: it need not outlive the boot.
     pub fn note(&self, note: &StartNote) -> io::Result<()> {
+        let _changing = self.changing();
+        self.write(note)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        // The files are whole whatever a panic elsewhere left undone.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, note: &StartNote) -> io::Result<()> {
         let text = serde_json::to_vec(note).map_err(io::Error::from)?;
         whole_file::replace(&self.path(&note.application, note.start), &text, Keep::ThisBoot)
     }
@@ -79,13 +92,15 @@ impl Starts {
         start: StartId,
         change: impl FnOnce(&mut StartNote),
     ) -> io::Result<()> {
+        let _changing = self.changing();
         let Some(mut note) = read(&self.path(application, start)) else { return Ok(()) };
         change(&mut note);
-        self.note(&note)
+        self.write(&note)
     }
 
     /// Forgets a start of which nothing lives.
     pub fn forget(&self, application: &ApplicationName, start: StartId) -> io::Result<()> {
+        let _changing = self.changing();
         match fs::remove_file(self.path(application, start)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -135,6 +150,26 @@ mod tests {
             ready: false,
             notifies: false,
         }
+    }
+
+    #[test]
+    fn what_two_threads_know_of_one_start_is_all_in_its_note() {
+        const CHANGES: u32 = 300;
+        let directory = tempfile::tempdir().unwrap();
+        let starts = Starts::open(directory.path(), AgentId(5)).unwrap();
+        let first = StartNote { restarts: 0, ..note(1, "now") };
+        starts.note(&first).unwrap();
+        let change = |change: fn(&mut StartNote)| {
+            for _ in 0..CHANGES {
+                starts.change(&first.application, first.start, change).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| change(|note| note.restarts += 1));
+            change(|note| note.acts = Some(note.acts.map_or(Epoch(1), |epoch| Epoch(epoch.0 + 1))));
+        });
+        let both = StartNote { restarts: CHANGES, acts: Some(Epoch(u64::from(CHANGES))), ..first };
+        assert_eq!(starts.all("now").unwrap(), (vec![both], 0));
     }
 
     #[test]

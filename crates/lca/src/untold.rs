@@ -57,16 +57,8 @@ mod tests {
     use super::*;
 
     fn event(reason: usize) -> Event {
-        Event {
-            kind: EventKind::StatusChanged,
-            severity: Severity::Info,
-            about: Subject::default(),
-            from: None,
-            to: None,
-            epoch: None,
-            because: Because::new(Rule::Adopted, reason.to_string()),
-            actor: None,
-        }
+        let because = Because::new(Rule::Adopted, reason.to_string());
+        Event::new(EventKind::StatusChanged, Severity::Info, Subject::default(), because)
     }
 
     #[test]

@@ -40,6 +40,8 @@ impl Bench {
             directory: self.directory.path().join("applications/app"),
             output: Output::File(self.log()),
             spec,
+            directory_of: account.clone(),
+            may_begin_outside: false,
             account,
             own_directory: true,
         }

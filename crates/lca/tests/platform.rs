@@ -79,6 +79,8 @@ impl Bench {
             output: Output::File(path("logs").join("app.log")),
             spec: ProcessSpec::default(),
             account: find_account(None, None, &[]).unwrap(),
+            directory_of: find_account(None, None, &[]).unwrap(),
+            may_begin_outside: false,
             own_directory: false,
         }
     }
@@ -305,6 +307,8 @@ fn a_noted_process_is_adopted_and_its_end_is_heard() {
         assert_eq!(next.pid(&adopted.tree), bench.platform.pid(&tree));
         assert!(adopted.running_for < LIMIT);
         assert_eq!(next.start_of(note.pid.unwrap()), Some(start));
+        let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+        assert!(next.environment(&adopted.tree).contains(&path), "its secrets are known from it");
         next.signal(&adopted.tree, Signal::Term).unwrap();
         assert!(!bench.end(&tree).others_live);
 
@@ -400,6 +404,96 @@ fn whose_process_it_is_is_known_by_tree_only() {
         bench.end(&tree);
         std::fs::remove_file(bench.directory.path().join("work/child")).unwrap();
     });
+}
+
+#[test]
+fn a_process_of_another_user_that_claims_to_be_of_a_start_is_not() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let as_user = |bench: &Bench, number: u64, user: &str, script: &str| {
+        let mut launch = bench.launch(number, &["/bin/sh", "-c", script]);
+        launch.account = find_account(Some(user), None, &[]).unwrap();
+        launch.directory = "/".into();
+        bench.platform.launch(&launch).unwrap()
+    };
+    Bench::both(|bench| {
+        let victim = as_user(bench, 2, "daemon", "sleep 600 & wait");
+        let mark = |number: u64| format!("UNDERSTUDY_START={}.{}.{number}", bench.agent, Incarnation(7));
+        let script = format!("{} setsid sleep 601 & {} setsid sleep 602 & wait", mark(2), mark(9));
+        let claims = as_user(bench, 3, "nobody", &script);
+        let child = |tree: &Tree, seconds: &str| {
+            let mut found = None;
+            eventually("its child runs", || {
+                let all = std::fs::read_dir("/proc").unwrap().flatten();
+                let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+                found = pids.find(|pid| {
+                    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+                    let is_it = read("cmdline").is_ok_and(|line| line == format!("sleep\0{seconds}\0"));
+                    let parent = format!("PPid:\t{}\n", bench.pid(tree));
+                    is_it && read("status").is_ok_and(|status| status.contains(&parent))
+                });
+                found.is_some()
+            });
+            found.unwrap()
+        };
+        assert_eq!(bench.platform.start_of(child(&victim, "600")), Some(victim.start()));
+        let contained = bench.platform.note(&victim).container.is_some();
+        for seconds in ["601", "602"] {
+            // Its group says whose it is; without one nobody is believed.
+            let whose = contained.then_some(claims.start());
+            assert_eq!(bench.platform.start_of(child(&claims, seconds)), whose);
+        }
+        assert!(bench.platform.other_main(&victim, child(&claims, "601")).unwrap().is_none());
+        if contained {
+            // Nor does the next life of the agent take it for a start that it forgot to note.
+            let notes = [&victim, &claims]
+                .map(|tree| (tree.application().clone(), tree.start(), bench.platform.note(tree)));
+            let found = Bench::platform(bench.agent, true).survivors(&notes).unwrap();
+            let mut starts: Vec<_> = found.iter().map(|survivor| survivor.start).collect();
+            starts.sort();
+            assert_eq!(starts, [victim.start(), claims.start()]);
+        }
+        for tree in [&claims, &victim] {
+            bench.platform.kill(tree).unwrap();
+            bench.end(tree);
+        }
+    });
+}
+
+/// A start may have had to go without a group; its search is then by parents, and all orphans have the same.
+#[test]
+fn what_lies_in_the_group_of_another_start_is_never_killed() {
+    let bench = Bench::new(true);
+    // First, as nothing that is older than a start is taken for its own.
+    let without = Bench::platform(bench.agent, false);
+    let loose = without.launch(&bench.launch(3, &["/bin/sleep", "600"])).unwrap();
+    let hides = "(setsid env -i /bin/sh -c 'echo $$ > hidden; exec sleep 600' &) ; exec sleep 600";
+    let contained = bench.run(2, hides);
+    if bench.platform.note(&contained).container.is_none() {
+        println!("skipped: this machine has no writable cgroup2");
+        for (platform, tree) in [(&bench.platform, &contained), (&without, &loose)] {
+            platform.kill(tree).unwrap();
+        }
+        return;
+    }
+    let hidden = bench.number_in("hidden");
+    let note = (loose.application().clone(), loose.start(), without.note(&loose));
+    let notes = [note, (contained.application().clone(), contained.start(), bench.platform.note(&contained))];
+    let found = bench.platform.survivors(&notes).unwrap();
+    let adopted = found.iter().find(|survivor| survivor.start == loose.start()).unwrap();
+    // Its parent has ended, and it is ours now.
+    eventually("it is an orphan", || {
+        let status = std::fs::read_to_string(format!("/proc/{hidden}/status")).unwrap();
+        status.contains(&format!("PPid:\t{}\n", std::process::id()))
+    });
+    bench.platform.kill(&adopted.tree).unwrap();
+    assert!(lives(hidden) && lives(bench.pid(&contained)) && !lives(without.pid(&loose).unwrap()));
+    bench.platform.release(&adopted.tree);
+    bench.platform.kill(&contained).unwrap();
+    assert!(!lives(hidden));
+    bench.end(&contained);
 }
 
 #[test]

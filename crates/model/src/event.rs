@@ -41,6 +41,13 @@ pub struct Event {
     pub actor: Option<String>,
 }
 
+impl Event {
+    /// One that is no change, of no epoch, and that nobody asked for.
+    pub fn new(kind: EventKind, severity: Severity, about: Subject, because: Because) -> Self {
+        Self { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+    }
+}
+
 /// The reason of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Because {

@@ -104,6 +104,7 @@ rules! {
     FlapAcknowledged => "flap-acknowledged", "An operator acknowledged the flapping, or the pair was quiet for long enough: automatic changes go on.";
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
+    ToldTooMuch => "told-too-much", "An agent told more than one host may in a minute, or what only the control server tells: the rest is counted and left out.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";

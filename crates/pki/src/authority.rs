@@ -74,11 +74,15 @@ pub(crate) fn found(
     now: SystemTime,
 ) -> Result<Made, PkiError> {
     let mut params = params(now, validity)?;
-    params.distinguished_name.push(DnType::CommonName, format!("Understudy authority of {name}"));
+    let key = KeyPair::generate()?;
+    // With a part of the key's number: some programs tell authorities, and their lists, by this name alone.
+    let number: String =
+        params.key_identifier(&key).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("Understudy authority of {name} {number}");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.subject_alt_names = vec![SanType::URI(ia5(&format!("{CLUSTER_URI}{cluster}"))?)];
-    let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     Ok(Made { certificate: certificate.pem(), key: key.serialize_pem() })
 }

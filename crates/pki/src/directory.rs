@@ -1,6 +1,6 @@
 //! A directory with an authority: `ca.pem`, `ca.key`, `revoked.pem`, `issued.json`, and a pair of files for each owner.
 //!
-//! Knows nothing of where certificates are used. The law: the record is written before the certificate, the key before
+//! Knows nothing of where certificates are used. The law: one command changes it at a time; the record is written before the certificate, the key before
 //! the certificate that belongs to it; a command that is killed can be given again.
 
 use std::path::{Path, PathBuf};
@@ -66,10 +66,11 @@ impl Directory {
     /// Makes an authority for a cluster. Without `id` the cluster gets a new random one.
     pub fn init(&self, name: &str, id: Option<ClusterId>, validity: Validity) -> Result<ClusterId, PkiError> {
         let certificate = self.at("ca.pem");
+        std::fs::create_dir_all(&self.path).map_err(files::failed("made", &self.path))?;
+        let _changing = files::change(&self.path)?;
         if files::read(&certificate)?.is_some() {
             return Err(PkiError::AuthorityThere { path: certificate });
         }
-        std::fs::create_dir_all(&self.path).map_err(files::failed("made", &self.path))?;
         let cluster = match id {
             Some(id) => id,
             None => random_cluster()?,
@@ -87,6 +88,7 @@ impl Directory {
     /// Issues a certificate to an owner that has none here.
     pub fn issue(&self, role: &Role, names: &Names, validity: Validity) -> Result<Issued, PkiError> {
         let authority = self.open()?;
+        let _changing = files::change(&self.path)?;
         let (certificate, key) = self.files_of(role);
         if files::read(&certificate)?.is_some() {
             let found = self.certified(&certificate)?.identity.role;
@@ -103,6 +105,7 @@ impl Directory {
     /// Issues another certificate, with a new key, to an owner that has one here; names are kept unless new ones are given.
     pub fn renew(&self, role: &Role, names: &Names, validity: Validity) -> Result<Issued, PkiError> {
         let authority = self.open()?;
+        let _changing = files::change(&self.path)?;
         let (certificate, key) = self.files_of(role);
         let Some(pem) = files::read(&certificate)? else {
             return Err(PkiError::NeverIssued { role: role.to_string() });
@@ -137,11 +140,13 @@ impl Directory {
     /// Revokes every certificate of an owner that still holds, and writes the new list. Gives those that were revoked.
     pub fn revoke(&self, role: &Role) -> Result<Vec<Entry>, PkiError> {
         let role = role.to_string();
+        let authority = self.open()?;
+        let _changing = files::change(&self.path)?;
         let (of_role, now) = (|entry: &Entry| entry.role == role, Timestamp::now());
         if !self.record()?.entries.iter().any(of_role) {
             return Err(PkiError::NeverIssued { role });
         }
-        self.revoke_where(|entry| {
+        self.revoke_where(&authority, |entry| {
             of_role(entry) && !matches!(entry.standing(now), Standing::Expired | Standing::Revoked)
         })
     }
@@ -149,14 +154,19 @@ impl Directory {
     /// Revokes one certificate, and writes the new list. Gives it, unless it was revoked before.
     pub fn revoke_serial(&self, serial: &str) -> Result<Vec<Entry>, PkiError> {
         let serial = serial.to_ascii_lowercase();
+        let authority = self.open()?;
+        let _changing = files::change(&self.path)?;
         if !self.record()?.entries.iter().any(|entry| entry.serial == serial) {
             return Err(PkiError::UnknownSerial { serial });
         }
-        self.revoke_where(|entry| entry.serial == serial && entry.revoked.is_none())
+        self.revoke_where(&authority, |entry| entry.serial == serial && entry.revoked.is_none())
     }
 
-    fn revoke_where(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, PkiError> {
-        let authority = self.open()?;
+    fn revoke_where(
+        &self,
+        authority: &Authority,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Entry>, PkiError> {
         let mut record = self.record()?;
         let mut revoked = Vec::new();
         for entry in record.entries.iter_mut().filter(|entry| wanted(entry)) {

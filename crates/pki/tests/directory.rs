@@ -103,6 +103,52 @@ fn a_renewed_certificate_has_another_key_and_the_same_names() {
 }
 
 #[test]
+fn commands_at_the_same_time_lose_no_record() {
+    let (_place, directory) = fresh();
+    directory.init("demo", None, year()).unwrap();
+    // What a command that was killed left behind is in nobody's way, and is removed; other files are not.
+    std::fs::write(directory.path().join("alpha.key.12345.new"), "half a key").unwrap();
+    std::fs::write(directory.path().join("notes.new"), "mine").unwrap();
+    std::thread::scope(|threads| {
+        for number in 0..12 {
+            let directory = &directory;
+            threads.spawn(move || {
+                directory.issue(&role(&format!("agent:h{number}")), &Names::default(), year()).unwrap();
+            });
+        }
+    });
+    assert_eq!(directory.show().unwrap().entries.len(), 12);
+    for number in 0..12 {
+        assert_eq!(directory.revoke(&role(&format!("agent:h{number}"))).unwrap().len(), 1, "{number}");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    let new: Vec<_> = left.iter().filter(|name| name.to_string_lossy().ends_with(".new")).collect();
+    assert_eq!(new, ["notes.new"]);
+
+    let one = std::thread::scope(|threads| {
+        let issue = || directory.issue(&role("agent:one"), &Names::default(), year()).is_ok();
+        let all: Vec<_> = (0..6).map(|_| threads.spawn(issue)).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).filter(|made| *made).count()
+    });
+    assert_eq!(one, 1, "one of six who ask for the same gets it");
+}
+
+#[test]
+fn two_authorities_of_one_cluster_have_two_names() {
+    use rustls_pki_types::pem::PemObject;
+    let name = |(_place, directory): (tempfile::TempDir, Directory)| {
+        directory.init("demo", Some(ClusterId(42)), year()).unwrap();
+        let der = rustls_pki_types::CertificateDer::from_pem_file(directory.path().join("ca.pem")).unwrap();
+        let certificate: x509_cert::Certificate = x509_cert::der::Decode::from_der(&der).unwrap();
+        certificate.tbs_certificate.subject.to_string()
+    };
+    let (one, other) = (name(fresh()), name(fresh()));
+    assert!(one.starts_with("CN=Understudy authority of demo "), "{one}");
+    assert_ne!(one, other);
+}
+
+#[test]
 fn no_certificate_outlives_its_authority() {
     let (_place, directory) = fresh();
     directory.init("demo", None, Validity::days(10).unwrap()).unwrap();

@@ -10,14 +10,15 @@ use understudy_model::{Because, Cluster, Event, EventKind, Identity, Role, Rule,
 use understudy_settings::ServerSettings;
 use understudy_transport::{Certified, CredentialFiles, Credentials, CredentialsError, Security};
 
+use crate::api::tls::TlsInUse;
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::standing::{Concern, Standing};
 
 /// From here on, a certificate's end is said.
 const WARN_BEFORE: Duration = Duration::from_secs(30 * 86_400);
-/// How often certificates are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+/// How often the files are read again without anybody asking: whoever renews a certificate need not tell this program.
+pub const READ_EVERY: Duration = Duration::from_secs(3_600);
 /// How often the same end is an event again.
 const TELL_EVERY: Duration = Duration::from_secs(86_400);
 
@@ -79,29 +80,83 @@ pub fn load(server: &ServerSettings, cluster: &mut Cluster) -> Result<Security, 
     }
 }
 
-/// Looks after certificates as long as the runtime lives: reads the own one again, and says which ones run out.
-pub async fn look_after(security: Security, links: Links, standing: Standing, journal: Journal) {
-    let Security::Tls(credentials) = security else { return };
-    let mut told: BTreeMap<Identity, Duration> = BTreeMap::new();
-    loop {
-        if let Err(error) = credentials.reload() {
-            tracing::error!(%error, "the certificate is kept as it is");
-        }
-        // With a wall clock before 1970 nothing can be said of ends.
-        if let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-            let known = std::iter::once(credentials.own()).chain(links.certificates());
-            let ending: Vec<Certified> = known.filter(|one| one.not_after < now + WARN_BEFORE).collect();
-            standing.set(Concern::Certificates, ending.iter().map(|one| describe(one, now)).collect());
-            for one in ending {
-                let due = told.get(&one.identity).is_none_or(|last| now.saturating_sub(*last) >= TELL_EVERY);
-                if due {
-                    journal.tell(vec![event(&one, now)]);
-                    told.insert(one.identity, now);
-                }
+/// The files of TLS while they are in use, for links and for the API, and when their certificates and those of agents
+/// run out.
+pub struct Certificates {
+    security: Security,
+    tls: Option<TlsInUse>,
+    links: Links,
+    standing: Standing,
+    journal: Journal,
+    told: BTreeMap<Identity, Duration>,
+}
+
+impl Certificates {
+    /// Nothing told yet. `tls` is the API's view of the files, if there are any.
+    pub fn new(
+        security: Security,
+        tls: Option<TlsInUse>,
+        links: Links,
+        standing: Standing,
+        journal: Journal,
+    ) -> Self {
+        Self { security, tls, links, standing, journal, told: BTreeMap::new() }
+    }
+
+    /// How this control server proves who it is.
+    pub fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Reads the files again, for links and connections to come. Those that are wrong replace nothing; then it says why.
+    pub fn reload(&mut self) -> Result<(), String> {
+        let Security::Tls(credentials) = &self.security else { return Ok(()) };
+        let read = reload(credentials, self.tls.as_ref());
+        match &read {
+            Ok(()) => {
+                self.standing.set(Concern::TlsFiles, Vec::new());
+                tracing::info!("the files of TLS were read again");
+            }
+            Err(why) => {
+                tracing::error!(%why, "the files of TLS were refused; those read before stay in use");
+                let warning =
+                    format!("{why}; older files of TLS are in use: mend them, then scsctl config reload");
+                self.standing.set(Concern::TlsFiles, vec![warning]);
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        self.tell_ends();
+        read
     }
+
+    /// Says which certificates run out.
+    fn tell_ends(&mut self) {
+        let Security::Tls(credentials) = &self.security else { return };
+        // With a wall clock before 1970 nothing can be said of ends.
+        let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return };
+        let known = std::iter::once(credentials.own()).chain(self.links.certificates());
+        let ending: Vec<Certified> = known.filter(|one| one.not_after < now + WARN_BEFORE).collect();
+        self.standing.set(Concern::Certificates, ending.iter().map(|one| describe(one, now)).collect());
+        for one in ending {
+            let due = self.told.get(&one.identity).is_none_or(|last| now.saturating_sub(*last) >= TELL_EVERY);
+            if due {
+                self.journal.tell(vec![event(&one, now)]);
+                self.told.insert(one.identity, now);
+            }
+        }
+    }
+}
+
+/// For links and the API together, or for neither.
+fn reload(credentials: &Credentials, api: Option<&TlsInUse>) -> Result<(), String> {
+    let of_api = match api {
+        Some(api) => Some((api, api.read().map_err(|error| error.to_string())?)),
+        None => None,
+    };
+    credentials.reload().map_err(|error| error.to_string())?;
+    if let Some((api, loaded)) = of_api {
+        api.take(loaded);
+    }
+    Ok(())
 }
 
 fn describe(one: &Certified, now: Duration) -> String {
@@ -124,14 +179,6 @@ fn event(one: &Certified, now: Duration) -> Event {
         _ => None,
     };
     let because = Because::new(Rule::CertificateEnds, describe(one, now)).fact("serial", &one.serial);
-    Event {
-        kind: EventKind::CertificateExpiring,
-        severity: Severity::Warning,
-        about: Subject { host, ..Subject::default() },
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: None,
-    }
+    let about = Subject { host, ..Subject::default() };
+    Event::new(EventKind::CertificateExpiring, Severity::Warning, about, because)
 }

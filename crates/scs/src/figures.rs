@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use understudy_decide::control::{ClusterView, OperationState, OperationView};
 use understudy_drive::exposition::{Exposition, Histogram};
-use understudy_model::{ApplicationStatus, Event, EventKind, HostStatus, OperationId, RunMode};
+use understudy_model::{ApplicationStatus, Event, EventKind, HostName, HostStatus, OperationId, RunMode};
+use understudy_transport::LinkTally;
 
 /// Bounds of what should take milliseconds, in seconds.
 const SHORT: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
@@ -36,6 +37,8 @@ struct Counts {
     became_primary: u64,
     /// Method, route and status.
     answers: BTreeMap<(String, String, u16), u64>,
+    /// Handshakes of TLS that came to nothing, by the word of their reason.
+    handshakes: BTreeMap<&'static str, u64>,
     /// Switchovers that were counted and are still shown.
     counted: BTreeSet<OperationId>,
 }
@@ -99,8 +102,13 @@ impl Figures {
         *self.lock().answers.entry(key).or_default() += 1;
     }
 
+    /// A caller over the network did not get through the handshake of TLS.
+    pub fn no_handshake(&self, reason: &'static str) {
+        *self.lock().handshakes.entry(reason).or_default() += 1;
+    }
+
     /// Everything as text.
-    pub fn text(&self, view: &ClusterView, wrong: usize) -> String {
+    pub fn text(&self, view: &ClusterView, wrong: usize, links: &BTreeMap<HostName, LinkTally>) -> String {
         let mut all = Exposition::new();
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         all.gauge("understudy_scs_build_info", "Version of this control server; always 1.").sample(&build, 1);
@@ -118,6 +126,11 @@ impl Figures {
             let labels = [("method", method.as_str()), ("route", route), ("code", &status.to_string())];
             family.sample(&labels, *count);
         }
+        let help = "Callers of the operators' API over the network that did not get through the handshake of TLS, by reason.";
+        let mut family = all.counter("understudy_scs_api_handshakes_failed_total", help);
+        for (reason, count) in &counts.handshakes {
+            family.sample(&[("reason", reason)], *count);
+        }
         drop(counts);
         let help = "From the request to the beginning of its answer.";
         all.histogram("understudy_scs_api_request_duration_seconds", help, &self.inner.requests);
@@ -127,7 +140,7 @@ impl Figures {
         all.histogram("understudy_scs_store_write_duration_seconds", help, &self.inner.store_writes);
         let help = "How long observations waited for the deciding machine: the lag of its loop.";
         all.histogram("understudy_scs_observation_wait_seconds", help, &self.inner.waits);
-        // Figures of links belong here.
+        show_links(&mut all, links);
         all.text()
     }
 
@@ -164,10 +177,87 @@ fn show_cluster(all: &mut Exposition, view: &ClusterView, wrong: usize) {
     for pair in &view.pairs {
         family.sample(&[("pair", pair.name.as_str())], u64::from(pair.ready));
     }
+    let help = "1 if both members act as primary, as far as is known.";
+    let mut family = all.gauge("understudy_scs_pair_two_primaries", help);
+    for pair in &view.pairs {
+        family.sample(&[("pair", pair.name.as_str())], u64::from(pair.two_act));
+    }
+    let help = "1 if a member that cannot be heard may act beside the one that was promoted in its place.";
+    let mut family = all.gauge("understudy_scs_pair_second_primary_possible", help);
+    for pair in &view.pairs {
+        family.sample(&[("pair", pair.name.as_str())], u64::from(pair.second_may_act));
+    }
+    let help =
+        "How often a member of a lost host was found acting when it was heard again, in this leadership.";
+    let mut family = all.counter("understudy_scs_pair_two_primaries_found_total", help);
+    for pair in &view.pairs {
+        family.sample(&[("pair", pair.name.as_str())], u64::from(pair.two_acted));
+    }
     let mut family =
         all.gauge("understudy_scs_pair_epoch", "The stored role epoch; 0 if nobody was ever primary.");
     for pair in &view.pairs {
         let epoch = pair.stored.as_ref().map_or(0, |role| role.epoch.0);
         family.sample(&[("pair", pair.name.as_str())], epoch);
+    }
+}
+
+/// The links to the agents of configured hosts.
+fn show_links(all: &mut Exposition, links: &BTreeMap<HostName, LinkTally>) {
+    let mut family = all.gauge("understudy_scs_link_up", "1 if the host's agent is connected and welcome.");
+    for (host, tally) in links {
+        family.sample(&[("host", host.as_str())], tally.live());
+    }
+    let help = "Links to the host's agent that came up; each after the first is a reconnect.";
+    let mut family = all.counter("understudy_scs_link_connects_total", help);
+    for (host, tally) in links {
+        family.sample(&[("host", host.as_str())], tally.begun());
+    }
+    let help = "Links to the host's agent that were up and ended, by reason.";
+    let mut family = all.counter("understudy_scs_link_losses_total", help);
+    for (host, tally) in links {
+        for (reason, count) in tally.ended() {
+            family.sample(&[("host", host.as_str()), ("reason", reason)], count);
+        }
+    }
+    let help = "Links to the host that one of both ends refused, by reason.";
+    let mut family = all.counter("understudy_scs_link_refusals_total", help);
+    for (host, tally) in links {
+        for (reason, count) in tally.refused() {
+            family.sample(&[("host", host.as_str()), ("reason", reason)], count);
+        }
+    }
+    let help =
+        "Events of the host's agent that were not kept: too many in a minute, or not an agent's to tell.";
+    let mut family = all.counter("understudy_scs_link_events_left_out_total", help);
+    for (host, tally) in links {
+        family.sample(&[("host", host.as_str())], tally.left_out());
+    }
+    let addp: Vec<_> = links.iter().map(|(host, tally)| (host.as_str(), tally.addp())).collect();
+    let help = "Polls of ADDP sent to the host: each after a timeout of silence.";
+    let mut family = all.counter("understudy_scs_link_polls_sent_total", help);
+    for (host, counts) in &addp {
+        family.sample(&[("host", host)], counts.polls_sent);
+    }
+    let help = "Polls of ADDP from the host that were answered.";
+    let mut family = all.counter("understudy_scs_link_polls_answered_total", help);
+    for (host, counts) in &addp {
+        family.sample(&[("host", host)], counts.polls_answered);
+    }
+    let help = "Looks at the link to the host that came too late: this program or its machine was too busy.";
+    let mut family = all.counter("understudy_scs_link_late_looks_total", help);
+    for (host, counts) in &addp {
+        family.sample(&[("host", host)], counts.late_looks);
+    }
+    let help = "By how much the latest of these looks came too late.";
+    let mut family = all.gauge("understudy_scs_link_lateness_max_seconds", help);
+    for (host, counts) in &addp {
+        family.seconds(&[("host", host)], counts.latest);
+    }
+    let help = "From the last poll of ADDP that was answered to its reply.";
+    let mut family = all.gauge("understudy_scs_link_round_trip_seconds", help);
+    for (host, counts) in &addp {
+        if let Some(round_trip) = counts.round_trip {
+            family.seconds(&[("host", host)], round_trip);
+        }
     }
 }

@@ -105,16 +105,31 @@ impl Journal {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Has a command told of events from now on; its own failures come back here. Fails if there is no thread for it.
-    pub fn notify(&self, settings: NotifySettings) -> std::io::Result<()> {
+    /// Has this command told of events from now on, or none; its own failures come back here. Fails if there is no thread
+    /// for the first one, and cannot fail after that.
+    pub fn notify(&self, settings: Option<NotifySettings>) -> std::io::Result<()> {
+        if settings.is_some() {
+            self.prepare_notices()?;
+        }
+        if let Some(notifier) = self.inner.notifier.get() {
+            notifier.change(settings);
+        }
+        Ok(())
+    }
+
+    /// Starts the thread for notices, if there is none yet; nobody is told of anything by that.
+    pub fn prepare_notices(&self) -> std::io::Result<()> {
+        if self.inner.notifier.get().is_some() {
+            return Ok(());
+        }
         let inner = Arc::downgrade(&self.inner);
-        let notifier = Notifier::start(settings, notify::TIME_LIMIT, move |events| {
+        let notifier = Notifier::start(notify::TIME_LIMIT, move |events| {
             // After the end nobody is told any more.
             if let Some(inner) = inner.upgrade() {
                 Journal { inner }.tell(events);
             }
         })?;
-        // A second command would be told of the failures of the first: there is one.
+        // Reloads come one at a time; a second one here would find no command and tell nobody.
         let _ = self.inner.notifier.set(notifier);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Knows nothing of what is in it. The law: a backup may be made at any time; what is restored is older than what the agents
 //! have seen, and whoever restores must have read what that means.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,7 +31,7 @@ pub enum KeepingError {
         /// What the system said.
         source: io::Error,
     },
-    /// Two files with one name, or one that is too long.
+    /// A file without a name, or one that is too long.
     #[error("{} cannot be kept: {why}", path.display())]
     Unkept {
         /// Which.
@@ -69,7 +70,8 @@ impl KeepingError {
     }
 }
 
-/// Keeps the store, and the settings with it; with the keys of `[tls]` only if asked to. Says what is in it.
+/// Keeps the store, and the settings with it; with the keys of `[tls]` only if asked to. Says what is in it, and where
+/// a file comes from that is kept under another name.
 pub fn keep(
     settings: &ServerSettings,
     config: &Path,
@@ -78,10 +80,15 @@ pub fn keep(
 ) -> Result<Vec<String>, KeepingError> {
     let mut paths = vec![config.to_owned(), PathBuf::from(&settings.cluster_file)];
     if let Some(tls) = settings.tls.as_ref().filter(|_| with_keys) {
-        let all = [&tls.certificate, &tls.key].into_iter().chain(&tls.authorities).chain(&tls.revoked);
+        let all = [&tls.certificate, &tls.key].into_iter().chain(&tls.authorities);
         paths.extend(all.map(PathBuf::from));
+        // One that is not there yet is an empty list, as for TLS itself.
+        paths.extend(tls.revoked.iter().map(PathBuf::from).filter(|path| path.exists()));
     }
+    let mut known = BTreeSet::new();
+    paths.retain(|path| known.insert(path.clone()));
     let mut files: Vec<KeptFile> = Vec::new();
+    let mut shown = Vec::new();
     for path in paths {
         let unkept = |why| KeepingError::Unkept { path: path.clone(), why };
         let bytes = fs::read(&path).map_err(|source| KeepingError::Read { path: path.clone(), source })?;
@@ -89,13 +96,22 @@ pub fn keep(
         if bytes.len() > LONGEST_FILE_BYTES {
             return Err(unkept("it is too long"));
         }
-        if files.iter().any(|file| file.name == name) {
-            return Err(unkept("another file of that name is kept already"));
-        }
-        files.push(KeptFile { name: name.to_owned(), bytes });
+        let (name, text) = match free_name(name, &files) {
+            free if free == name => (free.clone(), free),
+            free => (free.clone(), format!("{free} ({})", path.display())),
+        };
+        shown.push(text);
+        files.push(KeptFile { name, bytes });
     }
     back_up(Path::new(&settings.state_directory), target, &files)?;
-    Ok(files.into_iter().map(|file| file.name).collect())
+    Ok(shown)
+}
+
+/// The name, or with a number before it if another file has it: two authorities may both be `ca.pem` in two directories.
+fn free_name(name: &str, files: &[KeptFile]) -> String {
+    let is_free = |name: &String| !files.iter().any(|file| file.name == *name);
+    let numbered = (2..).map(|number| format!("{number}-{name}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| name.to_owned())
 }
 
 /// Writes the settings of a backup into a directory, where none of them may be yet. Says their names.

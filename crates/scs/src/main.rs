@@ -66,7 +66,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Exit {
-    if let Some(Does::Restore { file, files: Some(directory), .. }) = &args.does {
+    if let Some(Does::Restore { file, files: Some(directory), yes }) = &args.does {
+        // Else the files would be written, and the repeat with --yes would find them there.
+        if !yes {
+            return refuse(&KeepingError::NeedsYes);
+        }
         match restore_files(file, directory) {
             Ok(names) => say(&format!("restored into {}: {}", directory.display(), names.join(", "))),
             Err(error) => return refuse(&error),

@@ -31,6 +31,9 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Where the command's own commands are found.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Without a command nobody is told of anything.
+const NOBODY: NotifySettings = NotifySettings { on: Vec::new(), command: Vec::new() };
+
 /// One event to tell.
 #[derive(Debug, Clone)]
 struct Notice {
@@ -48,31 +51,43 @@ struct Waiting {
 /// The way to the command. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Notifier {
-    settings: Arc<NotifySettings>,
+    settings: Arc<Mutex<Arc<NotifySettings>>>,
     waiting: Arc<Mutex<Waiting>>,
     wake: Arc<Notify>,
 }
 
 impl Notifier {
-    /// Starts the thread that runs the command; what went wrong is told through `tell`. Fails if there is no thread.
-    pub fn start(
-        settings: NotifySettings,
-        limit: Duration,
-        tell: impl Fn(Vec<Event>) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    /// Starts the thread that runs the command, of which there is none before [`Notifier::change`]; what went wrong is told
+    /// through `tell`. Fails if there is no thread.
+    pub fn start(limit: Duration, tell: impl Fn(Vec<Event>) + Send + 'static) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (waiting, wake) = (Arc::default(), Arc::new(Notify::new()));
-        let notifier = Self { settings: Arc::new(settings), waiting, wake };
+        let notifier = Self { settings: Arc::new(Mutex::new(Arc::new(NOBODY))), waiting, wake };
         let worker = notifier.clone();
         let thread = std::thread::Builder::new().name("notify".to_owned());
         thread.spawn(move || runtime.block_on(worker.work(limit, tell)))?;
         Ok(notifier)
     }
 
+    /// Tells this command from now on, also of what waits already; none: nobody is told of anything.
+    pub fn change(&self, settings: Option<NotifySettings>) {
+        let settings = Arc::new(settings.unwrap_or(NOBODY));
+        if settings.command.is_empty() {
+            self.waiting().notices.clear();
+        }
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    fn settings(&self) -> Arc<NotifySettings> {
+        // Only ever replaced as a whole, so a poisoned lock still guards whole settings.
+        Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Puts the events that the command is told of into the queue. Never waits.
     pub fn notice(&self, at_wall_ms: i64, events: &[Event]) {
+        let settings = self.settings();
         let mut waiting = self.waiting();
-        for event in events.iter().filter(|event| self.settings.on.contains(&event.kind)) {
+        for event in events.iter().filter(|event| settings.on.contains(&event.kind)) {
             if waiting.notices.len() >= MOST_WAITING {
                 waiting.notices.pop_front();
                 waiting.dropped += 1;
@@ -97,7 +112,7 @@ impl Notifier {
                 self.wake.notified().await;
                 continue;
             };
-            if let Err((why, output)) = run(&self.settings.command, &notice, limit).await {
+            if let Err((why, output)) = run(&self.settings().command, &notice, limit).await {
                 let kind = notice.event.kind.as_str();
                 let text = format!("the notify command was not told of {kind}: {why}");
                 let because = Because::new(Rule::NotifyCommand, text)
@@ -115,8 +130,7 @@ impl Notifier {
 }
 
 fn failed(because: Because, about: &Subject) -> Event {
-    let (kind, severity) = (EventKind::NotifyFailed, Severity::Warning);
-    Event { kind, severity, about: about.clone(), from: None, to: None, epoch: None, because, actor: None }
+    Event::new(EventKind::NotifyFailed, Severity::Warning, about.clone(), because)
 }
 
 /// Runs the command once. `Err`: why it did not do its work, and the last that it said.
@@ -257,16 +271,7 @@ mod tests {
     fn event(kind: EventKind, reason: &str) -> Event {
         let about = Subject { pair: Some("tserver".parse().unwrap()), ..Subject::default() };
         let because = Because::new(Rule::SoleActing, reason);
-        Event {
-            kind,
-            severity: Severity::Info,
-            about,
-            from: None,
-            to: None,
-            epoch: None,
-            because,
-            actor: None,
-        }
+        Event::new(kind, Severity::Info, about, because)
     }
 
     fn changed(reason: &str) -> Event {
@@ -278,7 +283,9 @@ mod tests {
         let settings = NotifySettings { on: vec![EventKind::RoleChanged], command };
         let (told, failures) = mpsc::channel();
         let tell = move |events: Vec<Event>| events.into_iter().for_each(|event| told.send(event).unwrap());
-        (Notifier::start(settings, limit, tell).unwrap(), failures)
+        let notifier = Notifier::start(limit, tell).unwrap();
+        notifier.change(Some(settings));
+        (notifier, failures)
     }
 
     fn until(what: &str, so: impl Fn() -> bool) {
@@ -335,12 +342,35 @@ mod tests {
     }
 
     #[test]
+    fn another_command_is_told_from_its_change_on_and_without_one_nobody_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("told");
+        let script = |who: &str| {
+            let text = format!("echo \"{who} $UNDERSTUDY_REASON\" >> {}", file.display());
+            vec!["/bin/sh".to_owned(), "-c".to_owned(), text]
+        };
+        let settings = |command| Some(NotifySettings { on: vec![EventKind::RoleChanged], command });
+        let notifier = Notifier::start(TIME_LIMIT, |_| ()).unwrap();
+        notifier.notice(0, &[changed("before any")]);
+        notifier.change(settings(script("first")));
+        notifier.notice(0, &[changed("one")]);
+        until("the first is told", || lines(&file).len() == 1);
+        notifier.change(None);
+        notifier.notice(0, &[changed("nobody")]);
+        notifier.change(settings(script("second")));
+        notifier.notice(0, &[changed("two")]);
+        until("the second is told", || lines(&file).len() == 2);
+        assert_eq!(lines(&file), ["first one", "second two"]);
+    }
+
+    #[test]
     fn a_command_that_cannot_be_started_is_an_event() {
         let settings =
             NotifySettings { on: vec![EventKind::RoleChanged], command: vec!["/no/such/program".to_owned()] };
         let (told, failures) = mpsc::channel();
         let tell = move |events: Vec<Event>| events.into_iter().for_each(|event| told.send(event).unwrap());
-        let notifier = Notifier::start(settings, TIME_LIMIT, tell).unwrap();
+        let notifier = Notifier::start(TIME_LIMIT, tell).unwrap();
+        notifier.change(Some(settings));
         notifier.notice(0, &[changed("x")]);
         let failure = failures.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(failure.because.reason.contains("/no/such/program cannot be started"), "{failure:?}");

@@ -1,33 +1,32 @@
-//! Reads the cluster file again while everything runs.
+//! Reads the settings, the cluster file and the files of TLS again while everything runs.
 //!
-//! It knows no rules of the file. The law: all of it takes effect, or nothing, and every reason is said.
+//! It knows no rules of these files. The law: all of it takes effect, or nothing, and every reason is said.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, State, Unit};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
     Subject,
 };
-use understudy_settings::{Checked, ReadError, compare, read_cluster};
-
-use understudy_transport::Security;
+use understudy_settings::{Checked, ReadError, ServerSettings, compare, read_cluster, read_server};
 
 use crate::accepted;
-use crate::api::ReloadAsked;
-use crate::api::tls::TlsInUse;
+use crate::api::guard::Guard;
+use crate::api::{DoorChange, Doors, ReloadAsked};
+use crate::certificates::{Certificates, READ_EVERY};
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
 use crate::service::own_hosts;
 use crate::standing::{Concern, Standing};
 
-/// How often the files of TLS are read again without anybody asking.
-const CERTIFICATES_EVERY: Duration = Duration::from_secs(3_600);
+/// Most changes that one event tells; the caller hears of all of them.
+const MOST_CHANGES_TOLD: usize = 20;
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,78 +52,85 @@ pub enum Reloaded {
 
 /// Everything that a reload touches.
 pub struct Reload {
-    /// The file.
-    pub cluster_file: PathBuf,
+    /// `scs.toml`.
+    pub config: PathBuf,
+    /// What it said when it last took effect.
+    pub server: ServerSettings,
+    /// What is known of it elsewhere.
+    pub live: Live,
     /// What runs is known there, and the new configuration observed.
     pub inbox: Inbox<Control>,
     /// Hosts come and go.
     pub links: Links,
     /// Certificates are read again too.
-    pub security: Security,
+    pub certificates: Certificates,
     /// How agents are spoken to.
     pub introduction: Introduction,
     /// What is in use.
     pub standing: Standing,
-    /// Refusals are events.
+    /// Refusals are events, and a command is told of events.
     pub journal: Journal,
-    /// Certificates are read again too.
-    pub tls: Option<TlsInUse>,
     /// The service manager waits for the end of a reload.
     pub unit: Unit,
+}
+
+/// Where settings of `scs.toml` are in use that can change.
+pub struct Live {
+    /// Who may do what.
+    pub guard: Guard,
+    /// Where the API is served over the network; absent without TLS.
+    pub doors: Option<Doors>,
+    /// How long the journal is kept.
+    pub keep: watch::Sender<Duration>,
+}
+
+/// Everything that was read and may take effect.
+struct Read {
+    server: ServerSettings,
+    cluster: Cluster,
+    changes: Vec<String>,
+    warnings: Vec<String>,
+    doors: Option<DoorChange>,
 }
 
 impl Reload {
     /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
     pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
+        let mut look = tokio::time::interval(READ_EVERY);
         loop {
-            let asker = match tokio::time::timeout(CERTIFICATES_EVERY, asked.recv()).await {
-                Ok(Some(asker)) => asker,
-                Ok(None) => return,
-                // Whoever renews a certificate need not tell this program.
-                Err(_) => {
-                    self.reload_certificates();
+            let asker = tokio::select! {
+                asker = asked.recv() => asker,
+                _ = look.tick() => {
+                    // What is wrong is shown in status until it is right.
+                    let _ = self.certificates.reload();
                     continue;
                 }
             };
+            let Some(ReloadAsked { actor, answer }) = asker else { return };
             self.unit.tell(State::Reloading);
-            let reloaded = self.reload().await;
+            let reloaded = self.reload(actor).await;
             self.unit.tell(State::Ready);
             // An asker who has gone finds the outcome in the events.
-            let _ = asker.send(reloaded);
+            let _ = answer.send(reloaded);
         }
     }
 
     /// As [`Reload::run`], once.
-    async fn reload(&mut self) -> Reloaded {
-        self.reload_certificates();
-        let reloaded = self.try_reload().await;
+    async fn reload(&mut self, actor: Option<String>) -> Reloaded {
+        let reloaded = match self.read().await {
+            Ok(read) => self.take_effect(read).await,
+            Err(refused) => refused,
+        };
         match &reloaded {
             Reloaded::Accepted { changes, .. } => {
                 self.standing.set(Concern::Reload, Vec::new());
-                tracing::info!(changes = changes.len(), "the configuration was read again");
+                tell_accepted(&self.journal, actor, changes);
             }
             Reloaded::Wrong { problems: reasons } | Reloaded::Forbidden { reasons } => {
-                tell_refused(&self.standing, &self.journal, reasons);
+                tell_refused(&self.standing, &self.journal, actor, reasons);
             }
         }
         reloaded
-    }
-
-    /// For itself: a wrong cluster file keeps no new certificate out, nor the other way round.
-    fn reload_certificates(&self) {
-        let Some(tls) = &self.tls else { return };
-        match tls.reload() {
-            Ok(()) => {
-                self.standing.set(Concern::ApiCertificates, Vec::new());
-                tracing::info!("the files of TLS were read again");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the files of TLS were refused; those read before stay in use");
-                let warning =
-                    format!("{error}; older files of TLS are in use: mend them, then scsctl config reload");
-                self.standing.set(Concern::ApiCertificates, vec![warning]);
-            }
-        }
     }
 
     async fn remember(&self, cluster: &Cluster) -> Result<(), String> {
@@ -133,44 +139,76 @@ impl Reload {
         stored.map_err(|error| format!("the accepted configuration cannot be stored: {error}"))
     }
 
-    async fn try_reload(&mut self) -> Reloaded {
-        if let Security::Tls(credentials) = &self.security
-            && let Err(error) = credentials.reload()
-        {
-            return Reloaded::Wrong { problems: vec![error.to_string()] };
-        }
-        let Checked { value: mut cluster, warnings } = match read_cluster(&self.cluster_file) {
-            Ok(checked) => checked,
-            Err(ReadError::Wrong(wrong)) => {
-                return Reloaded::Wrong {
-                    problems: wrong.problems.iter().map(ToString::to_string).collect(),
-                };
-            }
-            Err(unreadable @ ReadError::Unreadable { .. }) => {
-                return Reloaded::Wrong { problems: vec![unreadable.to_string()] };
-            }
+    /// Reads every file, and makes ready what could fail. Only the files of TLS take effect at once, each for itself: a
+    /// settings file that is wrong keeps no new certificate out.
+    async fn read(&mut self) -> Result<Read, Reloaded> {
+        let mut problems: Vec<String> = self.certificates.reload().err().into_iter().collect();
+        let server = checked(read_server(&self.config), &mut problems);
+        let cluster = checked(read_cluster(Path::new(&self.server.cluster_file)), &mut problems);
+        let (Some(server), Some(cluster), true) = (server, cluster, problems.is_empty()) else {
+            return Err(Reloaded::Wrong { problems });
         };
-        if let Some(own) = self.security.identity()
+        let warnings = server.warnings.iter().chain(&cluster.warnings).map(ToString::to_string).collect();
+        let (server, mut cluster) = (server.value, cluster.value);
+
+        let mut reasons = Vec::new();
+        if let Some(own) = self.certificates.security().identity()
             && let Some(other) = cluster.id.replace(own.cluster).filter(|id| *id != own.cluster)
         {
-            let reason =
-                format!("cluster.id is {other}, and the certificate in use is of cluster {}", own.cluster);
-            return Reloaded::Forbidden { reasons: vec![reason] };
+            reasons.push(format!(
+                "cluster.id is {other}, and the certificate in use is of cluster {}",
+                own.cluster
+            ));
         }
         let Some(running) = self.inbox.look(running).await else {
-            return Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] };
+            return Err(Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] });
         };
-        let changes = match compare(&self.standing.cluster(), &cluster, &running) {
-            Ok(changes) => changes.iter().map(ToString::to_string).collect(),
-            Err(forbidden) => {
-                return Reloaded::Forbidden { reasons: forbidden.iter().map(ToString::to_string).collect() };
-            }
+        let mut changes = Vec::new();
+        match self.server.changes_to(&server) {
+            Ok(some) => changes.extend(some),
+            Err(forbidden) => reasons.extend(forbidden),
+        }
+        match compare(&self.standing.cluster(), &cluster, &running) {
+            Ok(some) => changes.extend(some.iter().map(ToString::to_string)),
+            Err(forbidden) => reasons.extend(forbidden.iter().map(ToString::to_string)),
+        }
+        let doors = match &self.live.doors {
+            Some(doors) if reasons.is_empty() => doors.prepare(&server.api_listen).map(Some),
+            Some(_) | None => Ok(None),
         };
+        let doors = doors.unwrap_or_else(|error| {
+            reasons.push(error.to_string());
+            None
+        });
+        if server.notify.is_some()
+            && let Err(error) = self.journal.prepare_notices()
+        {
+            reasons.push(format!("there is no thread for the notify command: {error}"));
+        }
+        if !reasons.is_empty() {
+            return Err(Reloaded::Forbidden { reasons });
+        }
+        Ok(Read { server, cluster, changes, warnings, doors })
+    }
+
+    /// All of it. What can fail comes first.
+    async fn take_effect(&mut self, read: Read) -> Reloaded {
+        let Read { server, cluster, changes, warnings, doors } = read;
         // The next start compares with it: what is not remembered does not take effect.
         if let Err(why) = self.remember(&cluster).await {
             return Reloaded::Forbidden { reasons: vec![why] };
         }
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        if server.notify != self.server.notify
+            && let Err(error) = self.journal.notify(server.notify.clone())
+        {
+            tracing::error!(%error, "nobody is told of events");
+        }
+        self.live.guard.change(server.api.clone());
+        self.live.keep.send_replace(server.journal_keep);
+        if let (Some(open), Some(change)) = (&mut self.live.doors, doors) {
+            open.change(change).await;
+        }
+        self.server = server;
         self.standing.set(Concern::Configuration, warnings.clone());
         self.standing.configured(Arc::new(cluster.clone()));
         self.introduction.cluster_name.clone_from(&cluster.name);
@@ -182,8 +220,30 @@ impl Reload {
     }
 }
 
-/// Tells everybody that a configuration was refused, and why.
-pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) {
+/// What a file says, if nothing is wrong with it.
+fn checked<T>(read: Result<Checked<T>, ReadError>, problems: &mut Vec<String>) -> Option<Checked<T>> {
+    match read {
+        Ok(checked) => return Some(checked),
+        Err(ReadError::Wrong(wrong)) => problems.extend(wrong.problems.iter().map(ToString::to_string)),
+        Err(unreadable @ ReadError::Unreadable { .. }) => problems.push(unreadable.to_string()),
+    }
+    None
+}
+
+/// Tells who had what changed. What the machine makes of it is an event of its own.
+fn tell_accepted(journal: &Journal, actor: Option<String>, changes: &[String]) {
+    let who = actor.as_deref().unwrap_or("a signal");
+    let reason = format!("{who} had the configuration read again: {} change(s) took effect", changes.len());
+    let mut because = Because::new(Rule::ConfigurationRead, reason);
+    for change in changes.iter().take(MOST_CHANGES_TOLD) {
+        because = because.fact("change", change);
+    }
+    let told = Event::new(EventKind::ConfigurationChanged, Severity::Info, Subject::default(), because);
+    journal.tell(vec![Event { actor, ..told }]);
+}
+
+/// Tells everybody that a configuration was refused, why, and who wanted it.
+pub fn tell_refused(standing: &Standing, journal: &Journal, actor: Option<String>, reasons: &[String]) {
     for reason in reasons {
         tracing::error!(%reason, "the configuration was refused; what ran before goes on");
     }
@@ -199,16 +259,9 @@ pub fn tell_refused(standing: &Standing, journal: &Journal, reasons: &[String]) 
     for reason in reasons {
         because = because.fact("refused because", reason);
     }
-    journal.tell(vec![Event {
-        kind: EventKind::ConfigurationChanged,
-        severity: Severity::Warning,
-        about: Subject::default(),
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: None,
-    }]);
+    let kind = EventKind::ConfigurationChanged;
+    let told = Event::new(kind, Severity::Warning, Subject::default(), because);
+    journal.tell(vec![Event { actor, ..told }]);
 }
 
 /// What has a process or may have one. What an operator stopped on a host that is silent does not: else a host that is

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::journal::{Journal, now_ms};
 use crate::standing::{Concern, Standing};
 
@@ -14,12 +16,12 @@ const PIECE_ROWS: u32 = 500;
 /// From one piece to the next.
 const PIECE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Forgets for ever.
-pub async fn run(journal: Journal, keep: Duration, standing: Standing) {
-    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+/// Forgets for ever; what is kept may change meanwhile.
+pub async fn run(journal: Journal, keep: watch::Receiver<Duration>, standing: Standing) {
     let mut round = tokio::time::interval(ROUND);
     loop {
         round.tick().await;
+        let keep_ms = i64::try_from(keep.borrow().as_millis()).unwrap_or(i64::MAX);
         let before = now_ms().saturating_sub(keep_ms);
         match forget(&journal, before).await {
             Ok(rows) => {

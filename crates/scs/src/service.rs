@@ -18,17 +18,18 @@ use understudy_transport::{Security, is_of_this_machine};
 use crate::accepted::{self, AcceptedError, Chosen};
 use crate::api::guard::Guard;
 use crate::api::logs::Readers;
+use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
-use crate::api::{Api, NetworkSide, ReloadAsked, Seat, router};
-use crate::certificates;
+use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
+use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
 use crate::figures::Figures;
 use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
 use crate::links::{Introduction, Links};
-use crate::reload::{Reload, tell_refused};
+use crate::reload::{Live, Reload, tell_refused};
 use crate::replies::Replies;
 use crate::retention;
 use crate::standing::{Concern, Standing};
@@ -41,6 +42,8 @@ const RELOADS_WAITING: usize = 4;
 /// Everything that the files say.
 #[derive(Debug)]
 pub struct Files {
+    /// Where `scs.toml` is.
+    pub config: PathBuf,
     /// `scs.toml`
     pub server: ServerSettings,
     /// `cluster.toml`
@@ -70,7 +73,7 @@ pub fn read_files(config: &Path) -> Result<Files, BadFiles> {
         problems: vec![format!("{}: {error}", config.display())],
         warnings: warnings.iter().map(ToString::to_string).collect(),
     })?;
-    Ok(Files { server, cluster, security, warnings })
+    Ok(Files { config: config.to_owned(), server, cluster, security, warnings })
 }
 
 fn bad(error: ReadError) -> BadFiles {
@@ -152,11 +155,9 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     standing.set(Concern::Configuration, files.warnings.iter().map(ToString::to_string).collect());
     let journal =
         Journal::start(store, reader, standing.clone()).map_err(system("a thread for the store"))?;
-    if let Some(settings) = files.server.notify.clone() {
-        journal.notify(settings).map_err(system("a thread for notices"))?;
-    }
+    journal.notify(files.server.notify.clone()).map_err(system("a thread for notices"))?;
     if !refused.is_empty() {
-        tell_refused(&standing, &journal, &refused);
+        tell_refused(&standing, &journal, None, &refused);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("a runtime"))?;
@@ -166,6 +167,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     });
     let life = Life {
         unit,
+        config: files.config,
         server: files.server,
         cluster,
         security: files.security,
@@ -184,6 +186,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
 
 struct Life {
     unit: Unit,
+    config: PathBuf,
     server: ServerSettings,
     cluster: Arc<Cluster>,
     security: Security,
@@ -197,11 +200,12 @@ impl Life {
         let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
         let api = Api::bind(Path::new(&self.server.api_socket))?;
         let tls = self.server.tls.as_ref().map(TlsInUse::open).transpose()?;
-        let network = match &tls {
+        let (network, doors) = match &tls {
             Some(tls) => {
-                Some(NetworkSide::bind(&self.server.api_listen, tls.clone(), self.standing.clone())?)
+                let side = NetworkSide::bind(&self.server.api_listen, tls.clone(), self.standing.clone())?;
+                (Some(side.0), Some(side.1))
             }
-            None => None,
+            None => (None, None),
         };
         let tokens = Tokens::new(self.journal.clone(), std::mem::take(&mut self.tokens));
         let (inbox, mail) = Inbox::new(INBOX_BOUND);
@@ -230,14 +234,11 @@ impl Life {
         };
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
-        let reload = self.start_reloading(&inbox, &links, introduction, tls.clone())?;
-        tokio::spawn(certificates::look_after(
-            self.security.clone(),
-            links.clone(),
-            self.standing.clone(),
-            self.journal.clone(),
-        ));
-        tokio::spawn(retention::run(self.journal.clone(), self.server.journal_keep, self.standing.clone()));
+        let guard = Guard::new(tokens, self.server.api.clone(), tls.clone(), self.journal.clone());
+        let (keep, kept) = watch::channel(self.server.journal_keep);
+        let live = Live { guard: guard.clone(), doors, keep };
+        let reload = self.start_reloading(&inbox, &links, introduction, tls, live)?;
+        tokio::spawn(retention::run(self.journal.clone(), kept, self.standing.clone()));
         tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
         let seat = Seat {
             inbox,
@@ -246,13 +247,14 @@ impl Life {
             standing: self.standing.clone(),
             steps: steps_seen,
             reload,
-            guard: Guard::new(tokens, self.server.api.clone(), tls, self.journal.clone()),
+            guard,
             figures,
             links: links.clone(),
             readers: Readers::default(),
+            views: Shared::default(),
+            pulse: Shared::default(),
         };
-        let serving =
-            api.serve(network, router(seat), stop.clone()).map_err(system("a thread for the API"))?;
+        let serving = api.serve(network, seat, stop.clone()).map_err(system("a thread for the API"))?;
         tracing::info!(name = %memory.controller, controller_epoch = %memory.controller_epoch,
             socket = %self.server.api_socket, "leading");
         let configured =
@@ -270,17 +272,25 @@ impl Life {
         links: &Links,
         introduction: Introduction,
         tls: Option<TlsInUse>,
+        live: Live,
     ) -> Result<mpsc::Sender<ReloadAsked>, ServiceError> {
         let (reload, asked) = mpsc::channel(RELOADS_WAITING);
         let reloading = Reload {
-            cluster_file: PathBuf::from(&self.server.cluster_file),
+            config: self.config.clone(),
+            server: self.server.clone(),
+            live,
             inbox: inbox.clone(),
             links: links.clone(),
-            security: self.security.clone(),
+            certificates: Certificates::new(
+                self.security.clone(),
+                tls,
+                links.clone(),
+                self.standing.clone(),
+                self.journal.clone(),
+            ),
             introduction,
             standing: self.standing.clone(),
             journal: self.journal.clone(),
-            tls,
             unit: self.unit.clone(),
         };
         tokio::spawn(reloading.run(asked));
@@ -288,8 +298,8 @@ impl Life {
         let asker = reload.clone();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                let (asked, _) = oneshot::channel();
-                if asker.send(asked).await.is_err() {
+                let (answer, _) = oneshot::channel();
+                if asker.send(ReloadAsked { actor: None, answer }).await.is_err() {
                     return;
                 }
             }

@@ -25,8 +25,8 @@ pub enum Concern {
     Configuration,
     /// Certificates run out.
     Certificates,
-    /// The files of TLS of the API are wrong, and older ones are in use.
-    ApiCertificates,
+    /// The files of TLS are wrong, and older ones are in use.
+    TlsFiles,
 }
 
 /// Shared by all who notice something.

@@ -155,6 +155,24 @@ fn an_agent_of_another_host_is_refused_by_name() {
     bench.start();
     until("the wrong host is named", || problem_of_alpha(&bench).contains("gamma").then_some(()));
     assert!(alpha.told().is_empty(), "it was given orders");
+    let refused = bench.figure("understudy_scs_link_refusals_total{host=\"alpha\",reason=\"other-host\"}");
+    assert!(refused >= Some(1.0), "{refused:?}");
+    assert_eq!(bench.figure("understudy_scs_link_connects_total{host=\"alpha\"}"), Some(0.0));
+}
+
+#[test]
+fn a_host_whose_first_address_leads_to_somebody_else_is_found_at_its_second() {
+    let mut bench = Bench::new();
+    let stranger = bench.agent("alpha");
+    stranger.claim_host("gamma");
+    let second = bench.path("second.sock");
+    let _alpha = support::agent::FakeAgent::start("alpha", &second, &bench.path("state"));
+    let first = format!("unix:{}", bench.path("alpha.sock").display());
+    let both = format!("{first}\", \"unix:{}", second.display());
+    bench.write("cluster.toml", &bench.cluster().replace(&first, &both));
+    bench.start();
+    until("it is found", || (bench.get("/v1/hosts/alpha")["status"] == "running").then_some(()));
+    assert!(stranger.told().is_empty(), "a stranger was given orders");
 }
 
 #[test]
@@ -179,6 +197,12 @@ fn a_lost_link_is_said_once_and_made_again() {
     assert_eq!(alpha.roles_told(), ["promote 1"], "a lost link is no reason to change roles");
     assert_eq!(bench.log().matches("no link to the agent host=alpha").count(), 1, "{}", bench.log());
     assert_eq!(json!(1), bench.pair()["epoch"]);
+    let alpha = |figure: &str| bench.figure(&format!("understudy_scs_link_{figure}"));
+    assert_eq!(alpha("connects_total{host=\"alpha\"}"), Some(2.0));
+    assert_eq!(alpha("losses_total{host=\"alpha\",reason=\"closed\"}"), Some(1.0));
+    assert_eq!((alpha("up{host=\"alpha\"}"), alpha("up{host=\"beta\"}")), (Some(1.0), Some(1.0)));
+    assert_eq!(alpha("connects_total{host=\"beta\"}"), Some(1.0));
+    assert_eq!(bench.figure("understudy_scs_pair_two_primaries{pair=\"tserver\"}"), Some(0.0));
 }
 
 #[test]

@@ -74,7 +74,36 @@ fn a_revoked_certificate_is_refused_and_its_neighbours_are_not() {
         let identity = net.authority.numbered("operator/bob", serial);
         Client::new(net.address, &net.authority.pem(), Some(&identity)).ask("GET", "/v1/status", "", "").0
     };
-    assert_eq!((status(7), status(8)), (0, 200));
+    assert_eq!((status(7), status(7), status(8)), (0, 0, 200));
+    let figure = "understudy_scs_api_handshakes_failed_total{reason=\"tls-revoked\"}";
+    assert_eq!(net.bench.figure(figure), Some(2.0));
+    let events = net.bench.get("/v1/events")["events"].clone();
+    let told: Vec<_> =
+        events.as_array().unwrap().iter().filter(|event| event["kind"] == "access-refused").collect();
+    assert_eq!(told.len(), 1, "once a minute: {told:?}");
+    assert!(told[0]["reason"].as_str().unwrap().contains("revoked"), "{told:?}");
+}
+
+#[test]
+fn two_authorities_of_one_name_each_revoke_their_own_in_either_order_of_their_lists() {
+    let lists = [["old.pem", "new.pem"], ["new.pem", "old.pem"]];
+    for lists in lists {
+        let new = Authority::new();
+        let more = format!("revoked = [\"DIR/{}\", \"DIR/{}\"]", lists[0], lists[1]);
+        let net = Net::start_with(&more, |old, bench| {
+            bench.write("old.pem", &old.revoke(7));
+            bench.write("new.pem", &new.revoke(9));
+        });
+        net.bench.write("ca.pem", &(net.authority.pem() + &new.pem()));
+        assert_eq!(net.bench.ask("POST", "/v1/config/reload", "").0, 200);
+        let status = |authority: &Authority, serial| {
+            let identity = authority.numbered("operator/bob", serial);
+            Client::new(net.address, &net.authority.pem(), Some(&identity)).ask("GET", "/v1/status", "", "").0
+        };
+        let (old, now) = (&net.authority, &new);
+        assert_eq!((status(old, 7), status(old, 8), status(old, 9)), (0, 200, 200), "{lists:?}");
+        assert_eq!((status(now, 7), status(now, 8), status(now, 9)), (200, 200, 0), "{lists:?}");
+    }
 }
 
 #[test]
@@ -109,7 +138,7 @@ fn a_token_opens_what_its_role_may_until_it_is_revoked() {
 fn check_with_promtool(text: &str) {
     let tool = || Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
     let Ok(mut child) = tool() else {
-        eprintln!("promtool is not installed: figures are not judged by it");
+        eprintln!("skipped: promtool is not installed, which judges figures; it comes with prometheus");
         return;
     };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
@@ -300,4 +329,111 @@ fn new_certificates_are_taken_live_and_wrong_ones_are_not() {
     let client = Client::new(net.address, &new.pem(), None);
     until("the new one is in use", || (client.ask("GET", "/healthz", "", "").0 == 200).then_some(()));
     assert!(!net.bench.get("/v1/status")["wrong"].to_string().contains("older files of TLS"));
+}
+
+#[test]
+fn a_certificate_of_somebody_else_replaces_none() {
+    let net = Net::start();
+    tls::write(net.bench.directory.path(), "scs", &net.authority.of("agent/alpha"));
+    let because = refused(net.bench.ask("POST", "/v1/config/reload", ""), (422, "bad-configuration"));
+    assert!(because.contains("agent/alpha") && because.contains("scsctl pki issue scs:scs-1"), "{because}");
+    // The one before names where it is served; that of the agent does not.
+    assert_eq!(net.anonymous().ask("GET", "/healthz", "", "").0, 200, "the one before is shown still");
+}
+
+#[test]
+fn who_had_the_configuration_read_again_is_told() {
+    let net = Net::start();
+    assert_eq!(net.operator("ann").ask("POST", "/v1/config/reload", "", "{}").0, 200);
+    net.bench.write("cluster.toml", "nonsense = 1\n");
+    assert_eq!(net.operator("ann").ask("POST", "/v1/config/reload", "", "{}").0, 422);
+    let events = net.bench.get("/v1/events")["events"].clone();
+    let by_ann: Vec<_> =
+        events.as_array().unwrap().iter().filter(|event| event["actor"] == "operator ann").collect();
+    assert_eq!(by_ann.len(), 2, "{events:#}");
+    assert!(by_ann.iter().all(|event| event["kind"] == "configuration-changed"), "{by_ann:?}");
+}
+
+#[test]
+fn a_backup_takes_two_authorities_of_one_name_and_needs_no_list_and_a_restore_asks_first() {
+    let net = Net::start_with("revoked = [\"DIR/revoked.pem\"]", |authority, bench| {
+        std::fs::create_dir(bench.path("old")).unwrap();
+        bench.write("old/ca.pem", &authority.pem());
+    });
+    let settings = std::fs::read_to_string(net.bench.path("scs.toml")).unwrap();
+    let old = format!("ca.pem\", \"{}\"]", net.bench.path("old/ca.pem").display());
+    net.bench.write("scs.toml", &settings.replace("ca.pem\"]", &old));
+    let path = |name: &str| net.bench.path(name).display().to_string();
+    let scs = |arguments: &[&str]| {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_scs")).args(["-f", &path("scs.toml")]).args(arguments).output();
+        let out = out.unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = scs(&["backup", &path("kept"), "--with-keys"]);
+    assert!(code == Some(0) && said.contains("ca.pem, 2-ca.pem ("), "{code:?} {said}");
+    let (code, said) = scs(&["restore", &path("kept"), "--files", &path("into")]);
+    assert!(code == Some(6) && said.contains("--yes"), "{code:?} {said}");
+    assert!(!net.bench.path("into").exists(), "nothing is written before");
+}
+
+/// The address in the newest line of the log that says so.
+fn served_at(bench: &support::Bench, part: &str) -> Option<std::net::SocketAddr> {
+    let log = bench.log();
+    let line = log.lines().rfind(|line| line.contains("serving the API with TLS") && line.contains(part))?;
+    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn settings_that_can_change_live_do_and_one_that_cannot_keeps_all_of_them_out() {
+    let net = Net::start();
+    let good = std::fs::read_to_string(net.bench.path("scs.toml")).unwrap();
+    let reload = || net.bench.ask("POST", "/v1/config/reload", "");
+    let bob = net.operator("bob");
+    assert_eq!(bob.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": false}").0, 200);
+
+    let tighter = good.replace("viewers = [\"vic\"]", "viewers = [\"vic\", \"bob\"]");
+    net.bench.write("scs.toml", &tighter.replace("name = \"scs-1\"", "name = \"scs-2\""));
+    let because = refused(reload(), (409, "not-possible"));
+    assert!(because.contains("server.name cannot change"), "{because}");
+    net.bench.write("scs.toml", &tighter.replace("[api]", "[apis]"));
+    let because = refused(reload(), (422, "bad-configuration"));
+    assert!(because.contains("apis"), "{because}");
+    assert_eq!(bob.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": false}").0, 200, "all or nothing");
+
+    let told = net.bench.path("told");
+    let notify = format!(
+        "[notify]\non = [\"maintenance-changed\"]\ncommand = [\"/bin/sh\", \"-c\", \"echo $UNDERSTUDY_EVENT >> {}\"]\n",
+        told.display()
+    );
+    let elsewhere = tighter.replace("[\"127.0.0.1:0\"]", "[\"127.0.0.2:0\"]");
+    net.bench.write("scs.toml", &format!("{elsewhere}{notify}"));
+    let (status, answer) = reload();
+    let changes = ["server.api-listen changed", "api changed", "notify changed"];
+    assert_eq!((status, &answer["changes"]), (200, &json!(changes)), "{answer}");
+    let address = until("the new address is served", || served_at(&net.bench, "127.0.0.2"));
+    until("the old one is closed", || TcpStream::connect(net.address).is_err().then_some(()));
+    let at = |name| {
+        let identity = net.authority.of(&format!("operator/{name}"));
+        Client::new(address, &net.authority.pem(), Some(&identity))
+    };
+    let there = at("ann");
+    refused(at("bob").ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": true}"), TOO_LOW);
+    assert_eq!(there.ask("PUT", "/v1/maintenance/tserver", "", "{\"on\": true}").0, 200);
+    let said = || std::fs::read_to_string(&told).unwrap_or_default();
+    until("the command is told", || (said() == "maintenance-changed\n").then_some(()));
+
+    let taken = std::net::TcpListener::bind("127.0.0.3:0").unwrap();
+    let list = format!("[\"127.0.0.1:0\", \"{}\"]", taken.local_addr().unwrap());
+    net.bench.write("scs.toml", &good.replace("[\"127.0.0.1:0\"]", &list));
+    let because = refused(reload(), (409, "not-possible"));
+    assert!(because.contains("127.0.0.3") && because.contains("in use"), "{because}");
+    let shown = there.ask("GET", "/v1/status", "", "").0;
+    assert_eq!(shown, 200, "where it was served it is served still");
+
+    net.bench.write("scs.toml", &good);
+    net.bench.signal("-HUP");
+    until("the old address is served again", || {
+        served_at(&net.bench, "127.0.0.1").filter(|address| *address != net.address)
+    });
 }

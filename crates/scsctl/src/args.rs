@@ -9,6 +9,10 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use understudy_model::ClusterId;
 
+mod access;
+
+pub use access::Access;
+
 /// Talks to an Understudy control server.
 ///
 /// Exit codes: 0 done or already so, 1 failed, 2 usage, 3 refused, 4 server unreachable, 5 outcome unknown,
@@ -34,31 +38,6 @@ pub struct Args {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Where the control server is, and how to get in there. Tokens stand in files or in SCSCTL_TOKEN, never on a command
-/// line, which every user of a machine can read.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub struct Access {
-    /// Where the API listens: unix:/PATH or https://HOST:PORT [default: the current context's, else
-    /// unix:/run/understudy/scs.sock]
-    #[arg(long, global = true, env = "SCSCTL_SERVER", value_name = "URL")]
-    pub server: Option<String>,
-    /// A context of `scsctl context`, instead of a server
-    #[arg(long, global = true, env = "SCSCTL_CONTEXT", value_name = "NAME")]
-    pub context: Option<String>,
-    /// File of the authority that signed the server's certificate [default: /etc/understudy/pki/ca.pem]
-    #[arg(long, global = true, env = "SCSCTL_CA", value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-    /// File of your certificate
-    #[arg(long, global = true, value_name = "FILE")]
-    pub certificate: Option<PathBuf>,
-    /// File of its key
-    #[arg(long, global = true, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-    /// File of your token; SCSCTL_TOKEN holds a token itself
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
 }
 
 /// How to print.
@@ -261,7 +240,7 @@ pub enum Context {
         /// Which
         name: String,
     },
-    /// Keep --server, --ca, --certificate, --key and --token-file under a name
+    /// Keep --server, --ca, --revoked, --certificate, --key and --token-file under a name
     Set {
         /// Which
         name: String,

@@ -11,6 +11,7 @@ mod contexts;
 mod exit;
 mod out;
 mod place;
+mod proof;
 mod reference;
 mod run;
 mod server;

@@ -9,19 +9,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use understudy_transport::Believed;
 
 use crate::exit::{Exit, Failure};
+use crate::proof::Proof;
 
 /// The port of the API unless the address has one.
 const USUAL_PORT: u16 = 4997;
 /// The authority that is believed unless another is named, if the file is there.
 const USUAL_AUTHORITY: &str = "/etc/understudy/pki/ca.pem";
+/// What the usual authority revoked, if the file is there.
+const USUAL_REVOKED: &str = "/etc/understudy/pki/revoked.pem";
 
 /// Everything that leads to a control server.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +35,8 @@ pub struct Access {
     pub url: String,
     /// File of the authority that has to have signed the server's certificate.
     pub authority: Option<PathBuf>,
+    /// Files of lists of revoked certificates.
+    pub revoked: Vec<PathBuf>,
     /// File of our certificate.
     pub certificate: Option<PathBuf>,
     /// File of its key.
@@ -99,6 +106,10 @@ impl Place {
         };
         let name = ServerName::try_from(host.clone())
             .map_err(|_| Failure::new(Exit::Usage, format!("{host:?} is no name of a machine")))?;
+        let mut revoked = access.revoked;
+        if access.authority.is_none() && revoked.is_empty() && Path::new(USUAL_REVOKED).exists() {
+            revoked.push(PathBuf::from(USUAL_REVOKED));
+        }
         let authority = access.authority.unwrap_or_else(|| PathBuf::from(USUAL_AUTHORITY));
         let own = match (&access.certificate, &access.key) {
             (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path())),
@@ -106,7 +117,7 @@ impl Place {
             (Some(_), None) => return Err(Failure::new(Exit::Usage, "a --certificate needs its --key")),
             (None, Some(_)) => return Err(Failure::new(Exit::Usage, "a --key needs its --certificate")),
         };
-        let config = Arc::new(config(&authority, own)?);
+        let config = Arc::new(config(&authority, &revoked, own)?);
         Ok(Place::Tls(TlsPlace { host, port, name, config, authority, token: access.token }))
     }
 
@@ -228,6 +239,14 @@ fn name_tls(error: &rustls::Error, place: &TlsPlace) -> (String, String) {
             "its certificate has expired".to_owned(),
             "renew the certificate of that control server".to_owned(),
         ),
+        E::InvalidCertificate(CertificateError::Revoked) => (
+            "its certificate was revoked".to_owned(),
+            "issue another certificate for that control server".to_owned(),
+        ),
+        E::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => (
+            "its certificate is of somebody else than a control server".to_owned(),
+            "the address of a control server".to_owned(),
+        ),
         E::AlertReceived(AlertDescription::CertificateExpired) => {
             ("it refused our certificate, which has expired".to_owned(), renew.to_owned())
         }
@@ -259,7 +278,11 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
     (!host.is_empty() && !host.contains(['/', '@', '?', '#'])).then(|| (host.to_owned(), port))
 }
 
-fn config(authority: &Path, own: Option<(&Path, &Path)>) -> Result<ClientConfig, Failure> {
+fn config(
+    authority: &Path,
+    revoked: &[PathBuf],
+    own: Option<(&Path, &Path)>,
+) -> Result<ClientConfig, Failure> {
     let unusable = |what: &str, path: &Path, why: &dyn fmt::Display| {
         Failure::new(Exit::Usage, format!("{what} {} cannot be used: {why}", path.display()))
     };
@@ -277,10 +300,20 @@ fn config(authority: &Path, own: Option<(&Path, &Path)>) -> Result<ClientConfig,
     if roots.is_empty() {
         return Err(no_authority(&"it holds no certificate"));
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.clone()), Arc::clone(&provider));
+    let usual = usual.build().map_err(|error| no_authority(&error))?;
+    let list = "the list of revoked certificates";
+    if let Some(missing) = revoked.iter().find(|path| !path.exists()) {
+        return Err(unusable(list, missing, &"there is no such file"));
+    }
+    let believed = Believed::with_lists(roots, revoked)
+        .map_err(|error| Failure::new(Exit::Usage, format!("{list} cannot be used: {error}")))?;
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::new(Exit::Failed, format!("this program has no TLS: {error}")))?
-        .with_root_certificates(roots);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Proof { usual, believed }));
     let Some((certificate, key)) = own else { return Ok(builder.with_no_client_auth()) };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)

@@ -13,9 +13,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure};
-use crate::place::Place;
+use crate::place::{Place, Wire};
 use crate::stream::{EventReader, Heard};
 
 /// The longest answer that is read, in bytes.
@@ -67,10 +68,14 @@ impl Server {
         answer.await.unwrap_or_else(|_| Err(self.silent(time_limit)))
     }
 
-    /// Asks for something to be done. From the moment the request is sent, a missing answer is an unknown outcome.
+    /// Asks for something to be done. From the moment the request is sent, a missing answer is an unknown outcome; until
+    /// then nothing was asked.
     pub async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let answer = tokio::time::timeout(self.time_limit, async {
-            let response = self.send(method, path, Some(body)).await?;
+        let deadline = Instant::now() + self.time_limit;
+        let connected = tokio::time::timeout_at(deadline, self.place.connect()).await;
+        let stream = connected.unwrap_or_else(|_| Err(self.silent(self.time_limit)))?;
+        let answer = tokio::time::timeout_at(deadline, async {
+            let response = self.send_over(stream, method, path, Some(body), None).await?;
             read(response).await.map_err(|failure| match failure.exit() {
                 Exit::Unreachable => unknown(&failure.message),
                 _ => failure,
@@ -121,6 +126,17 @@ impl Server {
         after: Option<i64>,
     ) -> Result<Response<Incoming>, Failure> {
         let stream = self.place.connect().await?;
+        self.send_over(stream, method, path, body, after).await
+    }
+
+    async fn send_over(
+        &self,
+        stream: Box<dyn Wire>,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        after: Option<i64>,
+    ) -> Result<Response<Incoming>, Failure> {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
                 Failure::new(Exit::Unreachable, format!("the connection ended at once: {error}"))

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod,
+    KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -160,6 +163,53 @@ fn who_is_not_believed_is_told_nothing_and_named() {
 }
 
 #[test]
+fn only_a_control_server_whose_certificate_still_counts_is_told_anything() {
+    let place = Place::new();
+    let of = |uri: &str, serial: u64| {
+        let uri = SanType::URI(format!("understudy://{}/{uri}", "2a".repeat(16)).try_into().unwrap());
+        move |params: &mut CertificateParams| {
+            params.subject_alt_names.push(uri);
+            params.serial_number = Some(SerialNumber::from(serial));
+        }
+    };
+    let agent = place.serve("127.0.0.1", of("agent/alpha", 1), false);
+    let (scs, revoked) = (
+        place.serve("127.0.0.1", of("scs/scs-1", 2), false),
+        place.serve("127.0.0.1", of("scs/scs-1", 3), false),
+    );
+    let (now, next) = (date_time_ymd(2020, 1, 1), date_time_ymd(2099, 1, 1));
+    let list = CertificateRevocationListParams {
+        this_update: now,
+        next_update: next,
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![RevokedCertParams {
+            serial_number: SerialNumber::from(3),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        }],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    place.write("revoked.pem", &list.signed_by(&place.authority).unwrap().pem().unwrap());
+    let token = place.path("token").display().to_string();
+    let list = place.path("revoked.pem").display().to_string();
+    let options = ["--token-file", &token, "--revoked", &list];
+    let ask = |server: &Server| place.run(&server.url(), &[&options[..], &["hosts"]].concat());
+    ended(&ask(&scs), 0, "");
+    ended(&ask(&agent), 4, "somebody else than a control server");
+    ended(&ask(&revoked), 4, "its certificate was revoked");
+    assert_eq!((agent.sent(), revoked.sent()), (String::new(), String::new()), "they were told something");
+    ended(&place.run(&revoked.url(), &["hosts"]), 0, "");
+
+    // A context keeps the list.
+    ended(&place.run(&revoked.url(), &[&options[..], &["context", "set", "prod"]].concat()), 0, "");
+    ended(&place.command().arg("hosts").output().unwrap(), 4, "its certificate was revoked");
+    let missing = place.run(&scs.url(), &["--revoked", "/nowhere/revoked.pem", "hosts"]);
+    ended(&missing, 2, "/nowhere/revoked.pem");
+}
+
+#[test]
 fn what_is_no_server_is_named() {
     let place = Place::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -177,6 +227,16 @@ fn what_is_no_server_is_named() {
     let missing =
         place.command().args(["--server", &url, "--ca", "/nowhere/ca.pem", "hosts"]).output().unwrap();
     ended(&missing, 2, "/nowhere/ca.pem");
+}
+
+#[test]
+fn a_server_that_is_never_reached_did_nothing() {
+    let place = Place::new();
+    // It takes the call, and never says a word of TLS: nothing can have been sent.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let output = place.run(&url, &["--timeout", "300ms", "maintenance", "on", "tserver"]);
+    ended(&output, 4, "did not answer in 300ms");
 }
 
 #[test]

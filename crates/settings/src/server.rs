@@ -45,6 +45,53 @@ pub struct ServerSettings {
     pub tls: Option<TlsFiles>,
 }
 
+impl ServerSettings {
+    /// What a reload of the file changes while the control server runs; else every reason why it must be started anew for
+    /// it. All or nothing.
+    pub fn changes_to(&self, new: &Self) -> Result<Vec<String>, Vec<String>> {
+        // Taken apart, so that whoever adds a setting says here what becomes of it.
+        let Self {
+            name,
+            cluster_file,
+            api_socket,
+            api_listen,
+            api,
+            state_directory,
+            journal_keep,
+            notify,
+            tls,
+        } = self;
+        let fixed = [
+            ("server.name", *name != new.name, "it leads under this name, and its certificate has it"),
+            ("server.cluster-file", *cluster_file != new.cluster_file, "another file is another cluster"),
+            ("server.api-socket", *api_socket != new.api_socket, "everybody on this machine asks there"),
+            ("server.state-directory", *state_directory != new.state_directory, "the store is open there"),
+            ("tls", *tls != new.tls, "the files are read again, but only where they were at the start"),
+        ];
+        let reasons: Vec<String> = fixed
+            .into_iter()
+            .filter(|(_, differs, _)| *differs)
+            .map(|(key, _, why)| {
+                format!("{key} cannot change while the control server runs: {why}; restart it")
+            })
+            .collect();
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let live = [
+            ("server.api-listen", *api_listen != new.api_listen),
+            ("api", *api != new.api),
+            ("journal.keep", *journal_keep != new.journal_keep),
+            ("notify", *notify != new.notify),
+        ];
+        Ok(live
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| format!("{key} changed"))
+            .collect())
+    }
+}
+
 /// Who may do what on the API over the network, and under which names it is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiAccess {
@@ -152,4 +199,27 @@ fn read_socket(report: &mut Report, view: View<'_>) -> Option<String> {
     let problem = Problem::new(ProblemKind::BadValue, found.key.as_str(), values::BAD_SOCKET);
     report.problem(found.at, problem.found(format!("{path:?}")));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_change_live_does_and_the_rest_is_refused_with_every_reason() {
+        let settings = |more: &str| {
+            let text = format!("[server]\nname = \"scs-1\"\n{more}");
+            parse_server("scs.toml", &text).unwrap().value
+        };
+        let plain = settings("");
+        assert_eq!(plain.changes_to(&plain), Ok(Vec::new()));
+        let live = "[api]\nviewers = [\"vic\"]\n[journal]\nkeep = \"7d\"\n\
+                    [notify]\non = [\"gave-up\"]\ncommand = [\"/bin/true\"]";
+        let changes = ["api changed", "journal.keep changed", "notify changed"].map(str::to_owned);
+        assert_eq!(plain.changes_to(&settings(live)), Ok(changes.to_vec()));
+        let fixed = settings("state-directory = \"/a\"\napi-socket = \"/b\"\n[api]\nviewers = [\"vic\"]");
+        let reasons = plain.changes_to(&fixed).unwrap_err();
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons[0].contains("api-socket") && reasons[1].contains("state-directory"), "{reasons:?}");
+    }
 }

@@ -30,5 +30,5 @@ pub use error::StageError;
 pub use interrupt::Interrupt;
 pub use plan::{ApplicationPlan, Host, PairPlan, Plan};
 pub use programs::Programs;
-pub use stage::{Daemon, Ground, Stage};
+pub use stage::{Daemon, GROUND_PREFIX, Ground, Stage};
 pub use status::Status;

@@ -133,8 +133,8 @@ pub struct Stage {
     api: Api,
     /// Where hosts have networks of their own.
     network: Option<Network>,
-    /// Ends everything if this program is killed, where networks would live on with it.
-    heir: Option<Heir>,
+    /// Ends everything if this program is killed.
+    heir: Heir,
     /// Processes are ended when the stage is dropped.
     ends: bool,
     // Last, so that files are removed after everything else.
@@ -181,7 +181,7 @@ impl Stage {
             let file = agent_file(host, &listen, plan.status_place(host), &directory, &sockets);
             write(&format!("lca-{}.toml", host.name()), &file)
         });
-        let heir = network.as_ref().map(|_| Heir::appoint(programs, &directory)).transpose()?;
+        let heir = Heir::appoint(programs, &ground)?;
         let daemon = |daemon: Daemon, program: &str, config: &Path| {
             let arguments = vec!["--config".to_owned(), config.to_string_lossy().into_owned()];
             let log = directory.join(format!("{}.log", daemon.name().replace(' ', "-")));
@@ -358,7 +358,7 @@ impl Stage {
     pub fn leave(mut self) -> PathBuf {
         self.ends = false;
         self.daemons.iter_mut().for_each(DaemonProcess::leave);
-        self.heir.iter_mut().for_each(Heir::dismiss);
+        self.heir.dismiss();
         self.ground.leave();
         self.ground.directory().to_owned()
     }

@@ -3,6 +3,8 @@
 //! Knows the time only to write what waits soon and to use quiet moments. The law: every batch that was handed over is
 //! answered exactly once, also if the thread dies.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,6 +13,9 @@ use crate::{Batch, CommitError, Forgotten, Receipt, Store};
 
 /// Most batches that wait for the thread.
 const MOST_WAITING: usize = 4_096;
+
+/// Places among them that only durable batches may take: a flood of what is merely noted must stop no decision.
+const KEPT_FOR_DURABLE: usize = 256;
 
 /// The longest that an accepted row waits.
 const FLUSH_WITHIN: Duration = Duration::from_millis(50);
@@ -76,6 +81,8 @@ impl<T> Drop for Pending<T> {
 
 enum Job {
     Commit(Batch, Pending<Receipt>),
+    /// A batch that is not durable at once, which takes a place of those that are not kept.
+    Note(Batch, Pending<Receipt>),
     Forget(i64, u32, Pending<Forgotten>),
     Close,
 }
@@ -84,6 +91,8 @@ enum Job {
 #[derive(Debug)]
 pub struct StoreThread {
     jobs: SyncSender<Job>,
+    /// Notes that wait, or are just about to.
+    notes: Arc<AtomicUsize>,
     thread: Option<JoinHandle<Result<(), CommitError>>>,
 }
 
@@ -91,17 +100,28 @@ impl StoreThread {
     /// Hands the store to a new thread. `notice` is called there and must not block.
     pub fn start(store: Store, notice: impl FnMut(Notice) + Send + 'static) -> std::io::Result<Self> {
         let (jobs, received) = sync_channel(MOST_WAITING);
+        let notes = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&notes);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            Writer { store, notice, flush_at: None, failing: false, leave_log_until: None }.run(&received)
+            let (flush_at, leave_log_until) = (None, None);
+            Writer { store, notice, flush_at, failing: false, leave_log_until, waiting }.run(&received)
         })?;
-        Ok(Self { jobs, thread: Some(thread) })
+        Ok(Self { jobs, notes, thread: Some(thread) })
     }
 
     /// Hands a batch over. `done` is called once, on the writing thread, and must not block: when a durable batch is
     /// on the disk or failed, when another one is accepted. If the thread is too far behind or has ended, it is called
-    /// at once, here.
+    /// at once, here; that comes to batches that are not durable while there still are places for durable ones.
     pub fn commit(&self, batch: Batch, done: impl FnOnce(Result<Receipt, CommitError>) + Send + 'static) {
-        self.send(Job::Commit(batch, Pending(Some(Box::new(done)))));
+        let pending: Pending<Receipt> = Pending(Some(Box::new(done)));
+        if batch.is_durable() {
+            return self.send(Job::Commit(batch, pending));
+        }
+        if self.notes.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING - KEPT_FOR_DURABLE {
+            self.notes.fetch_sub(1, Ordering::Relaxed);
+            return pending.answer(Err(CommitError::Behind { waiting: MOST_WAITING - KEPT_FOR_DURABLE }));
+        }
+        self.send(Job::Note(batch, pending));
     }
 
     /// Forgets rows older than `wall_ms`, at most `most` of journal and events each. `done` as for a commit.
@@ -127,6 +147,10 @@ impl StoreThread {
         };
         match job {
             Job::Commit(_, pending) => pending.answer(Err(why)),
+            Job::Note(_, pending) => {
+                self.notes.fetch_sub(1, Ordering::Relaxed);
+                pending.answer(Err(why));
+            }
             Job::Forget(_, _, pending) => pending.answer(Err(why)),
             Job::Close => {}
         }
@@ -160,6 +184,8 @@ struct Writer<N> {
     failing: bool,
     /// The log is left alone until then, as it could not be emptied.
     leave_log_until: Option<Instant>,
+    /// Notes that were handed over and not received.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl<N: FnMut(Notice)> Writer<N> {
@@ -171,6 +197,10 @@ impl<N: FnMut(Notice)> Writer<N> {
             };
             match received {
                 Ok(Job::Commit(batch, pending)) => self.commit(batch, pending),
+                Ok(Job::Note(batch, pending)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.commit(batch, pending);
+                }
                 Ok(Job::Forget(wall_ms, most, pending)) => {
                     pending.answer(self.store.forget_before(wall_ms, most));
                 }

@@ -58,6 +58,36 @@ fn batches_are_answered_in_order_and_a_refusal_harms_none_of_the_others() {
 }
 
 #[test]
+fn a_flood_of_notes_leaves_room_for_what_must_be_durable() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = Store::open(place.path()).unwrap();
+    let leading = lead(&mut store);
+    let (thread, _notices) = start(store);
+    // The writer stands still until the flood is over.
+    let (go_on, held) = channel::<()>();
+    thread.commit(entries(&["first"], false), move |_| held.recv().unwrap());
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for row in 0..5_000 {
+        let refused = std::sync::Arc::clone(&refused);
+        thread.commit(entries(&[&row.to_string()], false), move |outcome| {
+            if let Err(error) = outcome {
+                assert!(matches!(error, CommitError::Behind { .. }), "{error}");
+                refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+    }
+    assert!(refused.load(std::sync::atomic::Ordering::Relaxed) > 0, "the flood is larger than the room");
+    let (done, answers) = channel();
+    thread.commit(raise(None, role(1, "a"), leading), move |outcome| done.send(outcome).unwrap());
+    go_on.send(()).unwrap();
+    assert!(answers.recv_timeout(PATIENCE).unwrap().unwrap().durable);
+    // The room of the flood is free again.
+    let (done, answers) = channel();
+    thread.commit(entries(&["later"], false), move |outcome| done.send(outcome).unwrap());
+    assert!(answers.recv_timeout(PATIENCE).unwrap().is_ok());
+}
+
+#[test]
 fn closing_writes_everything_that_was_handed_over() {
     let place = tempfile::tempdir().unwrap();
     let (thread, _notices) = start(Store::open(place.path()).unwrap());

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use rustls::crypto::ring;
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, version::TLS13};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use understudy_model::Identity;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
+use crate::believed::Believed;
 use crate::certificate::{CertificateError, Certified};
 use crate::verify::Verifier;
 
@@ -84,6 +86,20 @@ pub enum CredentialsError {
         /// Why.
         source: CertificateError,
     },
+    /// A reload found the certificate of somebody else.
+    #[error(
+        "the certificate in {path} is of {found}, and this is {own}, which the one in use says; run: scsctl pki issue {role}"
+    )]
+    OtherIdentity {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        found: Identity,
+        /// Whose the one in use is.
+        own: Identity,
+        /// The role that it should have.
+        role: String,
+    },
     /// Certificate and key do not belong together, or the library refuses them.
     #[error("certificate {certificate} and key {key} cannot be used together: {why}")]
     Together {
@@ -126,9 +142,14 @@ impl Credentials {
         Ok(Self { files: Arc::new(files), loaded: Arc::new(RwLock::new(loaded)) })
     }
 
-    /// Reads the files again. After an error everything is as it was.
+    /// Reads the files again. A certificate must be of whom the first one was of. After an error everything is as it was.
     pub fn reload(&self) -> Result<(), CredentialsError> {
         let loaded = load(&self.files)?;
+        let (own, found) = (self.identity(), &loaded.own.identity);
+        if *found != own {
+            let (path, role) = (self.files.certificate.clone(), own.role.to_string());
+            return Err(CredentialsError::OtherIdentity { path, found: found.clone(), own, role });
+        }
         // One assignment: a poisoned lock guards a whole value.
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(())
@@ -178,7 +199,8 @@ fn load(files: &CredentialFiles) -> Result<Loaded, CredentialsError> {
         revoked.extend(revocations(path)?);
     }
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::new(authorities, revoked, provider.signature_verification_algorithms);
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Verifier::new(Believed::new(authorities, revoked, algorithms));
     let together = |error: rustls::Error| CredentialsError::Together {
         certificate: files.certificate.clone(),
         key: files.key.clone(),
@@ -222,13 +244,13 @@ fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
 
 /// At least one certificate.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
-    let bytes = read(path)?;
-    let all = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, pem::Error>>();
-    let all = all.map_err(|error| content(path, "certificate", error))?;
-    if all.is_empty() {
-        return Err(content(path, "certificate", "no PEM block CERTIFICATE was found"));
-    }
-    Ok(all)
+    certificates_in(&read(path)?).map_err(|why| content(path, "certificate", why))
+}
+
+fn certificates_in(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, pem::Error>>();
+    let all = all.map_err(|error| error.to_string())?;
+    if all.is_empty() { Err("no PEM block CERTIFICATE was found".to_owned()) } else { Ok(all) }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, CredentialsError> {
@@ -254,13 +276,46 @@ fn revocations(path: &Path) -> Result<Vec<CertRevocationList<'static>>, Credenti
         }
         other => other?,
     };
-    let list = |error: &dyn fmt::Display| content(path, "list of revoked certificates", error);
-    CertificateRevocationListDer::pem_slice_iter(&bytes)
-        .map(|der| {
-            let der = der.map_err(|error| list(&error))?;
-            OwnedCertRevocationList::from_der(&der)
-                .map(CertRevocationList::from)
-                .map_err(|error| list(&error))
-        })
-        .collect()
+    revocations_in(&bytes).map_err(|why| content(path, "list of revoked certificates", why))
+}
+
+impl Believed {
+    /// With lists of revoked certificates from these files, PEM; one that is not there yet is an empty list.
+    pub fn with_lists(authorities: RootCertStore, lists: &[PathBuf]) -> Result<Self, CredentialsError> {
+        let mut revoked = Vec::new();
+        for path in lists {
+            revoked.extend(revocations(path)?);
+        }
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Ok(Self::new(authorities, revoked, algorithms))
+    }
+}
+
+fn revocations_in(bytes: &[u8]) -> Result<Vec<CertRevocationList<'static>>, String> {
+    let lists = CertificateRevocationListDer::pem_slice_iter(bytes).map(|der| {
+        let der = der.map_err(|error| error.to_string())?;
+        let list = OwnedCertRevocationList::from_der(&der).map_err(|error| error.to_string())?;
+        Ok(CertRevocationList::from(list))
+    });
+    lists.collect()
+}
+
+/// Whether a chain of certificates, its owner's first, would be believed at `now` (since 1970) by a holder of these
+/// authorities and lists of revoked ones, both PEM, as a link does; else why not. For those who make up certificates.
+pub fn would_believe(
+    authorities: &[u8],
+    revoked: &[u8],
+    chain: &[CertificateDer<'_>],
+    now: Duration,
+) -> Result<Certified, String> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates_in(authorities)? {
+        store.add(certificate).map_err(|error| error.to_string())?;
+    }
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    let verifier = Verifier::new(Believed::new(store, revocations_in(revoked)?, algorithms));
+    let (own, between) = chain.split_first().ok_or("no certificate came")?;
+    let now = UnixTime::since_unix_epoch(now);
+    verifier.verify_client_cert(own, between, now).map_err(|error| error.to_string())?;
+    Certified::read(own).map_err(|error| error.to_string())
 }

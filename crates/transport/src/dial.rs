@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use understudy_model::Identity;
 
 use crate::address::Address;
 use crate::connection::{Connection, End};
@@ -44,6 +45,12 @@ pub enum DialFailure {
     /// The machine and a program there answer, but TLS failed.
     #[error("{0}")]
     Tls(TlsFailure),
+    /// Somebody else answers there than who was called.
+    #[error("{why}")]
+    Stranger {
+        /// Who, and who was expected.
+        why: String,
+    },
     /// Plain links never leave the machine.
     #[error(
         "{ip} is not a loopback address, and links without TLS never leave the machine: add [tls] to the settings"
@@ -63,10 +70,27 @@ impl DialError {
         self.tried.iter().any(|(_, failure)| matches!(failure, DialFailure::Refused(_)))
     }
 
-    /// Whether some address answered, and TLS failed there: the program runs, and one of the two ends does not believe the
-    /// other.
+    /// Whether some address answered, and TLS failed there or somebody else answered: a program runs, and one of the two ends
+    /// does not want the other.
     pub fn is_unwelcome(&self) -> bool {
-        self.tried.iter().any(|(_, failure)| matches!(failure, DialFailure::Tls(_)))
+        let unwelcome =
+            |failure: &DialFailure| matches!(failure, DialFailure::Tls(_) | DialFailure::Stranger { .. });
+        self.tried.iter().any(|(_, failure)| unwelcome(failure))
+    }
+
+    /// One word for counters: the most that some address said of it.
+    pub fn word(&self) -> &'static str {
+        let tls = self.tried.iter().find_map(|(_, failure)| match failure {
+            DialFailure::Tls(tls) => Some(tls.word),
+            DialFailure::Stranger { .. } => Some("other-certificate"),
+            _ => None,
+        });
+        match tls {
+            Some(word) => word,
+            None if self.is_refused() => "nobody-listens",
+            None if self.is_silent() => "silent",
+            None => "not-dialed",
+        }
     }
 
     /// Whether some address was silent, and nothing at all was heard from any. A name that is not resolved says nothing, and
@@ -78,6 +102,12 @@ impl DialError {
         let mute = |failure: &DialFailure| silent(failure) || matches!(failure, DialFailure::Unresolved(_));
         self.tried.iter().any(|(_, failure)| silent(failure))
             && self.tried.iter().all(|(_, failure)| mute(failure))
+    }
+
+    /// Whether no name gave an address, and nothing else was tried: nothing was asked of the host.
+    pub fn is_unresolved(&self) -> bool {
+        let unresolved = |failure: &DialFailure| matches!(failure, DialFailure::Unresolved(_));
+        !self.tried.is_empty() && self.tried.iter().all(|(_, failure)| unresolved(failure))
     }
 }
 
@@ -108,10 +138,25 @@ pub async fn dial(
     limit: Duration,
     security: &Security,
 ) -> Result<Connection, DialError> {
+    dial_whom(addresses, limit, security, |_| None).await.map(|(_, connection)| connection)
+}
+
+/// As [`dial`], and whoever is not wanted, as `stranger` says of the identity in the peer's certificate, only ends the try of
+/// that address. Gives the index of the address that answered, too.
+pub async fn dial_whom(
+    addresses: &[Address],
+    limit: Duration,
+    security: &Security,
+    stranger: impl Fn(Option<&Identity>) -> Option<String>,
+) -> Result<(usize, Connection), DialError> {
+    let welcome = |connection: Connection| match stranger(connection.identity()) {
+        None => Ok(connection),
+        Some(why) => Err(DialFailure::Stranger { why }),
+    };
     let mut tried = Vec::new();
-    for address in addresses {
-        match dial_one(address, limit, security).await {
-            Ok(connection) => return Ok(connection),
+    for (index, address) in addresses.iter().enumerate() {
+        match dial_one(address, limit, security, &welcome).await {
+            Ok(connection) => return Ok((index, connection)),
             Err(failure) => tried.push((address.clone(), failure)),
         }
     }
@@ -122,9 +167,10 @@ async fn dial_one(
     address: &Address,
     limit: Duration,
     security: &Security,
+    welcome: &impl Fn(Connection) -> Result<Connection, DialFailure>,
 ) -> Result<Connection, DialFailure> {
     match address {
-        Address::Tcp { host, port } => dial_tcp(host, *port, limit, security).await,
+        Address::Tcp { host, port } => dial_tcp(host, *port, limit, security, welcome).await,
         Address::Unix(path) => within(limit, dial_unix(path)).await,
     }
 }
@@ -142,6 +188,7 @@ async fn dial_tcp(
     port: u16,
     limit: Duration,
     security: &Security,
+    welcome: &impl Fn(Connection) -> Result<Connection, DialFailure>,
 ) -> Result<Connection, DialFailure> {
     // A resolver that does not answer says nothing of the host.
     let resolved = tokio::time::timeout(limit, resolve(host, port, security));
@@ -152,14 +199,19 @@ async fn dial_tcp(
     })?;
     let mut last = None;
     for socket in sockets {
-        match within(limit, connect_tcp(socket, security)).await {
+        match within(limit, connect_tcp(socket, security)).await.and_then(welcome) {
             Ok(connection) => return Ok(connection),
             // One refusal of a name with several addresses says more than another's failure.
-            Err(_) if matches!(last, Some(DialFailure::Refused(_) | DialFailure::Tls(_))) => {}
+            Err(_) if last.as_ref().is_some_and(says_much) => {}
             Err(failure) => last = Some(failure),
         }
     }
     Err(last.unwrap_or_else(|| DialFailure::Unresolved(io::ErrorKind::NotFound.into())))
+}
+
+/// Whether somebody was heard there.
+fn says_much(failure: &DialFailure) -> bool {
+    matches!(failure, DialFailure::Refused(_) | DialFailure::Tls(_) | DialFailure::Stranger { .. })
 }
 
 async fn connect_tcp(socket: SocketAddr, security: &Security) -> Result<Connection, DialFailure> {
@@ -219,5 +271,11 @@ mod tests {
         assert!(!is_silent(vec![unresolved()]));
         assert!(!is_silent(vec![silent(), refused()]));
         assert!(!is_silent(Vec::new()));
+        let is_unresolved = |failures: Vec<DialFailure>| {
+            DialError { tried: failures.into_iter().map(|one| (address.clone(), one)).collect() }
+                .is_unresolved()
+        };
+        assert!(is_unresolved(vec![unresolved(), unresolved()]));
+        assert!(!is_unresolved(vec![unresolved(), silent()]) && !is_unresolved(Vec::new()));
     }
 }

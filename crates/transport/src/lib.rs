@@ -12,6 +12,7 @@
 
 mod address;
 mod backoff;
+mod believed;
 mod certificate;
 mod connection;
 mod credentials;
@@ -26,14 +27,16 @@ mod resolve;
 mod security;
 mod send;
 mod stream;
+mod tally;
 mod verify;
 
 pub use address::{Address, AddressError};
 pub use backoff::{Backoff, LONGEST_DELAY, SHORTEST_DELAY};
+pub use believed::Believed;
 pub use certificate::{CertificateError, Certified};
 pub use connection::{Connection, Peer};
-pub use credentials::{CredentialFiles, Credentials, CredentialsError};
-pub use dial::{DialError, DialFailure, dial};
+pub use credentials::{CredentialFiles, Credentials, CredentialsError, would_believe};
+pub use dial::{DialError, DialFailure, dial, dial_whom};
 pub use handing::Handed;
 pub use here::is_of_this_machine;
 pub use listen::{
@@ -45,3 +48,4 @@ pub use receive::{ReceiveError, Receiver};
 pub use refusals::{RefusalTally, TALLY_INTERVAL};
 pub use security::{Security, TlsFailure};
 pub use send::{MOST_QUEUED_BYTES, MOST_QUEUED_MESSAGES, SendError, Sender};
+pub use tally::LinkTally;

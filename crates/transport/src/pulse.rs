@@ -38,6 +38,11 @@ impl Pulse {
         *self.0.borrow()
     }
 
+    /// Whether both show the same link.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Waits until the peer is heard later than at `moment`; for ever, if it never is. May be dropped while it waits.
     pub async fn heard_after(&self, moment: Moment) {
         // Ends with an error only without a writer, and this is one.

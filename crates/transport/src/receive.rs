@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what a message means. The law: the first thing that cannot be understood ends the link, since what
 //! follows it cannot be trusted; no more room is taken than one frame needs; what has arrived is read before silence is
-//! judged.
+//! judged; a peer that never stops talking does not keep this thread from others.
 
 use std::io;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 use understudy_addp::{Addp, Outcome, Settings, Signal, SignalError};
 use understudy_drive::now;
-use understudy_model::Identity;
+use understudy_model::{Identity, Moment};
 use understudy_wire::{Frame, FrameError, Kind, MAX_FRAME_BYTES, Message, MessageError, frame};
 
 use crate::certificate::Certified;
@@ -23,6 +23,11 @@ use crate::security::TlsFailure;
 use crate::send::Outbox;
 use crate::stream::Stream;
 
+/// Most liveness signals that are heard within [`SIGNALS_WITHIN`]. With the shortest timeouts at both ends a link has two
+/// hundred; more serve nobody.
+const MOST_SIGNALS: u32 = 1_000;
+const SIGNALS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Receives messages of one kind.
 #[derive(Debug)]
 pub struct Receiver<In> {
@@ -31,6 +36,10 @@ pub struct Receiver<In> {
     ended: bool,
     outbox: Weak<Outbox>,
     link: Addp,
+    /// The ends agreed on signals.
+    signals_allowed: bool,
+    /// Signals since this moment.
+    signals: (Moment, u32),
     pulse: Pulse,
     peer: Peer,
     certified: Option<Certified>,
@@ -49,6 +58,12 @@ pub enum ReceiveError {
     /// The frame is of no liveness signal.
     #[error("the peer sent a bad liveness signal")]
     Signal(#[from] SignalError),
+    /// The ends have not agreed on liveness signals, or never do on a link of this kind.
+    #[error("the peer sent a liveness signal, which was not agreed upon")]
+    SignalUnasked,
+    /// More signals than any settings of ADDP need.
+    #[error("the peer sent more than {MOST_SIGNALS} liveness signals within {} ms", SIGNALS_WITHIN.as_millis())]
+    SignalFlood,
     /// TLS failed: a certificate was refused, by this end or by the peer.
     #[error(transparent)]
     Tls(#[from] TlsFailure),
@@ -90,6 +105,8 @@ impl ReceiveError {
             ReceiveError::Frame(error) => error.word(),
             ReceiveError::Message(error) => error.word(),
             ReceiveError::Signal(_) => "bad-signal",
+            ReceiveError::SignalUnasked => "unasked-signal",
+            ReceiveError::SignalFlood => "signal-flood",
             ReceiveError::Tls(failure) => failure.word,
             ReceiveError::Silent { .. } => "silent",
             ReceiveError::Truncated { .. } => "truncated",
@@ -119,8 +136,19 @@ impl<In: Message> Receiver<In> {
         (link, pulse): (Addp, Pulse),
         (peer, certified): (Peer, Option<Certified>),
     ) -> Self {
-        let bytes = BytesMut::new();
-        Self { stream, bytes, ended: false, outbox, link, pulse, peer, certified, hears: PhantomData }
+        Self {
+            stream,
+            bytes: BytesMut::new(),
+            ended: false,
+            outbox,
+            link,
+            signals_allowed: false,
+            signals: (now(), 0),
+            pulse,
+            peer,
+            certified,
+            hears: PhantomData,
+        }
     }
 
     /// Who is at the other end, as its certificate says; `None` on a plain link.
@@ -133,9 +161,17 @@ impl<In: Message> Receiver<In> {
         self.certified.as_ref()
     }
 
-    /// Watches the peer like this from now on, and asks it to watch this end. Only on links whose ends agreed on protocol
-    /// version 2 or later: an older one does not know the signals. Takes effect with the next call of [`Receiver::next`].
+    /// Hears liveness signals from now on; before this, one ends the link. For links whose ends agreed on protocol version 2
+    /// or later.
+    pub fn allow_signals(&mut self) {
+        self.signals_allowed = true;
+    }
+
+    /// Watches the peer like this from now on, and asks it to watch this end; allows signals. Only on links whose ends agreed
+    /// on protocol version 2 or later: an older one does not know them. Takes effect with the next call of
+    /// [`Receiver::next`].
     pub fn watch(&mut self, settings: Settings) {
+        self.allow_signals();
         let ask = self.link.change(now(), settings);
         self.pulse.write(&self.link);
         self.say(ask);
@@ -164,6 +200,8 @@ impl<In: Message> Receiver<In> {
         if self.ended {
             return Ok(None);
         }
+        // What is read already costs no waiting: without this a peer that talks on would have the thread for itself.
+        tokio::task::consume_budget().await;
         let heard = match self.read_frame(limit).await {
             Ok(Some(frame)) => In::from_frame(&frame).map(Some).map_err(ReceiveError::from),
             Ok(None) => Ok(None),
@@ -179,7 +217,11 @@ impl<In: Message> Receiver<In> {
     async fn read_frame(&mut self, limit: usize) -> Result<Option<Frame>, ReceiveError> {
         loop {
             match frame::decode_within(&mut self.bytes, limit)? {
-                Some(frame) if frame.kind == Kind::Link => self.hear(Signal::from_bytes(&frame.body)?),
+                Some(frame) if frame.kind == Kind::Link => {
+                    self.admit_signal()?;
+                    self.hear(Signal::from_bytes(&frame.body)?);
+                    tokio::task::consume_budget().await;
+                }
                 Some(frame) => return Ok(Some(frame)),
                 None => match (self.read_more().await?, self.bytes.len()) {
                     (0, 0) => return Ok(None),
@@ -192,6 +234,8 @@ impl<In: Message> Receiver<In> {
 
     /// Waits until something arrives, looking after the link meanwhile; 0 at the end.
     async fn read_more(&mut self) -> Result<usize, ReceiveError> {
+        // Reading what waits in the socket is no waiting either.
+        tokio::task::consume_budget().await;
         loop {
             let wait = self.link.next_deadline().map(|deadline| deadline.since(now()));
             let time_to_look = async {
@@ -232,6 +276,20 @@ impl<In: Message> Receiver<In> {
             Outcome::Lost => return Err(ReceiveError::Silent { silence, timeout: self.link.timeout() }),
         }
         Ok(())
+    }
+
+    /// Whether one more signal may be heard.
+    fn admit_signal(&mut self) -> Result<(), ReceiveError> {
+        if !self.signals_allowed {
+            return Err(ReceiveError::SignalUnasked);
+        }
+        let at = now();
+        let (since, count) = &mut self.signals;
+        if at.since(*since) >= SIGNALS_WITHIN {
+            (*since, *count) = (at, 0);
+        }
+        *count += 1;
+        if *count > MOST_SIGNALS { Err(ReceiveError::SignalFlood) } else { Ok(()) }
     }
 
     fn hear(&mut self, signal: Signal) {

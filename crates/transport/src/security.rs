@@ -41,9 +41,15 @@ pub struct TlsFailure {
 
 impl TlsFailure {
     /// The failure behind an error of a stream, if TLS is behind it.
-    pub(crate) fn behind(error: &io::Error) -> Option<Self> {
+    pub fn behind(error: &io::Error) -> Option<Self> {
         let tls = error.get_ref()?.downcast_ref::<Error>()?;
         Some(Self::of(tls))
+    }
+
+    /// True if this end refused the peer's certificate.
+    pub fn is_of_certificate(error: &io::Error) -> bool {
+        let tls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
+        matches!(tls, Some(Error::InvalidCertificate(_)))
     }
 
     fn of(error: &Error) -> Self {

@@ -6,36 +6,26 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{
-    CertRevocationList, EndEntityCert, ExtendedKeyUsageValidator, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy,
-};
+use webpki::KeyUsage;
 
+use crate::believed::Believed;
 use crate::certificate::Certified;
 
 /// Looks at both ends' certificates.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    authorities: RootCertStore,
-    revoked: Vec<CertRevocationList<'static>>,
-    algorithms: WebPkiSupportedAlgorithms,
+    believed: Believed,
     subjects: Vec<DistinguishedName>,
 }
 
 impl Verifier {
-    pub(crate) fn new(
-        authorities: RootCertStore,
-        revoked: Vec<CertRevocationList<'static>>,
-        algorithms: WebPkiSupportedAlgorithms,
-    ) -> Arc<Self> {
-        let subjects = authorities.subjects();
-        Arc::new(Self { authorities, revoked, algorithms, subjects })
+    pub(crate) fn new(believed: Believed) -> Arc<Self> {
+        let subjects = believed.subjects();
+        Arc::new(Self { believed, subjects })
     }
 
     fn verify(
@@ -43,28 +33,9 @@ impl Verifier {
         certificate: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: impl ExtendedKeyUsageValidator,
+        usage: KeyUsage,
     ) -> Result<(), Error> {
-        let parsed = EndEntityCert::try_from(certificate).map_err(named)?;
-        let revoked: Vec<&CertRevocationList<'_>> = self.revoked.iter().collect();
-        // An authority without a list has revoked nothing; a list that is old is still better than none.
-        let revocation = RevocationOptionsBuilder::new(&revoked).ok().map(|options| {
-            options
-                .with_depth(RevocationCheckDepth::EndEntity)
-                .with_status_policy(UnknownStatusPolicy::Allow)
-                .build()
-        });
-        parsed
-            .verify_for_usage(
-                self.algorithms.all,
-                &self.authorities.roots,
-                between,
-                now,
-                usage,
-                revocation,
-                None,
-            )
-            .map_err(named)?;
+        self.believed.check(certificate, between, now, usage)?;
         // Whoever it is must be said in the certificate: a genuine one that names nobody ends here.
         Certified::read(certificate)
             .map_err(|_| Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))?;
@@ -72,19 +43,31 @@ impl Verifier {
     }
 }
 
-/// The reasons that operators meet, by name; all others as they are.
-fn named(error: webpki::Error) -> Error {
-    use webpki::Error as E;
-    let reason = match error {
-        E::BadDer | E::BadDerTime | E::TrailingData(_) => CertificateError::BadEncoding,
-        E::CertNotValidYet { time, not_before } => CertificateError::NotValidYetContext { time, not_before },
-        E::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
-        E::CertRevoked => CertificateError::Revoked,
-        E::UnknownIssuer | E::InvalidSignatureForPublicKey => CertificateError::UnknownIssuer,
-        E::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
-        other => CertificateError::Other(rustls::OtherError(Arc::new(other))),
+/// What both traits ask beside the certificate, word for word the same in each: whether whoever sent it holds its key.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, certificate, signed, self.believed.algorithms())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, certificate, signed, self.believed.algorithms())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.believed.algorithms().supported_schemes()
+        }
     };
-    Error::InvalidCertificate(reason)
 }
 
 impl ServerCertVerifier for Verifier {
@@ -101,27 +84,7 @@ impl ServerCertVerifier for Verifier {
             .map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
 impl ClientCertVerifier for Verifier {
@@ -139,25 +102,5 @@ impl ClientCertVerifier for Verifier {
             .map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }

@@ -20,7 +20,9 @@ fn both(timeout: Duration) -> Settings {
 async fn pair(security: Option<&Authority>) -> (AtController, AtAgent) {
     let of = |role: &str| security.map_or(Security::Plain, |authority| authority.security(role));
     let listener = Listener::bind(&address("127.0.0.1:0"), of("agent/alpha")).await.unwrap();
-    secured_link(&listener, &of("scs/scs-1")).await
+    let (controller, mut agent) = secured_link(&listener, &of("scs/scs-1")).await;
+    agent.1.allow_signals();
+    (controller, agent)
 }
 
 #[tokio::test]

@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use understudy_addp::Signal;
 use understudy_transport::{
     Address, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS, ReceiveError,
     Security,
 };
-use understudy_wire::{FromAgent, Message, ToAgent};
+use understudy_wire::{FromAgent, Kind, Message, ToAgent, frame};
 
 async fn raw(listener: &Listener) -> TcpStream {
     let Address::Tcp { host, port } = listener.address() else { panic!("a TCP listener") };
@@ -22,6 +23,12 @@ async fn raw(listener: &Listener) -> TcpStream {
 fn bytes_of(message: &impl Message) -> BytesMut {
     let mut bytes = BytesMut::new();
     message.to_frame(&mut bytes).unwrap();
+    bytes
+}
+
+fn signal() -> BytesMut {
+    let mut bytes = BytesMut::new();
+    frame::encode(Kind::Link, &Signal::Poll { number: 1 }.to_bytes(), &mut bytes).unwrap();
     bytes
 }
 
@@ -50,7 +57,8 @@ async fn bad_frames_close_only_their_own_link() {
     changed[20] ^= 1;
     let first_byte = b"\x16";
     let oversized = b"US\x01\x01\xff\xff\xff\xff";
-    let cases: [(&[u8], &str); 8] = [
+    let signal = signal();
+    let cases: [(&[u8], &str); 9] = [
         (b"GET / HTTP/1.1\r\n\r\n", "bad-magic"),
         (first_byte, "bad-magic"),
         (b"US\x09", "unknown-frame-version"),
@@ -58,6 +66,7 @@ async fn bad_frames_close_only_their_own_link() {
         (&changed, "bad-checksum"),
         (&hello[..hello.len() - 1], "truncated"),
         (&bytes_of(&answer(1)), "wrong-kind"),
+        (&signal, "unasked-signal"),
         (b"", "left-silently"),
     ];
     for (number, (bytes, word)) in cases.iter().enumerate() {
@@ -137,4 +146,52 @@ async fn the_one_that_was_silent_for_longest_makes_room_and_nobody_waits() {
     let _newest = soon(listener.accept()).await.unwrap();
     tokio::task::yield_now().await;
     assert!(hearing.iter().all(|heard| !heard.is_finished()));
+}
+
+/// Writes the same bytes for as long as anybody reads them. Returns whether it still does.
+fn talk_on(stream: TcpStream, words: Vec<u8>) -> impl Fn() -> bool {
+    let mut stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    let began = std::time::Instant::now();
+    let talker = std::thread::spawn(move || {
+        use std::io::Write;
+        while began.elapsed() < PATIENCE && stream.write_all(&words).is_ok() {}
+    });
+    move || !talker.is_finished()
+}
+
+#[tokio::test]
+async fn a_peer_that_never_stops_talking_leaves_time_for_others() {
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
+    let mut stream = raw(&listener).await;
+    let stranger = soon(listener.accept()).await.unwrap();
+    stream.write_all(&bytes_of(&hello())).await.unwrap();
+    let (_, sender, mut receiver) = soon(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();
+    let talks = talk_on(stream, bytes_of(&order(1)).repeat(1_000));
+    let hear_all = async { while receiver.next().await.unwrap().is_some() {} };
+    // Both are on one thread: this time is over only if the loop lets go of it.
+    let heard = tokio::time::timeout(Duration::from_millis(50), hear_all).await;
+    assert!(heard.is_err() && talks(), "the peer talks still, and a timer was met");
+    drop((sender, receiver));
+}
+
+#[tokio::test]
+async fn a_flood_of_signals_ends_its_link_and_no_more_than_that() {
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
+    let (mut controller, mut agent) = link(&listener).await;
+    let mut stream = raw(&listener).await;
+    let stranger = soon(listener.accept()).await.unwrap();
+    stream.write_all(&bytes_of(&hello())).await.unwrap();
+    let (_, sender, mut receiver) = soon(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();
+    receiver.allow_signals();
+    let talks = talk_on(stream, signal().repeat(1_000));
+    assert_eq!(soon(receiver.next()).await.unwrap_err().word(), "signal-flood");
+    exchange(&mut controller, &mut agent, 1).await;
+    drop((sender, receiver));
+    soon(async {
+        while talks() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -8,9 +8,10 @@ use support::authority::{Authority, CLUSTER, Wanted};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use understudy_model::Identity;
 use understudy_transport::{
     CertificateError, CredentialFiles, Credentials, CredentialsError, DialError, Listener, ReceiveError,
-    Security, dial,
+    Security, dial, dial_whom,
 };
 use understudy_wire::{FromAgent, ToAgent};
 
@@ -140,6 +141,37 @@ async fn whoever_is_not_believed_is_refused_by_name_at_both_ends() {
 }
 
 #[tokio::test]
+async fn an_address_at_which_somebody_else_answers_is_passed_over() {
+    let authority = Authority::new();
+    let beta = listen(authority.security("agent/beta")).await;
+    let alpha = listen(authority.security("agent/alpha")).await;
+    let scs = authority.security("scs/scs-1");
+    let expected = format!("understudy://{CLUSTER}/agent/alpha");
+    let stranger = |found: Option<&Identity>| {
+        let found = found.map(ToString::to_string).unwrap_or_default();
+        (found != expected).then(|| format!("{found} is not {expected}"))
+    };
+    let both = [beta.address().clone(), alpha.address().clone()];
+    // Nothing is said there before the first message; whoever accepts only has to shake hands.
+    let accept = |listener: Listener| async move {
+        let came = listener.accept().await.unwrap();
+        came.first_message::<ToAgent, FromAgent>().await.map(drop)
+    };
+    let accepting = [tokio::spawn(accept(beta)), tokio::spawn(accept(alpha))];
+    let (index, connection) = soon(dial_whom(&both, PATIENCE, &scs, stranger)).await.unwrap();
+    assert_eq!((index, connection.identity().map(ToString::to_string)), (1, Some(expected.clone())));
+    accepting.iter().for_each(tokio::task::JoinHandle::abort);
+
+    let beta = listen(authority.security("agent/beta")).await;
+    let only = [beta.address().clone()];
+    let accepting = tokio::spawn(accept(beta));
+    let error = soon(dial_whom(&only, PATIENCE, &scs, stranger)).await.unwrap_err();
+    accepting.abort();
+    assert!(error.is_unwelcome() && !error.is_silent() && error.word() == "other-certificate", "{error}");
+    assert!(error.to_string().contains("agent/beta"), "{error}");
+}
+
+#[tokio::test]
 async fn one_end_with_tls_and_one_without_is_said_so() {
     let authority = Authority::new();
     let secured = listen(authority.security("agent/alpha")).await;
@@ -177,6 +209,15 @@ async fn two_authorities_are_believed_during_a_change_and_reload_touches_no_live
     assert!(matches!(error, CredentialsError::Content { .. }), "{error}");
     meet(&listener, &newcomer).await.0.unwrap();
 
+    // Nor does a good set of somebody else.
+    std::fs::copy(old.issue("other", &Wanted::of("agent/beta")).certificate, &files.certificate).unwrap();
+    std::fs::copy(old.path("other.key"), &files.key).unwrap();
+    let error = credentials.reload().unwrap_err();
+    assert!(matches!(error, CredentialsError::OtherIdentity { .. }), "{error}");
+    assert!(error.to_string().contains("agent/beta"), "{error}");
+    assert_eq!(credentials.identity().role.to_string(), "agent:alpha");
+    meet(&listener, &newcomer).await.0.unwrap();
+
     // A revocation counts for the next handshake.
     std::fs::copy(old.issue("again", &Wanted::of("agent/alpha")).certificate, &files.certificate).unwrap();
     std::fs::copy(old.path("again.key"), &files.key).unwrap();
@@ -186,6 +227,47 @@ async fn two_authorities_are_believed_during_a_change_and_reload_touches_no_live
     let (accepted, _) = meet(&listener, &Security::Tls(Credentials::load(revoked).unwrap())).await;
     assert_eq!(accepted.unwrap_err().word(), "tls-revoked");
     exchange(&mut controller, &mut agent, 2).await;
+}
+
+#[tokio::test]
+async fn only_the_authority_that_signed_a_certificate_revokes_it_also_if_another_has_its_name() {
+    let (old, new) = (Authority::named("authority"), Authority::named("authority"));
+    old.revoke(&[5]);
+    new.revoke(&[6]);
+    let mut files = old.issue("agent", &Wanted::of("agent/alpha"));
+    for turned in [false, true] {
+        files.authorities = vec![old.path("ca.pem"), new.path("ca.pem")];
+        files.revoked = vec![old.path("revoked.pem"), new.path("revoked.pem")];
+        if turned {
+            files.authorities.reverse();
+            files.revoked.reverse();
+        }
+        let listener = listen(Security::Tls(Credentials::load(files.clone()).unwrap())).await;
+        for (authority, serial, revoked) in [
+            (&old, 1, false),
+            (&old, 5, true),
+            (&old, 6, false),
+            (&new, 1, false),
+            (&new, 5, false),
+            (&new, 6, true),
+        ] {
+            let mut dialer = authority.issue("scs", &Wanted { serial, ..Wanted::of("scs/scs-1") });
+            dialer.authorities.clone_from(&files.authorities);
+            dialer.revoked.clone_from(&files.revoked);
+            let (accepted, _) = meet(&listener, &Security::Tls(Credentials::load(dialer).unwrap())).await;
+            let word = accepted.err().map(|error| error.word());
+            assert_eq!(word, revoked.then_some("tls-revoked"), "{turned} {serial}");
+        }
+    }
+    // Every list of an authority counts, not only the first.
+    let first = std::fs::read(old.path("revoked.pem")).unwrap();
+    old.revoke(&[7]);
+    let both = [first, std::fs::read(old.path("revoked.pem")).unwrap()].concat();
+    std::fs::write(old.path("revoked.pem"), both).unwrap();
+    let listener = listen(Security::Tls(Credentials::load(files).unwrap())).await;
+    let dialer = old.issue("scs", &Wanted { serial: 7, ..Wanted::of("scs/scs-1") });
+    let (accepted, _) = meet(&listener, &Security::Tls(Credentials::load(dialer).unwrap())).await;
+    assert_eq!(accepted.unwrap_err().word(), "tls-revoked");
 }
 
 #[test]

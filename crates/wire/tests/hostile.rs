@@ -211,6 +211,33 @@ fn a_long_text_for_people_is_cut_between_characters() {
     assert_eq!(refused.to_string(), "Readiness.unavailable has 4097 bytes, at most 4096 are allowed");
 }
 
+/// Length and content, and the number before it, as a protocol buffer has them.
+fn part(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    prost::encode_length_delimiter(content.len(), &mut bytes).unwrap();
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn a_list_of_large_parts_is_counted_before_any_part_is_read() {
+    // The last part is none: whoever reads parts before it counts them says so.
+    let list = |number: u8, count: usize| {
+        let empty = part(number, b"").repeat(count);
+        [empty, part(number, b"\x0a\x05x")].concat()
+    };
+    let assign = |count| part(2, &part(4, &list(1, count)));
+    let welcome = |count| part(1, &part(2, &list(5, count)));
+    let refused = |body: &[u8]| ToAgent::from_frame(&framed(Kind::ToAgent, body)).unwrap_err().to_string();
+    assert_eq!(refused(&assign(4_096)), "Assign.assignments has 4097 entries, at most 4096 are allowed");
+    assert_eq!(refused(&assign(4_095)), "the body is not a ToAgent");
+    // In several pieces, which a decoder joins.
+    let pieces = [assign(2_000), assign(2_095)].concat();
+    assert_eq!(refused(&pieces), "Assign.assignments has 4097 entries, at most 4096 are allowed");
+    let refused = FromAgent::from_frame(&framed(Kind::FromAgent, &welcome(500_000))).unwrap_err();
+    assert_eq!(refused.to_string(), "Inventory.applications has 500001 entries, at most 4096 are allowed");
+}
+
 fn read_as_everything(frame: &Frame) {
     let _ = ToAgent::from_frame(frame);
     let _ = FromAgent::from_frame(frame);

@@ -1,8 +1,8 @@
 //! Signs of life: what an application must show within its limits, and what follows when it does not.
 //!
 //! Refuses to know how a process is looked at or asked. The law: silence is counted from the last sign of life that was
-//! seen; an agent that was itself late gives its applications their time once more before it blames them; a hung process
-//! is looked at before it is killed, and that never takes long.
+//! seen, without the time in which the agent itself was late (`patience.rs`); whoever is asked has half its limit to
+//! answer; a hung process is looked at before it is killed, and that never takes long.
 
 use std::time::Duration;
 
@@ -16,13 +16,12 @@ use understudy_model::{
 use super::application::{Application, StopReason};
 use super::lifecycle::{Phase, Trigger};
 use super::out::Out;
+use super::patience::Silence;
 use super::role::Part;
 use super::{Agent, AgentDo, HookAct, HookKind, HookRun, StartId};
 
 /// How long evidence may take before a hung process is killed without it.
 const EVIDENCE_WITHIN: Duration = Duration::from_millis(25);
-/// A deadline of its own that an agent meets later than this was met late.
-const LATE: Duration = Duration::from_millis(100);
 /// The shortest time between two questions to a library.
 const SHORTEST_PING: Duration = Duration::from_millis(20);
 
@@ -36,16 +35,16 @@ pub struct Life {
     /// The last ping, and whether it was answered.
     ping: u64,
     answered: bool,
-    /// The last sign of life over its link.
-    heard: Option<Moment>,
+    /// Since the last sign of life over its link.
+    heard: Option<Silence>,
     /// When it is asked again.
     ping_due: Option<Moment>,
     /// It asked for this watchdog itself.
     pub watchdog_every: Option<Duration>,
-    /// The last sign of life to the watchdog; absent until it is ready.
-    pub watched: Option<Moment>,
-    /// It is stopped by a signal, and was last seen running then.
-    pub stopped: Option<Moment>,
+    /// Since the last sign of life to the watchdog; absent until it is ready.
+    pub watched: Option<Silence>,
+    /// It is stopped by a signal, and was last seen running at the beginning of this.
+    stopped: Option<Silence>,
     /// When the probe is asked next.
     probe_due: Option<Moment>,
     /// The probe that is asked.
@@ -54,29 +53,65 @@ pub struct Life {
     probe_deadline: Option<Moment>,
     /// Failures in a row.
     failures: u32,
-    /// The silence that is judged was already given its time once more.
-    patient: bool,
+    /// The agent itself was late while the probe was asked.
+    pub(super) probe_late: bool,
+    /// Failures in a row that were not counted for that.
+    excused: u32,
     /// It is hung, why, and when it is killed at the latest.
     hung: Option<(String, Moment)>,
 }
 
 /// What is silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silence {
+pub enum Sign {
     Stopped,
     Library,
     Watchdog,
 }
 
+/// A limit that is running.
+pub struct Limit {
+    /// What is silent.
+    pub what: Sign,
+    /// For how long it may be.
+    pub limit: Duration,
+    /// From when on that is unusual: a watchdog is spoken to about twice within its limit.
+    pub looked_at_from: Moment,
+    /// When it is over.
+    pub over: Moment,
+}
+
 impl Life {
     /// The next moment at which something is due.
     pub fn next(&self, application: &Application) -> Option<Moment> {
-        let limits = limits(application).into_iter().flatten().map(|(due, _)| due);
+        let limits = limits(application).into_iter().flatten().map(|limit| limit.over);
         [self.ping_due, self.probe_due, self.probe_deadline, self.hung.as_ref().map(|hung| hung.1)]
             .into_iter()
             .flatten()
             .chain(limits)
             .min()
+    }
+
+    /// A probe is asked.
+    pub fn probe_asked(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    fn silence(&self, what: Sign) -> Option<Silence> {
+        match what {
+            Sign::Stopped => self.stopped,
+            Sign::Library => self.heard,
+            Sign::Watchdog => self.watched,
+        }
+    }
+
+    /// The silence of which a limit runs.
+    pub fn silence_mut(&mut self, what: Sign) -> Option<&mut Silence> {
+        match what {
+            Sign::Stopped => self.stopped.as_mut(),
+            Sign::Library => self.heard.as_mut(),
+            Sign::Watchdog => self.watched.as_mut(),
+        }
     }
 }
 
@@ -93,32 +128,37 @@ fn changes_role(known: &Application) -> bool {
     known.role.as_ref().is_some_and(|role| matches!(role.part, Part::Promoting | Part::Demoting))
 }
 
-/// The limits that are running: when each is over, and what is silent then.
-fn limits(known: &Application) -> [Option<(Moment, Silence)>; 3] {
+/// The limits that are running.
+pub fn limits(known: &Application) -> [Option<Limit>; 3] {
     if !judged(known) {
-        return [None; 3];
+        return [None, None, None];
     }
     let life = &known.life;
-    let limit = known.spec().conduct.hang_limit;
-    let asked = life.heartbeat && known.attached && !life.answered && !changes_role(known);
-    let over = |since: Option<Moment>, limit: Option<Duration>, what| Some((since? + limit?, what));
+    let hang_limit = known.spec().conduct.hang_limit;
+    let asked = life.heartbeat && known.attached && life.ping > 0 && !life.answered && !changes_role(known);
+    let running = |what, limit: Option<Duration>, usual: u32| {
+        let (since, limit) = (life.silence(what)?.since(), limit?);
+        Some(Limit { what, limit, looked_at_from: since + limit / 4 * usual, over: since + limit })
+    };
     [
-        over(life.stopped, limit, Silence::Stopped),
-        over(life.heard.filter(|_| asked), limit, Silence::Library),
-        over(life.watched, watchdog(known), Silence::Watchdog),
+        running(Sign::Stopped, hang_limit, 0),
+        running(Sign::Library, hang_limit, 0).filter(|_| asked),
+        running(Sign::Watchdog, watchdog(known), 3),
     ]
 }
 
-fn describe(known: &Application, silence: Silence) -> String {
-    let limit = match silence {
-        Silence::Stopped | Silence::Library => known.spec().conduct.hang_limit,
-        Silence::Watchdog => watchdog(known),
+fn describe(known: &Application, limit: &Limit) -> String {
+    let seconds = limit.limit.as_secs_f64();
+    let text = match limit.what {
+        Sign::Stopped => format!("stopped by a signal for {seconds} s"),
+        Sign::Library => format!("its library said nothing for {seconds} s, though asked"),
+        Sign::Watchdog => format!("its watchdog heard nothing for {seconds} s"),
     };
-    let seconds = limit.unwrap_or_default().as_secs_f64();
-    match silence {
-        Silence::Stopped => format!("stopped by a signal for {seconds} s"),
-        Silence::Library => format!("its library said nothing for {seconds} s, though asked"),
-        Silence::Watchdog => format!("its watchdog heard nothing for {seconds} s"),
+    match known.life.silence(limit.what).map(Silence::given).filter(|given| !given.is_zero()) {
+        Some(given) => {
+            format!("{text}, besides {:.2} s that this agent was late itself", given.as_secs_f64())
+        }
+        None => text,
     }
 }
 
@@ -152,7 +192,7 @@ impl Agent {
     pub(super) fn ready_to_be_watched(&mut self, now: Moment, name: &ApplicationName) {
         let Some(known) = self.applications.get_mut(name) else { return };
         if known.spec().interface == Interface::Notify && watchdog(known).is_some() {
-            known.life.watched.get_or_insert(now);
+            known.life.watched.get_or_insert(Silence::new(now));
         }
     }
 
@@ -161,8 +201,7 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name) else { return };
         let limit = known.spec().conduct.hang_limit;
         let life = &mut known.life;
-        life.heard = Some(now);
-        life.patient = false;
+        life.heard.get_or_insert(Silence::new(now)).broken_at(now);
         life.answered |= pong == Some(life.ping);
         if let Some(limit) = limit.filter(|_| life.heartbeat) {
             life.ping_due.get_or_insert(now + (limit / 2).max(SHORTEST_PING));
@@ -170,12 +209,24 @@ impl Agent {
     }
 
     /// Its state was seen to change between stopped and running; `running` is when it was last seen to run.
-    pub(super) fn looked(&mut self, name: &ApplicationName, start: StartId, stopped: bool, running: Moment) {
+    pub(super) fn looked(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        start: StartId,
+        stopped: bool,
+        running: Moment,
+    ) {
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
-        known.life.stopped = stopped.then_some(running);
-        known.life.patient &= stopped;
+        let limit = known.spec().conduct.hang_limit.unwrap_or_default();
+        known.life.stopped = stopped.then(|| {
+            let mut silence = Silence::new(running);
+            // It is looked at several times within its limit. If the last look lies further back, the agent was late.
+            silence.at_most(now, limit / 2);
+            silence
+        });
     }
 
     /// Nobody needs the answer of a probe any more.
@@ -197,9 +248,8 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name) else { return };
         match said {
             Watchdog::Alive => {
-                known.life.patient = false;
                 if let Some(watched) = &mut known.life.watched {
-                    *watched = now;
+                    watched.broken_at(now);
                 }
             }
             Watchdog::Broken if judged(known) => {
@@ -218,28 +268,12 @@ impl Agent {
         if known.pid.is_none() {
             return;
         }
-        let over = limits(known).into_iter().flatten().find(|(due, _)| *due <= now);
-        if let Some((due, silence)) = over {
-            // Whoever is late itself cannot say that another was: the silence may be its own.
-            if now.since(due) > LATE && !std::mem::replace(&mut known.life.patient, true) {
-                return self.give_time(now, name, now.since(due), out);
-            }
-            let why = describe(known, silence);
+        if let Some(limit) = limits(known).into_iter().flatten().find(|limit| limit.over <= now) {
+            let why = describe(known, &limit);
             return self.hung(now, name, why, out);
         }
         self.ping(now, name, out);
         self.probe(now, name, out);
-    }
-
-    fn give_time(&mut self, now: Moment, name: &ApplicationName, late: Duration, out: &mut Out) {
-        let Some(known) = self.applications.get_mut(name) else { return };
-        let life = &mut known.life;
-        for moment in [&mut life.heard, &mut life.watched, &mut life.stopped].into_iter().flatten() {
-            *moment = now;
-        }
-        let reason =
-            format!("this agent was {} ms late itself: {name} has its time once more", late.as_millis());
-        out.quiet.push(Because::new(Rule::OwnDelay, reason));
     }
 
     fn ping(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
@@ -249,8 +283,13 @@ impl Agent {
         }
         known.life.ping_due = None;
         let (Some(start), true) = (known.start, known.attached) else { return };
+        let limit = known.spec().conduct.hang_limit.unwrap_or_default();
         known.life.ping += 1;
         known.life.answered = false;
+        if let Some(heard) = &mut known.life.heard {
+            // However late it is asked, it has half its time to answer.
+            heard.at_most(now, limit / 2);
+        }
         let message = ToApplication::Ping(known.life.ping);
         out.says.push(AgentDo::Say { application: name.clone(), start, message });
     }
@@ -272,6 +311,7 @@ impl Agent {
         let id = StartId::of_hook(incarnation, self.hooks);
         known.life.probe_due = None;
         known.life.probe = Some(id);
+        known.life.probe_late = false;
         let application = name.clone();
         match probe.ask {
             Ask::Exec(command) => {
@@ -316,6 +356,7 @@ impl Agent {
         known.life.probe_due = known.pid.is_some().then(|| now + probe.interval);
         let Some(why) = failed else {
             known.life.failures = 0;
+            known.life.excused = 0;
             if known.phase == Phase::Initializing && known.spec().interface == Interface::Plain {
                 self.trigger(now, name, Trigger::Ready, out);
             }
@@ -324,6 +365,13 @@ impl Agent {
         if known.phase == Phase::Initializing {
             known.problem = format!("its probe does not answer yet: {why}");
         } else if judged(known) && !changes {
+            if known.life.probe_late && known.life.excused < probe.failures {
+                known.life.excused += 1;
+                let reason =
+                    format!("this agent was late itself while {name} was asked: {why} is not counted");
+                out.quiet.push(Because::new(Rule::OwnDelay, reason));
+                return true;
+            }
             known.life.failures += 1;
             if known.life.failures >= probe.failures {
                 let why = format!("its probe failed {} times in a row: {why}", probe.failures);

@@ -9,6 +9,7 @@ use understudy_model::{
     Severity, Signal, Telling,
 };
 
+use super::application::StopReason;
 use super::lifecycle::Phase;
 use super::out::Out;
 use super::role::{Part, RoleTrigger};
@@ -217,6 +218,8 @@ impl Agent {
         let start = done != Some(HookKind::Start) && !conduct.hooks.on_start.is_empty();
         if !known.wanted() {
             self.start_failed(now, name, "not wanted any more".to_owned(), out);
+        } else if known.stopping == Some(StopReason::Restart) {
+            self.start_failed(now, name, "it is begun anew".to_owned(), out);
         } else if before {
             self.run_hook(now, name, HookKind::Before, out);
         } else if start {
@@ -230,8 +233,9 @@ impl Agent {
     pub(super) fn start_failed(&mut self, now: Moment, name: &ApplicationName, why: String, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
         let cause = ExitCause::NotStarted(why);
-        known.problem = cause.to_string();
-        known.last_exit = Some(LastExit { cause, wanted: false, ran_ms: 0 });
+        let wanted = known.stopping == Some(StopReason::Restart);
+        known.problem = if wanted { String::new() } else { cause.to_string() };
+        known.last_exit = Some(LastExit { cause, wanted, ran_ms: 0 });
         self.gone(now, name, out);
     }
 

@@ -171,7 +171,7 @@ impl Agent {
     fn leave_event(&self, because: Because) -> Event {
         let about = Subject { host: Some(self.host.clone()), ..Subject::default() };
         let (kind, severity) = (EventKind::HostLeaving, Severity::Warning);
-        Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+        Event::new(kind, severity, about, because)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod lifecycle;
 mod notices;
 mod orders;
 mod out;
+mod patience;
 mod processes;
 pub mod role;
 mod saw;
@@ -67,6 +68,10 @@ pub struct Agent {
     settle: bool,
     /// The host leaves.
     leave: Option<leave::Leave>,
+    /// When it looks at its own clock, as somebody is silent.
+    pulse: Option<Moment>,
+    /// The latest moment of which it has heard.
+    clock: Moment,
 }
 
 impl Agent {
@@ -92,6 +97,8 @@ impl Agent {
             table_unknown: false,
             settle: false,
             leave: None,
+            pulse: None,
+            clock: Moment::default(),
         }
     }
 
@@ -141,7 +148,7 @@ impl Agent {
         because: understudy_model::Because,
     ) -> Event {
         let about = self.subject(application);
-        Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+        Event::new(kind, severity, about, because)
     }
 
     /// Reports every application that differs from what was last reported.
@@ -214,6 +221,7 @@ impl Machine for Agent {
         let mut out = Out::default();
         out.process.append(&mut self.held);
         self.settle = false;
+        self.notice_own_lateness(now, &mut out);
         let unstored = std::mem::take(&mut self.unstored);
         let awakes = matches!(saw, AgentSaw::Awake { .. });
         let calm = awakes || saw == AgentSaw::DeadlinePassed;
@@ -249,7 +257,7 @@ impl Machine for Agent {
             }
             AgentSaw::MainChanged { application, start, pid } => self.main_changed(&application, start, pid),
             AgentSaw::Looked { application, start, stopped, running } => {
-                self.looked(&application, start, stopped, running);
+                self.looked(now, &application, start, stopped, running);
             }
             AgentSaw::Evidence { application, start, text } => {
                 self.evidence(&application, start, &text, &mut out);
@@ -271,6 +279,7 @@ impl Machine for Agent {
             self.close_due(now, &mut out);
         }
         self.report_changes(&mut out);
+        self.set_pulse(now);
         if !out.persist.is_empty() {
             self.held.append(&mut out.process);
         }
@@ -295,7 +304,7 @@ impl Machine for Agent {
             .flatten()
             .min()
         };
-        self.applications.values().filter_map(due).chain(self.leave_deadline()).min()
+        self.applications.values().filter_map(due).chain(self.leave_deadline()).chain(self.pulse).min()
     }
 
     fn deadline_passed() -> AgentSaw {

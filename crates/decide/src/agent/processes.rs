@@ -44,6 +44,10 @@ impl Agent {
         if known.stopping == Some(StopReason::NewMode) {
             // Its mode changed while it was being made.
             self.trigger(now, name, Trigger::StopFirmly, out);
+        } else if known.stopping == Some(StopReason::Restart) {
+            // So may have its settings.
+            let trigger = stop_trigger(known);
+            self.trigger(now, name, trigger, out);
         } else if known.spec().interface == Interface::Plain && known.spec().conduct.probe.is_none() {
             self.trigger(now, name, Trigger::Ready, out);
         }
@@ -173,7 +177,9 @@ impl Agent {
     /// Begins to end an application: its role first, then what it has, then the process.
     pub(super) fn stop(&mut self, now: Moment, name: &ApplicationName, reason: StopReason, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        if !matches!(known.phase, Phase::Stopped | Phase::Waiting | Phase::Spawning) {
+        // A start that has begun and is to be begun anew is over as any other that is: none that failed.
+        let begun_anew = known.phase == Phase::Spawning && reason == StopReason::Restart;
+        if begun_anew || !matches!(known.phase, Phase::Stopped | Phase::Waiting | Phase::Spawning) {
             known.stopping = Some(reason);
         }
         let trigger = stop_trigger(known);

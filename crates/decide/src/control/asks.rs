@@ -111,11 +111,7 @@ impl Control {
             return Reply::Done { text: format!("{} is primary already", known.spec.application(target)) };
         }
         let checks = self.switchover_checks(asker.now, &pair, target);
-        let failed: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.ok)
-            .map(|check| format!("{}: no, {}", check.what, check.found))
-            .collect();
+        let failed = Check::failed(&checks);
         let (Some(target), Some(holder)) = (target, holder) else {
             return refused_switchover(&pair, known.state, failed);
         };

@@ -67,7 +67,7 @@ impl Control {
         known.polled_until = None;
         let status = match gone.end {
             LinkEnd::Silent => HostStatus::Unreachable,
-            LinkEnd::Closed => HostStatus::Unknown,
+            LinkEnd::Closed | LinkEnd::Unresolved => HostStatus::Unknown,
             LinkEnd::Refused | LinkEnd::Unwelcome => HostStatus::Inaccessible,
         };
         if known.status != status {
@@ -174,6 +174,11 @@ impl Control {
     pub(super) fn answered(&mut self, now: Moment, host: &HostName, answer: Answer, out: &mut Out) {
         if let Some(known) = self.hosts.get_mut(host) {
             known.heard = Some(now);
+        }
+        // Numbers are easy to guess: only the host that was ordered can say what became of it.
+        let ordered = |entry: &Outstanding| entry.host == *host;
+        if !self.outstanding.get(&answer.order).is_some_and(ordered) {
+            return;
         }
         let Some(Outstanding { work, .. }) = self.outstanding.remove(&answer.order) else { return };
         self.touched.extend(work.pair().cloned());

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use understudy_model::{Because, EventKind, HostName, Member, Moment, Policy, Rule, Severity, Subject};
+use understudy_model::{
+    Because, EventKind, HostName, Member, Moment, PairName, Policy, Rule, Severity, Subject,
+};
 
 use super::state::{Gone, Pair};
-use super::{Control, LinkEnd, Out, event};
+use super::{Control, LinkEnd, Out, about_pair, event};
 
 /// The machine looks at its own clock at least this often.
 pub(super) const PULSE: Duration = Duration::from_millis(500);
@@ -30,6 +32,8 @@ const FEWEST_FOR_HOLD: usize = 3;
 pub(super) fn gone(before: Option<Gone>, ever_heard: bool, end: LinkEnd, now: Moment) -> Gone {
     match (before, end) {
         (None, _) => Gone { end, since: now, fresh: !ever_heard },
+        // What was known of it is as old as before, and goes on.
+        (Some(before), LinkEnd::Unresolved) => before,
         (Some(before), end) if before.end == end => before,
         // It was last heard when it closed the link.
         (Some(Gone { end: LinkEnd::Closed, since, fresh }), LinkEnd::Silent) => Gone { end, since, fresh },
@@ -103,7 +107,7 @@ impl Control {
             }
             LinkEnd::Silent => Some(timers.disconnect_switchover_timeout),
             LinkEnd::Refused => Some(timers.agent_restart_grace),
-            LinkEnd::Closed | LinkEnd::Unwelcome => None,
+            LinkEnd::Closed | LinkEnd::Unwelcome | LinkEnd::Unresolved => None,
         }
     }
 
@@ -151,7 +155,10 @@ impl Control {
         let Some(from) = self.lost_from(pair, member) else {
             let (rule, text) = match gone.end {
                 LinkEnd::Unwelcome => (Rule::AgentUnwelcome, "an agent that answers has not lost its host"),
-                _ => (Rule::HostSilent, "the link was closed, and the next try will tell"),
+                LinkEnd::Unresolved => (Rule::HostSilent, gone.end.says()),
+                LinkEnd::Closed | LinkEnd::Silent | LinkEnd::Refused => {
+                    (Rule::HostSilent, "the link was closed, and the next try will tell")
+                }
             };
             return Some((rule, format!("{host}: {text}")));
         };
@@ -184,6 +191,23 @@ impl Control {
         }
         let other = self.app(pair, member.other()).is_some_and(|other| other.heard);
         (!other).then(|| (Rule::WaitForAgents, "the other member's agent is not heard either".to_owned()))
+    }
+
+    /// Tells people once that a primary's host would count as lost, had not most hosts been lost with it: who is to act is
+    /// theirs to say.
+    pub(super) fn tell_held_with_most(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(pair) = self.pairs.get(name) else { return };
+        let holder = pair.holder().filter(|holder| self.may_act_unheard(pair, *holder));
+        let missed = holder.and_then(|holder| self.not_lost_because(now, pair, holder));
+        let held = missed.filter(|(rule, _)| *rule == Rule::BlastRadius);
+        let told = pair.held_with_most;
+        if let Some(pair) = self.pairs.get_mut(name) {
+            pair.held_with_most = held.is_some();
+        }
+        if let Some((rule, text)) = held.filter(|_| !told) {
+            let because = Because::new(rule, text);
+            out.events.push(event(EventKind::Anomaly, Severity::Critical, about_pair(name), because));
+        }
     }
 
     /// The member's host counts as lost.

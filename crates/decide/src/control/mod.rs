@@ -351,7 +351,7 @@ impl Machine for Control {
 
 /// An event without a change, an epoch or an actor.
 fn event(kind: EventKind, severity: Severity, about: Subject, because: Because) -> Event {
-    Event { kind, severity, about, from: None, to: None, epoch: None, because, actor: None }
+    Event::new(kind, severity, about, because)
 }
 
 fn about_host(host: &HostName) -> Subject {

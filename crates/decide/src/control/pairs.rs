@@ -47,6 +47,7 @@ impl Control {
         }
         self.show_primary(now, name, out);
         self.look_at_left_behind(now, name, out);
+        self.tell_held_with_most(now, name, out);
     }
 
     /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.
@@ -481,6 +482,8 @@ impl Control {
             None => self.memory.roles.remove(name),
         };
         if let Some(known) = self.pairs.get_mut(name) {
+            // Nobody was promoted, so nobody was left behind: whoever may act blocks as before.
+            known.left_behind.take_if(|left| left.role == expected);
             known.stored = expected;
             known.unwritable = Some(why.to_owned());
             known.because =

@@ -84,6 +84,8 @@ pub enum LinkEnd {
     /// The agent answers, and one of both does not want the other: certificate, identity, cluster, version. Never a
     /// reason to promote anybody.
     Unwelcome,
+    /// None of its names gave an address: nothing was asked of the host, and nothing is learned of it.
+    Unresolved,
 }
 
 impl LinkEnd {
@@ -94,6 +96,7 @@ impl LinkEnd {
             LinkEnd::Closed => "it closed the link",
             LinkEnd::Refused => "the machine answers, its agent does not",
             LinkEnd::Unwelcome => "its agent answers, and there is no agreement",
+            LinkEnd::Unresolved => "its name is not resolved, which says nothing of it",
         }
     }
 }
@@ -356,4 +359,12 @@ pub struct Check {
     pub ok: bool,
     /// What was found.
     pub found: String,
+}
+
+impl Check {
+    /// What is not as it must be, in words; empty if all is.
+    pub(super) fn failed(checks: &[Self]) -> Vec<String> {
+        let failed = checks.iter().filter(|check| !check.ok);
+        failed.map(|check| format!("{}: no, {}", check.what, check.found)).collect()
+    }
 }

@@ -48,11 +48,7 @@ impl Control {
         if dry_run {
             return Reply::Plan { checks, steps: self.drain_steps(&host, &pairs) };
         }
-        let failed: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.ok)
-            .map(|check| format!("{}: no, {}", check.what, check.found))
-            .collect();
+        let failed = Check::failed(&checks);
         if !failed.is_empty() {
             let message = format!("host {host} is not drained: nothing was done");
             return refused("not-ready", &message, failed, Some(format!("scsctl drain {host} --dry-run")));
@@ -287,11 +283,7 @@ impl Control {
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
         let primary = self.primary_of(pair);
         let checks = self.switchover_checks(asker.now, &name, primary.map(Member::other));
-        let failed: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.ok)
-            .map(|check| format!("{}: no, {}", check.what, check.found))
-            .collect();
+        let failed = Check::failed(&checks);
         if let Some(primary) = primary.filter(|_| dry_run) {
             let (first, second) = (pair.spec.application(primary.other()), pair.spec.application(primary));
             let steps = vec![
@@ -452,11 +444,7 @@ impl Control {
                 vec![format!("give up {given_up}"), format!("order {to} to be primary in a new epoch")];
             return Reply::Plan { checks, steps };
         }
-        let failed: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.ok)
-            .map(|check| format!("{}: no, {}", check.what, check.found))
-            .collect();
+        let failed = Check::failed(&checks);
         if !failed.is_empty() {
             let message = format!("failover of pair {name} refused: nothing was done");
             return refused("not-ready", &message, failed, Some(format!("scsctl why {name}")));

@@ -164,6 +164,8 @@ pub(super) struct Pair {
     pub unwritable: Option<String>,
     /// Who was left behind on a host that counted as lost.
     pub left_behind: Option<LeftBehind>,
+    /// People were told that its primary's host is held, as most hosts were lost with it.
+    pub held_with_most: bool,
     /// How often, in this leadership, a member that was left behind was found acting.
     pub two_acted: u32,
     /// An operator gave up the proof that this role's holder has ended.
@@ -194,6 +196,7 @@ impl Pair {
             shown_primary: None,
             unwritable: None,
             left_behind: None,
+            held_with_most: false,
             two_acted: 0,
             forced: None,
             due: None,

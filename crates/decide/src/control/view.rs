@@ -114,6 +114,10 @@ pub struct PairView {
     pub ready: bool,
     /// Why it could not.
     pub not_ready_because: Vec<String>,
+    /// Both members are known to act.
+    pub two_act: bool,
+    /// A member that cannot be heard may act beside the primary: the other was promoted while that was not excluded.
+    pub second_may_act: bool,
     /// How often in this leadership two members were found acting after the loss of a host.
     pub two_acted: u32,
     /// Why automatic changes of roles are held; absent if they are not.

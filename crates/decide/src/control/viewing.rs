@@ -2,13 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationStatus, HostName, Member, Moment, Policy, Rule};
+use understudy_model::{
+    ApplicationStatus, ControllerEpoch, ControllerName, HostName, Member, Moment, Policy, Rule,
+};
 
-use super::pair::PairState;
+use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
 use super::{ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView};
 
 impl Control {
+    /// Who leads, and under which leadership.
+    pub fn leadership(&self) -> (&ControllerName, ControllerEpoch) {
+        (&self.memory.controller, self.memory.controller_epoch)
+    }
+
+    /// Counts accepted configurations of this leadership, from 1; 0 before the first.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Everything that `status`, `hosts`, `apps` and `pairs` show.
     pub fn view(&self, now: Moment) -> ClusterView {
         let cluster = self.cluster.as_ref();
@@ -134,6 +146,11 @@ impl Control {
             since: pair.since,
             ready: not_ready_because.is_empty(),
             not_ready_because,
+            two_act: self.situation(now, name) == Some(PairTrigger::TwoAct),
+            second_may_act: pair
+                .left_behind
+                .as_ref()
+                .is_some_and(|left| self.may_act_unheard(pair, left.member)),
             two_acted: pair.two_acted,
             held_because: self.held_because(now, pair),
             because: pair.because.clone(),

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use understudy_decide::agent::AgentSaw;
-use understudy_decide::control::{Ask, MaintenanceOf, OperationState};
+use understudy_decide::control::{Ask, LinkEnd, MaintenanceOf, OperationState};
 use understudy_model::*;
 
 use crate::wide::*;
@@ -45,6 +45,8 @@ enum Happens {
     Reconfigure(bool),
     Silence(usize),
     Unsilence(usize),
+    /// The name of a host is not resolved.
+    Nameless(usize),
     FreezeControl(u64),
     Acknowledge(usize),
     Drain(usize, bool),
@@ -94,6 +96,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => any::<bool>().prop_map(H::Reconfigure),
         2 => (0..2_usize).prop_map(H::Silence),
         3 => (0..2_usize).prop_map(H::Unsilence),
+        1 => (0..2_usize).prop_map(H::Nameless),
         1 => (0..2_usize).prop_map(H::Acknowledge),
         1 => (0..2_usize, any::<bool>()).prop_map(|(site, back)| H::Drain(site, back)),
         1 => (0..2_usize).prop_map(H::Rolling),
@@ -135,6 +138,8 @@ fn happen(world: &mut Wide, what: Happens) {
         H::Connect(site) => world.connect(site),
         H::Silence(site) => world.silence(site),
         H::Unsilence(site) => world.unsilence(site),
+        H::Nameless(site) if world.sites[site].link.is_none() => world.no_link(site, LinkEnd::Unresolved),
+        H::Nameless(_) => {}
         H::Acknowledge(pair) => world.ask(Ask::AcknowledgeFlapping { name: ["p", "q"][pair].into() }),
         H::Drain(site, back) => world.ask(Ask::Drain { name: HOSTS[site].into(), back, dry_run: false }),
         H::Rolling(pair) => world.ask(Ask::RestartRolling { name: ["p", "q"][pair].into(), dry_run: false }),

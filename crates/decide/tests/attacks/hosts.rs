@@ -60,6 +60,8 @@ fn a_silent_host_is_failed_over_at_once_and_its_member_demoted_when_it_is_heard_
     let facts = format!("{:?}", promoted.because.facts);
     assert!(facts.contains("alpha: it is silent for 0.0 s; lost after 0.0 s"), "{facts}");
     assert!(world.view().warnings.iter().any(|warning| warning.contains("left behind")));
+    let at_risk = world.view().pairs.remove(0);
+    assert!(at_risk.second_may_act && !at_risk.two_act, "{at_risk:?}");
     wait(&mut world, ms(3_000));
     world.unsilence(0);
     world.connect(0);
@@ -67,8 +69,10 @@ fn a_silent_host_is_failed_over_at_once_and_its_member_demoted_when_it_is_heard_
     let before = world.view().pairs.remove(0);
     let why = before.not_ready_because.join("; ");
     assert!(!before.ready && why.contains("still acts in the older role"), "{before:?}");
+    assert!(before.two_act && !before.second_may_act, "{before:?}");
     world.deliver_all();
-    assert!(world.view().pairs[0].ready);
+    let after = world.view().pairs.remove(0);
+    assert!(after.ready && !after.two_act && !after.second_may_act, "{after:?}");
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
     assert_eq!(
         holder(&world).epoch,
@@ -156,6 +160,42 @@ fn silence_after_a_close_counts_from_the_close() {
     assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
     wait(&mut world, ms(200));
     assert_eq!(holder(&world).epoch, Epoch(2), "{}", world.told());
+}
+
+/// A resolver that died with the host, say: what it does not answer says nothing of the host.
+#[test]
+fn a_name_that_is_not_resolved_takes_nothing_back_and_proves_nothing() {
+    // What was known is as old as before.
+    let mut world = settled(slow(ms(3_000)));
+    world.silence(0);
+    for _ in 0..29 {
+        world.pass(ms(100));
+        world.no_link(0, LinkEnd::Unresolved);
+        world.deliver_all();
+    }
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    assert_eq!(world.view().hosts[0].status, HostStatus::Unreachable);
+    world.pass(ms(200));
+    world.deliver_all();
+    assert_eq!(holder(&world).epoch, Epoch(2), "it was silent for its whole time: {}", world.told());
+    // A link that was closed before says nothing, and neither does this.
+    let mut world = settled(slow(ms(3_000)));
+    world.cut(0);
+    world.no_link(0, LinkEnd::Unresolved);
+    world.pass(ms(3_600_000));
+    world.deliver_all();
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    // A new leadership that never could ask for it.
+    let mut world = settled(slow(ms(3_000)));
+    world.kill_control();
+    world.start_control();
+    world.connect(1);
+    world.no_link(0, LinkEnd::Unresolved);
+    world.deliver_all();
+    world.pass(ms(3_600_000));
+    world.deliver_all();
+    assert_eq!(holder(&world).epoch, Epoch(1), "{}", world.told());
+    assert_eq!(world.view().hosts[0].status, HostStatus::Unknown);
 }
 
 /// The other host's agent, with an ADDP timeout of 400 ms, is being asked whether it lives when the primary's host is lost.
@@ -307,5 +347,49 @@ fn the_higher_epoch_wins_although_its_holder_has_just_fallen_silent() {
     world.silence(1);
     world.unsilence(0);
     wait(&mut world, ms(1_000));
+    assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
+}
+
+/// A promotion that was not stored leaves nobody behind: the silent holder blocks for its whole time, as it did before.
+#[test]
+fn a_failover_that_could_not_be_stored_accepts_nothing() {
+    let mut world = settled(small_cluster());
+    world.store = Disk::Full;
+    world.silence(0);
+    world.silence(1);
+    world.store = Disk::Works;
+    world.unsilence(0);
+    world.unsilence(1);
+    world.connect(1);
+    while world.deliver_report(1) {}
+    // The first word of the other one is under way.
+    world.connect(0);
+    world.pass(ms(4_000));
+    world.check();
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(1), app("one")), "{}", world.told());
+    wait(&mut world, ms(30_000));
+    assert_eq!(
+        holder(&world),
+        RoleEpoch::new(Epoch(1), app("one")),
+        "it was there all the time: {}",
+        world.told()
+    );
+}
+
+/// The first word of an agent is under way: until it is heard, its host is as silent as it was.
+#[test]
+fn a_host_whose_first_word_is_not_heard_in_its_time_is_lost() {
+    let mut world = settled(small_cluster());
+    world.silence(1);
+    world.silence(0);
+    world.unsilence(0);
+    world.unsilence(1);
+    world.connect(1);
+    while world.deliver_report(1) {}
+    world.connect(0);
+    world.pass(ms(6_000));
+    assert_eq!(holder(&world), RoleEpoch::new(Epoch(2), app("two")), "{}", world.told());
+    world.check();
+    wait(&mut world, ms(30_000));
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
 }

@@ -18,6 +18,7 @@ struct Many {
     now: Moment,
     count: usize,
     promoted: Vec<RoleEpoch>,
+    events: Vec<Event>,
 }
 
 fn cluster(count: usize) -> Cluster {
@@ -73,7 +74,13 @@ impl Many {
             })
             .collect();
         let memory = ControlMemory { roles, ..wide::empty_memory() };
-        let mut many = Many { control: Control::new(memory), now: Moment(1), count, promoted: Vec::new() };
+        let mut many = Many {
+            control: Control::new(memory),
+            now: Moment(1),
+            count,
+            promoted: Vec::new(),
+            events: Vec::new(),
+        };
         many.see(ControlSaw::Configured { cluster: cluster(count), own_hosts: Default::default() });
         for index in 0..count {
             many.up(index);
@@ -86,6 +93,7 @@ impl Many {
         let mut saw = Some(saw);
         while let Some(next) = saw.take() {
             let decision = self.control.step(self.now, next);
+            self.events.extend(decision.events);
             for action in decision.actions {
                 if let ControlDo::Send { order, .. } = action
                     && let Work::Promote { role, .. } = order.work
@@ -143,6 +151,10 @@ fn most_of_several_hosts_that_fall_silent_together_are_held_and_one_alone_is_not
         warnings.iter().any(|warning| warning.contains("3 of 5 hosts were lost together")),
         "{warnings:?}"
     );
+    // The first two were failed over before the third was silent, and then their new primaries were lost as well.
+    let held = many.events.iter().filter(|event| event.because.rule == Rule::BlastRadius);
+    let pairs: Vec<String> = held.map(|event| event.about.pair.as_ref().unwrap().to_string()).collect();
+    assert_eq!(pairs, ["pair0", "pair1", "pair2"], "each once");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Attacks on the control server: what it asks again, what it answers, and whom it hears.
 
-use understudy_decide::control::OperationState;
+use understudy_decide::control::{ControlSaw, OperationState};
 use understudy_model::*;
 
 use crate::wide::*;
@@ -206,4 +206,29 @@ fn a_stop_is_not_done_before_the_agent_has_heard_of_it() {
     assert_eq!(state, OperationState::Running, "{}", world.told());
     world.settle(20);
     assert!(!world.runs("six"));
+}
+
+/// The order is on its way to beta when alpha, which was never asked, says that it refuses.
+#[test]
+fn only_the_host_that_was_ordered_can_answer() {
+    let mut world = settled(small_cluster());
+    world.die("one", false);
+    let promotion = loop {
+        assert!(world.notice(0) || world.deliver_report(0), "{}", world.told());
+        let (_, orders, _) = world.sites[1].link.as_ref().unwrap();
+        if let Some(order) = orders.iter().find(|order| matches!(order.work, Work::Promote { .. })) {
+            break order.id;
+        }
+    };
+    let answer = |site, outcome| ControlSaw::Answered {
+        host: host(site),
+        answer: Answer { order: promotion, outcome },
+    };
+    let mut alone = world.control.clone().unwrap();
+    let mut disturbed = alone.clone();
+    disturbed.step(world.now, answer(0, Outcome::Refused(Refusal::TooSlow)));
+    let refused = || answer(1, Outcome::Refused(Refusal::TooSlow));
+    let decision = alone.step(world.now, refused());
+    assert!(!decision.is_empty(), "the true answer says something");
+    assert_eq!(disturbed.step(world.now, refused()), decision);
 }

@@ -19,7 +19,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::accounts::{Account, AccountError, find as find_account};
 #[cfg(target_os = "linux")]
-pub use linux::{BoundError, Linux, NotifySocket, PlatformError, with_rights_of};
+pub use linux::{BoundError, Datagram, Linux, NotifySocket, PlatformError, with_rights_of};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Where it begins; made if it is missing.
     pub directory: PathBuf,
+    /// Who gets `directory` if it is made: the account of the application, whoever a hook of it is.
+    pub directory_of: Account,
+    /// It begins in `/` if its own account may not enter `directory`.
+    pub may_begin_outside: bool,
     /// Where its output goes.
     pub output: Output,
     /// How it is made and bounded.
@@ -208,6 +212,9 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Kills every process of the tree and returns when none lives. Takes time; not for the runtime's thread.
     fn kill(&self, tree: &Self::Tree) -> io::Result<()>;
+
+    /// The environment that its main process was started with, as far as it can be read.
+    fn environment(&self, tree: &Self::Tree) -> Vec<(String, String)>;
 
     /// Whether its main process is stopped by a signal. Reads little, and does not wait.
     fn is_stopped(&self, tree: &Self::Tree) -> bool;

@@ -14,9 +14,9 @@ use understudy_decide::agent::{AgentSaw, HookAct, HookKind, HookRun, Spawn, Star
 use understudy_model::{ApplicationName, Epoch, ExitCause};
 
 use super::{KILL_AGAIN, Processes, STACK_BYTES};
-use crate::environment;
 use crate::output::Tail;
 use crate::platform::{Launch, Platform, TreeEnd};
+use crate::secrets::Secrets;
 
 /// What is read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -148,7 +148,7 @@ impl<P: Platform> Processes<P> {
             tracing::warn!(application = %run.application, %error, "cannot read what a hook printed");
         }
         let failed = (cause != ExitCause::Code(0)).then(|| cause.to_string());
-        let secrets = environment::secrets(&run.spec.environment);
+        let secrets = Secrets::of(&launch.environment, &run.spec.options);
         Ok(HookEnd { failed, said: tail.last_lines(&secrets) })
     }
 

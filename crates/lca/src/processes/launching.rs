@@ -4,21 +4,26 @@
 //! Refuses to know what is decided. The law: everything here may take time, and is done on the thread of the start;
 //! what an application or a hook gets is opened with the rights of whoever gets it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use understudy_decide::agent::{HookRun, Spawn};
 use understudy_model::{ApplicationName, Interface, OutputKind, ProcessSpec};
 
-use super::Processes;
+use super::{Printed, Processes};
 use crate::accepting::cause;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::platform::{
     Account, Launch, LaunchError, NotifySocket, Output, Platform, find_account, with_rights_of,
 };
+use crate::secrets::Secrets;
 use crate::{environment_file, journal, output, permission};
+
+/// Options by section and key.
+type Options = BTreeMap<String, BTreeMap<String, String>>;
 
 impl<P: Platform> Processes<P> {
     /// Sockets of applications that run as other users.
@@ -39,11 +44,16 @@ impl<P: Platform> Processes<P> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let account = self.permit(program, &spawn.spec.process)?;
         let options = self.give_options(spawn, &account)?;
-        let around = self.around_of(spawn, &account)?;
+        let mut around = self.around_of(spawn, &account)?;
+        if account.uid != self.own.uid {
+            let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
+            around.link = opened.map_err(|error| cause(&error))?;
+        }
+        let user = account.uid;
         let launch = self.launch_of(spawn, environment::environment(&around, spawn, &options), account);
         let notifies = spawn.spec.interface == Interface::Notify;
-        let socket = if notifies { Some(self.bind_notices(spawn.start)?) } else { None };
-        let tree = self.launch_with_output(launch).map_err(|error| error.to_string())?;
+        let socket = if notifies { Some(self.bind_notices(spawn.start, Some(user))?) } else { None };
+        let tree = self.launch_with_output(launch, &spawn.spec.options).map_err(|error| error.to_string())?;
         Ok((tree, socket))
     }
 
@@ -61,12 +71,15 @@ impl<P: Platform> Processes<P> {
         }
         (process.memory_max_bytes, process.cpu_max_percent, process.pids_max) = (None, None, None);
         let account = self.permit(command.first().map_or("", String::as_str), &process)?;
-        // The options stay the application's, whoever the hook is.
-        let options = self.give_options(spawn, &account_of(&spawn.spec.process)?)?;
+        // Options and directory stay the application's, whoever the hook is; it gets no link.
+        let owner = account_of(&spawn.spec.process)?;
+        let options = self.give_options(spawn, &owner)?;
         let around = self.around_of(spawn, &account)?;
         let environment = environment::of_hook(&around, spawn, run.kind.as_str(), &options);
-        let launch = self.launch_of(spawn, environment, account);
-        Ok(Launch { start: run.hook, command: command.to_vec(), spec: process, ..launch })
+        let may_begin_outside = account.uid != owner.uid;
+        let launch = self.launch_of(spawn, environment, owner);
+        let command = command.to_vec();
+        Ok(Launch { start: run.hook, command, spec: process, account, may_begin_outside, ..launch })
     }
 
     fn launch_of(&self, spawn: &Spawn, environment: Vec<(String, String)>, account: Account) -> Launch {
@@ -80,6 +93,8 @@ impl<P: Platform> Processes<P> {
             environment,
             directory: spawn.spec.working_directory.as_ref().map_or_else(own, PathBuf::from),
             output: self.output_of(&spawn.application, &spawn.spec.process),
+            directory_of: account.clone(),
+            may_begin_outside: false,
             spec: spawn.spec.process.clone(),
             account,
             own_directory: spawn.spec.working_directory.is_none(),
@@ -89,10 +104,6 @@ impl<P: Platform> Processes<P> {
     /// What a process of that account is told.
     fn around_of(&self, spawn: &Spawn, account: &Account) -> Result<Surroundings, String> {
         let mut around = self.around.clone();
-        if account.uid != self.own.uid {
-            let opened = self.runtime.block_on(self.doors.open(&spawn.application, account.uid));
-            around.link = opened.map_err(|error| cause(&error))?;
-        }
         if account.named {
             around.home.clone_from(&account.home);
             around.user = Some(account.name.clone());
@@ -103,7 +114,7 @@ impl<P: Platform> Processes<P> {
 
     /// Writes the options of an application so that its user, and nobody else, can read them.
     fn give_options(&self, spawn: &Spawn, account: &Account) -> Result<PathBuf, String> {
-        let path = self.places.options.join(format!("{}.json", spawn.application));
+        let path = self.options_of(&spawn.application);
         let given = environment::write_options(&path, &spawn.spec.options).and_then(|()| {
             match account.uid == self.own.uid {
                 false => environment::hand_over(&path, account.uid),
@@ -115,24 +126,25 @@ impl<P: Platform> Processes<P> {
         Ok(path)
     }
 
-    fn launch_with_output(&self, mut launch: Launch) -> Result<P::Tree, LaunchError> {
-        self.prepare_output(&launch, self.places.journal.is_some());
+    fn launch_with_output(&self, mut launch: Launch, options: &Options) -> Result<P::Tree, LaunchError> {
+        self.prepare_output(&launch, options, self.places.journal.is_some());
         match self.platform.launch(&launch) {
             Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
                 let path = self.logs.path(&launch.application);
                 tracing::warn!(application = %launch.application, error = %source, log = %path.display(),
                     "the journal takes no stream; its output goes to a file this time");
                 launch.output = Output::File(path);
-                self.prepare_output(&launch, false);
+                self.prepare_output(&launch, options, false);
                 self.platform.launch(&launch)
             }
             launched => launched,
         }
     }
 
-    fn prepare_output(&self, launch: &Launch, has_journal: bool) {
+    fn prepare_output(&self, launch: &Launch, options: &Options, has_journal: bool) {
         if let Output::File(path) = &launch.output {
-            self.printed().insert(launch.start, output::length(path));
+            let secrets = Arc::new(Secrets::of(&launch.environment, options));
+            self.printed().insert(launch.start, Printed { from: output::length(path), secrets });
         }
         self.logs.know(&launch.application, &launch.spec, has_journal);
     }

@@ -20,16 +20,45 @@ use understudy_model::{ApplicationName, Moment};
 use understudy_wire::read_notice;
 
 use super::Processes;
-use crate::platform::{NotifySocket, Platform};
+use crate::platform::{Datagram, NotifySocket, Platform};
 
-/// So many datagrams are heard in one [`SPAN`]; whoever sends more waits.
+/// So many datagrams of a start are heard in one [`SPAN`]; one that sends more waits.
 const BURST: u32 = 16;
 /// See [`BURST`].
 const SPAN: Duration = Duration::from_millis(20);
 
+/// So many datagrams are read at once when a main process has ended; the system lets fewer wait.
+const MOST_UNREAD: u32 = 1024;
+
 /// The sockets that are heard.
 #[derive(Default)]
-pub(super) struct Heard(Mutex<BTreeMap<StartId, AbortHandle>>);
+pub(super) struct Heard(Mutex<BTreeMap<StartId, Hearing>>);
+
+/// One of them, and who hears it.
+struct Hearing {
+    task: AbortHandle,
+    ear: Arc<Ear>,
+}
+
+/// The socket of one start.
+struct Ear {
+    application: ApplicationName,
+    start: StartId,
+    socket: NotifySocket,
+    /// When the last sign of life was told. Held while one datagram is read and dealt with, so that whoever has it knows
+    /// that everything which was read before was also dealt with.
+    last_heartbeat: tokio::sync::Mutex<Moment>,
+}
+
+/// What was heard.
+enum Next {
+    /// Nothing is there.
+    Nothing,
+    /// Something that was not for this ear.
+    Refused,
+    /// A notice of the start itself.
+    Own,
+}
 
 /// Makes the directory of sockets: everybody may reach a socket whose name it knows.
 pub fn make_directory(path: &Path) -> io::Result<()> {
@@ -55,11 +84,11 @@ pub fn socket_path(directory: &Path, start: StartId) -> PathBuf {
 }
 
 impl<P: Platform> Processes<P> {
-    /// Binds the socket of a start that is about to be made, or was found.
-    pub(super) fn bind_notices(&self, start: StartId) -> Result<NotifySocket, String> {
+    /// Binds the socket of a start that is about to be made for a user, or was found.
+    pub(super) fn bind_notices(&self, start: StartId, user: Option<u32>) -> Result<NotifySocket, String> {
         let path = socket_path(&self.around.notify, start);
         let _runtime = self.runtime.enter();
-        NotifySocket::bind(&path)
+        NotifySocket::bind(&path, user)
             .map_err(|error| format!("cannot bind the notify socket {}: {error}", path.display()))
     }
 
@@ -70,51 +99,82 @@ impl<P: Platform> Processes<P> {
         start: StartId,
         socket: NotifySocket,
     ) {
-        let task = Arc::clone(self).serve_notices(application.clone(), start, socket);
-        let handle = self.runtime.spawn(task).abort_handle();
+        let (application, last_heartbeat) = (application.clone(), tokio::sync::Mutex::default());
+        let ear = Arc::new(Ear { application, start, socket, last_heartbeat });
+        let task = Arc::clone(self).serve_notices(Arc::clone(&ear));
+        let task = self.runtime.spawn(task).abort_handle();
         let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.insert(start, handle);
+        heard.insert(start, Hearing { task, ear });
+    }
+
+    /// Hears what a start has sent until now: before its main process ended, it may have said that another one is.
+    pub(super) async fn hear_unread(self: &Arc<Self>, start: StartId) {
+        let ear = {
+            let heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.get(&start).map(|hearing| Arc::clone(&hearing.ear))
+        };
+        let Some(ear) = ear else { return };
+        for _ in 0..MOST_UNREAD {
+            match self.hear_next(&ear, NotifySocket::receive_now).await {
+                Ok(Next::Own | Next::Refused) => {}
+                Ok(Next::Nothing) => return,
+                Err(error) => {
+                    return tracing::error!(application = %ear.application, %error, "what it said last is not heard");
+                }
+            }
+        }
     }
 
     /// The start is gone.
     pub(super) fn end_notices(&self, start: StartId) {
-        let handle = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&start);
-        let Some(handle) = handle else { return };
-        handle.abort();
+        let hearing = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&start);
+        let Some(hearing) = hearing else { return };
+        hearing.task.abort();
         let path = socket_path(&self.around.notify, start);
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot remove a notify socket");
         }
     }
 
-    async fn serve_notices(
-        self: Arc<Self>,
-        application: ApplicationName,
-        start: StartId,
-        socket: NotifySocket,
-    ) {
+    async fn serve_notices(self: Arc<Self>, ear: Arc<Ear>) {
         let mut pace = Pace::default();
-        let mut last_heartbeat = Moment::default();
         loop {
-            let datagram = match socket.receive().await {
-                Ok(datagram) => datagram,
+            let heard = match ear.socket.readable().await {
+                Ok(()) => self.hear_next(&ear, NotifySocket::receive).await,
+                Err(error) => Err(error),
+            };
+            match heard {
+                Ok(Next::Own) => pace.keep().await,
+                // Whoever floods a socket that is not his must not make its own start wait.
+                Ok(Next::Refused) => tokio::task::yield_now().await,
+                Ok(Next::Nothing) => {}
                 Err(error) => {
+                    let application = &ear.application;
                     tracing::error!(%application, %error, "its notify socket is not heard any more");
                     return;
                 }
-            };
-            if let Some(notice) = self.admit_notice(start, datagram.pid, datagram.bytes.as_deref()) {
-                // Many in one span say no more than one.
-                let at = now();
-                let repeats = notice.is_heartbeat() && at.since(last_heartbeat) < SPAN;
-                if !repeats && !notice.is_empty() {
-                    self.pass_on(&application, start, notice).await;
-                    last_heartbeat = at;
-                }
             }
-            drop(datagram);
-            pace.keep().await;
         }
+    }
+
+    /// Reads one datagram and deals with it, before anybody else reads one of that socket.
+    async fn hear_next(
+        self: &Arc<Self>,
+        ear: &Ear,
+        receive: fn(&NotifySocket) -> io::Result<Option<Datagram>>,
+    ) -> io::Result<Next> {
+        let mut last_heartbeat = ear.last_heartbeat.lock().await;
+        let Some(datagram) = receive(&ear.socket)? else { return Ok(Next::Nothing) };
+        let notice = self.admit_notice(ear.start, datagram.pid, datagram.bytes.as_deref());
+        let Some(notice) = notice else { return Ok(Next::Refused) };
+        // Many in one span say no more than one.
+        let at = now();
+        let repeats = notice.is_heartbeat() && at.since(*last_heartbeat) < SPAN;
+        if !repeats && !notice.is_empty() {
+            self.pass_on(&ear.application, ear.start, notice).await;
+            *last_heartbeat = at;
+        }
+        Ok(Next::Own)
     }
 
     fn admit_notice(&self, start: StartId, pid: Option<u32>, bytes: Option<&[u8]>) -> Option<Notice> {

@@ -5,10 +5,11 @@
 
 use serde_json::json;
 use understudy_decide::agent::role::Part;
-use understudy_drive::exposition::{CONTENT_TYPE, Exposition};
+use understudy_drive::exposition::CONTENT_TYPE;
 use understudy_model::{ApplicationName, ApplicationStatus, RunMode};
 
 use super::board::{Board, Picture, Shown};
+use super::figures;
 use super::request::{Head, LONGEST_HEAD_BYTES, Refusal};
 
 /// What is asked for.
@@ -82,7 +83,7 @@ pub fn answer(head: &Head, board: &Board) -> Answer {
         ["", "healthz"] => Answer::json(200, &json!({ "ok": true, "host": board.host() })),
         ["", "metrics"] => {
             let (status, content_type, says_allowed) = (200, CONTENT_TYPE, false);
-            Answer { status, content_type, body: metrics(board), says_allowed }
+            Answer { status, content_type, body: figures::text(&board.seen()), says_allowed }
         }
         ["", "application", name, question @ ("primary" | "backup" | "ready")] => {
             of_application(board, name, question)
@@ -110,8 +111,8 @@ fn of_application(board: &Board, name: &str, question: &str) -> Answer {
     };
     let (status, why) = match asked(shown) {
         Ok(so) => (200, so.to_owned()),
-        Err(instead) if shown.problem.is_empty() => (503, instead),
-        Err(instead) => (503, format!("{instead}: {}", shown.problem)),
+        // What is wrong with it may be what it printed. Nobody here is asked who he is: that is told elsewhere.
+        Err(instead) => (503, instead),
     };
     let body = json!({
         "application": name,
@@ -127,7 +128,7 @@ fn of_application(board: &Board, name: &str, question: &str) -> Answer {
 }
 
 /// What a question is answered with: yes because, or no because.
-type Said = Result<&'static str, String>;
+pub(super) type Said = Result<&'static str, String>;
 
 /// The application of that name, or this host's member of the pair of that name, so that load balancers ask every host
 /// the same. Where both members are on one host, the one for which the answer is yes.
@@ -145,14 +146,14 @@ fn find<'p>(
     by_name.or_else(|| members().find(|(_, shown)| asked(shown).is_ok()).or_else(|| members().next()))
 }
 
-fn is_ready(shown: &Shown) -> Said {
+pub(super) fn is_ready(shown: &Shown) -> Said {
     match shown.status {
         ApplicationStatus::Started => Ok("it runs and is ready"),
         other => Err(format!("it is {other}")),
     }
 }
 
-fn is_primary(shown: &Shown) -> Said {
+pub(super) fn is_primary(shown: &Shown) -> Said {
     is_ready(shown)?;
     match shown.part {
         Some(Part::Acting) => Ok("it acts as primary"),
@@ -174,99 +175,12 @@ fn is_backup(shown: &Shown) -> Said {
     }
 }
 
-/// Every figure of the agent. Those of a new kind of link go where the links are.
-fn metrics(board: &Board) -> String {
-    let (picture, counts, links) = (board.picture(), board.counts(), board.links());
-    let mut all = Exposition::new();
-    let incarnation = board.incarnation().to_string();
-    let build = [
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("host", board.host().as_str()),
-        ("incarnation", incarnation.as_str()),
-    ];
-    all.gauge("understudy_agent_build_info", "Version and life of this agent; always 1.").sample(&build, 1);
-
-    let help = "Applications of this host by status and run mode.";
-    let mut family = all.gauge("understudy_agent_applications", help);
-    for status in ApplicationStatus::ALL {
-        for mode in RunMode::ALL {
-            let count = picture
-                .applications
-                .values()
-                .filter(|shown| shown.status == *status && shown.run_mode == *mode)
-                .count();
-            if count > 0 || (*status == ApplicationStatus::Started && *mode != RunMode::Exiting) {
-                family.sample(&[("status", status.as_str()), ("run_mode", mode.as_str())], count as u64);
-            }
-        }
-    }
-    each(&mut all, &picture.applications);
-    let mut family = all.counter("understudy_agent_events_total", "Events told, by kind.");
-    for (kind, count) in &counts.events {
-        family.sample(&[("kind", kind)], *count);
-    }
-    let help = "Decisions of the agent's machine in this life.";
-    all.counter("understudy_agent_decisions_total", help).sample(&[], board.decisions());
-    let mut family = all.counter("understudy_agent_status_requests_total", "Answers on the status port.");
-    for (status, count) in &counts.answers {
-        family.sample(&[("code", &status.to_string())], *count);
-    }
-    // Figures of links.
-    let help = "Control servers that are connected and welcome.";
-    all.gauge("understudy_agent_control_links", help).sample(&[], links.control_links);
-    let help = "Applications that are connected.";
-    all.gauge("understudy_agent_application_links", help).sample(&[], links.application_links);
-    let help = "Frames and connections that were refused, by kind of link and reason.";
-    let mut family = all.counter("understudy_agent_refusals_total", help);
-    for (link, reason, count) in &links.refusals {
-        family.sample(&[("link", link), ("reason", reason)], *count);
-    }
-    all.text()
-}
-
-/// Figures of each application.
-fn each(all: &mut Exposition, applications: &std::collections::BTreeMap<ApplicationName, Shown>) {
-    let mut family = all.gauge("understudy_agent_application_primary", "1 if it acts as primary and serves.");
-    for (name, shown) in applications {
-        family.sample(&[("application", name.as_str())], u64::from(is_primary(shown).is_ok()));
-    }
-    let mut family = all.gauge("understudy_agent_application_ready", "1 if it runs and is ready.");
-    for (name, shown) in applications {
-        family.sample(&[("application", name.as_str())], u64::from(is_ready(shown).is_ok()));
-    }
-    let help = "The epoch in which a member acts; 0 if it does not act.";
-    let mut family = all.gauge("understudy_agent_application_epoch", help);
-    for (name, shown) in applications {
-        let epoch = shown.epoch.map_or(0, |epoch| epoch.0);
-        family.sample(&[("application", name.as_str())], epoch);
-    }
-    let help = "Starts that the agent made by itself since it was last asked to start it.";
-    let mut family = all.gauge("understudy_agent_application_restarts", help);
-    for (name, shown) in applications {
-        family.sample(&[("application", name.as_str())], u64::from(shown.restarts));
-    }
-    let help = "1 if its agent gave up restarting it.";
-    let mut family = all.gauge("understudy_agent_application_gave_up", help);
-    for (name, shown) in applications {
-        family.sample(&[("application", name.as_str())], u64::from(shown.gave_up));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn shown(status: ApplicationStatus, run_mode: RunMode, part: Option<Part>) -> Shown {
-        Shown {
-            pair: None,
-            status,
-            run_mode,
-            part,
-            epoch: None,
-            problem: String::new(),
-            restarts: 0,
-            gave_up: false,
-        }
+        Shown { pair: None, status, run_mode, part, epoch: None, restarts: 0, gave_up: false }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use understudy_decide::agent::role::Part;
 use understudy_model::{
     ApplicationName, ApplicationStatus, Epoch, Event, HostName, Incarnation, PairName, RunMode,
 };
+use understudy_transport::LinkTally;
 
 use crate::application_links::ApplicationLinks;
 use crate::links::Links;
@@ -37,8 +38,6 @@ pub struct Shown {
     pub part: Option<Part>,
     /// In which epoch it acts.
     pub epoch: Option<Epoch>,
-    /// What is wrong; empty if nothing is.
-    pub problem: String,
     /// Starts by the agent itself since it was last asked to start it.
     pub restarts: u32,
     /// It is not started again before an operator asks.
@@ -57,7 +56,6 @@ impl Picture {
                 run_mode: report.run_mode,
                 part: role.map(|role| role.part),
                 epoch: role.and_then(|role| role.role.as_ref()).map(|role| role.epoch),
-                problem: report.problem,
                 restarts: report.restarts,
                 gave_up: report.gave_up,
             };
@@ -93,8 +91,29 @@ pub struct LinkFigures {
     pub control_links: u64,
     /// Applications that are connected now.
     pub application_links: u64,
+    /// What happened on the links of control servers since the start.
+    pub control: LinkTally,
+    /// Connections of applications that were taken since the start.
+    pub application_connects: u64,
     /// What was refused on links: the kind of link, the reason, how often.
     pub refusals: Vec<(&'static str, &'static str, u64)>,
+}
+
+/// Everything that figures are made from.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Whose they are.
+    pub host: HostName,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// The newest picture.
+    pub picture: Arc<Picture>,
+    /// What only grows.
+    pub counts: Counts,
+    /// Decisions of the machine in this life.
+    pub decisions: u64,
+    /// What the links count.
+    pub links: LinkFigures,
 }
 
 impl Board {
@@ -109,6 +128,8 @@ impl Board {
         let count = move || LinkFigures {
             control_links: links.welcomed() as u64,
             application_links: applications.attached() as u64,
+            control: links.tally(),
+            application_connects: applications.accepted(),
             refusals: links.refused().into_iter().chain(applications.refused()).collect(),
         };
         Arc::new(Self {
@@ -144,29 +165,21 @@ impl Board {
         Arc::clone(&self.picture.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What was counted.
-    pub fn counts(&self) -> Counts {
-        self.lock_counts().clone()
-    }
-
-    /// What the links count.
-    pub fn links(&self) -> LinkFigures {
-        (self.links)()
-    }
-
-    /// Decisions of the machine in this life.
-    pub fn decisions(&self) -> u64 {
-        self.decisions.load(Ordering::Relaxed)
+    /// Everything, as it is now.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            host: self.host.clone(),
+            incarnation: self.incarnation,
+            picture: self.picture(),
+            counts: self.lock_counts().clone(),
+            decisions: self.decisions.load(Ordering::Relaxed),
+            links: (self.links)(),
+        }
     }
 
     /// Whose board this is.
     pub fn host(&self) -> &HostName {
         &self.host
-    }
-
-    /// Which life of it.
-    pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
     }
 
     /// Every change is one addition, so a poisoned lock still guards whole counts.

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod board;
+pub mod figures;
 pub mod request;
 
 use std::io;

@@ -4,6 +4,8 @@
 //! killed.
 
 mod hooks;
+mod impostor;
+mod inherited;
 mod member;
 mod notify;
 mod orders;

@@ -28,6 +28,21 @@ fn the_program_itself() {
                     socket.send_to(&vec![number.wrapping_mul(37); usize::from(number) * 20], &path).unwrap();
                 }
             }
+            // The next one is the main process, and this one is gone; until none is left.
+            Some(("hop", count)) if count != "0" => {
+                let hops = format!("hop:{}", count.parse::<u32>().unwrap() - 1);
+                for number in 0..20 {
+                    say(&format!("STATUS=number {number}")).unwrap();
+                }
+                let next = std::process::Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", "notify::the_program_itself"])
+                    .env("SAYS", hops)
+                    .spawn()
+                    .unwrap();
+                say(&format!("MAINPID={}", next.id())).unwrap();
+                std::process::exit(0);
+            }
+            Some(("hop", _)) => say("READY=1").unwrap(),
             _ => say(&what.replace('+', "\n")).unwrap(),
         }
     }
@@ -93,6 +108,47 @@ async fn the_real_systemd_notify_says_that_a_script_is_ready() {
     std::fs::write(&go, "").unwrap();
     let ready = controller.report(is(ApplicationStatus::Started)).await;
     assert_eq!(ready.pid, comes.pid);
+}
+
+/// As programs do that put themselves into the background: the main process names its child and ends at once.
+#[tokio::test]
+async fn a_main_process_that_names_another_one_and_ends_at_once_has_not_ended() {
+    let place = Place::new();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![notifier("one", "hop:30")])).await;
+    let first = controller.report(|report| report.pid.is_some()).await;
+    let over = |report: &ApplicationReport| {
+        report.last_exit.is_some() || report.status == ApplicationStatus::Started
+    };
+    let last = controller.report(over).await;
+    assert_eq!(last.last_exit, None, "it was taken for ended: {last:?}");
+    assert_ne!(last.pid, first.pid);
+    assert!(lives(last.pid.unwrap()) && !lives(first.pid.unwrap()));
+    let log = place.agent_log();
+    assert!(!log.contains("cannot be watched"), "{log}");
+}
+
+/// On a socket that everybody may send to, as its application begins as root.
+#[tokio::test]
+async fn a_strangers_flood_takes_no_turns_of_the_application() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only an application of root has a socket for everybody");
+        return;
+    }
+    let place = Place::new();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    controller.order(Work::Assign(vec![notifier("one", "STATUS=first")])).await;
+    controller.report(|report| report.problem == "first").await;
+    let path = socket(&place);
+    let began = Instant::now();
+    let stranger = UnixDatagram::unbound().unwrap();
+    // At the pace of what is heard these would take half a minute: sending waits for a place in the queue.
+    for _ in 0..25_000 {
+        stranger.send_to(b"STATUS=stranger", &path).unwrap();
+    }
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -105,8 +105,13 @@ impl Place {
     }
 
     pub fn start_agent(&self) -> RunningAgent {
+        self.start_agent_by(self.command())
+    }
+
+    /// By a command that becomes the agent.
+    pub fn start_agent_by(&self, mut command: Command) -> RunningAgent {
         let log = std::fs::File::options().create(true).append(true).open(self.at("agent.log")).unwrap();
-        let child = self.command().stderr(log).spawn().unwrap();
+        let child = command.stderr(log).spawn().unwrap();
         eventually("the agent listens", || std::os::unix::net::UnixStream::connect(self.listen()).is_ok());
         RunningAgent { child }
     }

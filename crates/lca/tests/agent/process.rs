@@ -186,3 +186,82 @@ async fn a_hook_runs_as_its_own_user_if_the_host_permits_that() {
     let report = ended(&mut controller, hooked("other")).await;
     assert!(report.problem.contains("users under [policy]"), "{report:?}");
 }
+
+/// One hook before its first process, one when that runs, and a probe while it does: none of them takes anything away.
+#[tokio::test]
+async fn a_hook_of_another_user_leaves_link_and_directory_to_the_application() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::open_to_others();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    let text = "id -un; pwd; touch made-here && echo mine; while :; do \
+                test -w ${UNDERSTUDY_LINK#unix:} && echo link || echo no link; sleep 0.05; done";
+    let mut assigned = script("app", text);
+    assigned.spec.process.user = Some("daemon".to_owned());
+    let notes = place.at("notes");
+    std::fs::create_dir(&notes).unwrap();
+    std::fs::set_permissions(&notes, PermissionsExt::from_mode(0o777)).unwrap();
+    let note = |name: &str| {
+        let text = format!("echo $(id -un) $(pwd) > {}/{name}", notes.display());
+        ["/bin/sh", "-c", &text].map(str::to_owned).to_vec()
+    };
+    assigned.spec.conduct.start_before = note("before");
+    assigned.spec.conduct.hooks.on_start = note("on-start");
+    assigned.spec.conduct.hooks.user = Some("nobody".to_owned());
+    assigned.spec.conduct.probe = Some(understudy_model::ProbeSpec {
+        ask: understudy_model::Ask::Exec(note("probe")),
+        interval: std::time::Duration::from_millis(20),
+        timeout: std::time::Duration::from_secs(10),
+        failures: 2,
+    });
+    controller.order(Work::Assign(vec![assigned])).await;
+    let over = |report: &ApplicationReport| {
+        report.last_exit.is_some() || report.status == ApplicationStatus::Started
+    };
+    let report = controller.report(over).await;
+    assert_eq!(report.status, ApplicationStatus::Started, "{report:?}");
+    for name in ["before", "on-start", "probe"] {
+        let told = std::fs::read_to_string(notes.join(name)).unwrap();
+        assert_eq!(told, "nobody /\n", "{name} may not enter the directory of daemon");
+    }
+    let said = || std::fs::read_to_string(place.logs().join("app.log")).unwrap();
+    let before = said().lines().count();
+    eventually("it goes on", || said().lines().count() > before + 2);
+    let work = format!("{}-applications/app", place.state().display());
+    assert!(said().starts_with(&format!("daemon\n{work}\nmine\nlink\n")), "{}", said());
+    assert!(!said().contains("no link"), "{}", said());
+    let link = std::fs::symlink_metadata(place.at("run/links/app/lca.sock")).unwrap();
+    assert_eq!((link.uid(), link.mode() & 0o777), (1, 0o600));
+}
+
+#[tokio::test]
+async fn what_an_application_printed_last_is_told_without_its_secrets_and_not_to_everybody() {
+    let place = Place::new();
+    let _agent = place.start_agent();
+    let mut controller = Controller::connect(&place, 1).await;
+    let file = place.at("env");
+    std::fs::write(&file, "PGAUTH=from-the-file\nDATABASE=pg://me:in-the-url@db/x\n").unwrap();
+    let with_secrets = |name: &str, text: &str| {
+        let mut assigned = script(name, text);
+        let path = file.to_str().unwrap().to_owned();
+        assigned.spec.process.environment_file = Some(EnvironmentFile { path, optional: false });
+        assigned.spec.options =
+            [("s".to_owned(), [("credential".to_owned(), "in-the-options".to_owned())].into())].into();
+        assigned
+    };
+    let mut hooked = with_secrets("hooked", "exec sleep 1000");
+    let hook = "echo hooked: $PGAUTH $DATABASE in-the-options; exit 8";
+    hooked.spec.conduct.start_before = ["/bin/sh", "-c", hook].map(str::to_owned).to_vec();
+    let masked = "*** pg://me:***@db/x ***";
+    ended(&mut controller, hooked.clone()).await;
+    let told = format!("its last output: hooked: {masked}\n");
+    eventually("the hook's words are told, masked", || place.agent_log().contains(&told));
+
+    let text = "echo \"refused: $PGAUTH $DATABASE in-the-options\" >&2; exit 7";
+    let report = ended(&mut controller, with_secrets("one", text)).await;
+    assert!(report.problem.starts_with(&format!("exit code 7: refused: {masked}")), "{report:?}");
+    let (_, answer) = super::status::ask(place.status_address(), "GET", "/application/one/ready");
+    assert!(answer.contains("it is stopped") && !answer.contains("refused"), "{answer}");
+}

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use understudy_decide::control::{Ask, ControlSaw, Reply};
 
-use super::Seat;
 use super::actor::Actor;
 use super::error::{ApiError, refusal_of};
 use super::input::Sent;
 use super::look::operation_now;
+use super::{ReloadAsked, Seat};
 use crate::reload::Reloaded;
 
 /// How long the machine may take to its first answer.
@@ -37,6 +37,12 @@ pub(super) struct SwitchoverBody {
     #[serde(default)]
     dry_run: bool,
     reason: Option<String>,
+}
+
+impl SwitchoverBody {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,7 +72,7 @@ pub(super) async fn switchover(
     Path(name): Path<String>,
     Sent(body): Sent<SwitchoverBody>,
 ) -> Answer {
-    check_reason(body.reason.as_deref())?;
+    body.check()?;
     let ask = Ask::Switchover { name, to: body.to, dry_run: body.dry_run, reason: body.reason };
     ask_machine(&seat, actor, ask).await
 }
@@ -136,9 +142,13 @@ pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> A
 }
 
 /// Has the configuration read again: all of it takes effect, or nothing.
-pub(super) async fn reload(State(seat): State<Seat>, Sent(Nothing {}): Sent<Nothing>) -> Answer {
+pub(super) async fn reload(
+    State(seat): State<Seat>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer {
     let (asked, answer) = oneshot::channel();
-    if seat.reload.send(asked).await.is_err() {
+    if seat.reload.send(ReloadAsked { actor: Some(actor), answer: asked }).await.is_err() {
         return Err(ApiError::ending());
     }
     match answer.await {

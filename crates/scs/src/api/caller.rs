@@ -71,6 +71,8 @@ pub struct Caller {
     pub role: Role,
     /// The token that it came with, if it did.
     pub ticket: Option<Ticket>,
+    /// The operator in the certificate that it came with, if that made it somebody.
+    pub operator: Option<OperatorName>,
 }
 
 /// The role of an operator that a certificate names.

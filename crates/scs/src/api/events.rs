@@ -53,7 +53,7 @@ pub(super) struct Which {
 }
 
 impl Which {
-    fn query(&self, now: Timestamp) -> Result<EventQuery, ApiError> {
+    pub(super) fn query(&self, now: Timestamp) -> Result<EventQuery, ApiError> {
         let since = self.since.as_deref().map(|text| parse_since(text, now)).transpose()?;
         let lower = |name: &Option<String>| name.as_ref().map(|name| name.to_ascii_lowercase());
         Ok(EventQuery {
@@ -118,10 +118,8 @@ pub(super) async fn stream(
     if which.follow {
         return Err(ApiError::bad_request("a stream follows anyway; leave `follow` out"));
     }
-    if let Some(seen) = headers.get(LAST_EVENT_ID) {
-        let id = seen.to_str().ok().and_then(|text| text.trim().parse::<i64>().ok());
-        let message = "the header Last-Event-ID is not the number of an event";
-        which.after = Some(id.ok_or_else(|| ApiError::bad_request(message))?);
+    if let Some(seen) = last_event_id(&headers)? {
+        which.after = Some(seen);
     }
     if which.after.is_none() && which.since.is_none() && which.limit.is_none() {
         which.after = Some(seat.journal.progress().borrow().last_event);
@@ -132,6 +130,14 @@ pub(super) async fn stream(
     }
     let query = which.query(Timestamp::now())?;
     follow(seat, caller, query, Form::Stream).await
+}
+
+/// Behind which event a stream goes on, if the header says so.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+    let Some(seen) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let id = seen.to_str().ok().and_then(|text| text.trim().parse::<i64>().ok());
+    let message = "the header Last-Event-ID is not the number of an event";
+    id.map(Some).ok_or_else(|| ApiError::bad_request(message))
 }
 
 /// How events are written.
@@ -170,7 +176,7 @@ impl Form {
     fn end(self) -> &'static [u8] {
         match self {
             Form::Lines => b"",
-            Form::Stream => b"event: end\ndata: {\"because\": \"the token opens this no more\"}\n\n",
+            Form::Stream => b"event: end\ndata: {\"because\": \"this is open to you no more\"}\n\n",
         }
     }
 }

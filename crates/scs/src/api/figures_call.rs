@@ -17,7 +17,8 @@ use crate::figures::Figures;
 pub(super) async fn text(State(seat): State<Seat>) -> Result<Response, ApiError> {
     let (view, _) = seat.view().await?;
     let wrong = shapes::wrong(&view, &seat.standing.beside()).len();
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], seat.figures.text(&view, wrong)).into_response())
+    let text = seat.figures.text(&view, wrong, &seat.links.tallies());
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 /// Counts each request with its answer.

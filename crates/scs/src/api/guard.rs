@@ -3,17 +3,18 @@
 //! It knows no questions. The law: nothing is answered before the asker is known and the role is enough, but whether
 //! the program lives; and a flood of refusals makes a bounded number of events.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use understudy_drive::CrowdPlace;
 use understudy_model::{Because, Event, EventKind, Moment, Rule, Severity, Subject};
 use understudy_settings::ApiAccess;
-use understudy_transport::RefusalTally;
+use understudy_transport::{RefusalTally, TlsFailure};
 
 use super::actor::Actor;
 use super::addressed::{self, Misaddressed};
@@ -35,7 +36,7 @@ pub struct Guard {
     /// Tokens that open.
     pub tokens: Tokens,
     /// What operators with certificates may, and the names of ours that only settings know.
-    pub access: Arc<ApiAccess>,
+    access: Arc<Mutex<Arc<ApiAccess>>>,
     /// The certificate, whose names are ours; absent without a network side.
     pub tls: Option<TlsInUse>,
     /// Refusals are events.
@@ -76,24 +77,40 @@ struct Unknown(String);
 impl Guard {
     /// A door with nothing told yet.
     pub fn new(tokens: Tokens, access: ApiAccess, tls: Option<TlsInUse>, journal: Journal) -> Self {
-        Self { tokens, access: Arc::new(access), tls, journal, told: Arc::default() }
+        Self { tokens, access: Arc::new(Mutex::new(Arc::new(access))), tls, journal, told: Arc::default() }
+    }
+
+    /// Other settings hold from now on, also for what is open.
+    pub fn change(&self, access: ApiAccess) {
+        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+        self.tokens.look_again();
+    }
+
+    fn access(&self) -> Arc<ApiAccess> {
+        // Only ever replaced as a whole, so a poisoned lock still guards whole settings.
+        Arc::clone(&self.access.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// True if what opened something for that caller would open it still. Whatever stays open asks this.
     pub fn may_go_on(&self, caller: &Caller) -> bool {
-        caller.ticket.as_ref().is_none_or(|ticket| self.tokens.is_good(ticket, now_ms()))
+        let role = caller.operator.as_ref().map(|name| role_of_certificate(&self.access(), name));
+        let token_opens = caller.ticket.as_ref().is_none_or(|ticket| self.tokens.is_good(ticket, now_ms()));
+        token_opens && role.is_none_or(|role| role >= caller.role)
     }
 
     /// Who asks.
     fn caller(&self, peer: &Peer, request: &Request) -> Result<Caller, String> {
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-            return self.caller_of_token(value.to_str().unwrap_or_default());
+            return self.caller_of_token(secret_of(value)?);
         }
         match peer {
-            Peer::Local { actor, role } => Ok(Caller { actor: actor.clone(), role: *role, ticket: None }),
+            Peer::Local { actor, role } => {
+                Ok(Caller { actor: actor.clone(), role: *role, ticket: None, operator: None })
+            }
             Peer::Remote { certificate: Some(Ok(name)), .. } => {
-                let role = role_of_certificate(&self.access, name);
-                Ok(Caller { actor: Actor(format!("operator {name}")), role, ticket: None })
+                let role = role_of_certificate(&self.access(), name);
+                let operator = Some(name.clone());
+                Ok(Caller { actor: Actor(format!("operator {name}")), role, ticket: None, operator })
             }
             Peer::Remote { certificate: Some(Err(why)), .. } => Err(why.clone()),
             Peer::Remote { certificate: None, .. } => {
@@ -102,13 +119,14 @@ impl Guard {
         }
     }
 
-    fn caller_of_token(&self, value: &str) -> Result<Caller, String> {
-        let scheme_and_secret = value.split_once(' ');
-        let secret = scheme_and_secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, secret) = secret.ok_or("the Authorization header is not of the form: Bearer TOKEN")?;
-        let (role, ticket) =
-            self.tokens.check(secret.trim(), now_ms()).map_err(|refusal| refusal.to_string())?;
-        Ok(Caller { actor: Actor(format!("token {}", ticket.name())), role, ticket: Some(ticket) })
+    fn caller_of_token(&self, secret: &str) -> Result<Caller, String> {
+        let (role, ticket) = self.tokens.check(secret, now_ms()).map_err(|refusal| refusal.to_string())?;
+        Ok(Caller {
+            actor: Actor(format!("token {}", ticket.name())),
+            role,
+            ticket: Some(ticket),
+            operator: None,
+        })
     }
 
     fn addressed(&self, peer: &Peer, request: &Request) -> Result<(), ApiError> {
@@ -117,8 +135,8 @@ impl Guard {
             Peer::Remote { .. } => {
                 let loaded = self.tls.as_ref().map(TlsInUse::now);
                 let of_certificate = loaded.iter().flat_map(|loaded| loaded.host_names.iter());
-                let names: Vec<&str> =
-                    of_certificate.chain(&self.access.host_names).map(String::as_str).collect();
+                let access = self.access();
+                let names: Vec<&str> = of_certificate.chain(&access.host_names).map(String::as_str).collect();
                 addressed::check(request.headers(), request.uri(), Some(&names))
             }
         };
@@ -172,17 +190,33 @@ impl Guard {
             Peer::Remote { address, .. } => address.to_string(),
         };
         let because = Because::new(rule, reason).fact("asked", asked).fact("from", from).fact("times", times);
-        self.journal.tell(vec![Event {
-            kind: EventKind::AccessRefused,
-            severity: Severity::Warning,
-            about: Subject::default(),
-            from: None,
-            to: None,
-            epoch: None,
-            because,
-            actor,
-        }]);
+        let (kind, severity) = (EventKind::AccessRefused, Severity::Warning);
+        let told = Event::new(kind, severity, Subject::default(), because);
+        self.journal.tell(vec![Event { actor, ..told }]);
     }
+
+    /// Tells that a certificate was refused before anything could be asked, at most once a minute.
+    pub(super) fn tell_no_handshake(&self, address: SocketAddr, failure: &TlsFailure) {
+        let times = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.tally.count("certificate-refused", understudy_drive::now())
+        };
+        let Some(times) = times else { return };
+        let because = Because::new(Rule::AccessNotProven, &failure.text)
+            .fact("reason", failure.word)
+            .fact("from", address)
+            .fact("times", times);
+        let told = Event::new(EventKind::AccessRefused, Severity::Warning, Subject::default(), because);
+        self.journal.tell(vec![told]);
+    }
+}
+
+/// The token in an Authorization header.
+pub(super) fn secret_of(value: &HeaderValue) -> Result<&str, &'static str> {
+    let scheme_and_secret = value.to_str().unwrap_or_default().split_once(' ');
+    let secret = scheme_and_secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (_, secret) = secret.ok_or("the Authorization header is not of the form: Bearer TOKEN")?;
+    Ok(secret.trim())
 }
 
 /// Finds out who asks, for everything that is done after it.

@@ -4,8 +4,8 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -21,12 +21,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bytes = read_body(request.into_body()).await?;
-        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let parsed = serde_json::from_slice(bytes);
-        parsed
-            .map(Sent)
-            .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
+        parse_body(&bytes).map(Sent)
     }
+}
+
+/// Reads a whole body.
+pub(super) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
 }
 
 /// A whole body.
@@ -44,9 +47,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        match Query::try_from_uri(&parts.uri) {
-            Ok(Query(asked)) => Ok(Asked(asked)),
-            Err(error) => Err(ApiError::bad_request(format!("the query is not as expected: {error}"))),
-        }
+        parse_query(&parts.uri).map(Asked)
+    }
+}
+
+/// Reads what stands behind the `?`.
+pub(super) fn parse_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(asked)) => Ok(asked),
+        Err(error) => Err(ApiError::bad_request(format!("the query is not as expected: {error}"))),
     }
 }

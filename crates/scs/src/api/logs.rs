@@ -61,6 +61,18 @@ pub(super) struct Which {
     follow: bool,
 }
 
+impl Which {
+    /// From where on output is asked for.
+    pub(super) fn place(&self, now: Timestamp) -> Result<LogPlace, ApiError> {
+        let since = self.since.as_deref().map(|text| parse_since(text, now)).transpose()?;
+        let lines = self.lines.unwrap_or(if since.is_some() { MOST_LOG_LINES } else { USUAL_LINES });
+        Ok(LogPlace::Last {
+            lines: lines.min(MOST_LOG_LINES),
+            since_wall_ms: since.map(Timestamp::as_millisecond),
+        })
+    }
+}
+
 pub(super) async fn logs(
     State(seat): State<Seat>,
     Extension(caller): Extension<Caller>,
@@ -71,14 +83,7 @@ pub(super) async fn logs(
     let (view, _) = seat.view().await?;
     let found = view.applications.iter().find(|application| application.name.as_str() == name);
     let found = found.ok_or_else(|| ApiError::not_found("application", &name, "scsctl apps"))?;
-    let since = which.since.as_deref().map(|text| parse_since(text, Timestamp::now())).transpose()?;
-    let from = LogPlace::Last {
-        lines: which
-            .lines
-            .unwrap_or(if since.is_some() { MOST_LOG_LINES } else { USUAL_LINES })
-            .min(MOST_LOG_LINES),
-        since_wall_ms: since.map(Timestamp::as_millisecond),
-    };
+    let from = which.place(Timestamp::now())?;
     let room = Arc::clone(&seat.readers.0).try_acquire_owned().map_err(|_| {
         ApiError::refused(
             "busy".to_owned(),
@@ -173,7 +178,7 @@ impl Reading {
                 }
             }
             if !self.guard.may_go_on(&self.caller) {
-                last_word.send(Ok(line_of(&json!({ "problem": "the token opens this no more" }))));
+                last_word.send(Ok(line_of(&json!({ "problem": "this is open to you no more" }))));
                 return;
             }
             piece = match self.ask(LogPlace::After(piece.next)).await {

@@ -142,22 +142,18 @@ pub(super) async fn operation_now(seat: &Seat, id: u64) -> Value {
 
 /// The program runs and its machine answers.
 pub(super) async fn health(State(seat): State<Seat>) -> Answer {
-    seat.view().await?;
+    seat.leading().await?;
     Ok(Json(json!({ "ok": true })))
 }
 
 /// It leads and has a configuration.
 pub(super) async fn readiness(State(seat): State<Seat>) -> Answer {
-    let (view, _) = seat.view().await?;
-    match view.controller {
-        Some((name, epoch)) if view.revision > 0 => {
-            Ok(Json(json!({ "ready": true, "controller": name, "epoch": epoch })))
-        }
-        _ => Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-leading",
-            "the control server does not lead yet",
-        )
-        .try_next("scsctl status")),
+    let leading = seat.leading().await?;
+    if leading.revision == 0 {
+        let message = "the control server does not lead yet";
+        return Err(
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-leading", message).try_next("scsctl status")
+        );
     }
+    Ok(Json(json!({ "ready": true, "controller": leading.controller, "epoch": leading.epoch })))
 }

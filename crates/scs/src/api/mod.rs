@@ -15,18 +15,21 @@ mod input;
 pub mod logs;
 mod look;
 pub mod openapi;
+pub mod reading;
 mod repeats;
 pub mod routes;
 pub mod schemas;
 mod sequences;
 mod serve;
 pub mod shapes;
+pub mod shared;
 mod tcp;
 pub mod tls;
 mod token_calls;
 pub mod tokens;
 mod why;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -37,9 +40,10 @@ use axum::routing::MethodRouter;
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{ClusterView, Control};
 use understudy_drive::Inbox;
+use understudy_model::{ControllerEpoch, ControllerName};
 
 pub use serve::{Api, ApiSocketError};
-pub use tcp::{NetworkSide, TcpBindError};
+pub use tcp::{DoorChange, Doors, NetworkSide, TcpBindError};
 
 use crate::figures::Figures;
 use crate::journal::Journal;
@@ -51,12 +55,19 @@ use crate::wall::Wall;
 use error::ApiError;
 use guard::Guard;
 use routes::Route;
+use shared::Shared;
 
 /// The longest that any request may take until its answer begins.
 const REQUEST_LIMIT: Duration = Duration::from_secs(35);
 
-/// A request to read the configuration again, and where its outcome goes.
-pub type ReloadAsked = oneshot::Sender<Reloaded>;
+/// A request to read the configuration again.
+#[derive(Debug)]
+pub struct ReloadAsked {
+    /// Who asks; nobody is known behind a signal.
+    pub actor: Option<String>,
+    /// Where the outcome goes.
+    pub answer: oneshot::Sender<Reloaded>,
+}
 
 /// What every request can reach.
 #[derive(Clone)]
@@ -81,22 +92,56 @@ pub struct Seat {
     pub links: Links,
     /// Room for readers of output.
     pub readers: logs::Readers,
+    /// What those who are known see of the machine.
+    pub views: Shared<(ClusterView, Wall)>,
+    /// What anybody may see of it.
+    pub pulse: Shared<Leading>,
 }
 
+/// Whether it leads, as anybody may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leading {
+    controller: ControllerName,
+    epoch: ControllerEpoch,
+    /// Counts configurations that took effect.
+    revision: u64,
+}
+
+/// How old what anybody is told may be: whoever is not known makes the machine look up a few times a second at most.
+const PULSE_AGE: Duration = Duration::from_millis(250);
+
 impl Seat {
-    /// What the machine shows now, with both clocks.
+    /// What the machine shows after this question, with both clocks.
     async fn view(&self) -> Result<(ClusterView, Wall), ApiError> {
-        let seen = self.inbox.look(|control| {
-            let wall = Wall::now();
-            (control.view(wall.moment()), wall)
-        });
-        let (mut view, wall) = seen.await.ok_or_else(ApiError::ending)?;
-        // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
-        let health = self.links.health();
-        for host in &mut view.hosts {
-            host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
-        }
-        Ok((view, wall))
+        let (inbox, links) = (self.inbox.clone(), self.links.clone());
+        let look = || async move {
+            let seen = inbox.look(|control| {
+                let wall = Wall::now();
+                (control.view(wall.moment()), wall)
+            });
+            let (mut view, wall) = seen.await?;
+            // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
+            let health = links.health();
+            for host in &mut view.hosts {
+                host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
+            }
+            Some((view, wall))
+        };
+        let seen = self.views.see(Duration::ZERO, look).await.ok_or_else(ApiError::ending)?;
+        Ok((*seen).clone())
+    }
+
+    /// Whether the machine answers, and leads: a moment ago, and at next to no cost to it.
+    async fn leading(&self) -> Result<Arc<Leading>, ApiError> {
+        let inbox = self.inbox.clone();
+        let look = || async move {
+            let seen = inbox.look(|control| {
+                let (controller, epoch) = control.leadership();
+                Leading { controller: controller.clone(), epoch, revision: control.revision() }
+            });
+            seen.await
+        };
+        self.pulse.see(PULSE_AGE, look).await.ok_or_else(ApiError::ending)
     }
 }
 

@@ -139,7 +139,7 @@ async fn do_once(repeats: &Repeats, key: &str, response: Response) -> Result<Res
     Ok(answer(status, body))
 }
 
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
     match value.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= LONGEST_KEY_BYTES => Ok(Some(key.to_owned())),

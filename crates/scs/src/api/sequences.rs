@@ -30,6 +30,19 @@ pub(super) struct FailoverBody {
     reason: Option<String>,
 }
 
+impl FailoverBody {
+    /// `name` is what is asked about.
+    pub(super) fn check(&self, name: &str) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())?;
+        if !self.force && !self.dry_run {
+            let message =
+                "a failover gives up the proof that the former primary has ended: say \"force\": true";
+            return Err(ApiError::bad_request(message).try_next(format!("scsctl failover {name} --dry-run")));
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn drain(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
@@ -63,11 +76,7 @@ pub(super) async fn failover(
     Path(name): Path<String>,
     Sent(body): Sent<FailoverBody>,
 ) -> Answer {
-    check_reason(body.reason.as_deref())?;
-    if !body.force && !body.dry_run {
-        let message = "a failover gives up the proof that the former primary has ended: say \"force\": true";
-        return Err(ApiError::bad_request(message).try_next(format!("scsctl failover {name} --dry-run")));
-    }
+    body.check(&name)?;
     ask_machine(&seat, actor, Ask::Failover { name, dry_run: body.dry_run, reason: body.reason }).await
 }
 

@@ -22,6 +22,7 @@ use understudy_drive::Stop;
 use super::actor::{Actor, role_of_user};
 use super::caller::Peer;
 use super::tcp::NetworkSide;
+use super::{Seat, router};
 
 /// The most connections at a time; whoever comes above that waits in the system's own queue.
 pub const MOST_CONNECTIONS: usize = 256;
@@ -95,14 +96,16 @@ impl Api {
     pub fn serve(
         self,
         network: Option<NetworkSide>,
-        router: Router,
+        seat: Seat,
         stop: Stop,
     ) -> io::Result<std::thread::JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (guard, figures) = (seat.guard.clone(), seat.figures.clone());
+        let router = router(seat);
         let listener = {
             let _inside = runtime.enter();
             if let Some(network) = network {
-                network.serve(&router)?;
+                network.serve(&router, guard, figures)?;
             }
             UnixListener::from_std(self.listener)?
         };

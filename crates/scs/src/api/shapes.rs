@@ -296,6 +296,8 @@ mod tests {
             since: Moment(0),
             ready: false,
             not_ready_because: Vec::new(),
+            two_act: false,
+            second_may_act: false,
             two_acted: 0,
             held_because: None,
             because: None,

@@ -4,6 +4,7 @@
 //! [`MOST_STRANGERS`] places, and the one that came first makes room; known ones have [`MOST_KNOWN`] of their own, so
 //! that a crowd of strangers keeps no operator waiting.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +17,19 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use understudy_drive::Crowd;
 use understudy_model::OperatorName;
+use understudy_transport::TlsFailure;
 use webpki::EndEntityCert;
 
 use super::caller::{Peer, operator_in};
-use super::guard::Stranger;
+use super::guard::{Guard, Stranger};
 use super::serve::{ACCEPT_PAUSE, connection};
 use super::tls::TlsInUse;
+use crate::figures::Figures;
 use crate::standing::Standing;
 
 /// The most connections of which nobody is known yet.
@@ -45,42 +49,88 @@ pub struct TcpBindError {
     pub source: io::Error,
 }
 
+/// Changes of doors that may wait: reloads come one at a time.
+const CHANGES_WAITING: usize = 4;
+
 /// Listens, and is not served yet.
 #[derive(Debug)]
 pub struct NetworkSide {
-    listeners: Vec<std::net::TcpListener>,
+    first: DoorChange,
+    later: mpsc::Receiver<DoorChange>,
     tls: TlsInUse,
     standing: Standing,
 }
 
-impl NetworkSide {
-    /// Listens at every address.
-    pub fn bind(addresses: &[SocketAddr], tls: TlsInUse, standing: Standing) -> Result<Self, TcpBindError> {
+/// From one list of addresses to another: what is new listens already, so that nothing of it can fail any more.
+#[derive(Debug, Default)]
+pub struct DoorChange {
+    addresses: BTreeSet<SocketAddr>,
+    opened: Vec<(SocketAddr, std::net::TcpListener)>,
+}
+
+/// The way to the network side, for whoever reads its addresses again.
+#[derive(Debug)]
+pub struct Doors {
+    addresses: BTreeSet<SocketAddr>,
+    changes: mpsc::Sender<DoorChange>,
+}
+
+impl Doors {
+    /// Listens at what is new among these addresses; nobody is served there yet, and what is open stays so.
+    pub fn prepare(&self, addresses: &[SocketAddr]) -> Result<DoorChange, TcpBindError> {
+        DoorChange::new(&self.addresses, addresses)
+    }
+
+    /// Serves the new addresses, and closes those that are gone; whoever is connected there already stays.
+    pub async fn change(&mut self, change: DoorChange) {
+        self.addresses.clone_from(&change.addresses);
+        if self.changes.send(change).await.is_err() {
+            tracing::debug!("the API's network side has ended");
+        }
+    }
+}
+
+impl DoorChange {
+    fn new(open: &BTreeSet<SocketAddr>, addresses: &[SocketAddr]) -> Result<Self, TcpBindError> {
         let bind = |address: &SocketAddr| {
             let failed = |source| TcpBindError { address: *address, source };
             let listener = std::net::TcpListener::bind(address).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
-            Ok(listener)
+            Ok((*address, listener))
         };
-        let listeners = addresses.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, tls, standing })
+        let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
+        let opened = addresses.difference(open).map(bind).collect::<Result<_, _>>()?;
+        Ok(Self { addresses, opened })
+    }
+}
+
+impl NetworkSide {
+    /// Listens at every address.
+    pub fn bind(
+        addresses: &[SocketAddr],
+        tls: TlsInUse,
+        standing: Standing,
+    ) -> Result<(Self, Doors), TcpBindError> {
+        let first = DoorChange::new(&BTreeSet::new(), addresses)?;
+        let (changes, later) = mpsc::channel(CHANGES_WAITING);
+        let doors = Doors { addresses: first.addresses.clone(), changes };
+        Ok((Self { first, later, tls, standing }, doors))
     }
 
     /// Serves on the runtime it is called in, as long as that lives.
-    pub fn serve(self, router: &Router) -> io::Result<()> {
+    pub fn serve(self, router: &Router, guard: Guard, figures: Figures) -> io::Result<()> {
+        let Self { first, mut later, tls, standing } = self;
         let (crowd, known) = (Crowd::new(MOST_STRANGERS), Arc::new(Semaphore::new(MOST_KNOWN)));
-        for listener in self.listeners {
-            let listener = TcpListener::from_std(listener)?;
-            tracing::info!(address = %listener.local_addr()?, "serving the API with TLS");
-            let door = Door {
-                crowd: crowd.clone(),
-                known: Arc::clone(&known),
-                tls: self.tls.clone(),
-                standing: self.standing.clone(),
-                router: router.clone(),
-            };
-            tokio::spawn(door.accept(listener));
-        }
+        let door = Arc::new(Door { crowd, known, tls, standing, guard, figures, router: router.clone() });
+        let mut open = BTreeMap::new();
+        door.change(first, &mut open)?;
+        tokio::spawn(async move {
+            while let Some(change) = later.recv().await {
+                if let Err(error) = door.change(change, &mut open) {
+                    tracing::error!(%error, "an address of the API is not served; read the configuration again");
+                }
+            }
+        });
         Ok(())
     }
 }
@@ -90,12 +140,37 @@ struct Door {
     known: Arc<Semaphore>,
     tls: TlsInUse,
     standing: Standing,
+    guard: Guard,
+    figures: Figures,
     router: Router,
 }
 
 impl Door {
-    async fn accept(self, listener: TcpListener) {
-        let this = Arc::new(self);
+    /// First the new addresses, then the end of the old ones.
+    fn change(
+        self: &Arc<Self>,
+        change: DoorChange,
+        open: &mut BTreeMap<SocketAddr, JoinHandle<()>>,
+    ) -> io::Result<()> {
+        let DoorChange { addresses, opened } = change;
+        for (address, listener) in opened {
+            let listener = TcpListener::from_std(listener)?;
+            tracing::info!(address = %listener.local_addr()?, "serving the API with TLS");
+            open.insert(address, tokio::spawn(Arc::clone(self).accept(listener)));
+        }
+        open.retain(|address, accepting| {
+            let stays = addresses.contains(address);
+            if !stays {
+                accepting.abort();
+                tracing::info!(%address, "the API is not served there any more");
+            }
+            stays
+        });
+        Ok(())
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let this = self;
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
@@ -122,8 +197,11 @@ impl Door {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.now().config));
         let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%address, %error, "no TLS with a caller"),
-            Err(_) => return tracing::debug!(%address, "no TLS with a caller in time"),
+            Ok(Err(error)) => return self.no_handshake(address, &error),
+            Err(_) => {
+                self.figures.no_handshake("tls-too-slow");
+                return tracing::debug!(%address, "no TLS with a caller in time");
+            }
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let certificate = chain.first().map(|own| self.operator(own));
@@ -136,6 +214,18 @@ impl Door {
         });
         if let Err(error) = connection().serve_connection(TokioIo::new(stream), service).await {
             tracing::debug!(%address, %error, "a connection to the API ended early");
+        }
+    }
+
+    /// Counts it; a certificate that was refused is told of as well, as its owner will ask why.
+    fn no_handshake(&self, address: SocketAddr, error: &io::Error) {
+        tracing::debug!(%address, %error, "no TLS with a caller");
+        let Some(failure) = TlsFailure::behind(error) else {
+            return self.figures.no_handshake("tls-hung-up");
+        };
+        self.figures.no_handshake(failure.word);
+        if TlsFailure::is_of_certificate(error) {
+            self.guard.tell_no_handshake(address, &failure);
         }
     }
 

@@ -7,14 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::RootCertStore;
-use rustls::ServerConfig;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme};
 use understudy_settings::TlsFiles;
-use webpki::EndEntityCert;
+use understudy_transport::Believed;
+use webpki::{CertRevocationList, EndEntityCert, OwnedCertRevocationList};
 
 /// Why files of TLS cannot be used. What was in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +39,10 @@ pub enum TlsError {
         /// Which.
         path: PathBuf,
     },
-    /// Certificate and key do not fit, or an authority is none.
-    #[error("the certificate {} cannot be used: {why}", path.display())]
+    /// Certificate and key do not fit, an authority is none, or a list of revoked certificates cannot be read.
+    #[error("{} cannot be used: {why}", path.display())]
     Unusable {
-        /// The certificate.
+        /// The certificate, the authority or the list.
         path: PathBuf,
         /// Why.
         why: String,
@@ -70,11 +72,14 @@ impl TlsInUse {
         Ok(Self { files: Arc::new(files.clone()), loaded: Arc::new(Mutex::new(loaded)) })
     }
 
-    /// Reads the files again, for the connections to come.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = Arc::new(load(&self.files)?);
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
-        Ok(())
+    /// Reads the files again. Nothing of it is in use before [`TlsInUse::take`].
+    pub fn read(&self) -> Result<Loaded, TlsError> {
+        load(&self.files)
+    }
+
+    /// Uses what was read for the connections to come.
+    pub fn take(&self, loaded: Loaded) {
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
     }
 
     /// What is in use now.
@@ -102,7 +107,7 @@ fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
                 .map_err(|error| TlsError::Unusable { path, why: error.to_string() })?;
         }
     }
-    let mut revoked = Vec::new();
+    let mut revoked: Vec<CertRevocationList<'static>> = Vec::new();
     for path in &files.revoked {
         let what = "a list of revoked certificates";
         let failed = |source| TlsError::File { what, path: PathBuf::from(path), source };
@@ -112,16 +117,20 @@ fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
         }
         let lists = CertificateRevocationListDer::pem_file_iter(path).map_err(failed)?;
         for list in lists {
-            revoked.push(list.map_err(failed)?);
+            let list = OwnedCertRevocationList::from_der(&list.map_err(failed)?);
+            let list = list
+                .map_err(|error| TlsError::Unusable { path: PathBuf::from(path), why: error.to_string() })?;
+            revoked.push(list.into());
         }
     }
     let provider = Arc::new(default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
-        .with_crls(revoked)
-        .allow_unknown_revocation_status()
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| unusable(error.to_string()))?;
+    let signatures =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(authorities.clone()), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+    let believed = Believed::new(authorities, revoked, provider.signature_verification_algorithms);
+    let verifier = Arc::new(Clients { believed, signatures });
     let host_names = host_names(&chain).map_err(|error| unusable(error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -145,4 +154,54 @@ fn host_names(chain: &[CertificateDer<'_>]) -> Result<Vec<String>, webpki::Error
     let Some(own) = chain.first() else { return Ok(Vec::new()) };
     let own = EndEntityCert::try_from(own)?;
     Ok(own.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+/// Looks at the certificates of clients that show one, as links look at those of their ends.
+#[derive(Debug)]
+struct Clients {
+    believed: Believed,
+    /// Whether whoever shows a certificate holds its key.
+    signatures: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientCertVerifier for Clients {
+    /// A token will do as well.
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.signatures.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.believed.check_client(certificate, between, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signatures.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signatures.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signatures.supported_verify_schemes()
+    }
 }

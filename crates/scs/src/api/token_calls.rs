@@ -33,6 +33,28 @@ pub(super) struct NewToken {
     expires_in_s: Option<u64>,
 }
 
+impl NewToken {
+    /// Whose it is, what that one may, and from when it opens nothing, in wall milliseconds.
+    pub(super) fn check(&self, now_ms: i64) -> Result<(OperatorName, Role, Option<i64>), ApiError> {
+        let name = OperatorName::new(&self.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let words = Role::ALL.map(Role::as_str).join(", ");
+        let role = Role::from_word(&self.role)
+            .ok_or_else(|| ApiError::bad_request(format!("{:?} is no role; roles are {words}", self.role)))?;
+        let expires = match self.expires_in_s {
+            None => None,
+            Some(seconds) if (1..=LONGEST_LIFE_S).contains(&seconds) => {
+                Some(now_ms.saturating_add_unsigned(seconds.saturating_mul(1_000)))
+            }
+            Some(_) => {
+                return Err(ApiError::bad_request(format!(
+                    "a token lives from 1 to {LONGEST_LIFE_S} seconds"
+                )));
+            }
+        };
+        Ok((name, role, expires))
+    }
+}
+
 pub(super) async fn all(State(seat): State<Seat>) -> Json<Value> {
     Json(json!({ "tokens": shapes::all(&seat.guard.tokens.all(), |token| show(token, now_ms())) }))
 }
@@ -42,20 +64,8 @@ pub(super) async fn make(
     Extension(Actor(actor)): Extension<Actor>,
     Sent(wished): Sent<NewToken>,
 ) -> Answer {
-    let name = OperatorName::new(&wished.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let words = Role::ALL.map(Role::as_str).join(", ");
-    let role = Role::from_word(&wished.role)
-        .ok_or_else(|| ApiError::bad_request(format!("{:?} is no role; roles are {words}", wished.role)))?;
     let now = now_ms();
-    let expires = match wished.expires_in_s {
-        None => None,
-        Some(seconds) if (1..=LONGEST_LIFE_S).contains(&seconds) => {
-            Some(now.saturating_add_unsigned(seconds.saturating_mul(1_000)))
-        }
-        Some(_) => {
-            return Err(ApiError::bad_request(format!("a token lives from 1 to {LONGEST_LIFE_S} seconds")));
-        }
-    };
+    let (name, role, expires) = wished.check(now)?;
     let made = seat.guard.tokens.make(name, role, &actor, now, expires).await;
     let (secret, token) = made.map_err(refusal)?;
     tell(&seat, EventKind::TokenChanged, Rule::TokenMade, &token, &actor);
@@ -97,8 +107,11 @@ fn refusal(error: TokenError) -> ApiError {
         TokenError::TooMany => new(StatusCode::CONFLICT, "too-many", "scsctl token list"),
         TokenError::None(_) => new(StatusCode::NOT_FOUND, "not-found", "scsctl token list"),
         TokenError::Random(_) => new(StatusCode::SERVICE_UNAVAILABLE, "no-random", "the same again"),
-        TokenError::NotStored(_) | TokenError::NotForgotten(_) => {
-            new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "scsctl status")
+        TokenError::NotStored(_) => new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "scsctl status"),
+        TokenError::NotForgotten { name, .. } => {
+            let next =
+                format!("scsctl token revoke {name}, when scsctl status says that the store can be written");
+            new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", &next)
         }
     }
 }
@@ -109,14 +122,6 @@ fn tell(seat: &Seat, kind: EventKind, rule: Rule, token: &StoredToken, actor: &s
         _ => format!("{actor} took the token {} back, which was {}", token.name, token.role),
     };
     let because = Because::new(rule, reason).fact("token", &token.name).fact("role", &token.role);
-    seat.journal.tell(vec![Event {
-        kind,
-        severity: Severity::Info,
-        about: Subject::default(),
-        from: None,
-        to: None,
-        epoch: None,
-        because,
-        actor: Some(actor.to_owned()),
-    }]);
+    let told = Event::new(kind, Severity::Info, Subject::default(), because);
+    seat.journal.tell(vec![Event { actor: Some(actor.to_owned()), ..told }]);
 }

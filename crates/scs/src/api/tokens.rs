@@ -28,10 +28,19 @@ const USE_GRAIN_MS: i64 = 5 * 60 * 1_000;
 /// The tokens. Clones share them.
 #[derive(Clone)]
 pub struct Tokens {
-    known: Arc<Mutex<BTreeMap<OperatorName, StoredToken>>>,
+    lists: Arc<Mutex<Lists>>,
     /// Changes when one is taken back.
     revoked: Arc<watch::Sender<u64>>,
     journal: Journal,
+}
+
+/// Tokens by name.
+#[derive(Default)]
+struct Lists {
+    /// Those that open something.
+    known: BTreeMap<OperatorName, StoredToken>,
+    /// Those that were taken back, and may still be in the store: they open nothing, and can be taken back again.
+    unforgotten: BTreeMap<OperatorName, StoredToken>,
 }
 
 /// A token that opened something: enough to ask later whether it still would.
@@ -99,9 +108,16 @@ pub enum TokenError {
     /// A new token was not stored, and opens nothing.
     #[error("the new token could not be stored: {0}")]
     NotStored(CommitError),
-    /// It opens nothing until the control server starts again; after that it may.
-    #[error("the token opens nothing now, but that could not be stored, so a restart may bring it back: {0}")]
-    NotForgotten(CommitError),
+    /// It opens nothing until the control server starts again; after that it may, unless it is taken back once more.
+    #[error(
+        "the token {name} opens nothing now, but that could not be stored, so a restart may bring it back: {source}"
+    )]
+    NotForgotten {
+        /// Which.
+        name: OperatorName,
+        /// Why.
+        source: CommitError,
+    },
 }
 
 impl Tokens {
@@ -109,13 +125,14 @@ impl Tokens {
     pub fn new(journal: Journal, stored: Vec<StoredToken>) -> Self {
         let known = stored.into_iter().map(|token| (token.name.clone(), token)).collect();
         let (revoked, _) = watch::channel(0);
-        Self { known: Arc::new(Mutex::new(known)), revoked: Arc::new(revoked), journal }
+        let lists = Arc::new(Mutex::new(Lists { known, ..Lists::default() }));
+        Self { lists, revoked: Arc::new(revoked), journal }
     }
 
     /// Whose token that is and what it may; notes its use.
     pub fn check(&self, secret: &str, now_ms: i64) -> Result<(Role, Ticket), TokenRefusal> {
         let hash = hash(secret);
-        let mut known = self.lock();
+        let known = &mut self.lock().known;
         // Every token is compared, so that the time says nothing about where one was found.
         let mut found = None;
         for (name, token) in known.iter() {
@@ -150,7 +167,7 @@ impl Tokens {
     /// True if what a token opened may stay open.
     pub fn is_good(&self, ticket: &Ticket, now_ms: i64) -> bool {
         let in_time = ticket.expires_wall_ms.is_none_or(|expires| expires > now_ms);
-        in_time && self.lock().get(&ticket.name).is_some_and(|token| token.hash == ticket.hash)
+        in_time && self.lock().known.get(&ticket.name).is_some_and(|token| token.hash == ticket.hash)
     }
 
     /// Changes whenever one is taken back.
@@ -158,9 +175,14 @@ impl Tokens {
         self.revoked.subscribe()
     }
 
+    /// Has everybody look whether what is open may go on.
+    pub fn look_again(&self) {
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
     /// All of them, by name.
     pub fn all(&self) -> Vec<StoredToken> {
-        self.lock().values().cloned().collect()
+        self.lock().known.values().cloned().collect()
     }
 
     /// Makes one, durably.
@@ -173,11 +195,11 @@ impl Tokens {
         expires_wall_ms: Option<i64>,
     ) -> Result<(Secret, StoredToken), TokenError> {
         {
-            let known = self.lock();
-            if known.contains_key(&name) {
+            let lists = self.lock();
+            if lists.known.contains_key(&name) || lists.unforgotten.contains_key(&name) {
                 return Err(TokenError::Exists(name));
             }
-            if known.len() >= MOST_TOKENS {
+            if lists.known.len() + lists.unforgotten.len() >= MOST_TOKENS {
                 return Err(TokenError::TooMany);
             }
         }
@@ -196,22 +218,31 @@ impl Tokens {
         let changes = vec![Change::AddToken(token.clone())];
         // Two who make the same name at once meet in the store, which takes one.
         self.journal.commit(Batch { changes, ..Batch::default() }).await.map_err(TokenError::NotStored)?;
-        self.lock().insert(name, token.clone());
+        self.lock().known.insert(name, token.clone());
         Ok((Secret(secret), token))
     }
 
-    /// Takes one back: at once here, then durably.
+    /// Takes one back: at once here, then durably. What could not be stored, or was not waited for, can be asked for again.
     pub async fn revoke(&self, name: &OperatorName) -> Result<StoredToken, TokenError> {
-        let token = self.lock().remove(name).ok_or_else(|| TokenError::None(name.clone()))?;
-        self.revoked.send_modify(|count| *count += 1);
+        let token = {
+            let mut lists = self.lock();
+            let Lists { known, unforgotten } = &mut *lists;
+            let taken = known.remove(name).or_else(|| unforgotten.get(name).cloned());
+            let token = taken.ok_or_else(|| TokenError::None(name.clone()))?;
+            unforgotten.insert(name.clone(), token.clone());
+            token
+        };
+        self.look_again();
         let changes = vec![Change::RemoveToken(name.clone())];
         let stored = self.journal.commit(Batch { changes, ..Batch::default() }).await;
-        stored.map(|()| token).map_err(TokenError::NotForgotten)
+        stored.map_err(|source| TokenError::NotForgotten { name: name.clone(), source })?;
+        self.lock().unforgotten.remove(name);
+        Ok(token)
     }
 
-    /// Every change is one insertion, removal or assignment, so a poisoned lock still guards a whole list.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<OperatorName, StoredToken>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic between two changes leaves a token on neither list or on both at worst: it opens nothing, or is known.
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,4 +251,46 @@ fn hash(secret: &str) -> [u8; 32] {
     // SHA-256 has exactly these 32 bytes.
     bytes.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standing::Standing;
+    use understudy_store::{Reader, Store};
+
+    fn open(directory: &std::path::Path) -> Tokens {
+        let store = Store::open(directory).unwrap();
+        let reader = Reader::open(directory).unwrap();
+        let stored = reader.tokens().unwrap();
+        let cluster = understudy_settings::parse_cluster("c", "[cluster]\nname = \"demo\"\n").unwrap().value;
+        let standing = Standing::new(directory, Arc::new(cluster));
+        Tokens::new(Journal::start(store, reader, standing).unwrap(), stored)
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_end_could_not_be_stored_can_be_taken_back_again() {
+        let place = tempfile::tempdir().unwrap();
+        let tokens = open(place.path());
+        let name = OperatorName::new("robot").unwrap();
+        let make = || tokens.make(name.clone(), Role::Viewer, "ann", 0, None);
+        let (secret, _) = make().await.unwrap();
+        assert!(tokens.check(secret.reveal(), 0).is_ok());
+
+        // Somebody else has the file, for longer than the store waits.
+        let other = rusqlite::Connection::open(place.path().join("scs.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for _ in 0..2 {
+            let failed = tokens.revoke(&name).await.unwrap_err();
+            assert!(matches!(failed, TokenError::NotForgotten { .. }), "{failed}");
+            assert_eq!(tokens.check(secret.reveal(), 0).unwrap_err(), TokenRefusal::Unknown);
+        }
+        assert!(matches!(make().await.map(drop), Err(TokenError::Exists(_))), "it is stored still");
+        other.execute_batch("ROLLBACK").unwrap();
+
+        tokens.revoke(&name).await.unwrap();
+        assert!(matches!(tokens.revoke(&name).await, Err(TokenError::None(_))));
+        drop(tokens);
+        assert!(open(place.path()).all().is_empty(), "a restart does not bring it back");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod asked;
 mod talk;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use understudy_model::{
     AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Moment,
     Order,
 };
-use understudy_transport::{Certified, Health, Pulse, Security, Sender};
+use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
 use understudy_wire::ToAgent;
 
 pub use asked::NotAsked;
@@ -44,6 +45,8 @@ pub struct Links {
     journal: Journal,
     security: Security,
     asked: asked::Asked,
+    /// What happened on the links to each configured host.
+    tallies: Arc<Mutex<BTreeMap<HostName, LinkTally>>>,
 }
 
 /// One host's place in the table.
@@ -70,7 +73,14 @@ struct Slot {
 impl Links {
     /// No links yet.
     pub fn new(inbox: Inbox<Control>, journal: Journal, security: Security) -> Self {
-        Self { table: Arc::default(), inbox, journal, security, asked: asked::Asked::default() }
+        Self {
+            table: Arc::default(),
+            inbox,
+            journal,
+            security,
+            asked: asked::Asked::default(),
+            tallies: Arc::default(),
+        }
     }
 
     /// Makes the links those of this cluster: new hosts are dialed, hosts that are gone are left, hosts with other
@@ -84,6 +94,8 @@ impl Links {
             }
             stays
         });
+        // Whose names are configured is bounded; of others nothing is kept.
+        self.lock_tallies().retain(|host, _| cluster.hosts.contains_key(host));
         for (host, spec) in &cluster.hosts {
             let slot = table.entry(host.clone()).or_default();
             if slot.open.is_none() {
@@ -92,7 +104,9 @@ impl Links {
             if slot.task.is_none() || slot.addresses != spec.addresses {
                 // The machine may believe in the former task's link, or be about to.
                 let replaces = slot.task.is_some();
-                slot.end();
+                if let Some(sender) = slot.end() {
+                    self.tell_tally(host, |tally| tally.end(sender.pulse(), "reconfigured"));
+                }
                 let (addp, watched) = watch::channel(spec.addp);
                 *slot = Slot {
                     addresses: spec.addresses.clone(),
@@ -123,6 +137,8 @@ impl Links {
             introduction: introduction.clone(),
             links: self.clone(),
             drop_link: Arc::clone(&slot.drop_link),
+            first: 0,
+            told: told::Told::new(host.clone(), understudy_drive::now()),
             addp,
             replaces,
         }
@@ -162,7 +178,10 @@ impl Links {
         if let Err(error) = sender.try_send(&ToAgent::Order(order)) {
             tracing::warn!(%host, order = %id, %error, "an order could not be sent: the link is dropped");
             slot.open = None;
-            slot.drop_link.notify_one();
+            // A link that has ended already says so itself; the word would be read by the next one.
+            if !matches!(error, SendError::Closed) {
+                slot.drop_link.notify_one();
+            }
         }
     }
 
@@ -182,6 +201,7 @@ impl Links {
         version: u16,
         certified: Option<Certified>,
     ) {
+        self.tell_tally(host, |tally| tally.begin(sender.pulse()));
         if let Some(slot) = self.table().get_mut(host) {
             slot.welcomed = Some(sender);
             slot.agent = Some(agent);
@@ -216,6 +236,20 @@ impl Links {
         open.collect()
     }
 
+    /// What happened so far on the links to each configured host.
+    pub fn tallies(&self) -> BTreeMap<HostName, LinkTally> {
+        self.lock_tallies().clone()
+    }
+
+    fn tell_tally(&self, host: &HostName, what: impl FnOnce(&mut LinkTally)) {
+        what(self.lock_tallies().entry(host.clone()).or_default());
+    }
+
+    /// Every change is one addition, so a poisoned lock still guards whole counts.
+    fn lock_tallies(&self) -> MutexGuard<'_, BTreeMap<HostName, LinkTally>> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known_agent(&self, host: &HostName) -> Option<AgentId> {
         self.table().get(host).and_then(|slot| slot.agent)
     }
@@ -227,11 +261,12 @@ impl Links {
 }
 
 impl Slot {
-    fn end(&mut self) {
+    /// Ends its task, and gives back the link that it had, if it had one.
+    fn end(&mut self) -> Option<Sender<ToAgent>> {
         if let Some(task) = self.task.take() {
             task.abort();
         }
-        self.welcomed = None;
-        self.open = None;
+        let (welcomed, open) = (self.welcomed.take(), self.open.take());
+        welcomed.or(open)
     }
 }

@@ -9,9 +9,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use understudy_decide::control::{ControlSaw, LinkEnd};
 use understudy_model::{AddpSettings, AgentId, HostName, Identity, Inventory, Role};
-use understudy_transport::{Address, Backoff, DialError, ReceiveError, Receiver, Sender, dial};
+use understudy_transport::{
+    Address, Backoff, Connection, DialError, ReceiveError, Receiver, Sender, dial_whom,
+};
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
+use super::told::Told;
 use super::{Introduction, Links};
 
 /// How long one address may take to answer.
@@ -26,6 +29,10 @@ pub(super) struct Talk {
     pub(super) introduction: Introduction,
     pub(super) links: Links,
     pub(super) drop_link: Arc<Notify>,
+    /// The address that is tried first: after the one at which a Hello failed, else the first one.
+    pub(super) first: usize,
+    /// What its agent told of itself, over all links to it.
+    pub(super) told: Told,
     /// How the link is watched, now and after every change.
     pub(super) addp: watch::Receiver<AddpSettings>,
     /// A former task had a link to this host, in which the machine may believe.
@@ -36,23 +43,25 @@ pub(super) struct Talk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Down {
     end: LinkEnd,
+    /// For counters.
+    word: &'static str,
     why: String,
 }
 
 impl Down {
     /// The link was closed, or was not begun: nothing is known of the host by that.
-    fn closed(why: impl Into<String>) -> Self {
-        Self { end: LinkEnd::Closed, why: why.into() }
+    fn closed(word: &'static str, why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Closed, word, why: why.into() }
     }
 
     /// The agent answers, and one of both does not want the other.
-    fn unwelcome(why: impl Into<String>) -> Self {
-        Self { end: LinkEnd::Unwelcome, why: why.into() }
+    fn unwelcome(word: &'static str, why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Unwelcome, word, why: why.into() }
     }
 
     /// Nothing is heard.
-    fn silent(why: impl Into<String>) -> Self {
-        Self { end: LinkEnd::Silent, why: why.into() }
+    fn silent(word: &'static str, why: impl Into<String>) -> Self {
+        Self { end: LinkEnd::Silent, word, why: why.into() }
     }
 
     /// What no connection says: silence only if every address was silent, as what fails here says nothing of the host.
@@ -63,10 +72,12 @@ impl Down {
             LinkEnd::Refused
         } else if error.is_silent() {
             LinkEnd::Silent
+        } else if error.is_unresolved() {
+            LinkEnd::Unresolved
         } else {
             LinkEnd::Closed
         };
-        Self { end, why: error.to_string() }
+        Self { end, word: error.word(), why: error.to_string() }
     }
 }
 
@@ -84,7 +95,7 @@ impl Talk {
         let mut backoff = Backoff::new(seed());
         let mut said: Option<Down> = None;
         if self.replaces {
-            let down = Down::closed("the host's addresses were changed in the configuration");
+            let down = Down::closed("reconfigured", "the host's addresses were changed in the configuration");
             if !self.say(&mut said, down).await {
                 return;
             }
@@ -101,6 +112,9 @@ impl Talk {
                 }
                 Err(down) => down,
             };
+            if down.end == LinkEnd::Unwelcome {
+                self.links.tell_tally(&self.host, |tally| tally.refuse(down.word));
+            }
             if down.end == LinkEnd::Silent && !self.say_who_is_asked().await {
                 return;
             }
@@ -143,16 +157,25 @@ impl Talk {
         true
     }
 
-    async fn connect(&self) -> Result<Welcomed, Down> {
+    async fn connect(&mut self) -> Result<Welcomed, Down> {
         let addresses =
             self.addresses.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>();
-        let addresses = addresses.map_err(|error| Down::unwelcome(error.to_string()))?;
-        let connection = dial(&addresses, DIAL_LIMIT, &self.links.security)
+        let mut addresses = addresses.map_err(|error| Down::unwelcome("bad-address", error.to_string()))?;
+        let (count, first) = (addresses.len().max(1), std::mem::take(&mut self.first));
+        addresses.rotate_left(first % count);
+        let stranger = |found: Option<&Identity>| self.stranger(found);
+        let (index, connection) = dial_whom(&addresses, DIAL_LIMIT, &self.links.security, stranger)
             .await
             .map_err(|error| Down::not_dialed(&error))?;
-        if let Some(why) = self.stranger(connection.identity()) {
-            return Err(Down::unwelcome(why));
+        let welcomed = self.introduce(connection).await;
+        if welcomed.is_err() {
+            self.first = (first + index + 1) % count;
         }
+        welcomed
+    }
+
+    /// Says the Hello, and hears the answer.
+    async fn introduce(&self, connection: Connection) -> Result<Welcomed, Down> {
         let (sender, mut receiver) = connection.split::<ToAgent, FromAgent>();
         let hello = ToAgent::Hello(Hello {
             versions: SPOKEN,
@@ -162,15 +185,18 @@ impl Talk {
             cluster: self.introduction.cluster,
             host: self.host.clone(),
         });
-        sender.try_send(&hello).map_err(|error| Down::closed(format!("the hello was not sent: {error}")))?;
+        sender
+            .try_send(&hello)
+            .map_err(|error| Down::closed("no-hello", format!("the hello was not sent: {error}")))?;
         let first = tokio::time::timeout(WELCOME_LIMIT, receiver.next()).await;
         match first {
             // A stopped agent looks like this, on a link as on a new connection: nothing is heard of it.
-            Err(_) => {
-                Err(Down::silent(format!("the agent did not answer the hello within {WELCOME_LIMIT:?}")))
-            }
+            Err(_) => Err(Down::silent(
+                "silent",
+                format!("the agent did not answer the hello within {WELCOME_LIMIT:?}"),
+            )),
             Ok(Err(error)) => Err(broken(&error)),
-            Ok(Ok(None)) => Err(Down::closed("the agent closed the link at once")),
+            Ok(Ok(None)) => Err(Down::closed("closed-at-once", "the agent closed the link at once")),
             Ok(Ok(Some(message))) => {
                 let (version, inventory) = self.welcome(message)?;
                 Ok(Welcomed { sender, receiver, version, inventory })
@@ -193,20 +219,23 @@ impl Talk {
         match message {
             FromAgent::Welcome { version, inventory } => {
                 let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
-                problem.map_or(Ok((version, inventory)), |why| Err(Down::unwelcome(why)))
+                problem.map_or(Ok((version, inventory)), |(word, why)| Err(Down::unwelcome(word, why)))
             }
-            FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => {
-                Err(Down::unwelcome(format!(
+            FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => Err(Down::unwelcome(
+                "refused-by-agent",
+                format!(
                     "the agent refused this control server: {reason} (it speaks versions {versions}, this server \
                      {SPOKEN}; it obeyed controller epoch {highest_controller_epoch}, this server has {})",
                     self.introduction.controller_epoch
-                )))
-            }
+                ),
+            )),
             FromAgent::Report(_)
             | FromAgent::Answer(_)
             | FromAgent::Events(_)
             | FromAgent::Leaving { .. }
-            | FromAgent::Logs(_) => Err(Down::unwelcome("the agent spoke before it answered the hello")),
+            | FromAgent::Logs(_) => {
+                Err(Down::unwelcome("early-word", "the agent spoke before it answered the hello"))
+            }
         }
     }
 
@@ -217,12 +246,20 @@ impl Talk {
         if watches {
             receiver.watch(*self.addp.borrow_and_update());
         }
+        let pulse = sender.pulse().clone();
         self.links.welcomed(&self.host, sender, inventory.agent, version, receiver.certified().cloned());
         tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
         let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
         if !self.links.inbox.saw(up).await {
             return None;
         }
+        let down = self.hear_all(&mut receiver, watches).await?;
+        self.links.tell_tally(&self.host, |tally| tally.end(&pulse, down.word));
+        Some(down)
+    }
+
+    /// The same from the first word after the Welcome.
+    async fn hear_all(&mut self, receiver: &mut Receiver<FromAgent>, watches: bool) -> Option<Down> {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
@@ -231,12 +268,12 @@ impl Talk {
                     continue;
                 }
                 () = self.drop_link.notified() => {
-                    return Some(Down::closed("the agent reads too slowly: the link was dropped"));
+                    return Some(Down::closed("slow-reader", "the agent reads too slowly: the link was dropped"));
                 }
             };
             match heard {
                 Err(error) => return Some(broken(&error)),
-                Ok(None) => return Some(Down::closed("the agent closed the link")),
+                Ok(None) => return Some(Down::closed("closed", "the agent closed the link")),
                 Ok(Some(message)) => match self.hear(message).await {
                     Ok(true) => {}
                     Ok(false) => return None,
@@ -247,7 +284,7 @@ impl Talk {
     }
 
     /// Passes on what was heard. False if the machine has ended.
-    async fn hear(&self, message: FromAgent) -> Result<bool, Down> {
+    async fn hear(&mut self, message: FromAgent) -> Result<bool, Down> {
         let host = self.host.clone();
         match message {
             FromAgent::Report(report) => {
@@ -260,7 +297,11 @@ impl Talk {
                 Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }
             FromAgent::Events(events) => {
-                self.links.journal.tell(events);
+                let kept = self.told.keep(understudy_drive::now(), events);
+                if kept.left_out > 0 {
+                    self.links.tell_tally(&host, |tally| tally.leave_out(kept.left_out));
+                }
+                self.links.journal.tell(kept.events);
                 Ok(true)
             }
             FromAgent::Logs(answer) => {
@@ -268,7 +309,7 @@ impl Talk {
                 Ok(true)
             }
             FromAgent::Welcome { .. } | FromAgent::HelloRefused { .. } => {
-                Err(Down::unwelcome("the agent answered a hello twice"))
+                Err(Down::unwelcome("second-welcome", "the agent answered a hello twice"))
             }
         }
     }
@@ -276,38 +317,44 @@ impl Talk {
 
 /// What the end of reading says: the network's own word for silence, a stream that ended, or words that nobody reads.
 fn broken(error: &ReceiveError) -> Down {
-    let why = format!("the link broke: {error}");
+    let (word, why) = (error.word(), format!("the link broke: {error}"));
     match error {
         ReceiveError::Lost(source) => match source.kind() {
             ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                Down::silent(why)
+                Down::silent(word, why)
             }
-            _ => Down::closed(why),
+            _ => Down::closed(word, why),
         },
-        ReceiveError::Silent { .. } => Down::silent(why),
-        ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(why),
+        ReceiveError::Silent { .. } => Down::silent(word, why),
+        ReceiveError::Truncated { .. } | ReceiveError::LeftSilently => Down::closed(word, why),
         ReceiveError::Frame(_)
         | ReceiveError::Signal(_)
+        | ReceiveError::SignalUnasked
+        | ReceiveError::SignalFlood
         | ReceiveError::Tls(_)
         | ReceiveError::Message(_)
         | ReceiveError::FirstMessageLate { .. }
-        | ReceiveError::Crowded => Down::unwelcome(why),
+        | ReceiveError::Crowded => Down::unwelcome(word, why),
     }
 }
 
-/// Why this inventory is not that of the host's agent, if it is not.
-fn identity_problem(host: &HostName, known: Option<AgentId>, inventory: &Inventory) -> Option<String> {
+/// Why this inventory is not that of the host's agent, if it is not: a word and a sentence.
+fn identity_problem(
+    host: &HostName,
+    known: Option<AgentId>,
+    inventory: &Inventory,
+) -> Option<(&'static str, String)> {
     if &inventory.host != host {
-        return Some(format!("the agent at this address says it is host {}, not {host}", inventory.host));
+        let why = format!("the agent at this address says it is host {}, not {host}", inventory.host);
+        return Some(("other-host", why));
     }
-    match known {
-        Some(known) if known != inventory.agent => Some(format!(
-            "the agent of host {host} has identity {}, and it was {known} before: if it was reinstalled, run \
-             scsctl config reload to accept it",
-            inventory.agent
-        )),
-        _ => None,
-    }
+    let known = known.filter(|known| *known != inventory.agent)?;
+    let why = format!(
+        "the agent of host {host} has identity {}, and it was {known} before: if it was reinstalled, run \
+         scsctl config reload to accept it",
+        inventory.agent
+    );
+    Some(("other-agent", why))
 }
 
 /// A start for the delays, so that many control servers do not dial together.
@@ -320,7 +367,7 @@ fn seed() -> u64 {
 mod tests {
     use super::*;
     use understudy_model::{ControllerEpoch, Incarnation};
-    use understudy_transport::Security;
+    use understudy_transport::{Security, dial};
 
     fn inventory(host: &str, agent: u128) -> Inventory {
         Inventory {
@@ -349,14 +396,22 @@ mod tests {
         assert_eq!(Down::not_dialed(&error).end, LinkEnd::Refused, "{error}");
     }
 
+    #[tokio::test]
+    async fn a_name_that_gives_no_address_says_nothing_of_its_host() {
+        // A name with an empty part is refused by every resolver, without asking anybody.
+        let address = "nobody..invalid:1".parse::<Address>().unwrap();
+        let error = dial(&[address], DIAL_LIMIT, &Security::Plain).await.err().unwrap();
+        assert_eq!(Down::not_dialed(&error).end, LinkEnd::Unresolved, "{error}");
+    }
+
     #[test]
     fn an_agent_of_another_host_and_a_changed_identity_are_refused_by_name() {
         let alpha = HostName::new("alpha").unwrap();
         assert_eq!(identity_problem(&alpha, None, &inventory("alpha", 7)), None);
         assert_eq!(identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 7)), None);
-        let other = identity_problem(&alpha, None, &inventory("beta", 7)).unwrap();
+        let (_, other) = identity_problem(&alpha, None, &inventory("beta", 7)).unwrap();
         assert!(other.contains("beta") && other.contains("alpha"), "{other}");
-        let changed = identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 8)).unwrap();
+        let (_, changed) = identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 8)).unwrap();
         assert!(changed.contains("reload"), "{changed}");
     }
 }

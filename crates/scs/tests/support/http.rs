@@ -44,6 +44,13 @@ pub fn ask_with(socket: &Path, method: &str, path: &str, headers: &str, body: &s
     (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
+/// The figures, as text.
+pub fn figures(socket: &Path) -> String {
+    let mut text = String::new();
+    send(socket, "GET", "/metrics", "", "").unwrap().read_to_string(&mut text).unwrap();
+    text.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
 /// Lines of a stream that are JSON objects, as they come.
 pub fn lines(socket: &Path, path: &str) -> impl Iterator<Item = Value> + use<> {
     let reader = send(socket, "GET", path, "", "").unwrap();

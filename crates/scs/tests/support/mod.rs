@@ -129,6 +129,12 @@ impl Bench {
         value
     }
 
+    /// The value of a figure, with its labels as they are written; `None` if it is not there.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        let text = http::figures(&self.path("scs.sock"));
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     pub fn pair(&self) -> Value {
         self.get("/v1/pairs/tserver")
     }

@@ -28,6 +28,7 @@ pub fn run(what: &args::Context, args: &Args, out: &mut Out) -> Result<Exit, Fai
             let context = Context {
                 server: server.clone(),
                 ca: access.ca.clone(),
+                revoked: access.revoked.clone(),
                 certificate: access.certificate.clone(),
                 key: access.key.clone(),
                 token_file: access.token_file.clone(),
@@ -36,6 +37,7 @@ pub fn run(what: &args::Context, args: &Args, out: &mut Out) -> Result<Exit, Fai
             Place::new(Access {
                 url: context.server.clone(),
                 authority: context.ca.clone(),
+                revoked: context.revoked.clone(),
                 certificate: context.certificate.clone(),
                 key: context.key.clone(),
                 token: None,

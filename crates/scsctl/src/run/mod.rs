@@ -96,6 +96,7 @@ fn place(said: &args::Access) -> Result<Place, Failure> {
     Place::new(PlaceAccess {
         url: url.unwrap_or_else(|| USUAL_SERVER.to_owned()),
         authority: said.ca.clone().or(context.ca),
+        revoked: if said.revoked.is_empty() { context.revoked } else { said.revoked.clone() },
         certificate: said.certificate.clone().or(context.certificate),
         key: said.key.clone().or(context.key),
         token,

@@ -91,18 +91,22 @@ fn rest(stage: &mut Stage, members: [SocketAddr; 2]) -> Result<(usize, usize), S
 
 /// How long the hook takes by itself.
 fn promote_again(stage: &Stage, members: [SocketAddr; 2], primary: usize) -> Result<u64, StageError> {
+    let status = stage.api().status()?;
+    let epoch = status.pair(recipe::REDIS).map_or(0, |pair| pair.epoch);
+    let name = |member: usize| format!("{}-{}", recipe::REDIS, member + 1);
     let script = recipe::directory(recipe::REDIS).join("promote");
     let (own, other) = (members[primary], members[1 - primary]);
     let began_ns = boot_ns();
     let ended = Command::new(&script)
-        // It leaves a note of the epoch, which is not the server's.
         .current_dir(stage.directory())
         .env("REDIS_ADDRESS", own.ip().to_string())
         .env("REDIS_PASSWORD", recipe::REDIS_PASSWORD)
         .env("UNDERSTUDY_PORT_DEFAULT", own.port().to_string())
         .env("UNDERSTUDY_PEER_ADDRESS", other.ip().to_string())
         .env("UNDERSTUDY_PEER_PORT_DEFAULT", other.port().to_string())
-        .env("UNDERSTUDY_EPOCH", "1")
+        .env("UNDERSTUDY_APPLICATION", name(primary))
+        .env("UNDERSTUDY_PEER", name(1 - primary))
+        .env("UNDERSTUDY_EPOCH", epoch.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()

@@ -14,6 +14,7 @@ use super::cost::{Budget, Cost, watch};
 use super::crowd::PART_CROWD;
 use crate::api::{Api, ApiError};
 use crate::daemon::DaemonProcess;
+use crate::heir::Heir;
 use crate::plan::{PKI, SERVER, server_file};
 use crate::ports::Ports;
 use crate::sweep::end_all;
@@ -71,6 +72,8 @@ struct Large {
     server: DaemonProcess,
     crowd: DaemonProcess,
     api: Api,
+    /// Ends both if this program is killed.
+    _heir: Heir,
     ground: Ground,
 }
 
@@ -97,6 +100,7 @@ impl Large {
             DaemonProcess::new(what, program, arguments, &directory, directory.join(format!("{what}.log")))
         };
         Ok(Self {
+            _heir: Heir::appoint(programs, &ground)?,
             server: daemon("scs", programs.path("scs"), vec!["--config".to_owned(), text(&config)]),
             crowd: daemon("crowd", own, played),
             api: Api::at(socket),

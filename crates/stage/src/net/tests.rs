@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn network() -> Option<Network> {
     if let Some(why) = Network::is_impossible() {
         assert!(std::env::var_os("CI").is_none(), "CI runs everything: {why}");
-        eprintln!("SKIPPED: {why}");
+        eprintln!("skipped: {why}");
         return None;
     }
     Some(Network::set_up(1).unwrap())

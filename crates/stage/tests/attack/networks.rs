@@ -82,6 +82,34 @@ fn a_dead_first_address_costs_bounded_time_and_a_host_may_have_ipv6_alone() {
 }
 
 #[test]
+fn a_host_that_is_lost_together_with_its_name_is_replaced() {
+    let Some(mut play) = Play::networked(|plan| {
+        addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);
+        plan.timers.push("disconnect-switchover-timeout = \"4s\"".to_owned());
+        plan.timers.push("addp-timeout = \"400ms\"\naddp-remote-timeout = \"400ms\"".to_owned());
+    }) else {
+        return;
+    };
+    play.stage.start_all().unwrap();
+    let before = play.until_well();
+    // Whoever told its address is gone with it: no call is even begun.
+    let began = Instant::now();
+    play.network().name_all(&[(ALPHA, Vec::new())]).unwrap();
+    play.network().set_around(ALPHA, Lane::CUT);
+    let after = play.until_primary_even_alone("t-2");
+    eprintln!("replaced after {:?} with disconnect-switchover-timeout 4 s", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(role(&after, "t").1 > role(&before, "t").1);
+    assert_eq!(play.why("t").0, "host-lost");
+    let alpha = &play.scsctl_json(&["status"])["hosts"][0];
+    assert_eq!(alpha["status"], "unreachable", "{alpha}");
+    assert!(alpha.to_string().contains("its name is not resolved"), "no call was begun: {alpha}");
+    play.network().name_all(&[]).unwrap();
+    play.network().heal();
+    play.until_well();
+}
+
+#[test]
 fn a_name_that_comes_to_mean_another_address_is_followed() {
     let Some(mut play) = Play::networked(|plan| {
         addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);

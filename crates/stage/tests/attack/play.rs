@@ -115,7 +115,7 @@ impl Play {
     pub fn networked(fill: impl FnOnce(&mut Plan)) -> Option<Self> {
         if let Some(why) = Network::is_impossible() {
             assert!(std::env::var_os("CI").is_none(), "CI runs everything: {why}");
-            eprintln!("SKIPPED: {why}");
+            eprintln!("skipped: {why}");
             return None;
         }
         let network = Network::set_up(1).unwrap();

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use understudy_stage::{ApplicationPlan, Daemon, Host, Plan};
 
-use crate::play::{Play, app, assert_undisturbed, pair};
+use crate::play::{Play, app, assert_nothing_changed, assert_undisturbed, pair};
 
 /// How long anything may show no life in these stories.
 const HANG_LIMIT: Duration = Duration::from_millis(800);
@@ -176,6 +176,33 @@ fn a_frozen_agent_that_wakes_blames_nobody_for_its_own_silence() {
     let after = play.until_well();
     assert_undisturbed(&before, &after, &[]);
     assert_eq!(pair(&before, "x").epoch, pair(&after, "x").epoch);
+    assert!(!play.log(Daemon::Agent(Host::Alpha)).contains("hung"), "somebody was blamed");
+}
+
+#[test]
+fn a_member_that_stood_still_with_its_agent_and_a_little_longer_is_not_hung() {
+    let limit = Duration::from_secs(2);
+    let fill = |plan: &mut Plan| {
+        plan.timers.push(format!("hang-limit = \"{}s\"", limit.as_secs()));
+        plan.timers.push("addp-timeout = \"60s\"".to_owned());
+    };
+    let mut play = Play::set_up_and(&[], fill);
+    play.stage.start_all().unwrap();
+    let before = play.until_well();
+    // In the first round it is chance when the last question fell.
+    for _ in 0..4 {
+        play.signal(Daemon::Agent(Host::Alpha), Signal::STOP);
+        let (pid, _) = play.stage.stop_application("t-1").unwrap();
+        play.stage.interrupt().let_pass(limit * 49 / 100).unwrap();
+        play.signal(Daemon::Agent(Host::Alpha), Signal::CONT);
+        // The machine is busy after such a stall: the member comes later than its agent.
+        play.stage.interrupt().let_pass(limit * 30 / 100).unwrap();
+        let member = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(member, Signal::CONT).unwrap();
+        // It answers; the next question falls into the next stall.
+        play.stage.interrupt().let_pass(limit * 35 / 100).unwrap();
+    }
+    assert_nothing_changed(&before, &play.until_well());
     assert!(!play.log(Daemon::Agent(Host::Alpha)).contains("hung"), "somebody was blamed");
 }
 

@@ -107,19 +107,20 @@ impl RedisGround {
         found.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Waits until this member is a replica that has everything of its primary.
+    /// Waits until this member is a replica that has everything that its primary had a moment before. Clients may be writing.
     #[track_caller]
     pub fn until_in_step(&self, name: &str) {
         let other = if name == "redis-1" { "redis-2" } else { "redis-1" };
         let looked = Interrupt::default().until(&format!("{name} is in step"), LIMIT, || {
-            let offset = |name: &str, what: &str| {
+            let ask = |name: &str, what: &str, offset: &str| -> std::io::Result<_> {
                 let mut client = RedisClient::connect(self.address(name), recipe::REDIS_PASSWORD, PATIENCE)?;
-                Ok::<_, std::io::Error>((client.replication("role")?, client.replication(what)?))
+                let offset = client.replication(offset)?.and_then(|offset| offset.parse::<u64>().ok());
+                Ok((client.replication(what)?, offset))
             };
-            let replica = offset(name, "slave_repl_offset");
-            let primary = offset(other, "master_repl_offset");
-            let in_step = matches!((&replica, &primary), (Ok((Some(role), here)), Ok((_, there)))
-                if role == "slave" && here.is_some() && here == there);
+            let primary = ask(other, "role", "master_repl_offset");
+            let replica = ask(name, "master_link_status", "slave_repl_offset");
+            let in_step = matches!((&primary, &replica), (Ok((Some(role), there)), Ok((Some(link), here)))
+                if role == "master" && link == "up" && there.is_some() && here >= there);
             Ok(if in_step { Ok(()) } else { Err(format!("{replica:?} {primary:?}")) })
         });
         looked.unwrap_or_else(|error| panic!("{error}"));

@@ -6,5 +6,6 @@
 mod ground;
 mod haproxy;
 mod redis;
+mod redis_data;
 mod redis_scripts;
 mod writer;

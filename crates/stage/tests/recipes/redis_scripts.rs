@@ -5,10 +5,12 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use understudy_stage::ports::Ports;
 use understudy_stage::redis::{RedisClient, Reply};
@@ -16,8 +18,10 @@ use understudy_stage::{Host, Interrupt, recipe};
 
 use crate::ground::{LIMIT, has};
 
+const NAMES: [&str; 2] = ["redis-1", "redis-2"];
+
 /// Two members, started and stopped by hand.
-struct Two {
+pub struct Two {
     directory: TempDir,
     ports: [u16; 2],
     running: [Option<Child>; 2],
@@ -32,21 +36,21 @@ impl Drop for Two {
 }
 
 impl Two {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut ports = Ports::default();
         let given = Host::ALL.map(|host| ports.free_on(host.address()).unwrap());
         Self { directory: tempfile::tempdir().unwrap(), ports: given, running: [None, None] }
     }
 
-    fn place(&self, member: usize) -> PathBuf {
+    pub fn place(&self, member: usize) -> PathBuf {
         self.directory.path().join(member.to_string())
     }
 
-    fn address(&self, member: usize) -> SocketAddr {
+    pub fn address(&self, member: usize) -> SocketAddr {
         SocketAddr::from((Host::ALL[member].address(), self.ports[member]))
     }
 
-    fn script(&self, member: usize, script: &str, epoch: u64) -> Command {
+    pub fn script(&self, member: usize, script: &str, epoch: u64) -> Command {
         let (own, other) = (self.address(member), self.address(1 - member));
         fs::create_dir_all(self.place(member)).unwrap();
         let mut command = Command::new(recipe::directory(recipe::REDIS).join(script));
@@ -54,6 +58,10 @@ impl Two {
             .current_dir(self.place(member))
             .env("REDIS_ADDRESS", own.ip().to_string())
             .env("REDIS_PASSWORD", recipe::REDIS_PASSWORD)
+            // A wait that is too short for a busy machine would show in the next start.
+            .env("REDIS_WHOLE_MS", "20000")
+            .env("UNDERSTUDY_APPLICATION", NAMES[member])
+            .env("UNDERSTUDY_PEER", NAMES[1 - member])
             .env("UNDERSTUDY_PORT_DEFAULT", own.port().to_string())
             .env("UNDERSTUDY_PEER_ADDRESS", other.ip().to_string())
             .env("UNDERSTUDY_PEER_PORT_DEFAULT", other.port().to_string())
@@ -61,59 +69,92 @@ impl Two {
         command
     }
 
-    fn run(&self, member: usize, script: &str, epoch: u64) -> Output {
+    pub fn run(&self, member: usize, script: &str, epoch: u64) -> Output {
         self.script(member, script, epoch).output().unwrap()
     }
 
-    fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let looked =
             Interrupt::default().until(what, LIMIT, || Ok(if is_so() { Ok(()) } else { Err(String::new()) }));
         looked.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    fn start(&mut self, member: usize) {
+    pub fn start(&mut self, member: usize) {
+        self.start_with(member, &[]);
+    }
+
+    /// With more in its environment.
+    pub fn start_with(&mut self, member: usize, more: &[(&str, &str)]) {
         let mut command = self.script(member, "start", 0);
+        command.envs(more.iter().copied());
         let log = File::create(self.place(member).join("log")).unwrap();
-        self.running[member] = Some(command.stdin(Stdio::null()).stdout(log).spawn().unwrap());
+        // A group of its own, for the children with which it writes its files.
+        let child = command.process_group(0).stdin(Stdio::null()).stdout(log).spawn().unwrap();
+        self.running[member] = Some(child);
         self.until("it answers", || self.run(member, "probe", 0).status.success());
     }
 
-    fn kill(&mut self, member: usize) {
+    pub fn kill(&mut self, member: usize) {
         if let Some(mut child) = self.running[member].take() {
-            child.kill().unwrap();
+            // It has not been waited for, so the number is still its own.
+            let group = Pid::from_child(&child);
+            kill_process_group(group, Signal::KILL).unwrap();
             child.wait().unwrap();
         }
     }
 
-    fn client(&self, member: usize) -> RedisClient {
-        RedisClient::connect(self.address(member), recipe::REDIS_PASSWORD, Duration::from_secs(5)).unwrap()
+    pub fn client(&self, member: usize) -> RedisClient {
+        Self::client_at(self.address(member))
     }
 
-    fn until_linked(&self, member: usize) {
-        // After a whole copy its file is made anew: until that is done, a kill takes it back to the old one.
-        self.until("it follows, and its file is whole", || {
-            let linked = self.client(member).replication("master_link_status").unwrap();
-            let Reply::Text(file) = self.client(member).ask(&["INFO", "persistence"]).unwrap() else {
-                return false;
-            };
-            let whole = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"];
-            linked.as_deref() == Some("up") && whole.iter().all(|line| file.contains(line))
+    pub fn client_at(address: SocketAddr) -> RedisClient {
+        RedisClient::connect(address, recipe::REDIS_PASSWORD, Duration::from_secs(5)).unwrap()
+    }
+
+    /// Whether the file of this member has all of its data.
+    pub fn is_file_whole(&self, member: usize) -> bool {
+        let Reply::Text(told) = self.asks(member, &["INFO", "persistence"]) else { return false };
+        ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"].iter().all(|line| told.contains(line))
+    }
+
+    pub fn until_linked(&self, member: usize) {
+        self.until("it follows", || {
+            self.client(member).replication("master_link_status").unwrap().as_deref() == Some("up")
         });
     }
 
     #[track_caller]
-    fn promotes(&self, member: usize, epoch: u64) {
+    pub fn promotes(&self, member: usize, epoch: u64) {
         let output = self.run(member, "promote", epoch);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(self.client(member).set("written", &epoch.to_string()).unwrap());
     }
 
     #[track_caller]
-    fn refuses(&self, member: usize, epoch: u64, because: &str) {
+    pub fn refuses(&self, member: usize, epoch: u64, because: &str) -> String {
         let output = self.run(member, "promote", epoch);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(because), "{output:?}");
         assert!(!self.client(member).set("written", "0").unwrap(), "it takes no writes");
+        said
+    }
+
+    /// Does what a refusal says: `echo 'MARK' >FILE`.
+    pub fn permits(&self, member: usize, refusal: &str) {
+        let (_, told) = refusal.split_once("permit it with: echo '").unwrap();
+        let (mark, path) = told.trim_end().split_once("' >").unwrap();
+        let file = self.place(member).join("promote-anyway");
+        assert_eq!(fs::canonicalize(self.place(member)).unwrap().join("promote-anyway"), Path::new(path));
+        fs::write(file, format!("{mark}\n")).unwrap();
+    }
+
+    pub fn asks(&self, member: usize, words: &[&str]) -> Reply {
+        self.client(member).ask(words).unwrap()
+    }
+
+    /// In which epoch the data of this member was served last, and by whom.
+    pub fn mark(&self, member: usize) -> Reply {
+        self.asks(member, &["FCALL_RO", "understudy_served", "0"])
     }
 }
 
@@ -125,7 +166,7 @@ fn only_data_that_may_be_the_newest_is_promoted() {
     let mut two = Two::new();
     two.start(0);
     assert!(!two.client(0).set("early", "1").unwrap(), "nobody takes writes before a promotion");
-    two.refuses(0, 1, "the other member does not say");
+    two.refuses(0, 1, "redis-2 does not say");
     two.start(1);
     // The very first start: both are empty.
     two.promotes(0, 2);
@@ -142,7 +183,7 @@ fn only_data_that_may_be_the_newest_is_promoted() {
     two.refuses(0, 4, "promote-anyway");
     // The one that served last may go on, also after refusals.
     two.start(1);
-    two.refuses(0, 5, "the other member has newer data (epoch 3; here 2)");
+    two.refuses(0, 5, "redis-2 has newer data (epoch 3 of redis-2; here 2 of redis-1)");
     two.promotes(1, 6);
     two.until_linked(0);
     assert_eq!(two.client(0).ask(&["GET", "written"]).unwrap(), Reply::Text("6".to_owned()));
@@ -154,7 +195,8 @@ fn only_data_that_may_be_the_newest_is_promoted() {
     // An operator can overrule it, once.
     two.kill(1);
     two.start(0);
-    fs::write(two.place(0).join("promote-anyway"), "").unwrap();
+    let refusal = two.refuses(0, 8, "redis-2 does not say");
+    two.permits(0, &refusal);
     two.promotes(0, 9);
     assert!(!two.place(0).join("promote-anyway").exists());
 }
@@ -175,7 +217,6 @@ fn a_primary_whose_other_member_is_gone_is_demoted_all_the_same() {
     let said = String::from_utf8_lossy(&demoted.stderr).into_owned();
     assert!(said.contains("may be lost: the other member does not answer"), "{said}");
     assert!(!two.client(0).set("late", "1").unwrap());
-    assert!(!two.place(0).join("served").exists());
 }
 
 #[test]
@@ -201,12 +242,12 @@ fn a_switchover_to_a_member_that_lags_is_refused_and_not_paid_with_writes() {
     });
     let stale = two.script(1, "promote", 2).env("REDIS_STALE_S", "0").output().unwrap();
     let said = String::from_utf8_lossy(&stale.stderr).into_owned();
-    assert!(!stale.status.success() && said.contains("the other member is a primary"), "{stale:?}");
+    assert!(!stale.status.success() && said.contains("redis-1 is a primary"), "{stale:?}");
     let demoted = two.run(0, "demote", 1);
     assert!(demoted.status.success(), "{demoted:?}");
     let said = String::from_utf8_lossy(&demoted.stderr).into_owned();
     assert!(said.contains("may be lost: the other member lacks"), "{said}");
-    two.refuses(1, 2, "bytes that the other member has");
+    two.refuses(1, 2, "bytes that redis-1 has");
     // The way back: nobody served since.
     two.promotes(0, 3);
     assert_eq!(two.client(0).ask(&["GET", "late"]).unwrap(), Reply::Text("1".to_owned()));
@@ -219,7 +260,8 @@ fn a_copy_that_is_half_done_is_not_promoted() {
     }
     let mut two = Two::new();
     two.start(0);
-    fs::write(two.place(0).join("promote-anyway"), "").unwrap();
+    let refusal = two.refuses(0, 1, "redis-2 does not say");
+    two.permits(0, &refusal);
     two.promotes(0, 1);
     for key in 0..20 {
         assert!(two.client(0).set(&key.to_string(), "1").unwrap());

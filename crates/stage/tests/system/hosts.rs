@@ -19,6 +19,8 @@ pub const BETA: usize = 1;
 const NAMES: [&str; 2] = ["alpha", "beta"];
 const ADDRESSES: [&str; 2] = ["127.0.0.11", "127.0.0.12"];
 
+pub const UNITS: [&str; 4] = ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"];
+
 /// What must not change: every process, and every role with its epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -83,7 +85,7 @@ impl Hosts {
         for program in ["lca", "scs", "scsctl", "tserver"] {
             put(programs().join(program), &format!("usr/bin/{program}"));
         }
-        for unit in ["lca.service", "lca-handover.service", "scs.service", "understudy.slice"] {
+        for unit in UNITS {
             put(units().join(unit), &format!("etc/systemd/system/{unit}"));
         }
         put(units().join("understudy.sysusers.conf"), "usr/lib/sysusers.d/understudy.conf");
@@ -297,7 +299,10 @@ fn make_certificates(directory: &Path) {
 fn cluster() -> String {
     let mut text = "[cluster]\nname = \"boxes\"\ntimers = \"normal\"\n".to_owned();
     for (name, address) in NAMES.into_iter().zip(ADDRESSES) {
-        text += &format!("\n[[host]]\nname = \"{name}\"\naddresses = [\"{address}\"]\n");
+        // A stopped agent is found by its watchdog before its host counts as lost: a story is about one of both.
+        text += &format!(
+            "\n[[host]]\nname = \"{name}\"\naddresses = [\"{address}\"]\n[host.addp]\naddp-timeout = \"4s\"\n"
+        );
     }
     for (name, index, port) in [("t-1", ALPHA, 7001), ("t-2", BETA, 7002), ("single", ALPHA, 7003)] {
         text += &format!(

@@ -10,7 +10,7 @@ mod hosts;
 use std::time::Duration;
 
 use bed::until;
-use hosts::{ALPHA, Hosts};
+use hosts::{ALPHA, Hosts, UNITS};
 
 /// The two hosts, well; none if there can be none here.
 fn hosts() -> Option<Hosts> {
@@ -27,6 +27,13 @@ fn whatever_systemd_does_to_an_agent_no_process_and_no_role_changes() {
     let Some(mut hosts) = hosts() else { return };
     let before = hosts.seen();
     let alpha = |hosts: &Hosts, command: &[&str]| hosts.beds[ALPHA].exec(command);
+
+    // Nothing in a unit that systemd does not know, or would rather have otherwise.
+    let verify = [&["systemd-analyze", "verify", "--man=no"][..], &UNITS[..]].concat();
+    let verified = alpha(&hosts, &verify).expect(0);
+    let ours = |line: &&str| UNITS.iter().any(|unit| line.contains(unit));
+    let about_us: Vec<&str> = verified.lines().filter(ours).collect();
+    assert!(about_us.is_empty(), "{about_us:?}");
 
     // It says that it is ready, and how it fares.
     until("it says how it fares", || {
@@ -103,6 +110,29 @@ fn whatever_systemd_does_to_an_agent_no_process_and_no_role_changes() {
     }
     alpha(&hosts, &["systemctl", "start", "lca"]).expect(0);
     assert_eq!(hosts.until_well(), before, "after a stop and a start");
+}
+
+#[test]
+fn a_member_of_the_group_operates_and_is_known_by_name() {
+    let Some(hosts) = hosts() else { return };
+    let beta = &hosts.beds[hosts::BETA];
+    beta.exec(&["useradd", "--no-create-home", "--groups", "understudy", "ann"]).expect(0);
+    beta.exec(&["useradd", "--no-create-home", "bob"]).expect(0);
+    let as_user = |user: &str, command: &[&str]| {
+        let all: Vec<&str> =
+            ["runuser", "-u", user, "--"].into_iter().chain(command.iter().copied()).collect();
+        beta.exec(&all)
+    };
+    let last = hosts.last_event();
+    as_user("ann", &["scsctl", "maintenance", "on", "t"]).expect(0);
+    let story = hosts.events_after(last);
+    let changed = story.iter().find(|event| event["kind"] == "maintenance-changed");
+    let changed = changed.unwrap_or_else(|| panic!("{story:#?}"));
+    assert_eq!(changed["actor"], "ann", "{changed:#}");
+    as_user("ann", &["scsctl", "maintenance", "off", "t"]).expect(0);
+    // Whoever is in no such group does not even reach the socket.
+    assert_ne!(as_user("bob", &["scsctl", "status"]).code, 0);
+    hosts.until_well();
 }
 
 #[test]

@@ -50,13 +50,21 @@ impl Wanted {
 impl Authority {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let name = format!("authority {}", directory.path().display());
+        Self::called(&name, directory)
+    }
+
+    /// One with a name that others may have too.
+    pub fn named(name: &str) -> Self {
+        Self::called(name, tempfile::tempdir().unwrap())
+    }
+
+    fn called(name: &str, directory: TempDir) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, format!("authority {}", directory.path().display()));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let own = params.self_signed(&key).unwrap();
         std::fs::write(directory.path().join("ca.pem"), own.pem()).unwrap();
         Self { directory, issuer: Issuer::new(params, key) }

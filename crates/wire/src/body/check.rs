@@ -84,7 +84,7 @@ pub(super) fn bound_written(count: usize, limit: usize, field: &'static str) -> 
 }
 
 /// Refuses to read a list that is too long.
-pub(super) fn bound_read(count: usize, limit: usize, field: &'static str) -> Result<(), MessageError> {
+pub(crate) fn bound_read(count: usize, limit: usize, field: &'static str) -> Result<(), MessageError> {
     if count > limit { Err(MessageError::TooMany { field, count, limit }) } else { Ok(()) }
 }
 

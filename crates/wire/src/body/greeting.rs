@@ -7,6 +7,7 @@ use understudy_model as model;
 use understudy_model::{ClusterId, ControllerEpoch};
 
 use super::answer::Answer;
+use super::assignment::MOST_APPLICATIONS;
 use super::logs::{LogAnswer, LogQuestion};
 use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
@@ -114,6 +115,8 @@ pub(crate) struct Events {
 }
 
 impl Body for ToAgent {
+    const LARGE_LISTS: &'static [(&'static str, &'static [u32], usize)] =
+        &[("Assign.assignments", &[2, 4, 1], MOST_APPLICATIONS)];
     type Said = control::ToAgent;
 
     fn write(said: &control::ToAgent) -> Result<Self, EncodeError> {
@@ -135,6 +138,8 @@ impl Body for ToAgent {
 }
 
 impl Body for FromAgent {
+    const LARGE_LISTS: &'static [(&'static str, &'static [u32], usize)] =
+        &[("Inventory.applications", &[1, 2, 5], MOST_APPLICATIONS)];
     type Said = control::FromAgent;
 
     fn write(said: &control::FromAgent) -> Result<Self, EncodeError> {

@@ -22,6 +22,10 @@ pub(crate) trait Body: prost::Message + Default + Sized {
     /// What it says, in checked words.
     type Said;
 
+    /// Lists whose parts are large once they are read: name, the numbers of the fields that lead there, and how many parts
+    /// all of them may have together. They are counted first: a part of two bytes would become one of a thousand.
+    const LARGE_LISTS: &'static [(&'static str, &'static [u32], usize)] = &[];
+
     /// Puts it into fields. Fails if its reader would refuse it.
     fn write(said: &Self::Said) -> Result<Self, EncodeError>;
 

@@ -349,8 +349,11 @@ impl Wide {
         }
         let told = self.sites[site].told;
         // An agent that accepts and closes at once has not come back.
-        let same = told
-            .is_some_and(|(before, _)| before == end || (before, end) == (LinkEnd::Refused, LinkEnd::Closed));
+        let same = told.is_some_and(|(before, _)| {
+            before == end
+                || (before, end) == (LinkEnd::Refused, LinkEnd::Closed)
+                || end == LinkEnd::Unresolved
+        });
         // It was last heard when it closed the link.
         let since = match told {
             Some((LinkEnd::Closed, since)) if end == LinkEnd::Silent => since,
@@ -387,7 +390,7 @@ impl Wide {
         match self.sites[site].told {
             Some((LinkEnd::Silent, since)) => told_for(since) >= timers.disconnect_switchover_timeout,
             Some((LinkEnd::Refused, since)) => told_for(since) >= timers.agent_restart_grace,
-            Some((LinkEnd::Closed | LinkEnd::Unwelcome, _)) | None => false,
+            Some((LinkEnd::Closed | LinkEnd::Unwelcome | LinkEnd::Unresolved, _)) | None => false,
         }
     }
 

@@ -74,6 +74,11 @@ fn marked(platform: &Linux, known: &BTreeSet<StartId>) -> io::Result<Vec<Survivo
     let mut starts: BTreeMap<StartId, (ApplicationName, Vec<Seen>)> = BTreeMap::new();
     for (seen, mark) in all_marks()?.into_iter().filter(|(_, mark)| mark.agent == platform.agent) {
         let Ok(application) = ApplicationName::new(&mark.application) else { continue };
+        // Whoever runs a program may give it any mark; nobody but root can leave the group of his start.
+        let lies_in = platform.hierarchy.as_ref().and_then(|hierarchy| hierarchy.group_of(seen.pid));
+        if lies_in.is_some_and(|(whose, start, _)| (whose, start) != (application.clone(), mark.start)) {
+            continue;
+        }
         if !known.contains(&mark.start) {
             starts.entry(mark.start).or_insert_with(|| (application, Vec::new())).1.push(seen);
         }

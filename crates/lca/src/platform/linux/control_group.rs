@@ -25,6 +25,8 @@ const SLICE: &str = "understudy.slice";
 pub struct Hierarchy {
     /// Where the hierarchy is mounted.
     mount: PathBuf,
+    /// Which of its groups is seen there: all of them, unless this is a container with a hierarchy of its own.
+    root: String,
     /// This agent's directory in it.
     base: PathBuf,
 }
@@ -48,7 +50,7 @@ impl Hierarchy {
         }
         // Being allowed to make a directory is not yet being allowed to be born in it.
         File::options().write(true).open(base.join("cgroup.procs"))?;
-        Ok(Self { mount, base })
+        Ok(Self { mount, root: root.to_owned(), base })
     }
 
     /// The directory of this agent's groups.
@@ -86,12 +88,21 @@ impl Hierarchy {
 
     /// The group that a process is in, if it is one of ours or lies below one, and whose it is.
     pub fn group_of(&self, pid: u32) -> Option<(ApplicationName, StartId, Group)> {
-        let path = proc::control_group(pid)?;
-        let full = self.mount.join(path.trim_start_matches('/'));
-        let inside = full.strip_prefix(&self.base).ok()?;
+        let inside = self.directory_of(pid)?;
+        let inside = inside.strip_prefix(&self.base).ok()?;
         let name = inside.iter().next()?.to_str()?;
         let (application, start) = read_name(name)?;
         Some((application, start, Group { path: self.base.join(name) }))
+    }
+
+    /// Whether a process is in a group, or in one below it.
+    pub fn holds(&self, group: &Group, pid: u32) -> bool {
+        self.directory_of(pid).is_some_and(|directory| directory.starts_with(&group.path))
+    }
+
+    /// The directory of the group that a process is in, if it can be seen from here.
+    fn directory_of(&self, pid: u32) -> Option<PathBuf> {
+        seen_at(&self.mount, &self.root, &proc::control_group(pid)?)
     }
 
     /// All groups below this agent's, and whose they are, in the order of their names.
@@ -122,6 +133,13 @@ impl Hierarchy {
 fn place(mount: &Path, own: &str) -> PathBuf {
     let slice = mount.join(SLICE);
     if own.ends_with(".service") && slice.is_dir() { slice } else { mount.join(own) }
+}
+
+/// Where a group lies in the file system; none if it is not below what is mounted.
+fn seen_at(mount: &Path, root: &str, group: &str) -> Option<PathBuf> {
+    let below = group.strip_prefix(root.trim_end_matches('/'))?;
+    let outside = !below.is_empty() && !below.starts_with('/') || below.split('/').any(|part| part == "..");
+    (!outside).then(|| mount.join(below.trim_start_matches('/')))
 }
 
 /// What the group of a start is called; no name of an application has an `@`.
@@ -246,6 +264,17 @@ mod tests {
         assert_eq!(place(mount.path(), own), mount.path().join(SLICE));
         let session = "user.slice/user-0.slice/session-1.scope";
         assert_eq!(place(mount.path(), session), mount.path().join(session));
+    }
+
+    #[test]
+    fn a_group_is_seen_below_what_is_mounted_or_not_at_all() {
+        let seen = |root, group| seen_at(Path::new("/m"), root, group).map(|path| path.display().to_string());
+        assert_eq!(seen("/", "/a/b").as_deref(), Some("/m/a/b"));
+        assert_eq!(seen("/box/1", "/box/1/a").as_deref(), Some("/m/a"));
+        assert_eq!(
+            (seen("/box/1", "/box/12/a"), seen("/", "/../a"), seen("/box/1", "/a")),
+            (None, None, None)
+        );
     }
 
     #[test]

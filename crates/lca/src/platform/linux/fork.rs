@@ -23,6 +23,8 @@ pub struct Child<'a> {
     pub environment: &'a [CString],
     /// Where it begins.
     pub directory: &'a CStr,
+    /// It begins in `/` if it may not enter `directory`.
+    pub may_begin_outside: bool,
     /// Becomes its descriptor 0.
     pub input: BorrowedFd<'a>,
     /// Becomes its descriptors 1 and 2.
@@ -278,7 +280,10 @@ unsafe fn become_program(
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
         set_conditions(child.conditions, tells);
         if libc::chdir(child.directory.as_ptr()) < 0 {
-            fail(tells, 3);
+            let closed = *libc::__errno_location() == libc::EACCES;
+            if !(closed && child.may_begin_outside) || libc::chdir(c"/".as_ptr()) < 0 {
+                fail(tells, 3);
+            }
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);

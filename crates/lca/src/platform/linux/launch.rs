@@ -24,7 +24,7 @@ pub fn launch(
     launch: &Launch,
     output: Option<BorrowedFd<'_>>,
 ) -> Result<Tree, LaunchError> {
-    directory::make(&launch.directory, &launch.account, launch.own_directory).map_err(|source| {
+    directory::make(&launch.directory, &launch.directory_of, launch.own_directory).map_err(|source| {
         LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
     })?;
     let opened = if output.is_none() { Some(open_output(&launch.output)?) } else { None };
@@ -44,6 +44,7 @@ pub fn launch(
         arguments: &arguments,
         environment: &environment,
         directory: &directory_text,
+        may_begin_outside: launch.may_begin_outside,
         input: platform.null.as_fd(),
         output,
         conditions: &conditions,
@@ -51,19 +52,20 @@ pub fn launch(
     };
     let made = match fork::fork(&child) {
         // The group may not be one to be born in (removed, frozen, threaded); the process is needed more.
-        Err(ForkError::Fork(_)) if child.control_group.is_some() && !needs_group(&launch.spec) => {
+        Err(ForkError::Fork(error))
+            if child.control_group.is_some() && !needs_group(&launch.spec) && may_be_of_its_group(&error) =>
+        {
+            say_without_group(launch, &error);
             child.control_group = None;
             fork::fork(&child)
         }
         made => made,
     };
-    let contained = child.control_group.is_some();
-    let (pid, main) = made.map_err(|error| {
-        if let Some((group, _)) = &group {
-            group.remove();
-        }
-        explain(error, launch, &program)
-    })?;
+    let contained = child.control_group.is_some() && made.is_ok();
+    if let Some((group, _)) = group.as_ref().filter(|_| !contained) {
+        group.remove();
+    }
+    let (pid, main) = made.map_err(|error| explain(error, launch, &program))?;
     // Read while the number is certainly its own: nobody has waited for it.
     let began = proc::look(pid).map_or(0, |seen| seen.began);
     Ok(Tree {
@@ -77,6 +79,17 @@ pub fn launch(
     })
 }
 
+/// Whether a process might be made without the group: not if this system has no room for one at all, whose bound may be
+/// just what keeps the processes of all groups few.
+fn may_be_of_its_group(error: &io::Error) -> bool {
+    !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE))
+}
+
+fn say_without_group(launch: &Launch, error: &io::Error) {
+    tracing::warn!(application = %launch.application, %error,
+        "it gets no control group of its own: its processes are found by session, parent and mark");
+}
+
 /// The group that it is born in, with its bounds set.
 fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedFd)>, LaunchError> {
     let Some(hierarchy) = &platform.hierarchy else {
@@ -86,7 +99,10 @@ fn make_group(platform: &Linux, launch: &Launch) -> Result<Option<(Group, OwnedF
     let (group, descriptor) = match hierarchy.group(&launch.application, launch.start) {
         Ok(made) => made,
         // Without its group it is found by session, parent and mark; that is no reason not to start it.
-        Err(_) if !needs_group(&launch.spec) => return Ok(None),
+        Err(error) if !needs_group(&launch.spec) => {
+            say_without_group(launch, &error);
+            return Ok(None);
+        }
         Err(source) => return Err(LaunchError::Prepare { step: "control group", source }),
     };
     if let Err(error) = bounds::set(&launch.spec, hierarchy.base(), group.path()) {
@@ -163,5 +179,17 @@ fn explain(error: ForkError, launch: &Launch, program: &Path) -> LaunchError {
             };
             LaunchError::Execute { program: program.into(), why, source }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_room_is_no_reason_to_leave_the_group_out() {
+        let of_group = |number| may_be_of_its_group(&io::Error::from_raw_os_error(number));
+        assert!(![libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE].into_iter().any(of_group));
+        assert!([libc::ENODEV, libc::EBUSY, libc::EOPNOTSUPP, libc::ENOSYS].into_iter().all(of_group));
     }
 }

@@ -18,6 +18,7 @@ mod proc;
 mod rights;
 mod signs;
 mod tree;
+mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,8 +31,8 @@ use understudy_decide::agent::StartId;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 pub use self::bounds::BoundError;
-use self::control_group::Hierarchy;
-pub use self::notify_socket::NotifySocket;
+use self::control_group::{Group, Hierarchy};
+pub use self::notify_socket::{Datagram, NotifySocket};
 pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
@@ -83,7 +84,8 @@ struct Children {
 #[derive(Debug)]
 struct Main {
     start: StartId,
-    contained: bool,
+    /// What its processes are kept together in, if they are.
+    group: Option<Group>,
 }
 
 /// Whose child an adopted process without a mark must have been.
@@ -161,13 +163,13 @@ impl Linux {
 
     fn know(&self, tree: &Tree) {
         let Some(number) = tree.number else { return };
-        let main = Main { start: tree.start, contained: tree.group.is_some() };
+        let main = Main { start: tree.start, group: tree.group.clone() };
         self.children().mains.insert(number, main);
     }
 
     fn orphans(&self, start: StartId) -> Orphans {
         let children = self.children();
-        let alone = children.mains.values().all(|main| main.contained || main.start == start);
+        let alone = children.mains.values().all(|main| main.group.is_some() || main.start == start);
         if alone && children.begun == children.done { Orphans::Of(start) } else { Orphans::Unclear }
     }
 
@@ -300,6 +302,16 @@ impl Platform for Linux {
         self.reap_orphans();
     }
 
+    fn environment(&self, tree: &Tree) -> Vec<(String, String)> {
+        let number =
+            tree.number.filter(|number| proc::look(*number).is_some_and(|now| now.began == tree.began));
+        let all = number.and_then(proc::environment).unwrap_or_default();
+        let variables = all.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        variables
+            .filter_map(|one| one.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .collect()
+    }
+
     fn is_stopped(&self, tree: &Tree) -> bool {
         signs::is_stopped(tree).unwrap_or(false)
     }
@@ -326,7 +338,7 @@ impl Platform for Linux {
         {
             let mut children = self.children();
             children.mains.retain(|_, main| main.start != tree.start);
-            children.mains.insert(pid, Main { start: tree.start, contained: tree.group.is_some() });
+            children.mains.insert(pid, Main { start: tree.start, group: tree.group.clone() });
         }
         // The former one may have ended already.
         self.reap_orphans();
@@ -334,14 +346,7 @@ impl Platform for Linux {
     }
 
     fn start_of(&self, pid: u32) -> Option<StartId> {
-        if let Some(main) = self.children().mains.get(&pid) {
-            return Some(main.start);
-        }
-        if let Some(mark) = proc::mark(pid).filter(|mark| mark.agent == self.agent) {
-            return Some(mark.start);
-        }
-        let (_, start, _) = self.hierarchy.as_ref()?.group_of(pid)?;
-        self.children().mains.values().any(|main| main.start == start).then_some(start)
+        whose::start_of(self, pid)
     }
 
     async fn serve(&self) -> io::Result<()> {

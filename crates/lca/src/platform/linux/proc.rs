@@ -106,6 +106,16 @@ pub fn read_mark(environment: &[u8]) -> Option<Mark> {
     Some(Mark { agent, start, application: value("UNDERSTUDY_APPLICATION")? })
 }
 
+/// The user that a process was started as; a program with rights of its own file's user does not change it.
+pub fn user(pid: u32) -> Option<u32> {
+    read_user(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn read_user(status: &str) -> Option<u32> {
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The path of its control group in the unified hierarchy, from the root of that hierarchy.
 pub fn control_group(pid: u32) -> Option<String> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
@@ -137,6 +147,13 @@ mod tests {
     fn we_see_ourselves() {
         let own = std::process::id();
         assert!(all().unwrap().iter().any(|seen| seen.pid == own && !seen.ended));
+        assert_eq!(user(own), Some(rustix::process::getuid().as_raw()));
+    }
+
+    #[test]
+    fn the_user_of_a_process_is_who_started_it() {
+        assert_eq!(read_user("Name:\tsudo\nUid:\t1000\t0\t0\t0\nGid:\t5\t0\t0\t0\n"), Some(1000));
+        assert_eq!(read_user("Name:\tx\n"), None);
     }
 
     #[test]

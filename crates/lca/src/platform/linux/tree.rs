@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -14,10 +15,15 @@ use understudy_model::ApplicationName;
 use super::control_group::Group;
 use super::membership::{self, Scene, Sought, untouchable};
 use super::proc::{self, Seen};
-use super::{Linux, Orphans};
+use super::{Linux, Orphans, whose};
 
 /// How long a killed process may take to go before the tree is searched again.
 const SEARCH_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// From one search to the next where nothing can be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// So many of the processes that were killed are waited for before the tree is searched again.
+const MOST_AWAITED: usize = 64;
 
 /// One start on this system.
 #[derive(Debug)]
@@ -80,7 +86,10 @@ impl Linux {
         let sought = Sought { agent, start, number, began, orphans_are_its };
         let scene = Scene { all: &all, marks: &marks, mains: &mains, own: std::process::id() };
         let members = membership::members(&sought, &scene);
-        Ok(all.into_iter().filter(|seen| members.contains(&seen.pid)).collect())
+        let mut found: Vec<Seen> = all.into_iter().filter(|seen| members.contains(&seen.pid)).collect();
+        // What lies in the group of another start is that one's, whatever else it looks like.
+        found.retain(|seen| whose::held(self, seen.pid).is_none_or(|start| start == tree.start));
+        Ok(found)
     }
 
     /// Kills until a search finds nothing alive.
@@ -89,10 +98,11 @@ impl Linux {
         loop {
             let living = self.living(tree)?;
             refuse_ourselves(&living)?;
-            if let Some(group) = &tree.group {
-                group.kill();
+            let all_at_once = tree.group.as_ref().is_some_and(Group::kill);
+            let (killed, failed) = kill_each(&living);
+            if let Some(error) = failed.filter(|_| !all_at_once) {
+                return Err(error);
             }
-            let killed = kill_each(&living)?;
             found_none = if living.is_empty() { found_none + 1 } else { 0 };
             // A search of all of /proc is no moment: a process may slip past it. A control group is one.
             if found_none == 2 || (living.is_empty() && tree.group.is_some()) {
@@ -116,18 +126,28 @@ fn refuse_ourselves(living: &[Seen]) -> io::Result<()> {
     }
 }
 
-/// Signals each process that is still the one that was seen; their descriptors.
-fn kill_each(living: &[Seen]) -> io::Result<Vec<OwnedFd>> {
-    let mut killed = Vec::with_capacity(living.len());
+/// Signals each process that is still the one that was seen; descriptors of some of them, and the first error. One that may
+/// not be signalled saves none of the others.
+fn kill_each(living: &[Seen]) -> (Vec<OwnedFd>, Option<io::Error>) {
+    let (mut killed, mut failed) = (Vec::new(), None);
     for seen in living {
-        let Some(pidfd) = open(*seen)? else { continue };
-        match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
-            Ok(()) => killed.push(pidfd),
-            Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error.into()),
+        match kill_one(*seen) {
+            // More are not waited for at once: a tree may have more processes than this program may have descriptors.
+            Ok(Some(pidfd)) if killed.len() < MOST_AWAITED => killed.push(pidfd),
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(killed)
+    (killed, failed)
+}
+
+fn kill_one(seen: Seen) -> io::Result<Option<OwnedFd>> {
+    let Some(pidfd) = open(seen)? else { return Ok(None) };
+    match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
+        Ok(()) => Ok(Some(pidfd)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A descriptor of exactly that process, if it still is there.
@@ -144,6 +164,10 @@ pub(super) fn open(seen: Seen) -> io::Result<Option<OwnedFd>> {
 
 /// Returns when all of them have ended, or after a while: one that the kernel cannot end now is tried again.
 fn wait_for_any_progress(killed: &[OwnedFd]) -> io::Result<()> {
+    if killed.is_empty() {
+        // What may not be signalled one by one ends with its group.
+        std::thread::sleep(LOOK_AGAIN);
+    }
     for pidfd in killed {
         let mut waiting = [PollFd::new(pidfd, PollFlags::IN)];
         match rustix::event::poll(&mut waiting, Some(&SEARCH_AGAIN)) {
@@ -168,5 +192,38 @@ mod tests {
         }
         let stranger = Seen { pid: u32::MAX, ..own };
         assert!(refuse_ourselves(&[stranger]).is_ok());
+    }
+
+    #[test]
+    fn one_that_may_not_be_signalled_saves_none_of_the_others() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can become somebody else");
+            return;
+        }
+        let nobody = super::super::accounts::find(Some("nobody"), None, &[]).unwrap();
+        let sleeper = || {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("1000");
+            command
+        };
+        let mut closed = sleeper().spawn().unwrap();
+        let mut own: Vec<_> =
+            (0..MOST_AWAITED + 5).map(|_| sleeper().uid(nobody.uid).spawn().unwrap()).collect();
+        let all = std::iter::once(&closed).chain(&own);
+        let seen: Vec<Seen> = all.map(|child| proc::look(child.id()).unwrap()).collect();
+        let killed = super::super::with_rights_of(&nobody, || {
+            let (awaited, failed) = kill_each(&seen);
+            assert_eq!(awaited.len(), MOST_AWAITED);
+            failed.map_or(Ok(()), Err)
+        });
+        assert_eq!(killed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        for child in &mut own {
+            assert_eq!(child.wait().unwrap().signal(), Some(9));
+        }
+        assert!(closed.try_wait().unwrap().is_none());
+        closed.kill().unwrap();
+        closed.wait().unwrap();
     }
 }

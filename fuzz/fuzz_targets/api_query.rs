@@ -1,0 +1,4 @@
+//! Makes up bytes for `understudy_fuzz::api_query`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| understudy_fuzz::api_query(data));
