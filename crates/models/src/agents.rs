@@ -18,7 +18,7 @@ pub(crate) type Taken = Result<bool, String>;
 impl Agent {
     /// Keeps the answer that is worth more; one that can do nothing now can do nothing later.
     pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
-        let gain = self.gain(scope, asked.epoch, asked.number, asked.this_life);
+        let gain = self.gain(scope, asked.number, asked.this_life);
         let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
         if gain == NOW && !late_counts {
             return false;
@@ -40,7 +40,7 @@ impl Agent {
 
     pub(crate) fn has_worthless(&self, scope: &Scope) -> bool {
         let expired = self.page.role.is_some() && self.page.until == NOW;
-        expired || self.answered.iter().any(|it| self.gain(scope, it.epoch, it.number, it.this_life) == NOW)
+        expired || self.answered.iter().any(|it| self.gain(scope, it.number, it.this_life) == NOW)
     }
 
     pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
@@ -50,7 +50,7 @@ impl Agent {
         }
         if !scope.is(Wrong::CountsFromAnswer) {
             let mut answered = std::mem::take(&mut self.answered);
-            answered.retain(|it| self.gain(scope, it.epoch, it.number, it.this_life) > NOW);
+            answered.retain(|it| self.gain(scope, it.number, it.this_life) > NOW);
             self.answered = answered;
         }
     }
@@ -145,7 +145,7 @@ impl Agent {
         for asked in &mut self.asked {
             asked.this_life = false;
         }
-        self.answered.clear();
+        let answered = std::mem::take(&mut self.answered);
         if scope.is(Wrong::OrdersOfAnyLife) {
             self.orders.iter_mut().for_each(|ordered| ordered.this_life = true);
         } else {
@@ -160,6 +160,14 @@ impl Agent {
         let found = Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page));
         self.holder = found.holder;
         self.page = self.holder.page();
+        // An answer to the life before counts nothing, now or later; so it need not be kept on its way.
+        for it in answered {
+            let (incarnation, role) = (Incarnation(THIS_LIFE.0 - 1), self.role(it.epoch));
+            let late = Answer { incarnation, number: it.number, role };
+            if self.holder.hear(NOW, it.voter, &late) != Heard::OtherLife {
+                return Err("G3: an answer to another life of the agent is taken for its own".to_owned());
+            }
+        }
         match found.close {
             Some(epoch) => self.give_up(scope, epoch),
             None => Ok(true),

@@ -11,7 +11,7 @@ use crate::fingerprint::AsItIs;
 use crate::settle::settles;
 use crate::steps::Step;
 use crate::tally::Tally;
-use crate::world::{CLOCKS, Scope, UNIT, World};
+use crate::world::{CLOCKS, NOW, Scope, UNIT, World};
 
 type Visited = HashMap<u64, u64, BuildHasherDefault<AsItIs>>;
 
@@ -65,6 +65,17 @@ fn combinations(rates: &[u32], uneven: usize) -> Vec<[u32; CLOCKS]> {
 }
 
 fn objection(world: &World) -> Option<String> {
+    let binds_for_nothing = world.agents.iter().find(|agent| {
+        let own = agent.voter.promised().filter(|role| role.holder == agent.name);
+        own.is_some_and(|role| role.epoch <= agent.voter.kept().closed)
+            && agent.voter.bound_until(NOW).is_some()
+    });
+    if let Some(agent) = binds_for_nothing {
+        return Some(format!(
+            "L2: the agent of {} is bound by a promise that its member gave up",
+            agent.name
+        ));
+    }
     let (a, b) = world.two_primaries()?;
     let units = |left: understudy_model::Moment| left.0 as f64 / UNIT.as_nanos() as f64;
     Some(format!("S1: both pages say primary, A's for {:.1} more, B's for {:.1}", units(a), units(b)))

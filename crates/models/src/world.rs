@@ -267,11 +267,11 @@ impl Agent {
         RoleEpoch::new(epoch, self.name.clone())
     }
 
-    /// What a yes to a request of this life could still do: nothing if it is for an epoch that was given up, or if the
-    /// member may act for as long already.
-    pub fn gain(&self, scope: &Scope, epoch: Epoch, number: u64, this_life: bool) -> Moment {
+    /// What a yes to a request of this life could still do: nothing if the member may act for as long already. Whether its
+    /// epoch was given up is for the machine to see.
+    pub fn gain(&self, scope: &Scope, number: u64, this_life: bool) -> Moment {
         let worth = self.worth(number, this_life);
-        let lost = epoch <= self.holder.given_up() || worth <= self.holder.may_act_until();
+        let lost = worth <= self.holder.may_act_until();
         if lost && !scope.keeps_all_answers() { NOW } else { worth }
     }
 
@@ -283,7 +283,7 @@ impl Agent {
         (self.holder.held(), self.holder.may_act_until(), self.holder.order_until()).hash(fold);
         (self.holder.given_up(), self.behind).hash(fold);
         for asked in self.asked.iter().filter(|asked| matters(asked.epoch)) {
-            (1_u8, asked.epoch, self.gain(scope, asked.epoch, asked.number, asked.this_life)).hash(fold);
+            (1_u8, asked.epoch, self.gain(scope, asked.number, asked.this_life)).hash(fold);
         }
         for answered in &self.answered {
             (2_u8, answered.epoch, answered.this_life).hash(fold);

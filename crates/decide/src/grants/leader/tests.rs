@@ -1,0 +1,211 @@
+//! Tests of `leader.rs`: what a leader votes, stores and orders, one rule a test.
+
+use super::*;
+
+fn name(text: &str) -> ApplicationName {
+    ApplicationName::new(text).unwrap()
+}
+
+fn role(epoch: u64, holder: &str) -> RoleEpoch {
+    RoleEpoch::new(Epoch(epoch), name(holder))
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment(seconds * 1_000_000_000)
+}
+
+fn terms() -> Terms {
+    let s = Duration::from_secs;
+    Terms {
+        lease: s(10),
+        drift_ppm: 100_000,
+        leader_lease: s(20),
+        renew_every: s(2),
+        fence_budget: s(2),
+        kill_budget: s(1),
+    }
+}
+
+/// Acquired on a request of 100 s: it leads until 118 s. The store was read at 101 s.
+fn leading(stored: Option<RoleEpoch>) -> (Leadership, Leader) {
+    let leadership = Leadership::acquired(ControllerEpoch(3), at(100), &terms());
+    let leader = Leader::read(&leadership, at(101), stored, terms().lease);
+    (leadership, leader)
+}
+
+fn objection(vote: Vote) -> Objection {
+    match vote {
+        Vote::Given(given) => panic!("given: {given:?}"),
+        Vote::Refused(refused) => refused.because,
+    }
+}
+
+#[test]
+fn a_leadership_lasts_less_than_the_store_keeps_it_and_counts_from_sending() {
+    let (mut leadership, _) = leading(None);
+    assert!(leadership.leads(at(117)) && !leadership.leads(at(118)));
+    leadership.renewed(at(105), &terms());
+    leadership.renewed(at(103), &terms());
+    assert!(leadership.leads(at(122)) && !leadership.leads(at(123)));
+}
+
+#[test]
+fn what_was_read_counts_as_promised_then() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert_eq!(
+        leader.promote(&leadership, at(110), &name("b")),
+        Err(Blocked::Promised(role(4, "a"), at(111)))
+    );
+    let write = leader.promote(&leadership, at(111), &name("b")).unwrap();
+    assert_eq!((write.expected, write.role), (Some(role(4, "a")), role(5, "b")));
+}
+
+#[test]
+fn only_exactly_the_promised_role_is_renewed() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert_eq!(leader.asked(&leadership, at(105), &role(4, "a")).given().unwrap().until, at(115));
+    assert_eq!(objection(leader.asked(&leadership, at(105), &role(3, "a"))), Objection::Higher);
+    assert_eq!(objection(leader.asked(&leadership, at(105), &role(4, "b"))), Objection::Higher);
+    assert_eq!(objection(leader.asked(&leadership, at(105), &role(5, "a"))), Objection::NotStored);
+    assert_eq!(objection(leader.asked(&leadership, at(118), &role(4, "a"))), Objection::NotLeading);
+    let next = Leadership::acquired(ControllerEpoch(4), at(105), &terms());
+    assert_eq!(objection(leader.asked(&next, at(106), &role(4, "a"))), Objection::NotRead);
+}
+
+#[test]
+fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
+    let (leadership, mut leader) = leading(None);
+    let write = leader.promote(&leadership, at(102), &name("a")).unwrap();
+    assert_eq!((write.expected, write.role.clone()), (None, role(1, "a")));
+    assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Writing(role(1, "a"))));
+    assert_eq!(objection(leader.asked(&leadership, at(102), &role(1, "a"))), Objection::NotStored);
+    let Written::Order(order) = leader.written(&leadership, at(103), WriteOutcome::Done) else { panic!() };
+    assert_eq!((order.role, order.fenced, order.controller_epoch), (role(1, "a"), None, ControllerEpoch(3)));
+    assert_eq!(leader.asked(&leadership, at(104), &role(1, "a")).given().unwrap().until, at(114));
+    assert_eq!(leader.written(&leadership, at(104), WriteOutcome::Done), Written::NotMine);
+}
+
+#[test]
+fn the_former_holder_is_not_renewed_while_a_write_for_another_is_under_way() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    let refused = objection(leader.asked(&leadership, at(112), &role(4, "a")));
+    assert_eq!(refused, Objection::Writing(role(5, "b")));
+    assert_eq!(leader.written(&leadership, at(113), WriteOutcome::Failed), Written::AsBefore);
+    assert!(leader.asked(&leadership, at(113), &role(4, "a")).given().is_some());
+    // A write for the same holder takes nothing from it.
+    leader.promote(&leadership, at(114), &name("a")).unwrap();
+    assert!(leader.asked(&leadership, at(114), &role(4, "a")).given().is_some());
+}
+
+#[test]
+fn an_unknown_outcome_or_a_late_one_ends_the_leadership() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    let mut late = leader.clone();
+    let unknown = leader.written(&leadership, at(112), WriteOutcome::Unknown);
+    assert_eq!(unknown, Written::GiveUpLeadership);
+    assert!(matches!(objection(leader.asked(&leadership, at(112), &role(4, "a"))), Objection::Writing(_)));
+    assert_eq!(late.written(&leadership, at(118), WriteOutcome::Done), Written::GiveUpLeadership);
+    assert!(late.order(&leadership, at(118)).is_err());
+}
+
+#[test]
+fn a_release_ends_what_it_names_and_too_slow_ends_nothing() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert!(!leader.released(&name("a"), Epoch(3)) && !leader.released(&name("b"), Epoch(9)));
+    assert!(leader.promote(&leadership, at(102), &name("b")).is_err());
+    assert!(leader.released(&name("a"), Epoch(4)));
+    assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Released);
+    assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::NothingPromised));
+    leader.promote(&leadership, at(102), &name("b")).unwrap();
+    leader.written(&leadership, at(103), WriteOutcome::Done);
+    // G9: back only after the new member's agent gave it up.
+    assert!(matches!(leader.promote(&leadership, at(104), &name("a")), Err(Blocked::Promised(..))));
+    leader.released(&name("b"), Epoch(5));
+    assert_eq!(leader.promote(&leadership, at(104), &name("a")).unwrap().role, role(6, "a"));
+}
+
+#[test]
+fn an_acting_member_is_reaffirmed_above_what_it_acts_in() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    let same = leader.reaffirm(&leadership, at(102), &role(4, "a"));
+    assert_eq!(same, Err(Blocked::NothingToReaffirm));
+    let mut other = leader.clone();
+    assert_eq!(leader.reaffirm(&leadership, at(102), &role(7, "a")).unwrap().role, role(8, "a"));
+    // The stored holder is the other one: only once the promise to it is over.
+    assert!(matches!(other.reaffirm(&leadership, at(102), &role(3, "b")), Err(Blocked::Promised(..))));
+    other.released(&name("a"), Epoch(4));
+    assert_eq!(other.reaffirm(&leadership, at(102), &role(3, "b")).unwrap().role, role(5, "b"));
+}
+
+#[test]
+fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_only_in_the_next_order() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert_eq!(leader.fence(&leadership, at(102)), Ok(role(4, "a")));
+    assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Fencing);
+    assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Fencing(role(4, "a"))));
+    assert!(matches!(leader.promote(&leadership, at(102), &name("a")), Err(Blocked::Fencing(_))));
+    assert!(matches!(leader.promote(&leadership, at(102), &name("b")), Err(Blocked::Promised(..))));
+    assert!(!leader.fenced(ControllerEpoch(2), &role(4, "a"), true), "of an earlier leadership");
+    assert!(!leader.fenced(ControllerEpoch(3), &role(3, "a"), true), "of another role");
+    assert!(!leader.fenced(ControllerEpoch(3), &role(4, "a"), false));
+    assert_eq!(
+        objection(leader.asked(&leadership, at(103), &role(4, "a"))),
+        Objection::Fencing,
+        "a failed call does not bring the vote back"
+    );
+    assert!(leader.fenced(ControllerEpoch(3), &role(4, "a"), true));
+    leader.promote(&leadership, at(104), &name("b")).unwrap();
+    let Written::Order(order) = leader.written(&leadership, at(105), WriteOutcome::Done) else { panic!() };
+    assert_eq!((order.role, order.fenced), (role(5, "b"), Some(role(4, "a"))));
+}
+
+#[test]
+fn a_device_that_never_answers_holds_nothing_up_for_longer_than_the_promise() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    leader.fence(&leadership, at(102)).unwrap();
+    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    let written = leader.written(&leadership, at(112), WriteOutcome::Done);
+    assert!(matches!(written, Written::Order(order) if order.fenced.is_none()));
+    assert!(leader.asked(&leadership, at(113), &role(5, "b")).given().is_some());
+}
+
+#[test]
+fn a_restored_store_waits_asks_both_and_writes_above_everything() {
+    let leadership = Leadership::acquired(
+        ControllerEpoch(9),
+        at(100),
+        &Terms { leader_lease: Duration::from_secs(999), ..terms() },
+    );
+    let mut leader = Leader::read_restored(&leadership, at(100), Some(role(2, "a")), &terms());
+    assert_eq!(objection(leader.asked(&leadership, at(101), &role(2, "a"))), Objection::NotRead);
+    assert!(!leader.released(&name("a"), Epoch(9)));
+    assert!(!leader.agent_said(at(119), 0, Epoch(9)), "the former leader may still vote");
+    assert!(leader.agent_said(at(120), 0, Epoch(6)));
+    assert_eq!(leader.promote(&leadership, at(199), &name("b")), Err(Blocked::Restored));
+    assert!(leader.agent_said(at(200), 1, Epoch(4)));
+    assert_eq!(leader.promote(&leadership, at(209), &name("b")), Err(Blocked::Restored));
+    let write = leader.promote(&leadership, at(210), &name("b")).unwrap();
+    assert_eq!((write.expected, write.role), (Some(role(2, "a")), role(7, "b")));
+    assert!(matches!(leader.written(&leadership, at(211), WriteOutcome::Done), Written::Order(_)));
+    assert!(leader.asked(&leadership, at(212), &role(7, "b")).given().is_some());
+}
+
+#[test]
+fn who_does_not_lead_does_nothing() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert_eq!(leader.promote(&leadership, at(118), &name("a")), Err(Blocked::NotLeading));
+    assert_eq!(leader.order(&leadership, at(118)), Err(Blocked::NotLeading));
+    assert_eq!(leader.fence(&leadership, at(118)), Err(Blocked::NotLeading));
+}
+
+#[test]
+fn moving_the_origin_moves_every_moment() {
+    let (mut leadership, mut leader) = leading(Some(role(4, "a")));
+    leadership.shift(Duration::from_secs(100));
+    leader.shift(Duration::from_secs(100));
+    assert!(leadership.leads(at(17)) && !leadership.leads(at(18)));
+    assert!(leader.promote(&leadership, at(10), &name("b")).is_err());
+    assert!(leader.promote(&leadership, at(11), &name("b")).is_ok());
+}
