@@ -94,9 +94,9 @@ pub enum CredentialsError {
         /// Which.
         path: PathBuf,
         /// Whose it is.
-        found: Identity,
+        found: Box<Identity>,
         /// Whose the one in use is.
-        own: Identity,
+        own: Box<Identity>,
         /// The role that it should have.
         role: String,
     },
@@ -148,7 +148,8 @@ impl Credentials {
         let (own, found) = (self.identity(), &loaded.own.identity);
         if *found != own {
             let (path, role) = (self.files.certificate.clone(), own.role.to_string());
-            return Err(CredentialsError::OtherIdentity { path, found: found.clone(), own, role });
+            let (found, own) = (Box::new(found.clone()), Box::new(own));
+            return Err(CredentialsError::OtherIdentity { path, found, own, role });
         }
         // One assignment: a poisoned lock guards a whole value.
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
