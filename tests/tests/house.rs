@@ -166,5 +166,5 @@ fn unsafe_code_stays_in_its_rooms() {
             rooms.push(path);
         }
     }
-    assert!(rooms.len() <= 5, "more rooms with unsafe code than there should be: {rooms:#?}");
+    assert!(rooms.len() <= 6, "more rooms with unsafe code than there should be: {rooms:#?}");
 }

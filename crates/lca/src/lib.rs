@@ -27,6 +27,7 @@ pub mod local_commands;
 pub mod log_file;
 pub mod log_files;
 pub mod log_reader;
+pub mod memory;
 pub mod output;
 pub mod permission;
 pub mod platform;

@@ -15,6 +15,7 @@ use understudy_lca::inherited::{Inheritance, own_program};
 use understudy_lca::life::{Life, LifeError, Start, addresses};
 use understudy_lca::local::LONGEST_LEAVE;
 use understudy_lca::local_commands::{hand_over, replace};
+use understudy_lca::memory::share_one_heap;
 use understudy_lca::reload::{reload_on_request, reload_signal};
 use understudy_lca::security;
 use understudy_settings::{AgentSettings, read_agent};
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         return ask(&settings, &asks).into();
     }
     begin_log("LCA_LOG");
+    share_one_heap();
     match live(arguments.config, settings) {
         Ok(()) => Exit::Done.into(),
         Err(problem) => {
