@@ -6,10 +6,10 @@
 
 use std::fmt::Write;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, send};
 use understudy::Understudy;
@@ -26,6 +26,8 @@ pub const MOST_CONNECTIONS: usize = 1000;
 const STACK_BYTES: usize = 256 * 1024;
 /// The wait after an `accept` that failed, for want of descriptors for example.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long a client that broke the bounds is listened to after it was told so.
+const LONGEST_PARTING: Duration = Duration::from_millis(500);
 
 /// What a connection needs.
 #[derive(Debug, Clone)]
@@ -86,10 +88,31 @@ fn converse(stream: &TcpStream, reception: &Reception) {
         let goes_on = match parse(&line) {
             Ok(Request::Fault(order)) => misbehave(stream, reception, order),
             Ok(request) => answer(stream, &reception.server, request),
-            Err(why) => acknowledge(stream, &format!("ERR {why}\n")) && why != LineError::TooLong,
+            Err(LineError::TooLong) => {
+                let said = acknowledge(stream, &format!("ERR {}\n", LineError::TooLong));
+                return if said {
+                    part(stream)
+                };
+            }
+            Err(why) => acknowledge(stream, &format!("ERR {why}\n")),
         };
         if !goes_on {
             return;
+        }
+    }
+}
+
+/// Reads for a moment what the client has sent already. A system that closes a connection with bytes unread resets it, and that
+/// may take the last answer away from the client.
+fn part(stream: &TcpStream) {
+    let until = Instant::now() + LONGEST_PARTING;
+    let bounded =
+        stream.shutdown(Shutdown::Write).and_then(|()| stream.set_read_timeout(Some(LONGEST_PARTING)));
+    let mut unread = [0; 4096];
+    while bounded.is_ok() && Instant::now() < until {
+        match (&mut &*stream).read(&mut unread) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
         }
     }
 }
