@@ -88,7 +88,9 @@ impl Played {
 
     /// Speaks with one control server until the link ends, however it does: that is the control server's to tell.
     async fn converse(&self, stranger: Stranger) {
-        let Ok((ToAgent::Hello(hello), sender, mut receiver)) = stranger.first_message().await else { return };
+        let Ok((ToAgent::Hello(hello), sender, mut receiver)) = stranger.first_message().await else {
+            return;
+        };
         receiver.allow_signals();
         let Some(version) = SPOKEN.highest_common(hello.versions) else { return };
         let inventory = self.inventory(hello.controller_epoch).await;
