@@ -17,6 +17,10 @@ fn the_program_itself() {
     let socket = UnixDatagram::unbound().unwrap();
     let say = |what: &str| socket.send_to(what.as_bytes(), &path).map(drop);
     for what in std::env::var("SAYS").unwrap_or_default().split(';') {
+        if what.starts_with("hop:") {
+            // Nobody speaks before the former one has named it, and is gone.
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        }
         match what.split_once(':') {
             Some(("flood", count)) => {
                 for number in 0..count.parse::<u32>().unwrap() {
@@ -37,6 +41,7 @@ fn the_program_itself() {
                 let next = std::process::Command::new(std::env::current_exe().unwrap())
                     .args(["--exact", "notify::the_program_itself"])
                     .env("SAYS", hops)
+                    .stdin(std::process::Stdio::piped())
                     .spawn()
                     .unwrap();
                 say(&format!("MAINPID={}", next.id())).unwrap();
