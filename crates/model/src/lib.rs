@@ -22,6 +22,7 @@ pub mod process_spec;
 pub mod report;
 pub mod rule;
 pub mod states;
+pub mod terms;
 pub mod timers;
 pub mod topology;
 
@@ -44,5 +45,6 @@ pub use states::{
     ApplicationStatus, Goal, HostStatus, Interface, ListeningMode, OnCrash, OutputKind, Policy, Readiness,
     Redundancy, RestartPolicy, RunMode, Signal,
 };
+pub use terms::{Surroundings, Terms, Unsound};
 pub use timers::{FlapDamping, Preset, Timers};
 pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};

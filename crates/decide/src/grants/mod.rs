@@ -10,13 +10,13 @@
 
 pub mod holder;
 pub mod leader;
-pub mod terms;
 pub mod voter;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+pub use understudy_model::terms;
 use understudy_model::{Epoch, Fact, Moment, RoleEpoch};
 
 /// The rules of `docs/protocols/grants.md`, by number.
