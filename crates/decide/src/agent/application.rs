@@ -221,6 +221,7 @@ impl Application {
             promised: durable.and_then(|durable| durable.promised.clone()),
             closed: durable.map(|durable| durable.closed).unwrap_or_default(),
             acting: role.role.clone(),
+            strict: None,
         });
         ApplicationReport {
             application: self.name().clone(),

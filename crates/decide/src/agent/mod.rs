@@ -226,7 +226,7 @@ impl Machine for Agent {
         let awakes = matches!(saw, AgentSaw::Awake { .. });
         let calm = awakes || saw == AgentSaw::DeadlinePassed;
         match saw {
-            AgentSaw::Awake { found } => self.awake(now, found, &mut out),
+            AgentSaw::Awake { found, pages: _ } => self.awake(now, found, &mut out),
             AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
                 self.join(link, controller, controller_epoch, &mut out);
             }
@@ -267,7 +267,15 @@ impl Machine for Agent {
             }
             AgentSaw::LeaveAsked { limit } => self.begin_leave(now, limit, &mut out),
             AgentSaw::LeaveTakenBack => self.end_leave(&mut out),
-            AgentSaw::DeadlinePassed => {}
+            AgentSaw::PeerJoined { .. }
+            | AgentSaw::PeerLeft { .. }
+            | AgentSaw::PeerAsked { .. }
+            | AgentSaw::PeerVoted { .. }
+            | AgentSaw::PeerReleased { .. }
+            | AgentSaw::ControllerVoted { .. }
+            | AgentSaw::GuardChanged { .. }
+            | AgentSaw::GuardFired { .. }
+            | AgentSaw::DeadlinePassed => {}
         }
         self.go_on_leaving(now);
         self.deadlines(now, &mut out);

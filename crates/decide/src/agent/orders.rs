@@ -1,6 +1,7 @@
 //! Control servers: who is obeyed, and what is done with each order.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use understudy_model::{
     ApplicationName, ApplicationSpec, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal,
@@ -85,13 +86,13 @@ impl Agent {
                 self.change(&application, waiting, out, |known| known.set_hands_off(hands_off));
             }
             Work::Restart { application } => self.restart(now, &application, waiting, out),
-            Work::Promote { pair, role, time_limit } => {
+            Work::Promote { pair, role, time_limit, grant: _ } => {
                 self.promote(now, pair, role, time_limit, waiting, out)
             }
             Work::Demote { pair, role, time_limit } => {
                 self.demote(now, &pair, &role, time_limit, waiting, out)
             }
-            Work::LetGo => self.let_go(now, waiting, out),
+            Work::LetGo | Work::WouldPromise { .. } | Work::Learn { .. } => self.let_go(now, waiting, out),
         }
     }
 
@@ -178,7 +179,7 @@ impl Agent {
         now: Moment,
         pair: PairName,
         role: RoleEpoch,
-        time_limit: std::time::Duration,
+        time_limit: Duration,
         waiting: Waiting,
         out: &mut Out,
     ) {
@@ -243,7 +244,11 @@ impl Agent {
                     part.untold = true;
                     self.settle = true;
                 }
-                out.persist.push(AgentRecord::Promise { pair: pair.clone(), role: role.clone() });
+                out.persist.push(AgentRecord::Promise {
+                    pair: pair.clone(),
+                    role: role.clone(),
+                    lease: Duration::ZERO,
+                });
                 self.durable.entry(pair).or_default().promised = Some(role);
             }
             RoleMove::Stay
@@ -261,7 +266,7 @@ impl Agent {
         now: Moment,
         pair: &PairName,
         role: &RoleEpoch,
-        time_limit: std::time::Duration,
+        time_limit: Duration,
         waiting: Waiting,
         out: &mut Out,
     ) {
@@ -463,7 +468,7 @@ fn not_ready(known: &Application) -> Option<Refusal> {
 
 fn name_records(records: &[AgentRecord]) -> String {
     let name = |record: &AgentRecord| match record {
-        AgentRecord::Promise { pair, role } => format!("the promise {role} of pair {pair}"),
+        AgentRecord::Promise { pair, role, .. } => format!("the promise {role} of pair {pair}"),
         AgentRecord::Close { pair, epoch } => format!("the end of epoch {epoch} of pair {pair}"),
         AgentRecord::ControllerEpoch(epoch) => format!("controller epoch {epoch}"),
         AgentRecord::Assignments(_) => "the table of applications".to_owned(),
