@@ -36,6 +36,7 @@ impl HostDraft {
         HostSpec {
             addresses: self.addresses.into_iter().map(|address| address.value).collect(),
             addp: self.addp.over(base),
+            fence: None,
         }
     }
 }

@@ -153,6 +153,10 @@ pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
             switchover_timeout: value(&switchover, preset.switchover_timeout),
             link_grace: value(&pick(|timers| timers.link_grace.as_ref()), preset.link_grace),
             fence_budget: value(&fence, preset.fence_budget),
+            lease: preset.lease,
+            renew: preset.renew,
+            kill_budget: preset.kill_budget,
+            clock_drift_ppm: preset.clock_drift_ppm,
             agent_restart_grace: value(
                 &pick(|timers| timers.agent_restart_grace.as_ref()),
                 preset.agent_restart_grace,
