@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AddpSettings, AddpTrace};
+use crate::{AddpSettings, AddpTrace, Terms};
 
 /// A named set of timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -174,6 +174,21 @@ mod added {
     }
 }
 
+impl Timers {
+    /// The spans of a pair's grants. The leader's lease is the pair's own: the embedded store is held by a lock and not by
+    /// time, so a leadership there does not run out, and a successor waits as long as the pair's voters do.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            lease: self.lease,
+            drift_ppm: self.clock_drift_ppm,
+            leader_lease: self.lease,
+            renew_every: self.renew,
+            fence_budget: self.fence_budget,
+            kill_budget: self.kill_budget,
+        }
+    }
+}
+
 /// A bound on automatic changes of roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FlapDamping {
@@ -190,5 +205,18 @@ impl FlapDamping {
     /// Three changes within a span, as every preset has it.
     pub const fn within(within: Duration) -> Self {
         Self { changes: 3, within }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Surroundings;
+
+    #[test]
+    fn every_preset_keeps_every_relation() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.timers().terms().check(&Surroundings::ASSUMED), [], "{}", preset.as_str());
+        }
     }
 }

@@ -167,18 +167,9 @@ impl PairSpec {
         }
     }
 
-    /// The spans of this pair's grants. The leader's lease is the pair's own: the embedded store is held by a lock and
-    /// not by time, so a leadership there does not run out, and a successor waits as long as the pair's voters do.
+    /// The spans of this pair's grants.
     pub fn terms(&self) -> Terms {
-        let Timers { lease, renew, fence_budget, kill_budget, clock_drift_ppm, .. } = self.timers;
-        Terms {
-            lease,
-            drift_ppm: clock_drift_ppm,
-            leader_lease: lease,
-            renew_every: renew,
-            fence_budget,
-            kill_budget,
-        }
+        self.timers.terms()
     }
 
     /// The place of that application, if it is a member.
