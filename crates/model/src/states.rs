@@ -115,6 +115,11 @@ word_enum!(
     }
 );
 
+impl Policy {
+    /// What a pair has whose settings name none: the best that this version keeps.
+    pub const DEFAULT: Policy = Policy::Available;
+}
+
 word_enum!(
     /// What follows when the primary's process ends by itself.
     OnCrash {

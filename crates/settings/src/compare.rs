@@ -147,6 +147,15 @@ fn forbid_in_pair(
         );
         forbid(forbidden, &subject, why, &stop_all);
     }
+    if after.policy != pair.policy {
+        let why = format!(
+            "its policy cannot change from {} to {} while {first_alive} runs: who acts now acts by the rules of the \
+             former one, and nobody could vouch for the other's",
+            pair.policy, after.policy
+        );
+        let advice = format!("write policy = \"{}\" to keep it, or {stop_all}", pair.policy);
+        forbid(forbidden, &subject, why, advice);
+    }
     for member in Member::BOTH.map(|member| pair.application(member)) {
         let (Some(before), Some(after)) = (old.applications.get(member), new.applications.get(member)) else {
             continue;

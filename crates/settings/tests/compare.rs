@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use understudy_model::{ApplicationName, Cluster, HostName, PairName};
+use understudy_model::{ApplicationName, Cluster, HostName, PairName, Policy};
 use understudy_settings::{Change, compare, parse_cluster};
 
 const TEXT: &str = include_str!("good/demo.toml");
@@ -53,6 +53,24 @@ fn redundancy_waits_until_no_member_runs() {
         );
     }
     assert!(outcome(from, to, &["lone"]).is_ok(), "others may run");
+}
+
+#[test]
+fn a_policy_waits_until_no_member_runs() {
+    let other = match Policy::DEFAULT {
+        Policy::Available => Policy::Strict,
+        Policy::Strict => Policy::Available,
+    };
+    let (from, to) = ("name = \"tserver\"\n", format!("name = \"tserver\"\npolicy = \"{other}\"\n"));
+    assert_eq!(outcome(from, &to, &["lone"]), Ok(vec![Change::PairChanged(pair())]));
+    for one in ["tserver-1", "tserver-2"] {
+        let why = outcome(from, &to, &[one]).unwrap_err();
+        let keep = format!("write policy = \"{}\" to keep it", Policy::DEFAULT);
+        assert!(
+            why.len() == 1 && why[0].contains("its policy cannot change") && why[0].contains(&keep),
+            "{why:?}"
+        );
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod host;
 mod pair;
 mod port;
 mod process;
+mod relations;
 mod rules;
 mod timers;
 
@@ -149,7 +150,7 @@ fn build(name: String, id: Option<ClusterId>, drafts: Drafts) -> Option<Cluster>
             primary: draft.primary.as_ref()?.value.clone(),
             backup: draft.backup.as_ref()?.value.clone(),
             redundancy: draft.redundancy,
-            policy: draft.policy,
+            policy: draft.policy?,
             on_crash: draft.on_crash,
             timers: timers::of_pair(&drafts, draft).values,
         };
