@@ -4,10 +4,11 @@
 //! own clock votes, writes and orders nothing; nothing is promised or ordered before the store acknowledged it; an unknown
 //! outcome ends the leadership; what an earlier leadership knew is forgotten.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch};
+use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch, Rule};
 
 use super::terms::Terms;
 use super::{Given, GrantRule, Objection, Promise, Refused, Vote};
@@ -107,6 +108,36 @@ pub enum Blocked {
     NothingPromised,
     /// The member acts in exactly the stored role, or in none: nothing to reaffirm (G8).
     NothingToReaffirm,
+}
+
+impl Blocked {
+    /// The rule that stands against it.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Blocked::NotLeading => Rule::VoteRefused,
+            Blocked::Writing(_) => Rule::AnswerOutstanding,
+            Blocked::Promised(..) => Rule::PromiseRuns,
+            Blocked::Fencing(_) => Rule::FenceCalled,
+            Blocked::Restored => Rule::RestoredStore,
+            Blocked::NothingPromised | Blocked::NothingToReaffirm => Rule::AlreadySo,
+        }
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocked::NotLeading => write!(f, "this control server does not lead any more"),
+            Blocked::Writing(role) => write!(f, "{role} is being stored"),
+            Blocked::Promised(role, until) => write!(f, "{role} is promised until {until}"),
+            Blocked::Fencing(role) => write!(f, "the host of {role} is being switched off"),
+            Blocked::Restored => {
+                write!(f, "the store was restored: both agents have to be heard, and a lease has to pass")
+            }
+            Blocked::NothingPromised => write!(f, "nothing is promised"),
+            Blocked::NothingToReaffirm => write!(f, "it acts in the stored role"),
+        }
+    }
 }
 
 /// What follows from the outcome of a write.
@@ -218,6 +249,16 @@ impl Leader {
         (self.over && self.promised() == Some(role)) || self.fencing.as_ref() == Some(role)
     }
 
+    /// The promise to `member` was ended before its time: it gave it up, or its host was switched off.
+    pub fn has_ended(&self, member: &ApplicationName) -> bool {
+        self.over && self.promised().is_some_and(|role| role.holder == *member)
+    }
+
+    /// As [`Leader::has_ended`], by a device.
+    pub fn has_fenced(&self, member: &ApplicationName) -> bool {
+        self.has_ended(member) && self.fenced.as_ref() == self.promised()
+    }
+
     /// How long the promises of the next epoch last. The present one keeps its own (G13).
     pub fn set_lease(&mut self, lease: Duration) {
         self.lease = lease;
@@ -231,6 +272,11 @@ impl Leader {
     /// The store was restored, and no write has been acknowledged since (G11).
     pub fn is_restored(&self) -> bool {
         self.restored.is_some()
+    }
+
+    /// Whether the waiting after a restore is over, and a new epoch can be stored (G11).
+    pub fn is_writable(&self, now: Moment) -> bool {
+        self.restored.as_ref().is_none_or(|restored| restored.quiet_until.is_some_and(|until| now >= until))
     }
 
     /// Whether the agent of this member has to be asked what it promised and closed; an answer counts from `now` on (G11).
@@ -278,7 +324,7 @@ impl Leader {
 
     /// Begins to store a new epoch for a member that acts in a role which is not the stored one (G8). The caller has heard
     /// from its agent that it acts in `acting`; the new epoch is above that and above `heard` too. One that acts in the stored
-    /// role is reaffirmed only if this voter withdrew its promise for it.
+    /// role is reaffirmed only if this voter withdrew its promise for it, or the store was restored.
     pub fn reaffirm(
         &mut self,
         leadership: &Leadership,
@@ -286,7 +332,7 @@ impl Leader {
         acting: &RoleEpoch,
         heard: Epoch,
     ) -> Result<Write, Blocked> {
-        if self.stored.as_ref() == Some(acting) && !self.is_withdrawn(acting) {
+        if self.stored.as_ref() == Some(acting) && !self.is_withdrawn(acting) && self.restored.is_none() {
             return Err(Blocked::NothingToReaffirm);
         }
         self.begin(leadership, now, &acting.holder, acting.epoch.max(heard))
@@ -427,7 +473,7 @@ impl Leader {
         let mut highest = self.stored.as_ref().map_or(Epoch::NONE, |role| role.epoch).max(above);
         match &self.restored {
             Some(restored) => {
-                if restored.quiet_until.is_none_or(|until| now < until) {
+                if !self.is_writable(now) {
                     return Err(Blocked::Restored);
                 }
                 highest = restored.heard.iter().filter_map(|(_, heard)| *heard).fold(highest, Epoch::max);
