@@ -28,7 +28,11 @@ fn an_order_is_permission_to_ask_and_the_first_yes_makes_it_primary() {
     assert!(page < one.at("the word", tells_primary));
     assert!(one.at("the guard", guards) < one.at("the word", tells_primary));
     let Did::Done(AgentDo::ShowPage { page, .. }) = &one.log[page] else { unreachable!() };
-    assert_eq!((page.role.clone(), page.until), (Some(role(2, "one")), sent + ms(3_000)), "from the asking on");
+    assert_eq!(
+        (page.role.clone(), page.until),
+        (Some(role(2, "one")), sent + ms(3_000)),
+        "from the asking on"
+    );
     assert_eq!(one.answer_to(order), None);
     one.done(RunMode::Primary, 2);
     assert_eq!(one.answer_to(order), Some(Outcome::Done));
@@ -74,10 +78,7 @@ fn a_question_whether_it_would_promise_binds_nobody() {
     one.pass(1_000);
     let would = |one: &mut Bench| one.order(Work::WouldPromise { pair: pair(), role: role(2, "one") });
     let early = would(&mut one);
-    assert_eq!(
-        one.answer_to(early),
-        Some(Outcome::Refused(Refusal::Promised(role(1, "two"), ms(2_000))))
-    );
+    assert_eq!(one.answer_to(early), Some(Outcome::Refused(Refusal::Promised(role(1, "two"), ms(2_000)))));
     one.pass(2_000);
     let late = would(&mut one);
     assert_eq!(one.answer_to(late), Some(Outcome::Done));
@@ -120,12 +121,13 @@ fn a_dead_primary_is_closed_before_its_release_and_its_page_says_no_before_that(
     one.pass(0);
     let (page, close) = (one.at("the page", page_says_no), one.at("the end", closes));
     assert!(page < close && close < one.at("the release", releases));
-    let exit_told = one.at("the exit", |did| {
-        matches!(did, Did::Done(AgentDo::Report(report)) if report.pid.is_none())
-    });
+    let exit_told =
+        one.at("the exit", |did| matches!(did, Did::Done(AgentDo::Report(report)) if report.pid.is_none()));
     assert!(exit_told < close, "whoever decides may prepare");
     let closed = |did: &Did| match did {
-        Did::Done(AgentDo::Report(report)) => report.role.as_ref().is_some_and(|role| role.closed == Epoch(2)),
+        Did::Done(AgentDo::Report(report)) => {
+            report.role.as_ref().is_some_and(|role| role.closed == Epoch(2))
+        }
         _ => false,
     };
     assert!(close < one.at("the release of the control server", closed));
@@ -138,9 +140,7 @@ fn a_primary_that_dies_while_no_control_server_leads_is_started_in_place() {
     one.exit();
     one.pass(50);
     assert!(one.has(page_says_no) && !one.has(closes) && !one.has(releases));
-    let spawned = |did: &Did| {
-        matches!(did, Did::Done(AgentDo::Spawn(spawn)) if spawn.run_mode == RunMode::Primary && spawn.epoch == Epoch(2))
-    };
+    let spawned = |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(spawn)) if spawn.run_mode == RunMode::Primary && spawn.epoch == Epoch(2));
     one.at("its start as primary", spawned);
     one.log.clear();
     let start = one.start_of(&app("one"));
@@ -172,7 +172,9 @@ fn ask(epoch: u64, number: u64) -> VoteAsk {
 
 fn verdict(one: &Bench, number: u64) -> Option<Verdict> {
     one.log.iter().find_map(|did| match did {
-        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => Some(answer.verdict.clone()),
+        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => {
+            Some(answer.verdict.clone())
+        }
         _ => None,
     })
 }
@@ -353,4 +355,61 @@ fn pages_of_another_life_are_told_no_before_anything_is_said() {
     let said = |did: &Did| matches!(did, Did::Done(AgentDo::Report(_) | AgentDo::TellPeer { .. }));
     assert!(one.at("the page", page_says_no) < one.at("the first word", said));
     one.at("the end", closes);
+}
+
+#[test]
+fn while_a_slow_disk_is_waited_for_votes_are_asked_heard_and_renewed() {
+    let mut one = Bench::primary(2);
+    // Something else is being stored: a table of applications.
+    let table = vec![
+        assignment("one", "two", "beta", Interface::Library),
+        assignment("x", "y", "beta", Interface::Plain),
+    ];
+    let order = Order {
+        id: OrderId(90),
+        incarnation: Incarnation(7),
+        controller_epoch: ControllerEpoch(1),
+        work: Work::Assign(table),
+    };
+    let pending = one.agent.step(one.now, AgentSaw::Ordered { link: LinkId(1), order });
+    assert!(!pending.persist.is_empty());
+    let mut until = Moment(0);
+    for _ in 0..20 {
+        let due = one.agent.aside_deadline().expect("a round is due");
+        one.now = one.now.max(due);
+        let asked = one.agent.aside_passed(one.now);
+        assert!(asked.persist.is_empty());
+        let ask = asked.actions.iter().find_map(|action| match action {
+            AgentDo::AskPeer { ask, .. } => Some(ask.clone()),
+            _ => None,
+        });
+        let saw = AgentSaw::PeerVoted { host: host("beta"), answer: Bench::yes(&ask.expect("it asks")) };
+        let heard = one.agent.aside(one.now, &saw).expect("a vote needs nothing durable");
+        let page = heard.actions.iter().find_map(|action| match action {
+            AgentDo::ShowPage { page, .. } => Some(page.until),
+            _ => None,
+        });
+        assert!(page.expect("the page is told") > until);
+        until = page.unwrap();
+    }
+    assert!(until > Moment(100_000_000_000) + ms(12_000));
+    let exit = AgentSaw::Ended {
+        application: app("one"),
+        start: one.start_of(&app("one")),
+        cause: ExitCause::Signal(9),
+        others_live: false,
+        last_words: String::new(),
+    };
+    assert!(one.agent.aside(one.now, &exit).is_none(), "that waits for its turn");
+}
+
+#[test]
+fn a_vote_that_is_being_stored_is_not_renewed_before_it_is() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    let asked = |number| AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, number) };
+    let pending = one.agent.step(one.now, asked(1));
+    assert!(!pending.persist.is_empty());
+    assert!(one.agent.aside(one.now, &asked(2)).is_none(), "what is not durable is not said (S3)");
+    one.agent.step(one.now, AgentSaw::DeadlinePassed);
+    assert!(one.agent.aside(one.now, &asked(3)).is_some());
 }

@@ -7,6 +7,7 @@
 mod adoption;
 mod after;
 pub mod application;
+mod aside;
 mod grants;
 mod hang;
 mod hooks;
@@ -368,6 +369,18 @@ impl Machine for Agent {
 
     fn deadline_passed() -> AgentSaw {
         AgentSaw::DeadlinePassed
+    }
+
+    fn aside(&mut self, now: Moment, saw: &AgentSaw) -> Option<Decision<AgentRecord, AgentDo>> {
+        self.take_aside(now, saw)
+    }
+
+    fn aside_deadline(&self) -> Option<Moment> {
+        self.asks_aside_at()
+    }
+
+    fn aside_passed(&mut self, now: Moment) -> Decision<AgentRecord, AgentDo> {
+        self.ask_aside(now)
     }
 
     fn store_failed(records: Vec<AgentRecord>, why: String, _definite: bool) -> AgentSaw {

@@ -24,25 +24,7 @@ impl Agent {
             .map(|(name, _)| name.clone())
             .collect();
         for name in &members {
-            let page = self.page_of(name);
-            if self.shown.get(name) != Some(&page) {
-                let epoch = self.epoch_of(name);
-                self.shown.insert(name.clone(), page.clone());
-                out.pages.push(AgentDo::ShowPage { application: name.clone(), page, epoch });
-            }
-            let wanted = self.guard_of(name);
-            let told = self.guarded.get(name).copied();
-            if wanted == told {
-                continue;
-            }
-            if let Some((start, _)) = told.filter(|(start, _)| wanted.is_none_or(|(now, _)| now != *start)) {
-                out.process.push(AgentDo::Unguard { application: name.clone(), start });
-                self.guarded.remove(name);
-            }
-            if let Some((start, kill_at)) = wanted {
-                out.pages.push(AgentDo::Guard { application: name.clone(), start, kill_at });
-                self.guarded.insert(name.clone(), (start, kill_at));
-            }
+            self.show_member(name, out);
         }
         let gone: Vec<ApplicationName> =
             self.shown.keys().filter(|name| !members.contains(name)).cloned().collect();
@@ -58,6 +40,29 @@ impl Agent {
         }
     }
 
+    /// Tells page and guard of one member what is different.
+    pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
+        let page = self.page_of(name);
+        if self.shown.get(name) != Some(&page) {
+            let epoch = self.epoch_of(name);
+            self.shown.insert(name.clone(), page.clone());
+            out.pages.push(AgentDo::ShowPage { application: name.clone(), page, epoch });
+        }
+        let wanted = self.guard_of(name);
+        let told = self.guarded.get(name).copied();
+        if wanted == told {
+            return;
+        }
+        if let Some((start, _)) = told.filter(|(start, _)| wanted.is_none_or(|(now, _)| now != *start)) {
+            out.process.push(AgentDo::Unguard { application: name.clone(), start });
+            self.guarded.remove(name);
+        }
+        if let Some((start, kill_at)) = wanted {
+            out.pages.push(AgentDo::Guard { application: name.clone(), start, kill_at });
+            self.guarded.insert(name.clone(), (start, kill_at));
+        }
+    }
+
     /// What could not be done with a decision that was not stored is told anew.
     pub(super) fn show_again(&mut self) {
         self.shown.clear();
@@ -65,7 +70,7 @@ impl Agent {
         self.kept_peers = None;
     }
 
-    fn page_of(&self, name: &ApplicationName) -> Page {
+    pub(super) fn page_of(&self, name: &ApplicationName) -> Page {
         let Some(known) = self.applications.get(name) else { return NO };
         let Some(role) = &known.role else { return NO };
         let acts = known.pid.is_some() && matches!(role.part, Part::Promoting | Part::Acting);

@@ -95,7 +95,7 @@ impl Agent {
         grants.peer_released = grants.peer_released.max(release.role.epoch);
     }
 
-    fn voted(&mut self, now: Moment, voter: OtherVoter, answer: VoteAnswer, out: &mut Out) {
+    pub(super) fn voted(&mut self, now: Moment, voter: OtherVoter, answer: VoteAnswer, out: &mut Out) {
         let VoteAnswer { pair, incarnation, number, role, verdict } = answer;
         let name = role.holder.clone();
         let own = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(&name));
@@ -168,14 +168,14 @@ impl Agent {
         next.min()
     }
 
-    fn part_of(&self, name: &ApplicationName) -> Part {
+    pub(super) fn part_of(&self, name: &ApplicationName) -> Part {
         let role = self.applications.get(name).and_then(|known| known.role.as_ref());
         role.map_or(Part::Idle, |role| role.part)
     }
 
     /// Nothing is asked for a member that is being demoted, for a promise that may not be on the disk, while no guard would
     /// end it, or while nobody would hear it.
-    fn may_ask(&self, pair: &PairName, part: Part) -> bool {
+    pub(super) fn may_ask(&self, pair: &PairName, part: Part) -> bool {
         let Some(grants) = self.grants.get(pair).filter(|grants| !grants.unkept) else { return false };
         let heard = !self.controllers.is_empty()
             || self.peers.contains(&grants.place.peer_host)
@@ -184,7 +184,7 @@ impl Agent {
     }
 
     /// One round of asking: the own promise first, then both others (G3).
-    fn ask(&mut self, now: Moment, pair: &PairName, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn ask(&mut self, now: Moment, pair: &PairName, name: &ApplicationName, out: &mut Out) {
         let Some(grants) = self.grants.get_mut(pair) else { return };
         let Some(own) = grants.own.get_mut(name) else { return };
         let Some(held) = own.holder.held().cloned() else { return };
@@ -216,7 +216,7 @@ impl Agent {
             return;
         }
         let because = self.run_out(now, name, Rule::GrantRunsOut);
-        out.events.push(self.event(EventKind::DemotionOrdered, Severity::Critical, name, because));
+        out.events.push(self.event(EventKind::Anomaly, Severity::Critical, name, because));
         self.part(now, name, RoleTrigger::GiveUp, out);
     }
 

@@ -333,6 +333,11 @@ impl Holder {
         self.ask_at = Moment::default();
     }
 
+    /// The next round is not due before `at`.
+    pub fn postpone(&mut self, at: Moment) {
+        self.ask_at = at;
+    }
+
     /// What a yes to request `number` would be worth now: the moment until which it would last.
     pub fn worth(&self, number: u64) -> Option<Moment> {
         self.asked.iter().find(|asked| asked.number == number).map(|asked| asked.expiry)

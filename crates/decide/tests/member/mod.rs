@@ -334,8 +334,9 @@ pub fn tells_primary(did: &Did) -> bool {
 }
 
 pub fn tells_backup(did: &Did) -> bool {
-    let backup =
-        |message: &ToApplication| matches!(message, ToApplication::SetRunMode { run_mode: RunMode::Backup, .. });
+    let backup = |message: &ToApplication| {
+        matches!(message, ToApplication::SetRunMode { run_mode: RunMode::Backup, .. })
+    };
     matches!(did, Did::Done(AgentDo::Say { message, .. }) if backup(message))
 }
 
