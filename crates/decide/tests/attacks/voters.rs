@@ -1,0 +1,73 @@
+//! What people are told of pairs with policy `strict` whose voters share a machine, or are not heard.
+//!
+//! The law: a host whose loss would stop a healthy primary elsewhere is named with the reason, and no other is.
+
+use understudy_decide::control::{ClusterView, ControlSaw};
+use understudy_model::*;
+
+use super::hosts::settled;
+use crate::wide::*;
+
+/// `one` is primary on the first host, and the control server is on these.
+fn seen(policy: Policy, own: &[usize]) -> (Wide, ClusterView) {
+    let mut world = settled(small_cluster());
+    for pair in world.cluster.pairs.values_mut() {
+        pair.policy = policy;
+        pair.timers.lease = crate::ms(2_500);
+    }
+    let own_hosts = own.iter().map(|site| host(*site)).collect();
+    let cluster = world.cluster.clone();
+    world.control_sees(ControlSaw::Configured { cluster, own_hosts });
+    let view = world.view();
+    (world, view)
+}
+
+fn risks(view: &ClusterView, site: usize) -> String {
+    view.hosts.iter().find(|known| known.name == host(site)).unwrap().loss_risks.join("; ")
+}
+
+const ALONE: &str = "its own vote alone, and steps down within its lease of 2.5s";
+
+#[test]
+fn a_control_server_beside_the_backup_is_two_voters_of_a_strict_pair() {
+    let (_, view) = seen(Policy::Strict, &[1]);
+    assert!(risks(&view, 1).contains(ALONE) && risks(&view, 1).contains("primary one on host"), "{view:#?}");
+    assert_eq!(risks(&view, 0), "");
+    let warned = |text: &str| view.warnings.iter().filter(|warning| warning.contains(text)).count();
+    assert_eq!(warned("two of its three voters are on host"), 1, "{:#?}", view.warnings);
+    assert_eq!(warned("its loss stops one within the lease of 2.5s"), 1, "{:#?}", view.warnings);
+}
+
+#[test]
+fn the_loss_of_the_primarys_own_host_is_no_step_down_elsewhere() {
+    let (_, view) = seen(Policy::Strict, &[0]);
+    assert!(
+        !risks(&view, 0).contains(ALONE) && risks(&view, 0).contains("nobody would promote"),
+        "{view:#?}"
+    );
+    assert_eq!(risks(&view, 1), "");
+    assert!(view.warnings.iter().any(|warning| warning.contains("its loss stops two within")));
+}
+
+#[test]
+fn with_policy_available_or_a_third_machine_nobody_steps_down() {
+    for (policy, own) in [(Policy::Available, &[1][..]), (Policy::Strict, &[])] {
+        let (_, view) = seen(policy, own);
+        let all = format!("{} {} {}", risks(&view, 0), risks(&view, 1), view.warnings.join(" "));
+        assert!(!all.contains("voters") && !all.contains("own vote"), "{policy}: {all}");
+    }
+}
+
+#[test]
+fn while_the_other_agent_is_not_heard_the_control_server_is_the_vote_that_counts() {
+    let (mut world, view) = seen(Policy::Strict, &[]);
+    let text = "vote keeps one primary";
+    assert!(!view.warnings.iter().any(|warning| warning.contains(text)));
+    world.silence(1);
+    world.deliver_all();
+    assert!(
+        world.view().warnings.iter().any(|warning| warning.contains(text)),
+        "{:#?}",
+        world.view().warnings
+    );
+}
