@@ -65,6 +65,7 @@ fn report(pair: usize, place: usize, pid: u32) -> ApplicationReport {
             promised: acting.clone(),
             closed: Epoch::NONE,
             acting,
+            strict: None,
         }),
     }
 }

@@ -74,6 +74,15 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
+            AgentDo::KeepPeers(_)
+            | AgentDo::AskPeer { .. }
+            | AgentDo::AskController { .. }
+            | AgentDo::AnswerPeer { .. }
+            | AgentDo::TellPeer { .. }
+            | AgentDo::ShowPage { .. }
+            | AgentDo::ForgetPage { .. }
+            | AgentDo::Guard { .. }
+            | AgentDo::Unguard { .. } => {}
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
             }
@@ -115,6 +124,14 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::StoreFailed { .. } => "store-failed",
         AgentSaw::LeaveAsked { .. } => "leave-asked",
         AgentSaw::LeaveTakenBack => "leave-taken-back",
+        AgentSaw::PeerJoined { .. } => "peer-joined",
+        AgentSaw::PeerLeft { .. } => "peer-left",
+        AgentSaw::PeerAsked { .. } => "peer-asked",
+        AgentSaw::PeerVoted { .. } => "peer-voted",
+        AgentSaw::PeerReleased { .. } => "peer-released",
+        AgentSaw::ControllerVoted { .. } => "controller-voted",
+        AgentSaw::GuardChanged { .. } => "guard-changed",
+        AgentSaw::GuardFired { .. } => "guard-fired",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }
 }

@@ -3,6 +3,7 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -190,7 +191,7 @@ impl Life {
         };
         Ok(Self {
             agent: Agent::new(settings.host.clone(), incarnation, memory),
-            first: AgentSaw::Awake { found },
+            first: AgentSaw::Awake { found, pages: BTreeMap::new() },
             mail,
             hands: AgentHands {
                 keeper,

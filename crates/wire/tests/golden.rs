@@ -35,6 +35,7 @@ fn report() -> ApplicationReport {
             promised: Some(role()),
             closed: Epoch(6),
             acting: Some(role()),
+            strict: None,
         }),
     }
 }
@@ -82,6 +83,7 @@ fn assignment() -> Assignment {
         peer_ports: vec![("default".to_owned(), 7000), ("ha".to_owned(), 7001)],
         fence_budget: Duration::from_millis(500),
         link_grace: Duration::from_secs(2),
+        strict: None,
     };
     Assignment {
         application: name("tserver-1"),
@@ -168,7 +170,7 @@ fn what_a_control_server_says() {
     );
     compare("set-hands-off", order(Work::SetHandsOff { application: application.clone(), hands_off: true }));
     compare("restart", order(Work::Restart { application }));
-    compare("promote", order(Work::Promote { pair, role: role(), time_limit }));
+    compare("promote", order(Work::Promote { pair, role: role(), time_limit, grant: None }));
     compare("demote", order(Work::Demote { pair: name("tserver"), role: role(), time_limit }));
     compare_in("v2/let-go", order(Work::LetGo));
 }

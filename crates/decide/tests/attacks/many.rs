@@ -66,6 +66,7 @@ fn report(name: String, pair: &str, primary: bool) -> ApplicationReport {
             promised: acting.clone(),
             closed: Epoch::NONE,
             acting,
+            strict: None,
         }),
     }
 }

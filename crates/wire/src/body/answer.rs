@@ -108,6 +108,9 @@ impl Body for Refusal {
                 Cause::NotActing(NotActing { acting: check::write_optional(acting)? })
             }
             model::Refusal::Busy => Cause::Busy(Nothing {}),
+            other @ (model::Refusal::Promised(..)
+            | model::Refusal::NotVoting(_)
+            | model::Refusal::NoVotes) => Cause::NotReady(check::cut_text(&other.to_string())),
         };
         Ok(Self { cause: Some(cause) })
     }

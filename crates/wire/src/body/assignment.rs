@@ -274,6 +274,7 @@ impl Body for PairPlace {
             peer_ports: check::read_list(self.peer_ports, MOST_PORTS, "PairPlace.peer_ports")?,
             fence_budget: Duration::from_nanos(self.fence_budget_ns),
             link_grace: Duration::from_nanos(self.link_grace_ns),
+            strict: None,
         })
     }
 }

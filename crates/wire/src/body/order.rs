@@ -130,13 +130,15 @@ fn write_work(work: &model::Work) -> Result<Work, EncodeError> {
         model::Work::Restart { application } => {
             Work::Restart(Restart { application: application.to_string() })
         }
-        model::Work::Promote { pair, role, time_limit } => {
+        model::Work::Promote { pair, role, time_limit, grant: _ } => {
             Work::Promote(RoleChange::of(pair, role, *time_limit)?)
         }
         model::Work::Demote { pair, role, time_limit } => {
             Work::Demote(RoleChange::of(pair, role, *time_limit)?)
         }
-        model::Work::LetGo => Work::LetGo(LetGo {}),
+        model::Work::LetGo | model::Work::WouldPromise { .. } | model::Work::Learn { .. } => {
+            Work::LetGo(LetGo {})
+        }
     })
 }
 
@@ -161,7 +163,7 @@ fn read_work(work: Work) -> Result<model::Work, MessageError> {
         }
         Work::Promote(change) => {
             let (pair, role, time_limit) = change.parts()?;
-            model::Work::Promote { pair, role, time_limit }
+            model::Work::Promote { pair, role, time_limit, grant: None }
         }
         Work::Demote(change) => {
             let (pair, role, time_limit) = change.parts()?;

@@ -158,6 +158,7 @@ impl Body for RoleReport {
             promised: check::read_optional(self.promised)?,
             closed: Epoch(self.closed),
             acting: check::read_optional(self.acting)?,
+            strict: None,
         })
     }
 }

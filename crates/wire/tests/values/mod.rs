@@ -153,6 +153,7 @@ fn place() -> impl Strategy<Value = PairPlace> {
             peer_ports,
             fence_budget,
             link_grace,
+            strict: None,
         },
     )
 }
@@ -177,7 +178,8 @@ fn work() -> impl Strategy<Value = Work> {
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Promote {
             pair,
             role,
-            time_limit
+            time_limit,
+            grant: None
         }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
         Just(Work::LetGo),
@@ -232,7 +234,13 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
 
 fn role_report() -> impl Strategy<Value = RoleReport> {
     (name(), option_of(role()), any::<u64>(), option_of(role())).prop_map(
-        |(pair, promised, closed, acting)| RoleReport { pair, promised, closed: Epoch(closed), acting },
+        |(pair, promised, closed, acting)| RoleReport {
+            pair,
+            promised,
+            closed: Epoch(closed),
+            acting,
+            strict: None,
+        },
     )
 }
 
