@@ -253,7 +253,7 @@ fn a_wrong_cluster_file_ends_with_78_and_a_right_one_with_0() {
     assert!(valid.contains("policy   strict (p): one member acts at any moment"), "{valid}");
     assert!(valid.contains("policy   available (q): ") && valid.contains("two may act until"), "{valid}");
     let json = scsctl("unix:/x", &["config", "validate", path, "-o", "json"]);
-    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["policies"][1]["policy"], "available", "{json}");
     assert!(json["policies"][0]["means"].as_str().unwrap().contains("lease"), "{json}");
 }

@@ -45,15 +45,27 @@ impl Control {
             }
         }
         let Some(primary) = self.primary_of(pair) else { return };
-        let unheard = self.app(pair, primary.other()).filter(|other| !other.heard);
-        if let Some(other) = unheard {
+        if let Some(why) = self.other_voter_missing(pair, primary) {
             warnings.push(format!(
-                "pair {name}: the agent of host {} is not heard here; unless the primary's agent hears it, this control \
-                 server's vote keeps {} primary: stop neither before it is back, or the primary steps down within \
-                 its lease of {lease:?}",
-                other.host,
+                "pair {name}: {why}: if this control server stops, {} steps down within its lease of {lease:?}; mend that \
+                 before you stop this one",
                 pair.spec.application(primary)
             ));
+        }
+    }
+
+    /// Why the other member's agent may be no voter for the primary now; none if the primary's agent hears it.
+    fn other_voter_missing(&self, pair: &Pair, primary: Member) -> Option<String> {
+        let (own, other) = (self.app(pair, primary)?, self.app(pair, primary.other())?);
+        let strict = own.report.as_ref().and_then(|report| report.role.as_ref()?.strict.as_ref());
+        match strict {
+            Some(vote) if vote.peer_heard => None,
+            Some(_) => {
+                Some(format!("the agent of host {} does not hear that of host {}", own.host, other.host))
+            }
+            // It has not said what it hears.
+            None if other.heard => None,
+            None => Some(format!("the agent of host {} is not heard here, and perhaps nowhere", other.host)),
         }
     }
 

@@ -5,7 +5,7 @@
 use understudy_decide::control::{ClusterView, ControlSaw};
 use understudy_model::*;
 
-use super::hosts::settled;
+use super::hosts::{holder, settled};
 use crate::wide::*;
 
 /// `one` is primary on the first host, and the control server is on these.
@@ -58,16 +58,58 @@ fn with_policy_available_or_a_third_machine_nobody_steps_down() {
     }
 }
 
+const NO_OTHER: &str = "if this control server stops, one steps down within its lease of 2.5s";
+
+fn told(world: &Wide) -> Vec<String> {
+    world.view().warnings.into_iter().filter(|warning| warning.contains(NO_OTHER)).collect()
+}
+
 #[test]
 fn while_the_other_agent_is_not_heard_the_control_server_is_the_vote_that_counts() {
-    let (mut world, view) = seen(Policy::Strict, &[]);
-    let text = "vote keeps one primary";
-    assert!(!view.warnings.iter().any(|warning| warning.contains(text)));
+    let (mut world, _) = seen(Policy::Strict, &[]);
+    assert_eq!(told(&world), Vec::<String>::new());
     world.silence(1);
     world.deliver_all();
     assert!(
-        world.view().warnings.iter().any(|warning| warning.contains(text)),
+        told(&world)[0].contains("is not heard here, and perhaps nowhere"),
         "{:#?}",
         world.view().warnings
     );
+}
+
+#[test]
+fn what_the_primarys_own_agent_hears_counts_more_than_what_the_control_server_hears() {
+    for (silent, peer_heard, warned) in
+        [(true, true, 0), (true, false, 1), (false, false, 1), (false, true, 0)]
+    {
+        let (mut world, _) = seen(Policy::Strict, &[]);
+        if silent {
+            world.silence(1);
+            world.deliver_all();
+        }
+        let role = holder(&world);
+        let strict = Some(GrantReport { unread: false, peer_heard, peer_released: Epoch(0) });
+        let report = ApplicationReport {
+            application: app("one"),
+            pid: Some(1),
+            status: ApplicationStatus::Started,
+            goal: Goal::Started,
+            run_mode: RunMode::Primary,
+            problem: String::new(),
+            restarts: 0,
+            gave_up: false,
+            last_exit: None,
+            role: Some(RoleReport {
+                pair: pair_name("p"),
+                promised: Some(role.clone()),
+                closed: Epoch(0),
+                acting: Some(role),
+                strict,
+            }),
+        };
+        world.control_sees(ControlSaw::Reported { host: host(0), report });
+        let told = told(&world);
+        assert_eq!(told.len(), warned, "silent {silent}, peer heard {peer_heard}: {told:#?}");
+        assert!(told.iter().all(|one| one.contains("does not hear that of host")), "{told:#?}");
+    }
 }
