@@ -113,3 +113,18 @@ fn what_the_primarys_own_agent_hears_counts_more_than_what_the_control_server_he
         assert!(told.iter().all(|one| one.contains("does not hear that of host")), "{told:#?}");
     }
 }
+
+#[test]
+fn a_pair_on_one_host_is_named_whatever_its_policy_and_its_agent_is_voter_enough() {
+    for policy in [Policy::Strict, Policy::Available] {
+        let mut world = settled(small_cluster());
+        let mut cluster = world.cluster.clone();
+        cluster.pairs.values_mut().for_each(|pair| pair.policy = policy);
+        cluster.applications.values_mut().for_each(|one| one.host = host(0));
+        world.control_sees(ControlSaw::Configured { cluster, own_hosts: [host(0)].into() });
+        let view = world.view();
+        assert!(view.warnings.iter().any(|warning| warning.contains("both members are on one host")));
+        assert!(!view.warnings.iter().any(|warning| warning.contains("voters")), "{:#?}", view.warnings);
+        assert!(!risks(&view, 0).contains("own vote"), "{view:#?}");
+    }
+}
