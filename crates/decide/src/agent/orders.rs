@@ -59,6 +59,7 @@ impl Agent {
             self.unstored.push(Unstored::ControllerEpoch { former, link });
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
+        self.hasten(None);
         out.welcomes.push(link);
         self.tell_leave(out);
     }

@@ -30,7 +30,16 @@ impl Agent {
                 }
             }
         }
+        self.hasten(Some(&host));
         self.peers.insert(host);
+    }
+
+    /// Somebody who votes is heard from now on: the other agent on that host, or a control server.
+    pub(super) fn hasten(&mut self, host: Option<&HostName>) {
+        let concerned = |grants: &&mut PairGrants| host.is_none_or(|host| grants.place.peer_host == *host);
+        for grants in self.grants.values_mut().filter(concerned) {
+            grants.own.values_mut().for_each(|own| own.holder.hasten());
+        }
     }
 
     /// The other host's agent asks for its member (G1, G2, G8).
@@ -164,11 +173,14 @@ impl Agent {
         role.map_or(Part::Idle, |role| role.part)
     }
 
-    /// Nothing is asked for a member that is being demoted, for a promise that may not be on the disk, or while no guard
-    /// would end it.
+    /// Nothing is asked for a member that is being demoted, for a promise that may not be on the disk, while no guard would
+    /// end it, or while nobody would hear it.
     fn may_ask(&self, pair: &PairName, part: Part) -> bool {
-        let kept = self.grants.get(pair).is_some_and(|grants| !grants.unkept);
-        kept && self.guard_up && matches!(part, Part::Promoting | Part::Acting)
+        let Some(grants) = self.grants.get(pair).filter(|grants| !grants.unkept) else { return false };
+        let heard = !self.controllers.is_empty()
+            || self.peers.contains(&grants.place.peer_host)
+            || grants.voter.counts_twice();
+        heard && self.guard_up && matches!(part, Part::Promoting | Part::Acting)
     }
 
     /// One round of asking: the own promise first, then both others (G3).

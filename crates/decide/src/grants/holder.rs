@@ -328,6 +328,11 @@ impl Holder {
         self.ask_at
     }
 
+    /// Somebody can be asked who could not be asked before: the next round is due at once.
+    pub fn hasten(&mut self) {
+        self.ask_at = Moment::default();
+    }
+
     /// What a yes to request `number` would be worth now: the moment until which it would last.
     pub fn worth(&self, number: u64) -> Option<Moment> {
         self.asked.iter().find(|asked| asked.number == number).map(|asked| asked.expiry)
