@@ -74,9 +74,9 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
+            AgentDo::AskController { link, ask } => self.links.ask_vote(link, ask),
             AgentDo::KeepPeers(_)
             | AgentDo::AskPeer { .. }
-            | AgentDo::AskController { .. }
             | AgentDo::AnswerPeer { .. }
             | AgentDo::TellPeer { .. }
             | AgentDo::ShowPage { .. }

@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 use understudy_decide::agent::{Agent, AgentSaw, LinkId};
 use understudy_drive::Inbox;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion,
+    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion, VoteAsk,
 };
 use understudy_transport::{LinkTally, Listener, Receiver, Security, SendError, Sender, Stranger};
 use understudy_wire::control::MOST_EVENTS;
-use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent};
+use understudy_wire::{
+    FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
+};
 
 use crate::accepting::{Refusals, accept_all};
 use crate::log_reader::LogReader;
@@ -112,6 +114,9 @@ impl Links {
                 let reason = "a question came before the Hello";
                 return self.refuse(&sender, &peer, "question-before-hello", reason);
             }
+            Ok((ToAgent::Vote(_), sender, _)) => {
+                return self.refuse(&sender, &peer, "vote-before-hello", "a vote came before the Hello");
+            }
             Err(error) => return self.refusals.count(&peer, &error),
         };
         if let Some((word, reason)) = unwelcome(self.security.identity().as_ref(), receiver.identity()) {
@@ -193,6 +198,9 @@ impl Links {
             match heard {
                 Ok(Some(ToAgent::Order(order))) => {
                     self.inbox.saw(AgentSaw::Ordered { link, order }).await;
+                }
+                Ok(Some(ToAgent::Vote(answer))) => {
+                    self.inbox.saw(AgentSaw::ControllerVoted { link, answer }).await;
                 }
                 Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
@@ -283,7 +291,19 @@ impl Links {
     pub fn answer(&self, link: LinkId, answer: Answer) {
         let mut open = self.open();
         if let Some(entry) = open.get(&link)
-            && !say(entry, &FromAgent::Answer(answer))
+            && !say(entry, &FromAgent::Answer(control::answer_in_words_of(entry.version, answer)))
+        {
+            open.remove(&link);
+        }
+    }
+
+    /// Asks a control server for its vote; one that is not welcome or has no words for it is not asked.
+    pub fn ask_vote(&self, link: LinkId, ask: VoteAsk) {
+        let mut open = self.open();
+        if let Some(entry) = open.get(&link)
+            && entry.welcomed
+            && entry.version >= VOTES_SINCE
+            && !say(entry, &FromAgent::AskVote(ask))
         {
             open.remove(&link);
         }
