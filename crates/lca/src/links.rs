@@ -14,13 +14,13 @@ use understudy_drive::Inbox;
 use understudy_model::{
     Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion, VoteAsk,
 };
-use understudy_transport::{LinkTally, Listener, Receiver, Security, SendError, Sender, Stranger};
+use understudy_transport::{FirstFrame, LinkTally, ReceiveError, Receiver, Security, SendError, Sender};
 use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{
     FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
 };
 
-use crate::accepting::{Refusals, accept_all};
+use crate::accepting::Refusals;
 use crate::log_reader::LogReader;
 use crate::security::unwelcome;
 use crate::untold::Untold;
@@ -94,18 +94,15 @@ impl Links {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts control servers as long as the runtime lives.
-    pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
-        accept_all(&listener, |stranger| {
-            let this = Arc::clone(&self);
-            tokio::spawn(async move { this.converse(stranger).await });
-        })
-        .await;
+    /// Counts a stranger who said nothing that begins a conversation.
+    pub fn refuse_stranger(&self, peer: &str, error: &ReceiveError) {
+        self.refusals.count(peer, error);
     }
 
-    async fn converse(self: Arc<Self>, stranger: Stranger) {
-        let peer = stranger.peer().to_string();
-        let (hello, sender, mut receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
+    /// Talks with whoever said this until the link ends.
+    pub async fn converse(self: Arc<Self>, first: FirstFrame) {
+        let peer = first.peer().to_string();
+        let (hello, sender, mut receiver) = match first.understand::<ToAgent, FromAgent>() {
             Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
             Ok((ToAgent::Order(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use understudy_model as model;
-use understudy_model::{Epoch, Incarnation};
+use understudy_model::{Epoch, Incarnation, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 
 use super::order::RoleEpoch;
 use super::{Body, Nothing, check, word};
@@ -293,9 +293,16 @@ impl Body for AddpSettings {
     }
 
     fn read(self) -> Result<model::AddpSettings, MessageError> {
+        let (least, most) =
+            (check::write_span(SHORTEST_ADDP_TIMEOUT), check::write_span(LONGEST_ADDP_TIMEOUT));
+        let timeout = |found: u64, field| match found {
+            0 => Ok(Duration::ZERO),
+            found if (least..=most).contains(&found) => Ok(Duration::from_nanos(found)),
+            found => Err(MessageError::OutOfRange { field, found, least, most }),
+        };
         Ok(model::AddpSettings {
-            timeout: Duration::from_nanos(self.timeout_ns),
-            remote_timeout: Duration::from_nanos(self.remote_timeout_ns),
+            timeout: timeout(self.timeout_ns, "AddpSettings.timeout_ns")?,
+            remote_timeout: timeout(self.remote_timeout_ns, "AddpSettings.remote_timeout_ns")?,
             trace: word::AddpTrace::read(self.trace, "AddpSettings.trace")?,
         })
     }

@@ -161,11 +161,12 @@ fn terms() -> impl Strategy<Value = Terms> {
 
 fn strict() -> impl Strategy<Value = StrictPlace> {
     let traces = &[AddpTrace::Off, AddpTrace::Local, AddpTrace::Remote, AddpTrace::Both];
-    let addp = (span(), span(), word(traces)).prop_map(|(timeout, remote_timeout, trace)| AddpSettings {
-        timeout,
-        remote_timeout,
-        trace,
-    });
+    let timeout = || {
+        let (least, most) = (SHORTEST_ADDP_TIMEOUT.as_nanos() as u64, LONGEST_ADDP_TIMEOUT.as_nanos() as u64);
+        prop_oneof![Just(Duration::ZERO), (least..=most).prop_map(Duration::from_nanos)]
+    };
+    let addp = (timeout(), timeout(), word(traces))
+        .prop_map(|(timeout, remote_timeout, trace)| AddpSettings { timeout, remote_timeout, trace });
     (terms(), name(), vec(text(), 0..4), addp).prop_map(|(terms, peer_host, peer_addresses, peer_addp)| {
         StrictPlace { terms, peer_host, peer_addresses, peer_addp }
     })
