@@ -88,7 +88,8 @@ impl Hands<Control> for ControlHands {
 
     fn act(&mut self, action: ControlDo) {
         match action {
-            ControlDo::Vote { .. } | ControlDo::Fence { .. } => {}
+            ControlDo::Vote { host, answer } => self.links.vote(&host, answer),
+            ControlDo::Fence { .. } => {}
             ControlDo::Send { host, order } => self.links.send(&host, order),
             ControlDo::Reply { request, reply } => {
                 if !self.replies.answer(request, reply) {
