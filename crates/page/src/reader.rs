@@ -145,8 +145,5 @@ pub(crate) fn map(file: &File, path: &Path, writable: bool) -> Result<Mapping, O
 /// Where the clock counts from by which a page was written.
 pub(crate) fn origin_of(mapping: &Mapping) -> Origin {
     let words = mapping.words();
-    Origin {
-        boot: words.boot.load(Ordering::Relaxed),
-        namespace: words.namespace.load(Ordering::Relaxed),
-    }
+    Origin { boot: words.boot.load(Ordering::Relaxed), namespace: words.namespace.load(Ordering::Relaxed) }
 }

@@ -137,7 +137,10 @@ mod tests {
                     // The writer was put aside in the middle.
                     None => std::thread::yield_now(),
                 }
-                assert!(std::time::Instant::now() < limit, "saw {seen_one} of one, {seen_other} of the other");
+                assert!(
+                    std::time::Instant::now() < limit,
+                    "saw {seen_one} of one, {seen_other} of the other"
+                );
             }
             stop.store(true, Ordering::Relaxed);
         });

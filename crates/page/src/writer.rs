@@ -64,10 +64,9 @@ impl PageWriter {
     /// Opens the page at `path`, or makes one that says "not primary". The directory must be there, and the agent's alone.
     pub fn open(path: &Path) -> Result<Self, WriteError> {
         let failed = |source| OpenError::Open { path: path.to_owned(), source };
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::open(path, flags, Mode::from_raw_mode(MODE))
-            .map_err(|error| failed(error.into()))?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            rustix::fs::open(path, flags, Mode::from_raw_mode(MODE)).map_err(|error| failed(error.into()))?;
         let file = File::from(file);
         let found = file.metadata().map_err(failed)?;
         if !found.is_file() {
