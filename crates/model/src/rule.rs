@@ -101,6 +101,7 @@ rules! {
     GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
     GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
     PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
+    MemorySetBack => "memory-set-back", "The other agent remembers a vote or a release that this one does not: its files were set back, so it is bound anew and silent for a lease.";
     MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";
     // hosts, flapping, drained hosts
     HostLost => "host-lost", "The primary's host counts as lost, and the backup is ready: the backup is promoted. Policy `available` accepts that the former primary may still act.";
