@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw};
-use understudy_drive::{Hands, Told};
+use understudy_drive::{Hands, Persisting, Told};
 use understudy_model::{Decision, Event, Moment, Severity};
 
 use crate::application_links::ApplicationLinks;
@@ -38,20 +38,26 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
         tracing::trace!(%at, observed = word(saw));
     }
 
-    async fn persist(
+    fn persist(
         &mut self,
         at: Moment,
         saw: &AgentSaw,
         decision: &Decision<AgentRecord, AgentDo>,
-    ) -> Result<(), (String, bool)> {
+    ) -> Persisting {
         tracing::trace!(%at, observed = word(saw));
-        self.keeper.keep(decision.persist.clone()).await?;
-        for record in &decision.persist {
-            if let AgentRecord::ControllerEpoch(epoch) = record {
-                self.links.obeyed(*epoch);
+        let (keeper, links, records) =
+            (self.keeper.clone(), Arc::clone(&self.links), decision.persist.clone());
+        Box::pin(async move {
+            let obeyed = records.iter().find_map(|record| match record {
+                AgentRecord::ControllerEpoch(epoch) => Some(*epoch),
+                _ => None,
+            });
+            keeper.keep(records).await?;
+            if let Some(epoch) = obeyed {
+                links.obeyed(epoch);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn act(&mut self, action: AgentDo) {

@@ -49,7 +49,7 @@ impl Picture {
     /// What that machine shows now.
     pub fn of(agent: &Agent) -> Self {
         let shown = agent.applications().map(|application| {
-            let report = application.report(None);
+            let report = application.report(None, None);
             let role = application.role.as_ref();
             let shown = Shown {
                 pair: role.map(|role| role.place.pair.clone()),
