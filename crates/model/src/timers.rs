@@ -127,7 +127,7 @@ pub struct Timers {
     /// How long an application's link to its agent may be gone while the process lives, before it counts as unable to serve.
     pub link_grace: Duration,
     /// With policy `strict`: how long a voter is bound by one answer, and so the longest that a lost primary is waited for.
-    /// A changed lease holds from the pair's next epoch.
+    /// A changed lease holds from the pair's next epoch, and gets shorter only while no member runs.
     #[serde(default = "added::lease")]
     pub lease: Duration,
     /// With policy `strict`: how often a primary's agent asks its voters again.

@@ -74,6 +74,26 @@ fn a_policy_waits_until_no_member_runs() {
 }
 
 #[test]
+fn a_lease_gets_longer_at_any_time_and_shorter_when_no_member_runs() {
+    let text = include_str!("good/strict.toml");
+    let set = |lease: &str| cluster(&text.replacen("lease = \"2400ms\"", &format!("lease = \"{lease}\""), 1));
+    let change = |from: &str, to: &str, names: &[&str]| compare(&set(from), &set(to), &running(names));
+    let own = Ok(vec![Change::PairChanged(PairName::new("own").unwrap())]);
+    assert_eq!(change("3s", "4s", &["three", "four"]), own);
+    assert_eq!(change("4s", "3s", &["one", "two"]), own, "others may run");
+    for one in ["three", "four"] {
+        let why = change("4s", "3s", &[one]).unwrap_err();
+        assert!(why.len() == 1 && why[0].why.contains("cannot get shorter, from 4s to 3s"), "{why:?}");
+    }
+    // Without leases nobody counts on one.
+    let available = |lease: &str| {
+        let strict = text.replacen("lease = \"2400ms\"", &format!("lease = \"{lease}\""), 1);
+        cluster(&strict.replace("policy = \"strict\"", "policy = \"available\""))
+    };
+    assert_eq!(compare(&available("4s"), &available("3s"), &running(&["three", "four"])), own);
+}
+
+#[test]
 fn a_port_of_either_member_waits_until_no_member_runs() {
     for (from, to, name) in
         [("port = 7001", "port = 7002", "tserver-1"), ("port = 7011", "port = 7012", "tserver-2")]

@@ -8,7 +8,9 @@ use understudy_model::{
     Interface, ListeningMode, OnCrash, OutputKind, PairName, Policy, Preset, ProcessLimits, ProcessSpec,
     Redundancy, RestartPolicy, Signal, Terms,
 };
-use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
+use understudy_settings::{
+    TlsFiles, parse_agent, parse_cluster, parse_cluster_on, parse_server, reference_markdown,
+};
 
 fn application(name: &str) -> ApplicationName {
     ApplicationName::new(name).unwrap()
@@ -318,6 +320,11 @@ fn every_preset_is_sound_and_what_a_relation_advises_is_just_enough() {
     for (spans, relation) in [
         ("renew = \"700ms\"\nfence-budget = \"900ms\"", "renewals-fit-lease"),
         ("renew = \"10ms\"\nfence-budget = \"20ms\"\nkill-budget = \"5ms\"", "restart-fits-lease"),
+        // A tenth of the lease does not count, so that the figures come out even: equal is not less.
+        (
+            "renew = \"10ms\"\nfence-budget = \"45ms\"\nkill-budget = \"5ms\"\nclock-drift = 100000",
+            "restart-fits-lease",
+        ),
     ] {
         let wrong = strict(&format!("{spans}\nlease = \"100ms\"")).unwrap_err();
         let said = wrong.iter().find(|one| one.contains(relation)).unwrap();
@@ -336,4 +343,31 @@ fn every_preset_is_sound_and_what_a_relation_advises_is_just_enough() {
     assert!(strict("kill-budget = \"501ms\"").unwrap_err()[0].contains("kill-fits-fence"));
     assert_eq!(strict("clock-drift = 1000"), Ok(vec![]));
     assert!(strict("clock-drift = 999").unwrap_err()[0].contains("drift-covers-clocks"));
+}
+
+#[test]
+fn a_host_that_is_this_machine_is_named_with_what_its_loss_would_cost_each_policy() {
+    let text = include_str!("good/strict.toml");
+    let mixed = text.replacen("policy = \"strict\"", "policy = \"available\"", 1);
+    let warned = |text: &str, is_here: &dyn Fn(&str) -> bool| -> Vec<String> {
+        parse_cluster_on("c", text, is_here).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    let on_beta = |address: &str| address == "10.0.0.2:4999";
+    let strict = warned(text, &on_beta);
+    assert_eq!(strict.len(), 1, "{strict:#?}");
+    for part in [
+        "c:18: host.name: host \"beta\" is this machine",
+        "(pairs of-hosts, own)",
+        "steps down within",
+        "third machine",
+    ] {
+        assert!(strict[0].contains(part), "{part}: {strict:#?}");
+    }
+    let both = warned(&mixed, &on_beta);
+    assert_eq!(both.len(), 2, "{both:#?}");
+    assert!(both.iter().any(|one| one.contains("\"available\" (pair of-hosts)") && one.contains("goes on")));
+    assert_eq!(warned(text, &|_| false), Vec::<String>::new());
+    // A pair with both members there is lost with it in any case.
+    let together = text.replace("host = \"alpha\"", "host = \"beta\"");
+    assert!(!warned(&together, &on_beta).iter().any(|one| one.contains("this machine")));
 }

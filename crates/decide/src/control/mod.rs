@@ -24,6 +24,7 @@ mod strict;
 mod touched;
 mod view;
 mod viewing;
+mod voters;
 
 pub use flap::{Flap, FlapHeld};
 pub use saw::*;
@@ -396,6 +397,15 @@ impl Machine for Control {
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
         pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
+    }
+
+    /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being
+    /// stored meanwhile (G2).
+    fn aside(&mut self, now: Moment, saw: &ControlSaw) -> Option<Out> {
+        let ControlSaw::VoteAsked { host, ask } = saw else { return None };
+        let mut out = Out::default();
+        self.vote_asked(now, host.clone(), ask.clone(), &mut out);
+        Some(out)
     }
 
     fn deadline_passed() -> ControlSaw {

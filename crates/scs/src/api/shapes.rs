@@ -166,6 +166,7 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "name": pair.name,
         "redundancy": pair.redundancy,
         "policy": pair.policy,
+        "policy_means": pair.policy.means(),
         "primary": pair.primary,
         "primary_heard": pair.primary_heard,
         "backup": pair.backup,
@@ -300,6 +301,10 @@ mod tests {
             second_may_act: false,
             two_acted: 0,
             held_because: None,
+            promise: None,
+            alive_through: None,
+            votes_given: 0,
+            votes_refused: 0,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
         }

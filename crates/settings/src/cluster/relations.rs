@@ -16,6 +16,9 @@ use crate::problem::{Problem, ProblemKind};
 use crate::raw::{Found, Report};
 use crate::span::to_text;
 
+/// Pairs that one warning names.
+const MOST_NAMED: usize = 5;
+
 /// Reports every relation and every setting that does not fit the pair's policy.
 pub(super) fn check(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
     let Some(policy) = pair.policy else { return };
@@ -160,6 +163,56 @@ fn check_reach(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
         local.name.at,
         problem.advise(format!("give host \"{}\" an address that the other reaches", local.name.value)),
     );
+}
+
+/// Hosts that are this machine, where a control server may run: its loss would take two voters of some pairs.
+pub(super) fn check_shared_machine(report: &mut Report, drafts: &Drafts, is_here: &dyn Fn(&str) -> bool) {
+    for host in drafts.hosts.values() {
+        if !host.addresses.iter().any(|address| is_here(&address.value)) {
+            continue;
+        }
+        for policy in Policy::ALL {
+            let pairs: Vec<&str> = drafts
+                .pairs
+                .values()
+                .filter(|pair| pair.policy == Some(*policy) && has_one_member_on(drafts, pair, host))
+                .map(|pair| pair.name.value.as_str())
+                .collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            let cost = match policy {
+                Policy::Strict => {
+                    "a primary on the other host has its own vote alone then, and steps down within its lease; one here \
+                     is failed over by nobody"
+                }
+                Policy::Available => "a primary on the other host goes on; one here is failed over by nobody",
+            };
+            let why = format!(
+                "host \"{}\" is this machine; if the control server runs here too, both are lost together. With policy \
+                 \"{policy}\" ({}): {cost}",
+                host.name.value,
+                named(&pairs)
+            );
+            let problem = Problem::new(ProblemKind::BrokenRule, host.name.key.as_str(), why);
+            report.warning(host.name.at, problem.advise("run the control server on a third machine"));
+        }
+    }
+}
+
+/// The first names of a list, and how many there are besides.
+fn named(pairs: &[&str]) -> String {
+    let shown = &pairs[..pairs.len().min(MOST_NAMED)];
+    let more = match pairs.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("pair{} {}{more}", if pairs.len() == 1 { "" } else { "s" }, shown.join(", "))
+}
+
+fn has_one_member_on(drafts: &Drafts, pair: &PairDraft, host: &HostDraft) -> bool {
+    let is_there = |member| host_of(drafts, member).is_some_and(|own| own.name.value == host.name.value);
+    is_there(&pair.primary) != is_there(&pair.backup)
 }
 
 /// The host of a member, if both are known.

@@ -332,6 +332,7 @@ impl Wide {
             | AgentDo::AskController { .. }
             | AgentDo::AnswerPeer { .. }
             | AgentDo::TellPeer { .. }
+            | AgentDo::RemindPeer { .. }
             | AgentDo::Guard { .. }
             | AgentDo::Unguard { .. } => unreachable!(),
             AgentDo::Welcome { link, inventory } => {
