@@ -460,3 +460,62 @@ fn a_strict_member_is_told_who_else_votes() {
     assert_eq!((strict.terms.lease, strict.peer_host), (ms(1_000), host("alpha")));
     assert_eq!(strict.peer_addresses, ["10.0.0.1:4999"]);
 }
+
+// ---- what shares a decision with something that is not stored ------------------------------------------------------------
+
+#[test]
+fn an_order_that_was_dropped_with_somebody_elses_record_is_given_again() {
+    let mut desk = Desk::settled();
+    desk.step(ControlSaw::Reported { host: host("alpha"), report: ended(1, "a", 1) });
+    desk.disk = Disk::Full;
+    assert!(matches!(desk.asks(Ask::Stop { name: "a".into(), graceful: false }), Reply::Refused { .. }));
+    desk.disk = Disk::Works;
+    desk.pass(ms(1));
+    assert_eq!(desk.take_promotion().expect("given again").2, role(2, "b"), "{}", desk.story());
+}
+
+#[test]
+fn a_device_that_was_not_called_as_its_decision_was_not_stored_has_failed() {
+    let mut desk = with_device();
+    let spec = desk.cluster.pairs.get_mut(&pair()).unwrap();
+    spec.timers.disconnect_switchover_timeout = ms(100);
+    desk.configure();
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.pass(ms(99));
+    desk.now = desk.now + ms(1);
+    desk.disk = Disk::Full;
+    assert!(matches!(desk.asks(Ask::Start { name: "a".into() }), Reply::Refused { .. }));
+    desk.disk = Disk::Works;
+    assert!(desk.fenced.is_empty() && desk.told(Rule::FenceFailed), "{}", desk.story());
+    desk.pass(ms(900));
+    assert!(desk.take_pre_vote().is_some(), "the promise runs out by itself");
+}
+
+#[test]
+fn a_new_epoch_is_above_everything_that_any_agent_has_named() {
+    let mut desk = Desk::settled();
+    desk.reports(idle("b", 7));
+    desk.reports(ended(1, "a", 1));
+    assert_eq!(desk.take_promotion().unwrap().2, role(8, "b"));
+}
+
+#[test]
+fn a_vote_is_renewed_while_something_else_is_being_stored_and_no_pair_is_looked_at_for_it() {
+    let mut desk = Desk::settled();
+    desk.pass(ms(900));
+    let ask = VoteAsk {
+        pair: pair(),
+        incarnation: Incarnation(1),
+        number: 1,
+        role: role(1, "a"),
+        lease: ms(1_000),
+    };
+    let saw = ControlSaw::VoteAsked { host: host("alpha"), ask };
+    let decision = desk.control.aside(desk.now, &saw).expect("it is not made to wait");
+    let [ControlDo::Vote { answer, .. }] = &decision.actions[..] else { panic!("{decision:?}") };
+    assert_eq!(answer.verdict, Verdict::Given);
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.pass(ms(999));
+    assert!(desk.take_pre_vote().is_none(), "it binds from then on");
+    assert!(desk.control.aside(desk.now, &ControlSaw::DeadlinePassed).is_none());
+}
