@@ -326,15 +326,17 @@ impl Wide {
     pub fn agent_does(&mut self, site: usize, action: AgentDo) {
         let name = host(site);
         match action {
-            // Its pairs are `available`: nobody votes, and nobody looks at pages here.
-            AgentDo::KeepPeers(_) | AgentDo::ShowPage { .. } | AgentDo::ForgetPage { .. } => {}
-            AgentDo::AskPeer { .. }
+            // Nobody votes here, and nobody looks at pages: what is asked for is lost.
+            AgentDo::KeepPeers(_)
+            | AgentDo::ShowPage { .. }
+            | AgentDo::ForgetPage { .. }
+            | AgentDo::AskPeer { .. }
             | AgentDo::AskController { .. }
             | AgentDo::AnswerPeer { .. }
             | AgentDo::TellPeer { .. }
             | AgentDo::RemindPeer { .. }
             | AgentDo::Guard { .. }
-            | AgentDo::Unguard { .. } => unreachable!(),
+            | AgentDo::Unguard { .. } => {}
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
