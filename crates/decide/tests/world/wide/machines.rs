@@ -430,7 +430,8 @@ impl Wide {
         self.events.extend(decision.events);
         for action in decision.actions {
             match action {
-                ControlDo::Vote { .. } | ControlDo::Fence { .. } => unreachable!(),
+                // Nobody asked for a vote here, and no host has a command.
+                ControlDo::Vote { .. } | ControlDo::Fence { .. } => {}
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Reply { reply, .. } => self.replies.push(reply),
             }
@@ -454,9 +455,8 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
-                    unreachable!("no pair is strict here")
-                }
+                // No control server follows another one of a strict pair here.
+                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {}
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {
