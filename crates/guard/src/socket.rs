@@ -120,13 +120,16 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8; LONGEST_BYTES]) -> io::Result
         Err(rustix::io::Errno::CONNRESET) => return Ok(Arrived::End),
         Err(error) => return Err(error.into()),
     };
-    let mut descriptor = None;
+    let mut descriptors = Vec::new();
     for message in beside.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            descriptor = descriptors.last().or(descriptor);
+        if let RecvAncillaryMessage::ScmRights(some) = message {
+            descriptors.extend(some);
         }
     }
-    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    // The room for one is enough for two where a word is as long as two descriptors.
+    let descriptor = descriptors.pop();
+    let too_much = received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    if too_much || !descriptors.is_empty() {
         return Ok(Arrived::Garbage);
     }
     // A packet without bytes looks like the end; nobody here sends one.

@@ -10,10 +10,8 @@ use rustix::net::SocketType;
 use rustix::process::{Resource, getrlimit};
 
 use super::Place;
+use super::priority::hurry;
 use crate::socket;
-
-/// The highest priority that a program without real time can have.
-const FIRST: i32 = -20;
 
 /// What could be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +33,7 @@ impl Footing {
             // In its agent's group it is as safe as its agent.
             let _ = std::fs::write(group.join("cgroup.procs"), "0");
         }
-        let hurried = rustix::process::setpriority_process(None, FIRST).is_ok();
-        Self { locked: lock_memory(), hurried }
+        Self { locked: lock_memory(), hurried: hurry() }
     }
 }
 

@@ -53,9 +53,19 @@ impl Prey {
         Ok(Self { start, main, group })
     }
 
+    /// The first blow: its main process, which is the one that acts, and all of its group where that is one write. Nothing is
+    /// searched, as a guard goes before those that have to end now.
+    pub(super) fn strike(&self) {
+        // One that is gone is no error.
+        let _ = pidfd_send_signal(&self.main, Signal::KILL);
+        if let Some(Group { kill: Some(kill), .. }) = &self.group {
+            // If this fails, `kill` tries again, and searches.
+            let _ = { kill }.write_all(b"1");
+        }
+    }
+
     /// Kills whatever of it can be found. True if nothing of it was alive any more.
     pub(super) fn kill(&self) -> bool {
-        // Its main process first: that is the one that acts. One that is gone is no error.
         let _ = pidfd_send_signal(&self.main, Signal::KILL);
         let others_gone = match &self.group {
             Some(group) => group.kill(),

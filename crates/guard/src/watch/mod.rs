@@ -5,6 +5,7 @@
 
 mod footing;
 mod kill;
+mod priority;
 mod slots;
 
 use std::fs::{File, TryLockError};
@@ -98,6 +99,8 @@ pub struct Watch {
     path: PathBuf,
     /// When it ends if nobody is connected and nothing is armed.
     ends_at: Moment,
+    /// An agent was here.
+    was_met: bool,
     bytes: Vec<u8>,
     /// Held until the end.
     _lock: File,
@@ -122,8 +125,20 @@ impl Watch {
         footing::be_quiet().map_err(system("close its output"))?;
         let ends_at = now() + WAIT_FOR_FIRST;
         let (slots, bytes) = (Slots::new(), Vec::with_capacity(LONGEST_BYTES));
-        let timer_at = None;
-        Ok(Self { listener, timer, timer_at, connections, slots, footing, path, ends_at, bytes, _lock: lock })
+        let (timer_at, was_met) = (None, false);
+        Ok(Self {
+            listener,
+            timer,
+            timer_at,
+            connections,
+            slots,
+            footing,
+            path,
+            ends_at,
+            was_met,
+            bytes,
+            _lock: lock,
+        })
     }
 
     /// Keeps watch until nobody is connected and nothing is armed.
@@ -200,7 +215,7 @@ impl Watch {
         for (other, connection) in self.connections.iter_mut().enumerate() {
             connection.over |= connection.greeted && other != index;
         }
-        self.connections[index].greeted = true;
+        (self.connections[index].greeted, self.was_met) = (true, true);
         let Footing { locked, hurried } = self.footing;
         self.tell(index, &Answer::Welcome { pid: std::process::id(), locked, hurried });
     }
@@ -225,10 +240,11 @@ impl Watch {
     fn is_over(&mut self) -> bool {
         let now = now();
         if !self.is_idle() {
-            // What was killed is remembered for a while after the agent has left.
-            self.ends_at = if self.slots.remembers() { now + REMEMBER } else { now };
+            // What was killed is remembered for a while when no agent is there.
+            self.ends_at = now + REMEMBER;
+            return false;
         }
-        self.is_idle() && now >= self.ends_at
+        now >= self.ends_at || (self.was_met && !self.slots.remembers())
     }
 
     /// No agent is connected, and nothing is armed or being killed.

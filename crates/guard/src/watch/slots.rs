@@ -63,18 +63,24 @@ impl Slot {
 
     /// Kills what is left of it, once. Returns whether there is news.
     fn fire(&mut self, now: Moment) -> bool {
-        let (at, pause, is_first) = match self.state {
-            State::Armed => (now, FIRST_PAUSE, true),
-            State::Firing { at, pause, .. } => (at, pause, false),
-            State::Gone { .. } => return false,
-        };
-        if self.prey.kill() {
-            self.state = State::Gone { at, gone_at: crate::now() };
-            return true;
+        match self.state {
+            State::Armed => {
+                self.prey.strike();
+                let again_at = crate::now() + FIRST_PAUSE;
+                self.state = State::Firing { at: now, again_at, pause: FIRST_PAUSE };
+                true
+            }
+            State::Firing { at, .. } if self.prey.kill() => {
+                self.state = State::Gone { at, gone_at: crate::now() };
+                true
+            }
+            State::Firing { at, pause, .. } => {
+                let pause = (pause * 2).min(LONGEST_PAUSE);
+                self.state = State::Firing { at, again_at: crate::now() + pause, pause };
+                false
+            }
+            State::Gone { .. } => false,
         }
-        self.state =
-            State::Firing { at, again_at: crate::now() + pause, pause: (pause * 2).min(LONGEST_PAUSE) };
-        is_first
     }
 }
 

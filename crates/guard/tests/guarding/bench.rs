@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,18 @@ pub fn until(what: &str, is: impl Fn() -> bool) {
     }
 }
 
-/// A start of this test: its number and this process tell it from those of others.
+/// How many tests of this process have asked for starts.
+static TESTS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// This test: each has a thread of its own.
+    static TEST: u64 = TESTS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A start of this test: no other test, here or in another process, has one like it.
 pub fn start(number: u64) -> Start {
-    let own = u128::from(std::process::id());
-    Start { agent: AgentId(own << 32 | 7), incarnation: Incarnation(own), number }
+    let test = u128::from(TEST.with(|test| *test));
+    Start { agent: AgentId(7), incarnation: Incarnation(u128::from(std::process::id()) << 64 | test), number }
 }
 
 /// The start that was killed.
