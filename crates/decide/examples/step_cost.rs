@@ -65,6 +65,7 @@ fn report(pair: usize, place: usize, pid: u32) -> ApplicationReport {
             promised: acting.clone(),
             closed: Epoch::NONE,
             acting,
+            strict: None,
         }),
     }
 }
@@ -76,7 +77,14 @@ fn cluster() -> Cluster {
         id: None,
         hosts: (0..HOSTS)
             .map(|index| {
-                (host(index), HostSpec { addresses: vec![format!("h{index}:4999")], addp: AddpSettings::OFF })
+                (
+                    host(index),
+                    HostSpec {
+                        addresses: vec![format!("h{index}:4999")],
+                        addp: AddpSettings::OFF,
+                        fence: None,
+                    },
+                )
             })
             .collect(),
         applications: members

@@ -27,6 +27,7 @@ fn hooked(assigned: &mut Assignment) {
         peer_ports: Vec::new(),
         fence_budget: ms(100),
         link_grace: ms(100),
+        strict: None,
     });
 }
 
@@ -53,7 +54,7 @@ fn order(bench: &mut Bench, link: u64, id: u64, work: Work) {
 }
 
 fn promote(bench: &mut Bench) {
-    order(bench, 1, 1, Work::Promote { pair: pair(), role: role(), time_limit: ms(10_000) });
+    order(bench, 1, 1, Work::Promote { pair: pair(), role: role(), time_limit: ms(10_000), grant: None });
 }
 
 fn demote(bench: &mut Bench, link: u64) {
@@ -119,7 +120,7 @@ fn no_hook_runs_before_the_promise_is_durable() {
 fn no_hook_runs_for_a_promise_that_could_not_be_stored() {
     let mut bench = member();
     promote(&mut bench);
-    let records = vec![AgentRecord::Promise { pair: pair(), role: role() }];
+    let records = vec![AgentRecord::Promise { pair: pair(), role: role(), lease: std::time::Duration::ZERO }];
     bench.sees(AgentSaw::StoreFailed { records, why: "disk full".into() });
     bench.pass(10_000);
     assert_eq!(hooks(&bench), []);
@@ -266,7 +267,7 @@ fn started_again_in_its_role_it_is_primary_only_when_its_hook_says_so() {
 fn awakes(acts: Option<Epoch>, hook_left: bool) -> Bench {
     let mut assigned = member().agent.applications().next().unwrap().assigned.clone();
     assigned.goal = Goal::Started;
-    let durable = DurableRole { promised: Some(role()), closed: Epoch(4) };
+    let durable = DurableRole { promised: Some(role()), closed: Epoch(4), ..DurableRole::default() };
     let memory = AgentMemory {
         agent: AgentId(1),
         controller_epoch: ControllerEpoch(1),
@@ -288,7 +289,7 @@ fn awakes(acts: Option<Epoch>, hook_left: bool) -> Bench {
     let hook = StartId::of_hook(Incarnation(6), 1);
     let mut all = vec![found(bench.start, Some(100))];
     all.extend(hook_left.then(|| found(hook, Some(101))));
-    bench.sees(AgentSaw::Awake { found: all });
+    bench.sees(AgentSaw::Awake { found: all, pages: Default::default() });
     bench.pass(0);
     bench
 }
@@ -358,7 +359,7 @@ fn a_restart_during_a_start_begins_it_anew_and_loses_nothing() {
         ends(&mut bench, false);
         let [start] = spawned(&bench)[..] else { panic!("{:?}", bench.done) };
         bench.sees(AgentSaw::Spawned { application: name(), start, pid: 101 });
-        let report = bench.agent.applications().next().unwrap().report(None);
+        let report = bench.agent.applications().next().unwrap().report(None, None);
         assert_eq!((report.status, report.problem.as_str()), (ApplicationStatus::Started, ""));
     }
 }

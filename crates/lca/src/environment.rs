@@ -179,6 +179,7 @@ mod tests {
             peer_ports: vec![("ha-sync".to_owned(), 7001)],
             fence_budget: std::time::Duration::ZERO,
             link_grace: std::time::Duration::ZERO,
+            strict: None,
         });
         let environment = environment(&around, &spawn, Path::new("/run/x/o.json"));
         let shown: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -58,7 +58,7 @@ fn keep(
     let mut assigned = None;
     for record in records {
         match record {
-            AgentRecord::Promise { pair, role } => changes.push(Change::Promise(pair, role)),
+            AgentRecord::Promise { pair, role, lease } => changes.push(Change::Promise(pair, role, lease)),
             AgentRecord::Close { pair, epoch } => changes.push(Change::Close(pair, epoch)),
             AgentRecord::ControllerEpoch(epoch) => changes.push(Change::Controller(epoch)),
             AgentRecord::Assignments(all) => assigned = Some(all),

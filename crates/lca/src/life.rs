@@ -3,6 +3,7 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use understudy_transport::{Address, AddressError, BindError, Listener, Security}
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
+use crate::callers;
 use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
@@ -27,6 +29,7 @@ use crate::links::Links;
 use crate::local::Local;
 use crate::log_files::LogFiles;
 use crate::log_reader::LogReader;
+use crate::peers::{Me, Peers};
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
@@ -179,9 +182,11 @@ impl Life {
             promises.controller_epoch,
             LogReader::new(Arc::clone(&logs)),
         );
+        let me = Me { host: settings.host.clone(), agent: promises.agent, incarnation };
+        let peers = Peers::new(me, security.clone(), inbox.clone());
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
         let board = (!settings.status_listen.is_empty())
-            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &peers, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -190,12 +195,13 @@ impl Life {
         };
         Ok(Self {
             agent: Agent::new(settings.host.clone(), incarnation, memory),
-            first: AgentSaw::Awake { found },
+            first: AgentSaw::Awake { found, pages: BTreeMap::new() },
             mail,
             hands: AgentHands {
                 keeper,
                 processes,
                 links: Arc::clone(&links),
+                peers,
                 applications: Arc::clone(&applications),
                 board,
             },
@@ -254,6 +260,7 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let peers = Arc::clone(&self.hands.peers);
         let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         let (inbox, adopted, attending) = (self.inbox, self.adopted, unit.clone());
         // The machine's task takes the first observation before any other task of this thread runs.
@@ -268,8 +275,8 @@ impl Life {
                 }
             });
             for listener in listeners {
-                tracing::info!(address = %listener.address(), "listening for control servers");
-                tokio::spawn(Arc::clone(&links).serve(listener));
+                tracing::info!(address = %listener.address(), "listening for control servers and other agents");
+                tokio::spawn(callers::serve(listener, Arc::clone(&links), Arc::clone(&peers)));
             }
             // Last, when the machine has taken its first observation: before that nothing is known.
             for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationName, ApplicationSpec, ControllerEpoch, Epoch, Goal, Incarnation, OrderId, PairName, RoleEpoch,
+    ApplicationName, ApplicationSpec, ControllerEpoch, Epoch, Goal, GrantTold, Incarnation, OrderId,
+    PairName, RoleEpoch, StrictPlace,
 };
 
 /// One order.
@@ -61,6 +62,23 @@ pub enum Work {
         role: RoleEpoch,
         /// How long the application may take to confirm; then it is demoted or killed and the order refused.
         time_limit: Duration,
+        /// Under `strict`: permission to ask for votes, and to act when one is given. Absent: act at once.
+        #[serde(default)]
+        grant: Option<GrantTold>,
+    },
+    /// Whether the agent would promise this role now. Binds nobody (G6).
+    WouldPromise {
+        /// Of which pair.
+        pair: PairName,
+        /// A role that is not stored yet.
+        role: RoleEpoch,
+    },
+    /// What the store holds, for an agent whose memory was empty: it gives up everything up to that (G11).
+    Learn {
+        /// Of which pair.
+        pair: PairName,
+        /// The highest epoch that was ever stored.
+        stored: Epoch,
     },
     /// The holder shall act as primary in this epoch no more.
     Demote {
@@ -105,6 +123,9 @@ pub struct PairPlace {
     pub fence_budget: Duration,
     /// How long the application's link may be gone while the process lives.
     pub link_grace: Duration,
+    /// Under `strict`: who else votes, and for how long a vote lasts. Absent under `available`.
+    #[serde(default)]
+    pub strict: Option<StrictPlace>,
 }
 
 /// The answer to one order.
@@ -157,6 +178,12 @@ pub enum Refusal {
     NotActing(Option<RoleEpoch>),
     /// Another order for it is being carried out.
     Busy,
+    /// Another role is promised for at least so long, by the agent's clock.
+    Promised(RoleEpoch, Duration),
+    /// The agent does not vote yet, as its memory was empty (G7, G11); for people.
+    NotVoting(String),
+    /// No other voter said yes in time.
+    NoVotes,
 }
 
 impl fmt::Display for Refusal {
@@ -176,6 +203,11 @@ impl fmt::Display for Refusal {
             Refusal::NotActing(Some(role)) => write!(f, "it does not act in the named role but in {role}"),
             Refusal::NotActing(None) => write!(f, "it does not act as primary"),
             Refusal::Busy => write!(f, "another order for it is being carried out"),
+            Refusal::Promised(role, left) => {
+                write!(f, "{role} is promised for {:.3} s more", left.as_secs_f64())
+            }
+            Refusal::NotVoting(why) => write!(f, "its agent does not vote: {why}"),
+            Refusal::NoVotes => write!(f, "no other voter said yes in time"),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, ApplicationName, ApplicationStatus, ControllerEpoch, Epoch, Goal, HostName, Incarnation,
-    PairName, RoleEpoch, RunMode,
+    AgentId, ApplicationName, ApplicationStatus, ControllerEpoch, Epoch, Goal, GrantReport, HostName,
+    Incarnation, PairName, RoleEpoch, RunMode,
 };
 
 /// Everything, said once when a control server connects.
@@ -61,6 +61,9 @@ pub struct RoleReport {
     pub closed: Epoch,
     /// The role in which the member acts, or may act because it was told to and has not answered.
     pub acting: Option<RoleEpoch>,
+    /// Under `strict`: how the agent's vote stands.
+    #[serde(default)]
+    pub strict: Option<GrantReport>,
 }
 
 /// How and when a process ended.

@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::notice::Notice;
 use understudy_model::{
-    AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment, ControllerEpoch,
-    ControllerName, Epoch, ExitCause, FromApplication, Incarnation, Inventory, Moment, Order, PairName,
-    PairPlace, RoleEpoch, RunMode, Signal, ToApplication,
+    AddpSettings, AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment,
+    ControllerEpoch, ControllerName, Epoch, ExitCause, FromApplication, HostName, Incarnation, Inventory,
+    Moment, Order, PairName, PairPlace, Release, Remembered, RoleEpoch, RunMode, Signal, ToApplication,
+    VoteAnswer, VoteAsk,
 };
+
+use crate::grants::holder::Page;
 
 /// One connection of a control server, numbered by the program; never used twice in one life of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +117,9 @@ pub struct HookRun {
 pub struct DurableRole {
     /// The last role promised.
     pub promised: Option<RoleEpoch>,
+    /// How long one renewal of it lasts; zero under `available`, and before anything was promised.
+    #[serde(default)]
+    pub lease: Duration,
     /// The highest epoch given up for the own member.
     pub closed: Epoch,
 }
@@ -158,6 +164,66 @@ pub enum AgentSaw {
     Awake {
         /// The processes.
         found: Vec<Found>,
+        /// The role pages that an earlier life left (G7).
+        #[serde(default)]
+        pages: BTreeMap<ApplicationName, Page>,
+    },
+    /// The link to another host's agent is open, and both know whom they talk to.
+    PeerJoined {
+        /// Which host.
+        host: HostName,
+    },
+    /// The link to another host's agent ended.
+    PeerLeft {
+        /// Which host.
+        host: HostName,
+    },
+    /// Another host's agent asks for a vote.
+    PeerAsked {
+        /// Which host.
+        host: HostName,
+        /// What.
+        ask: VoteAsk,
+    },
+    /// Another host's agent answered.
+    PeerVoted {
+        /// Which host.
+        host: HostName,
+        /// What.
+        answer: VoteAnswer,
+    },
+    /// Another host's agent gave a role up for its member.
+    PeerReleased {
+        /// Which host.
+        host: HostName,
+        /// What.
+        release: Release,
+    },
+    /// Another host's agent says what it remembers of this one.
+    PeerRemembers {
+        /// Which host.
+        host: HostName,
+        /// What.
+        remembered: Remembered,
+    },
+    /// A control server answered a request for its vote.
+    ControllerVoted {
+        /// On which connection.
+        link: LinkId,
+        /// What.
+        answer: VoteAnswer,
+    },
+    /// The guard is there and knows everything that it was told, or it is not.
+    GuardChanged {
+        /// It is there.
+        up: bool,
+    },
+    /// The guard killed a member, as its time was over.
+    GuardFired {
+        /// Which.
+        application: ApplicationName,
+        /// Which start of it.
+        start: StartId,
     },
     /// A control server connected and introduced itself.
     ControllerJoined {
@@ -305,12 +371,14 @@ pub enum AgentSaw {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AgentRecord {
-    /// Promise this role (own member or, in a later step, the peer).
+    /// Promise this role, to the own member or to the other one.
     Promise {
         /// Of which pair.
         pair: PairName,
         /// Which role.
         role: RoleEpoch,
+        /// How long one renewal lasts; zero under `available`.
+        lease: Duration,
     },
     /// The own member will never act in this epoch or a lower one again.
     Close {
@@ -426,6 +494,84 @@ pub enum AgentDo {
         /// It leaves.
         leaving: bool,
     },
+    /// Keep a link to each of these hosts' agents, and to no other; observe `PeerJoined` and `PeerLeft`.
+    KeepPeers(Vec<Peer>),
+    /// Ask another host's agent for its vote; lost if the link is not open.
+    AskPeer {
+        /// Which host.
+        host: HostName,
+        /// What.
+        ask: VoteAsk,
+    },
+    /// Ask a control server for its vote; lost if it does not speak of votes.
+    AskController {
+        /// Its connection.
+        link: LinkId,
+        /// What.
+        ask: VoteAsk,
+    },
+    /// Answer another host's agent.
+    AnswerPeer {
+        /// Which host.
+        host: HostName,
+        /// What.
+        answer: VoteAnswer,
+    },
+    /// Tell another host's agent what is remembered of it.
+    RemindPeer {
+        /// Which host.
+        host: HostName,
+        /// What.
+        remembered: Remembered,
+    },
+    /// Tell another host's agent that a role was given up.
+    TellPeer {
+        /// Which host.
+        host: HostName,
+        /// What.
+        release: Release,
+    },
+    /// Write the role page of a member. A moment at the end of all time means that it does not run out.
+    ShowPage {
+        /// Which member.
+        application: ApplicationName,
+        /// What it says.
+        page: Page,
+        /// The epoch that a page without a role names.
+        epoch: Epoch,
+    },
+    /// The application is gone: its page says "not primary" for the last time.
+    ForgetPage {
+        /// Which.
+        application: ApplicationName,
+    },
+    /// Have the guard kill this start at that moment; or at another one than it was told before.
+    Guard {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+        /// When.
+        kill_at: Moment,
+    },
+    /// The guard need not kill this start any more.
+    Unguard {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start.
+        start: StartId,
+    },
+}
+
+/// An agent that another one keeps a link to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its host.
+    pub host: HostName,
+    /// Where it listens, tried in turn.
+    pub addresses: Vec<String>,
+    /// How the link is watched.
+    pub addp: AddpSettings,
 }
 
 /// Everything that is needed to start a process.

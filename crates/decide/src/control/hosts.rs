@@ -302,6 +302,7 @@ fn place(cluster: &understudy_model::Cluster, application: &ApplicationName) -> 
         peer_ports: spec.ports.iter().map(|port| (port.id.clone(), port.port)).collect(),
         fence_budget: pair.timers.fence_budget,
         link_grace: pair.timers.link_grace,
+        strict: None,
     })
 }
 

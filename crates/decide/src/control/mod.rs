@@ -21,6 +21,7 @@ mod state;
 mod touched;
 mod view;
 mod viewing;
+mod voters;
 
 pub use flap::{Flap, FlapHeld};
 pub use saw::*;
@@ -229,7 +230,10 @@ impl Control {
     fn answer_beside(&self, out: &Out) -> Option<ControlDo> {
         let changed = self.undo.as_ref().and_then(|undo| undo.request);
         let beside = |action: &&ControlDo| match action {
-            ControlDo::Reply { reply: Reply::Begun(_), .. } | ControlDo::Send { .. } => false,
+            ControlDo::Reply { reply: Reply::Begun(_), .. }
+            | ControlDo::Send { .. }
+            | ControlDo::Vote { .. }
+            | ControlDo::Fence { .. } => false,
             ControlDo::Reply { request, .. } => Some(*request) != changed,
         };
         out.actions.iter().find(beside).filter(|_| !out.persist.is_empty()).cloned()
@@ -316,7 +320,7 @@ impl Machine for Control {
                     self.take_back(undo, &why, &mut out);
                 }
             }
-            ControlSaw::DeadlinePassed => {}
+            ControlSaw::VoteAsked { .. } | ControlSaw::FenceEnded { .. } | ControlSaw::DeadlinePassed => {}
         }
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);

@@ -265,7 +265,7 @@ impl Control {
             next: next.clone(),
         });
         let about = OrderedWork::Promote { pair: name.clone(), role: next.clone() };
-        let work = Work::Promote { pair: name.clone(), role: next.clone(), time_limit };
+        let work = Work::Promote { pair: name.clone(), role: next.clone(), time_limit, grant: None };
         if !self.send(&host, work, about, out) {
             out.persist.pop();
             return;

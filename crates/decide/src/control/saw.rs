@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
-    Inventory, OperationId, Order, PairName, RoleEpoch,
+    Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
 };
 
 use super::Flap;
@@ -168,6 +168,22 @@ pub enum ControlSaw {
         /// It is certain that nothing was stored.
         definite: bool,
     },
+    /// An agent asks for this control server's vote.
+    VoteAsked {
+        /// Of which host.
+        host: HostName,
+        /// What.
+        ask: VoteAsk,
+    },
+    /// A fencing command has ended.
+    FenceEnded {
+        /// For which host.
+        host: HostName,
+        /// It says that the machine is off.
+        confirmed: bool,
+        /// What it printed, or why it could not be run; bounded.
+        said: String,
+    },
     /// A deadline may have passed.
     DeadlinePassed,
     /// An agent that is connected has said nothing for its link's timeout and is being asked whether it lives. Said right
@@ -309,6 +325,18 @@ pub enum ControlDo {
         host: HostName,
         /// What.
         order: Order,
+    },
+    /// Answer an agent that asked for a vote.
+    Vote {
+        /// To the agent of this host.
+        host: HostName,
+        /// What.
+        answer: VoteAnswer,
+    },
+    /// Run the fencing command of a host; observe `FenceEnded`.
+    Fence {
+        /// Which host.
+        host: HostName,
     },
     /// Answer an operator's question; exactly one for each.
     Reply {

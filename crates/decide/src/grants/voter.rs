@@ -170,6 +170,32 @@ impl Voter {
         Some(self.kept.clone())
     }
 
+    /// The other agent remembers that this one voted for `voted`, or released everything up to `released`. If this one does
+    /// not, its memory was set back (A3): what it voted for binds it anew, what it released is closed, and it is as silent
+    /// as one that remembers nothing (G11). What is returned is durable before the next vote.
+    pub fn reminded(
+        &mut self,
+        now: Moment,
+        voted: Option<&RoleEpoch>,
+        released: Epoch,
+        lease: Duration,
+    ) -> Option<Kept> {
+        let known = self.promised().map_or(Epoch::NONE, |role| role.epoch);
+        let forgotten = voted.filter(|voted| !self.is_own(&voted.holder) && voted.epoch > known);
+        if forgotten.is_none() && released <= self.kept.closed {
+            return None;
+        }
+        if let Some(voted) = forgotten {
+            self.kept.promised = Some(Promise { role: voted.clone(), lease });
+        }
+        self.kept.closed = self.kept.closed.max(released);
+        self.over = false;
+        self.until = now + lease;
+        self.silent_until = self.silent_until.max(now + lease);
+        self.unread = true;
+        Some(self.kept.clone())
+    }
+
     /// Moves the origin of the clock later by `by`: every moment comes nearer, and what is before the new origin becomes
     /// the origin. Explorations use it to see that two states are one; no product code does.
     pub fn shift(&mut self, by: Duration) {

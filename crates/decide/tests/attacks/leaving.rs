@@ -281,7 +281,7 @@ fn a_promotion_that_comes_when_everything_is_being_stopped_is_refused_and_its_ep
     let agent = world.sites[0].agent.as_ref().unwrap().inventory();
     let link = world.sites[0].link.as_ref().unwrap().0;
     let role = RoleEpoch::new(Epoch(9), app("one"));
-    let work = Work::Promote { pair: pair_name("p"), role, time_limit: ms(1_000) };
+    let work = Work::Promote { pair: pair_name("p"), role, time_limit: ms(1_000), grant: None };
     let (id, controller_epoch) = (OrderId(9_999), agent.controller_epoch);
     let order = Order { id, incarnation: agent.incarnation, controller_epoch, work };
     world.agent_sees(0, AgentSaw::Ordered { link, order });

@@ -67,7 +67,7 @@ impl Bench {
         let start = StartId { incarnation: Incarnation(life), number: 1 };
         let mut bench =
             Self { agent, now: Moment(1_000_000_000), start, done: Vec::new(), events: Vec::new() };
-        bench.sees(AgentSaw::Awake { found: Vec::new() });
+        bench.sees(AgentSaw::Awake { found: Vec::new(), pages: Default::default() });
         bench.pass(0);
         bench.sees(AgentSaw::Spawned { application: name(), start, pid: 100 });
         bench

@@ -39,7 +39,7 @@ fn report(index: usize, promised: Option<RoleEpoch>, closed: Epoch) -> Applicati
         restarts: 0,
         gave_up: false,
         last_exit: None,
-        role: Some(RoleReport { pair: world::pair(), promised, closed, acting: None }),
+        role: Some(RoleReport { pair: world::pair(), promised, closed, acting: None, strict: None }),
     }
 }
 

@@ -133,7 +133,10 @@ impl World {
             }
         });
         site.ended = None;
-        let decision = agent.step(self.now, AgentSaw::Awake { found: found.into_iter().collect() });
+        let decision = agent.step(
+            self.now,
+            AgentSaw::Awake { found: found.into_iter().collect(), pages: Default::default() },
+        );
         site.agent = Some(agent);
         self.carry_out(index, decision);
     }
@@ -372,7 +375,7 @@ impl World {
         for record in decision.persist {
             let memory = &mut self.sites[index].memory;
             match record {
-                AgentRecord::Promise { pair, role } => {
+                AgentRecord::Promise { pair, role, .. } => {
                     memory.roles.entry(pair).or_default().promised = Some(role);
                 }
                 AgentRecord::Close { pair, epoch } => {
@@ -456,6 +459,8 @@ impl World {
                     process.heard.push_back(message);
                 }
             }
+            // Nobody looks at pages here.
+            AgentDo::ShowPage { .. } | AgentDo::ForgetPage { .. } => {}
             other => panic!("not configured here: {other:?}"),
         }
     }
@@ -514,6 +519,8 @@ impl World {
         }
         for action in decision.actions {
             match action {
+                // Its pairs are `available`.
+                ControlDo::Vote { .. } | ControlDo::Fence { .. } => unreachable!(),
                 ControlDo::Send { host: name, order } => {
                     if let Work::Promote { role, pair, .. } = &order.work {
                         assert_eq!(

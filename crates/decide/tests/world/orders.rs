@@ -21,6 +21,7 @@ fn assignment() -> Assignment {
         peer_ports: Vec::new(),
         fence_budget: timers.fence_budget,
         link_grace: timers.link_grace,
+        strict: None,
     };
     let (goal, pair) = (Goal::Started, Some(place));
     Assignment { application: world::application(0), spec, goal, hands_off: false, pair }
@@ -36,7 +37,7 @@ fn every_work() -> Vec<Work> {
         Work::SetGoal { application: application.clone(), goal: Goal::Stopped, graceful: true },
         Work::SetHandsOff { application: application.clone(), hands_off: true },
         Work::Restart { application },
-        Work::Promote { pair: pair.clone(), role: role.clone(), time_limit },
+        Work::Promote { pair: pair.clone(), role: role.clone(), time_limit, grant: None },
         Work::Demote { pair, role, time_limit },
         Work::LetGo,
     ];
@@ -48,6 +49,8 @@ fn every_work() -> Vec<Work> {
             | Work::Restart { .. }
             | Work::Promote { .. }
             | Work::Demote { .. }
+            | Work::WouldPromise { .. }
+            | Work::Learn { .. }
             | Work::LetGo => {}
         }
     }
@@ -68,7 +71,7 @@ fn agent_with(assignments: Vec<Assignment>, durable: DurableRole) -> Agent {
     let mut agent = Agent::new(world::host(0), INCARNATION, memory);
     let controller = ControllerName::new("scs-1").unwrap();
     let joined = AgentSaw::ControllerJoined { link: LINK, controller, controller_epoch: ControllerEpoch(1) };
-    for saw in [AgentSaw::Awake { found: Vec::new() }, joined] {
+    for saw in [AgentSaw::Awake { found: Vec::new(), pages: Default::default() }, joined] {
         agent.step(Moment(1), saw);
     }
     agent
@@ -120,9 +123,13 @@ fn an_order_of_a_lower_leadership_or_for_another_life_does_nothing() {
 fn a_closed_epoch_is_never_entered_again() {
     let role = RoleEpoch::new(Epoch(5), world::application(0));
     for closed in [Epoch(5), Epoch(6)] {
-        let durable = DurableRole { promised: Some(role.clone()), closed };
-        let work =
-            Work::Promote { pair: world::pair(), role: role.clone(), time_limit: Duration::from_secs(1) };
+        let durable = DurableRole { promised: Some(role.clone()), closed, ..DurableRole::default() };
+        let work = Work::Promote {
+            pair: world::pair(),
+            role: role.clone(),
+            time_limit: Duration::from_secs(1),
+            grant: None,
+        };
         let answers = answers(agent_with(vec![assignment()], durable), work, INCARNATION, ControllerEpoch(1));
         assert_eq!(answers, [Outcome::Refused(Refusal::ClosedEpoch(closed))]);
     }

@@ -5,6 +5,8 @@
 //!
 //! A block is 4096 bytes, of which a copy uses the first 512: a torn write of one block can never hurt another copy.
 
+use std::time::Duration;
+
 use understudy_decide::agent::DurableRole;
 use understudy_model::{AgentId, ApplicationName, ControllerEpoch, Epoch, PairName, RoleEpoch};
 
@@ -199,6 +201,9 @@ pub fn write_slot(agent: AgentId, slot: usize, sequence: u64, content: &Content)
             if let Some(promised) = &role.promised {
                 pen.put(&promised.epoch.0.to_le_bytes());
                 pen.put_text(promised.holder.as_str());
+                // Zeros where an earlier version wrote nothing: no lease.
+                let lease_ns = u64::try_from(role.lease.as_nanos()).unwrap_or(u64::MAX);
+                pen.put(&lease_ns.to_le_bytes());
             }
         }
     }
@@ -222,15 +227,19 @@ pub fn read_slot(agent: AgentId, slot: usize, bytes: &Copy) -> Option<(u64, Cont
         2 => {
             let pair = PairName::new(&eye.text()?).ok()?;
             let closed = Epoch(eye.epoch()?);
-            let promised = match eye.take()? {
-                [0] => None,
+            let (promised, lease) = match eye.take()? {
+                [0] => (None, Duration::ZERO),
                 [1] => {
                     let epoch = Epoch(eye.epoch()?);
-                    Some(RoleEpoch::new(epoch, ApplicationName::new(&eye.text()?).ok()?))
+                    let holder = ApplicationName::new(&eye.text()?).ok()?;
+                    (
+                        Some(RoleEpoch::new(epoch, holder)),
+                        Duration::from_nanos(u64::from_le_bytes(eye.take()?)),
+                    )
                 }
                 _ => return None,
             };
-            Content::Pair(pair, DurableRole { promised, closed })
+            Content::Pair(pair, DurableRole { promised, lease, closed })
         }
         _ => return None,
     };

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use understudy_decide::agent::DurableRole;
 use understudy_model::{AgentId, ControllerEpoch, Epoch, PairName, RoleEpoch};
@@ -48,8 +49,8 @@ pub struct Promises {
 /// One thing to make durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Raise a promise.
-    Promise(PairName, RoleEpoch),
+    /// Raise a promise, with the lease of its epoch.
+    Promise(PairName, RoleEpoch, Duration),
     /// Raise what is given up.
     Close(PairName, Epoch),
     /// Raise the controller epoch.
@@ -218,7 +219,7 @@ impl PromiseFile {
     ) -> Result<usize, StoreError> {
         let pair = match change {
             Change::Controller(_) => return Ok(0),
-            Change::Promise(pair, _) | Change::Close(pair, _) => pair,
+            Change::Promise(pair, ..) | Change::Close(pair, _) => pair,
         };
         let is_it = |content: &Content| matches!(content, Content::Pair(held, _) if held == pair);
         if let Some(&index) = self.places.get(pair) {
@@ -265,7 +266,7 @@ fn raise(content: &Content, change: &Change) -> Result<Content, StoreError> {
             Err(lowered("the controller epoch".to_owned(), known.to_string(), asked.to_string()))
         }
         (_, Change::Controller(asked)) => Ok(Content::Controller(*asked)),
-        (content, Change::Promise(pair, asked)) => {
+        (content, Change::Promise(pair, asked, lease)) => {
             let role = role_of(content);
             if let Some(known) = &role.promised
                 && known != asked
@@ -277,7 +278,10 @@ fn raise(content: &Content, change: &Change) -> Result<Content, StoreError> {
                     asked.to_string(),
                 ));
             }
-            Ok(Content::Pair(pair.clone(), DurableRole { promised: Some(asked.clone()), ..role }))
+            Ok(Content::Pair(
+                pair.clone(),
+                DurableRole { promised: Some(asked.clone()), lease: *lease, ..role },
+            ))
         }
         (content, Change::Close(pair, asked)) => {
             let role = role_of(content);

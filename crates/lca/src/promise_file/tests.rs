@@ -8,6 +8,8 @@ use understudy_model::ApplicationName;
 
 use super::*;
 
+const LEASE: Duration = Duration::from_secs(3);
+
 fn owner() -> Owner {
     Owner { host: "alpha".to_owned(), machine: "m1".to_owned() }
 }
@@ -48,7 +50,7 @@ fn what_was_stored_is_read_again_by_the_next_life() {
     let (mut file, empty) = place.opened();
     assert_eq!((empty.agent, empty.roles.len(), empty.controller_epoch), (AgentId(5), 0, ControllerEpoch(0)));
     file.store(&[
-        Change::Promise(pair(1), role(7, 1)),
+        Change::Promise(pair(1), role(7, 1), LEASE),
         Change::Close(pair(1), Epoch(6)),
         Change::Controller(ControllerEpoch(3)),
         Change::Close(pair(2), Epoch(9)),
@@ -57,8 +59,8 @@ fn what_was_stored_is_read_again_by_the_next_life() {
     file.store(&[Change::Close(pair(1), Epoch(2))]).unwrap();
     let kept = PromiseFile::open(&place.path(), &owner(), AgentId(99)).unwrap().1;
     assert_eq!((kept.agent, kept.controller_epoch), (AgentId(5), ControllerEpoch(3)));
-    let first = DurableRole { promised: Some(role(7, 1)), closed: Epoch(6) };
-    let second = DurableRole { promised: None, closed: Epoch(9) };
+    let first = DurableRole { promised: Some(role(7, 1)), lease: LEASE, closed: Epoch(6) };
+    let second = DurableRole { promised: None, lease: Duration::ZERO, closed: Epoch(9) };
     assert_eq!(kept.roles, BTreeMap::from([(pair(1), first), (pair(2), second)]));
     assert_eq!(kept.remarks, Vec::<String>::new());
 }
@@ -67,17 +69,19 @@ fn what_was_stored_is_read_again_by_the_next_life() {
 fn nothing_is_ever_lowered() {
     let place = Place::new();
     let (mut file, _) = place.opened();
-    file.store(&[Change::Promise(pair(1), role(7, 1)), Change::Controller(ControllerEpoch(3))]).unwrap();
+    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3))])
+        .unwrap();
     let lower = [
-        Change::Promise(pair(1), role(6, 1)),
-        Change::Promise(pair(1), role(7, 2)),
+        Change::Promise(pair(1), role(6, 1), LEASE),
+        Change::Promise(pair(1), role(7, 2), LEASE),
         Change::Controller(ControllerEpoch(2)),
     ];
     for change in lower {
         let refused = file.store(&[Change::Close(pair(3), Epoch(1)), change]).unwrap_err();
         assert!(matches!(refused, StoreError::Lowered { .. }) && refused.is_definite(), "{refused}");
     }
-    file.store(&[Change::Promise(pair(1), role(7, 1)), Change::Controller(ControllerEpoch(3))]).unwrap();
+    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3))])
+        .unwrap();
     assert_eq!(place.opened().1.roles.len(), 1, "a refused store leaves nothing behind");
 }
 
@@ -86,7 +90,7 @@ fn the_file_grows_and_keeps_everything() {
     let place = Place::new();
     let (mut file, _) = place.opened();
     for number in 0..FIRST_SLOTS * 3 {
-        file.store(&[Change::Promise(pair(number), role(number as u64 + 1, 1))]).unwrap();
+        file.store(&[Change::Promise(pair(number), role(number as u64 + 1, 1), LEASE)]).unwrap();
     }
     let kept = place.opened().1;
     assert_eq!(kept.roles.len(), FIRST_SLOTS * 3);
@@ -97,7 +101,7 @@ fn the_file_grows_and_keeps_everything() {
 fn a_file_that_was_being_made_longer_is_read() {
     let place = Place::new();
     let (mut file, _) = place.opened();
-    file.store(&[Change::Promise(pair(1), role(7, 1))]).unwrap();
+    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE)]).unwrap();
     for more in [1, layout::BLOCK_BYTES, layout::BLOCK_BYTES * 5 + 7] {
         let length = layout::length(FIRST_SLOTS) + more;
         file.file.set_len(length).unwrap();
@@ -172,7 +176,7 @@ fn story(place: &Place, raises: &[(usize, u64)]) -> Vec<BTreeMap<PairName, Durab
     for &(which, by) in raises {
         let known = states[states.len() - 1].get(&pair(which)).and_then(|role| role.promised.clone());
         let next = known.map_or(0, |role| role.epoch.0) + by;
-        file.store(&[Change::Promise(pair(which), role(next, which))]).unwrap();
+        file.store(&[Change::Promise(pair(which), role(next, which), LEASE)]).unwrap();
         states.push(file.promises(Vec::new()).roles);
     }
     states
@@ -237,7 +241,7 @@ proptest! {
         let (mut file, _) = place.opened();
         let known = states[states.len() - 1].get(&pair(0)).and_then(|role| role.promised.clone());
         let next = role(known.map_or(0, |role| role.epoch.0) + 1, 0);
-        file.store(&[Change::Promise(pair(0), next.clone())]).unwrap();
+        file.store(&[Change::Promise(pair(0), next.clone(), LEASE)]).unwrap();
         let after = fs::read(place.path()).unwrap();
         let changed: Vec<usize> = (0..after.len()).filter(|&at| before.get(at) != Some(&after[at])).collect();
         let begin = changed[0] / 4096 * 4096;
@@ -312,16 +316,16 @@ fn a_full_disk_stops_no_known_pair_and_loses_nothing() {
     fs::remove_file(&filler).unwrap();
     let (mut file, _) = disk.0.opened();
     for number in 1..FIRST_SLOTS {
-        file.store(&[Change::Promise(pair(number), role(1, 1))]).unwrap();
+        file.store(&[Change::Promise(pair(number), role(1, 1), LEASE)]).unwrap();
     }
     let filler = disk.fill();
-    file.store(&[Change::Promise(pair(1), role(2, 1))]).unwrap();
-    let refused = file.store(&[Change::Promise(pair(99), role(1, 1))]).unwrap_err();
+    file.store(&[Change::Promise(pair(1), role(2, 1), LEASE)]).unwrap();
+    let refused = file.store(&[Change::Promise(pair(99), role(1, 1), LEASE)]).unwrap_err();
     assert!(matches!(refused, StoreError::Grow { .. }) && refused.is_definite(), "{refused}");
     let kept = disk.0.opened().1.roles;
     assert_eq!(kept.len(), FIRST_SLOTS - 1);
     assert_eq!(kept[&pair(1)].promised, Some(role(2, 1)));
     fs::remove_file(filler).unwrap();
-    file.store(&[Change::Promise(pair(99), role(1, 1))]).unwrap();
+    file.store(&[Change::Promise(pair(99), role(1, 1), LEASE)]).unwrap();
     assert_eq!(disk.0.opened().1.roles.len(), FIRST_SLOTS);
 }

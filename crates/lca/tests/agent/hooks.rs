@@ -21,7 +21,7 @@ fn role(epoch: u64) -> RoleEpoch {
 }
 
 fn promote(epoch: u64) -> Work {
-    Work::Promote { pair: pair(), role: role(epoch), time_limit: Duration::from_secs(10) }
+    Work::Promote { pair: pair(), role: role(epoch), time_limit: Duration::from_secs(10), grant: None }
 }
 
 fn demote(epoch: u64) -> Work {
@@ -46,6 +46,7 @@ fn member(place: &Place) -> Assignment {
         peer_ports: vec![("default".to_owned(), 7000)],
         fence_budget: Duration::from_secs(5),
         link_grace: Duration::from_secs(5),
+        strict: None,
     });
     member
 }

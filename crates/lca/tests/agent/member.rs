@@ -59,6 +59,7 @@ pub fn member_assignment() -> Assignment {
         peer_ports: Vec::new(),
         fence_budget: Duration::from_secs(10),
         link_grace: Duration::from_secs(10),
+        strict: None,
     });
     member
 }
@@ -72,6 +73,7 @@ pub fn promote(epoch: u64) -> Work {
         pair: PairName::new("pair").unwrap(),
         role: role(epoch),
         time_limit: Duration::from_secs(10),
+        grant: None,
     }
 }
 

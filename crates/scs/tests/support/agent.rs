@@ -211,7 +211,11 @@ impl State {
                 self.set_goal(&application, goal);
                 Outcome::Done
             }
-            Work::SetHandsOff { .. } | Work::Restart { .. } | Work::LetGo => Outcome::Done,
+            Work::SetHandsOff { .. }
+            | Work::Restart { .. }
+            | Work::WouldPromise { .. }
+            | Work::Learn { .. }
+            | Work::LetGo => Outcome::Done,
             Work::Promote { role, .. } => self.promote(role),
             Work::Demote { role, .. } => self.demote(&role),
         };
@@ -228,6 +232,7 @@ impl State {
             promised: None,
             closed: Epoch::NONE,
             acting: None,
+            strict: None,
         });
         let report = ApplicationReport {
             application: name.clone(),

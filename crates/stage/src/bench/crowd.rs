@@ -147,6 +147,7 @@ impl Played {
             Work::Restart { application } => {
                 self.one(&mut applications, &application, |part| part.acts = false)
             }
+            Work::WouldPromise { .. } | Work::Learn { .. } => Vec::new(),
             // Nobody leaves in a bench.
             Work::LetGo => Vec::new(),
             Work::Promote { pair, role, .. } => self.member(&mut applications, &pair, |part| {
@@ -207,6 +208,7 @@ impl Played {
                 promised: part.promised.clone(),
                 closed: part.closed,
                 acting: part.promised.clone().filter(|_| part.acts),
+                strict: None,
             }),
         }
     }

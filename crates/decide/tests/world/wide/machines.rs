@@ -309,7 +309,7 @@ impl Wide {
         let memory = &mut self.sites[site].memory;
         for record in records.iter().cloned() {
             match record {
-                AgentRecord::Promise { pair, role } => {
+                AgentRecord::Promise { pair, role, .. } => {
                     memory.roles.entry(pair).or_default().promised = Some(role);
                 }
                 AgentRecord::Close { pair, epoch } => {
@@ -326,6 +326,15 @@ impl Wide {
     pub fn agent_does(&mut self, site: usize, action: AgentDo) {
         let name = host(site);
         match action {
+            // Its pairs are `available`: nobody votes, and nobody looks at pages here.
+            AgentDo::KeepPeers(_) | AgentDo::ShowPage { .. } | AgentDo::ForgetPage { .. } => {}
+            AgentDo::AskPeer { .. }
+            | AgentDo::AskController { .. }
+            | AgentDo::AnswerPeer { .. }
+            | AgentDo::TellPeer { .. }
+            | AgentDo::RemindPeer { .. }
+            | AgentDo::Guard { .. }
+            | AgentDo::Unguard { .. } => unreachable!(),
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
@@ -419,6 +428,7 @@ impl Wide {
         self.events.extend(decision.events);
         for action in decision.actions {
             match action {
+                ControlDo::Vote { .. } | ControlDo::Fence { .. } => unreachable!(),
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Reply { reply, .. } => self.replies.push(reply),
             }

@@ -212,7 +212,7 @@ impl Wide {
                 ready: true,
             })
             .collect();
-        self.agent_sees(site, AgentSaw::Awake { found });
+        self.agent_sees(site, AgentSaw::Awake { found, pages: Default::default() });
     }
 
     pub fn kill_agent(&mut self, site: usize) {
