@@ -68,12 +68,12 @@ impl Hands<Control> for ControlHands {
         self.figures.waited(began.since(at));
         let (journal, figures) = (self.journal.clone(), self.figures.clone());
         let lost = Arc::clone(&self.lost);
-        let raises =
+        let overtaken =
             decision.persist.iter().any(|record| matches!(record, ControlRecord::RaiseLeadership { .. }));
         Box::pin(async move {
             let committed = journal.commit(batch).await;
             figures.wrote(understudy_drive::now().since(began));
-            if raises && committed.is_ok() {
+            if committed.is_ok() && overtaken {
                 let why = "an agent obeyed a higher controller epoch; leaderships count on from there";
                 lost.get_or_init(|| why.to_owned());
             }
@@ -90,13 +90,11 @@ impl Hands<Control> for ControlHands {
 
     fn persisted(&mut self, kept: &Kept) {
         match kept {
-            Ok(()) => {
-                self.store_works();
-                if self.lost.get().is_some() {
-                    self.stop.ask();
-                }
-            }
+            Ok(()) => self.store_works(),
             Err((why, _)) => self.store_fails(why),
+        }
+        if self.lost.get().is_some() {
+            self.stop.ask();
         }
     }
 
@@ -141,9 +139,6 @@ impl ControlHands {
              state directory"
         );
         self.standing.set(Concern::Store, vec![warning]);
-        if self.lost.get().is_some() {
-            self.stop.ask();
-        }
     }
 }
 

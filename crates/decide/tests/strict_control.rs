@@ -1,6 +1,6 @@
 //! A control server with a `strict` pair: one story for each way in which a role goes from one member to the other, or does not.
 
-#[path = "promises/desk.rs"]
+#[path = "strict/desk.rs"]
 mod desk;
 
 use desk::*;
@@ -320,6 +320,8 @@ fn what_a_device_says_later_than_the_promise_changes_nothing_of_the_next_one() {
 #[test]
 fn no_device_is_called_for_a_host_that_refuses_or_is_under_maintenance_or_for_nobody() {
     let mut desk = with_device();
+    desk.cluster.pairs.get_mut(&pair()).unwrap().timers.agent_restart_grace = ms(100);
+    desk.configure();
     desk.link_down("alpha", LinkEnd::Refused);
     desk.pass(ms(500));
     let mut cared = with_device();
@@ -518,4 +520,42 @@ fn a_vote_is_renewed_while_something_else_is_being_stored_and_no_pair_is_looked_
     desk.pass(ms(999));
     assert!(desk.take_pre_vote().is_none(), "it binds from then on");
     assert!(desk.control.aside(desk.now, &ControlSaw::DeadlinePassed).is_none());
+}
+
+// ---- agents that have never promised anything ----------------------------------------------------------------------------
+
+/// Of a cluster that was never used: nothing is stored, and no agent has promised anything.
+fn blank(name: &str, unread: bool) -> ApplicationReport {
+    let mut blank = idle(name, 0);
+    if let Some(told) = &mut blank.role {
+        told.promised = None;
+        told.strict = Some(GrantReport { unread, ..GrantReport::default() });
+    }
+    blank
+}
+
+#[test]
+fn the_very_first_epoch_is_not_spent_on_an_agent_that_does_not_vote_yet() {
+    let mut desk = Desk::new(None);
+    for name in ["a", "b"] {
+        desk.reports.insert(app(name), blank(name, true));
+    }
+    desk.link_up("alpha");
+    desk.link_up("beta");
+    for name in ["a", "b"] {
+        let (to, order) = desk.take(|work| matches!(work, Work::Learn { .. })).expect("both are told");
+        assert_eq!(order.work, Work::Learn { pair: pair(), stored: Epoch::NONE });
+        desk.reports(blank(name, false));
+        desk.answers(&to, &order, Outcome::Done);
+    }
+    for _ in 0..3 {
+        let (to, order, asked) = desk.take_pre_vote().expect("asked, as it may not vote yet");
+        assert_eq!((to.clone(), asked), (host("alpha"), role(1, "a")));
+        desk.answers(&to, &order, Outcome::Refused(Refusal::NotVoting("its memory was empty".into())));
+        assert!(desk.records.is_empty() && desk.take_pre_vote().is_none(), "{}", desk.story());
+        desk.pass(ms(1_000));
+    }
+    let (to, order, _) = desk.take_pre_vote().unwrap();
+    desk.answers(&to, &order, Outcome::Done);
+    assert_eq!(desk.take_promotion().expect("an order").2, role(1, "a"), "{}", desk.story());
 }
