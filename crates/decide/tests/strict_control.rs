@@ -400,7 +400,12 @@ fn a_restored_store_is_written_above_what_both_agents_said_after_a_lease_and_ano
     assert_eq!(desk.take_promotion().expect("the one that acts is reaffirmed").2, role(4, "b"));
     desk.reports(acting(4, "b"));
     assert_eq!(desk.asks_vote("beta", role(4, "b")), Verdict::Given);
-    // The marker is gone with the first epoch: the next leadership believes what it reads.
+    // The marker is gone with the first epoch: whoever reads it next believes it.
+    for policy in [Policy::Available, Policy::Strict] {
+        desk.cluster.pairs.get_mut(&pair()).unwrap().policy = policy;
+        desk.configure();
+    }
+    assert_eq!(desk.asks_vote("beta", role(4, "b")), Verdict::Given);
     desk.restart();
     assert_eq!(desk.asks_vote("beta", role(4, "b")), Verdict::Given);
 }
@@ -558,4 +563,24 @@ fn the_very_first_epoch_is_not_spent_on_an_agent_that_does_not_vote_yet() {
     let (to, order, _) = desk.take_pre_vote().unwrap();
     desk.answers(&to, &order, Outcome::Done);
     assert_eq!(desk.take_promotion().expect("an order").2, role(1, "a"), "{}", desk.story());
+}
+
+#[test]
+fn a_restored_store_that_holds_the_very_role_that_acts_is_written_anew_all_the_same() {
+    let mut desk = Desk::with(cluster(), Some(role(1, "a")), |memory| memory.grants.restored = true);
+    desk.reports.insert(app("a"), acting(1, "a"));
+    desk.reports.insert(app("b"), idle("b", 0));
+    desk.link_up("alpha");
+    desk.link_up("beta");
+    desk.pass(ms(1_000));
+    while let Some((to, order, _)) = desk.take_pre_vote() {
+        desk.answers(&to, &order, Outcome::Done);
+    }
+    desk.pass(ms(1_000));
+    assert_eq!(
+        desk.take_promotion().expect("else it is never voted for").2,
+        role(2, "a"),
+        "{}",
+        desk.story()
+    );
 }
