@@ -172,7 +172,9 @@ impl Agent {
             };
             Some(if self.may_ask(pair, part) { end.min(holder.ask_at()) } else { end })
         });
-        next.min()
+        // The end of a silence is told.
+        let silent = self.grants.values().map(|grants| grants.voter.silent_until());
+        next.chain(silent.filter(|until| *until > self.clock)).min()
     }
 
     pub(super) fn part_of(&self, name: &ApplicationName) -> Part {
