@@ -119,16 +119,19 @@ async fn of_two_links_of_one_peer_the_newer_one_stays_and_the_older_one_is_heard
     });
     let (new, _new_hears, _) = call(&beta.address, &Security::Plain, hello("alpha", "beta")).await;
     new.try_send(&PeerSaid::Ask(ask(1))).unwrap();
-    let mut asked = Vec::new();
-    loop {
-        match beta.saw().await {
-            AgentSaw::PeerAsked { ask, .. } => assert_eq!(ask.number, 1000, "the new one comes after"),
-            AgentSaw::PeerLeft { .. } => break,
-            saw => panic!("{saw:?}"),
+    limited(async {
+        loop {
+            match beta.saw().await {
+                AgentSaw::PeerAsked { ask, .. } => assert_eq!(ask.number, 1000, "the new one comes after"),
+                AgentSaw::PeerLeft { .. } => return,
+                saw => panic!("{saw:?}"),
+            }
         }
-    }
+    })
+    .await;
     beta.joined("alpha").await;
     new.try_send(&PeerSaid::Ask(ask(2))).unwrap();
+    let mut asked = Vec::new();
     for _ in 0..2 {
         let AgentSaw::PeerAsked { ask, .. } = beta.saw().await else { panic!("only the new one speaks") };
         asked.push(ask.number);
