@@ -2,6 +2,7 @@
 //!
 //! Told whom to keep a link to by a control server, which leaves at once. The law: what is seen are the agents' own figures.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::member::member_assignment;
@@ -50,9 +51,14 @@ async fn pair() -> (Place, RunningAgent, Place, RunningAgent) {
     (alpha, at_alpha, beta, at_beta)
 }
 
-/// A figure of an agent; 0 if it does not show it.
+/// A figure of an agent; 0 if it does not show it, or does not answer yet.
 fn figure(place: &Place, name: &str) -> u64 {
-    let (_, text) = ask(place.status_address(), "GET", "/metrics");
+    let address = place.status_address();
+    // The next agent answers at another port than the one before.
+    if TcpStream::connect(address).is_err() {
+        return 0;
+    }
+    let (_, text) = ask(address, "GET", "/metrics");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0, |value| value.parse().unwrap())
 }
