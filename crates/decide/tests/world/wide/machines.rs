@@ -328,6 +328,7 @@ impl Wide {
         match action {
             // Nobody votes here, and nobody looks at pages: what is asked for is lost.
             AgentDo::KeepPeers(_)
+            | AgentDo::NeedGuard
             | AgentDo::ShowPage { .. }
             | AgentDo::ForgetPage { .. }
             | AgentDo::AskPeer { .. }
