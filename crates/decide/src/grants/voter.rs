@@ -467,6 +467,14 @@ mod tests {
     }
 
     #[test]
+    fn a_shorter_lease_of_a_new_epoch_takes_nothing_from_what_was_promised_before() {
+        let mut voter = voter(kept(1, "a", 0));
+        assert_eq!(rule(voter.asked(at(10), &role(2, "a"), Duration::from_secs(1))), GrantRule::G8);
+        assert_eq!(objection(voter.asked(at(12), &role(3, "b"), L)), Objection::Promised(at(13)));
+        assert_eq!(rule(voter.ordered(at(13), &role(3, "b"), L, None)), GrantRule::G1);
+    }
+
+    #[test]
     fn epoch_none_is_never_given() {
         let mut voter = voter(Kept::default());
         voter.learn_stored(Epoch::NONE);
