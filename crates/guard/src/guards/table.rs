@@ -112,6 +112,10 @@ impl Shared {
         grip: Grip,
     ) -> Result<(), GuardError> {
         let mut inner = self.lock();
+        if inner.dying.contains_key(&start) {
+            // It is being killed, and nothing undoes that.
+            return Ok(());
+        }
         let slot = match inner.remaining.get(&start) {
             Some(remaining) => remaining.slot,
             None => inner.free_slot().ok_or(GuardError::Full)?,
