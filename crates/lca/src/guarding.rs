@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use understudy_decide::agent::StartId;
+use understudy_decide::agent::{AgentSaw, StartId};
 use understudy_guard::Start;
 use understudy_guard::guards::{Ground, GuardEvent, GuardPlace, Guards, GuardsError, program_beside};
 use understudy_model::AgentId;
@@ -25,6 +25,17 @@ pub fn start_of(agent: AgentId, start: StartId) -> Start {
 /// The same, back.
 pub fn start_id(start: Start) -> StartId {
     StartId { incarnation: start.incarnation, number: start.number }
+}
+
+/// What the machine observes of it.
+pub fn observed(event: GuardEvent) -> AgentSaw {
+    match event {
+        GuardEvent::Up { .. } => AgentSaw::GuardChanged { up: true },
+        GuardEvent::Down { .. } => AgentSaw::GuardChanged { up: false },
+        GuardEvent::Fired { application, start, .. } => {
+            AgentSaw::GuardFired { application, start: start_id(start) }
+        }
+    }
 }
 
 /// Looks for a guard that an earlier life left in the runtime directory, and attends to it. `program` is where the agent's own

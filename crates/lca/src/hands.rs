@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw};
 use understudy_drive::{Hands, Persisting, Told};
-use understudy_model::{Decision, Event, Moment, Severity};
+use understudy_model::{AgentId, Decision, Event, Moment, Severity};
+
+use understudy_guard::guards::Guards;
 
 use crate::application_links::ApplicationLinks;
+use crate::guarding;
 use crate::keeper::Keeper;
 use crate::links::Links;
 use crate::peers::Peers;
@@ -28,6 +31,10 @@ pub struct AgentHands<P: Platform> {
     pub peers: Arc<Peers>,
     /// Applications.
     pub applications: Arc<ApplicationLinks<P>>,
+    /// What kills members whose time is over.
+    pub guards: Guards,
+    /// This agent.
+    pub agent: AgentId,
     /// Those who look; absent if nobody can.
     pub board: Option<Arc<Board>>,
 }
@@ -89,10 +96,26 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::AskPeer { host, ask } => self.peers.ask(&host, ask),
             AgentDo::AnswerPeer { host, answer } => self.peers.answer(&host, answer),
             AgentDo::TellPeer { host, release } => self.peers.tell(&host, release),
-            AgentDo::ShowPage { .. }
-            | AgentDo::ForgetPage { .. }
-            | AgentDo::Guard { .. }
-            | AgentDo::Unguard { .. } => {}
+            AgentDo::ShowPage { application, page } => {
+                if let Err(error) = self.processes.pages().set(&application, &page) {
+                    tracing::error!(%application, %error, "its role page could not be written: it says what it said");
+                }
+            }
+            AgentDo::ForgetPage { application } => {
+                if let Err(error) = self.processes.pages().forget(&application) {
+                    tracing::warn!(%application, %error, "its role page could not be removed");
+                }
+            }
+            AgentDo::NeedGuard => self.guards.need(),
+            AgentDo::Guard { application, start, kill_at } => {
+                let grip = || self.processes.grip(start);
+                let named = guarding::start_of(self.agent, start);
+                // What runs no more needs no guard; its end is observed.
+                if let Err(error) = self.guards.guard(&application, named, kill_at, grip) {
+                    tracing::warn!(%application, %error, "it is not guarded");
+                }
+            }
+            AgentDo::Unguard { start, .. } => self.guards.release(guarding::start_of(self.agent, start)),
             AgentDo::Say { application, start, message } => {
                 self.applications.say(&application, start, message)
             }

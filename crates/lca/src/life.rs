@@ -3,7 +3,6 @@
 //! Refuses to decide. The law is the order: lock, promises, assignments, what still runs; then the machine's first
 //! observation; only then does anybody hear us. And the end of the agent is never the end of an application.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +20,9 @@ use crate::application_links::ApplicationLinks;
 use crate::callers;
 use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
+use understudy_guard::guards::GuardsError;
+
+use crate::guarding;
 use crate::hands::AgentHands;
 use crate::inherited::Inheritance;
 use crate::journal;
@@ -61,6 +63,9 @@ pub enum LifeError {
     /// The state is not ours, not whole, or in use.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The guard.
+    #[error(transparent)]
+    Guard(#[from] GuardsError),
     /// The system lacks what an agent needs.
     #[error(transparent)]
     Platform(#[from] PlatformError),
@@ -148,7 +153,7 @@ pub struct Life {
 
 impl Life {
     /// Opens everything and searches what still runs. Must be called inside a tokio runtime.
-    pub fn begin(settings: &AgentSettings) -> Result<Self, LifeError> {
+    pub fn begin(settings: &AgentSettings, program: &Path) -> Result<Self, LifeError> {
         let (link_path, listen) = addresses(settings)?;
         let security = crate::security::load(settings)?;
         let state_directory = Path::new(&settings.state_directory);
@@ -188,6 +193,13 @@ impl Life {
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
         let board = (!settings.status_listen.is_empty())
             .then(|| Board::new(settings.host.clone(), incarnation, &links, &peers, &applications));
+        let pages = processes.pages().found();
+        let runtime_directory = Path::new(&settings.runtime_directory);
+        let told = inbox.clone();
+        let guards = guarding::start(runtime_directory, program, Arc::clone(&platform), move |event| {
+            // An agent that has ended need not know.
+            told.saw_blocking(guarding::observed(event));
+        })?;
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -196,7 +208,7 @@ impl Life {
         };
         Ok(Self {
             agent: Agent::new(settings.host.clone(), incarnation, memory),
-            first: AgentSaw::Awake { found, pages: BTreeMap::new() },
+            first: AgentSaw::Awake { found, pages },
             mail,
             hands: AgentHands {
                 keeper,
@@ -205,6 +217,8 @@ impl Life {
                 peers,
                 applications: Arc::clone(&applications),
                 board,
+                guards,
+                agent: promises.agent,
             },
             platform,
             links,

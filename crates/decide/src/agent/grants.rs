@@ -177,8 +177,11 @@ impl Agent {
         self.part(now, name, RoleTrigger::GiveUp, out);
     }
 
-    /// Tells which agents this one keeps a link to, if that changed.
+    /// Tells that a guard is needed, and which agents this one keeps a link to, if that changed.
     fn keep_peers(&mut self, out: &mut Out) {
+        if !self.grants.is_empty() && !std::mem::replace(&mut self.guard_needed, true) {
+            out.pages.push(AgentDo::NeedGuard);
+        }
         let mut wanted: BTreeMap<HostName, Peer> = BTreeMap::new();
         for grants in self.grants.values().filter(|grants| grants.place.peer_host != self.host) {
             let place = &grants.place;

@@ -69,6 +69,8 @@ pub struct Agent {
     kept_peers: Option<Vec<Peer>>,
     /// The guard is there.
     guard_up: bool,
+    /// It was said that one is needed.
+    guard_needed: bool,
     /// What each page was last told.
     shown: BTreeMap<ApplicationName, Page>,
     /// What the guard was last told.
@@ -112,6 +114,7 @@ impl Agent {
             peers: BTreeSet::new(),
             kept_peers: None,
             guard_up: false,
+            guard_needed: false,
             shown: BTreeMap::new(),
             guarded: BTreeMap::new(),
             starts: 0,

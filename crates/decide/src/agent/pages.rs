@@ -3,7 +3,7 @@
 //! Refuses to know how a page is written and how a guard kills. The law (G4, G5): a page says "primary" only while its member
 //! acts or is told to, and its process lives; it says no before an epoch is closed.
 
-use understudy_model::{ApplicationName, Epoch, Moment};
+use understudy_model::{ApplicationName, Moment};
 
 use super::lifecycle::Phase;
 use super::out::Out;
@@ -44,9 +44,8 @@ impl Agent {
     pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
         let page = self.page_of(name);
         if self.shown.get(name) != Some(&page) {
-            let epoch = self.epoch_of(name);
             self.shown.insert(name.clone(), page.clone());
-            out.pages.push(AgentDo::ShowPage { application: name.clone(), page, epoch });
+            out.pages.push(AgentDo::ShowPage { application: name.clone(), page });
         }
         let wanted = self.guard_of(name);
         let told = self.guarded.get(name).copied();
@@ -68,6 +67,7 @@ impl Agent {
         self.shown.clear();
         self.guarded.clear();
         self.kept_peers = None;
+        self.guard_needed = false;
     }
 
     pub(super) fn page_of(&self, name: &ApplicationName) -> Page {
@@ -81,14 +81,6 @@ impl Agent {
         let Some(own) = self.own(name).filter(|own| !own.expired) else { return NO };
         let page = own.holder.page();
         if page.role.as_ref() == Some(acting) { page } else { NO }
-    }
-
-    fn epoch_of(&self, name: &ApplicationName) -> Epoch {
-        let known = self.applications.get(name);
-        let durable = known.and_then(|known| self.durable_of(known));
-        durable.map_or(Epoch::NONE, |durable| {
-            durable.promised.as_ref().map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
-        })
     }
 
     /// Until its epoch is closed, whatever lives of a start that acted on grants is killed when they run out.

@@ -537,14 +537,14 @@ pub enum AgentDo {
         application: ApplicationName,
         /// What it says.
         page: Page,
-        /// The epoch that a page without a role names.
-        epoch: Epoch,
     },
     /// The application is gone: its page says "not primary" for the last time.
     ForgetPage {
         /// Which.
         application: ApplicationName,
     },
+    /// Have a guard from now on; observe `GuardChanged`.
+    NeedGuard,
     /// Have the guard kill this start at that moment; or at another one than it was told before.
     Guard {
         /// Of which application.

@@ -209,7 +209,7 @@ impl Voter {
         }
         let rule = match &self.kept.promised {
             Some(promise) if promise.role == *role => {
-                self.until = now + promise.lease;
+                self.until = self.until.max(now + promise.lease);
                 let role = role.clone();
                 return Vote::Given(Given {
                     keep: None,
@@ -225,8 +225,10 @@ impl Voter {
         let former =
             self.promised().filter(|former| self.is_own(&former.holder) && former.holder != role.holder);
         let retire = former.cloned();
+        // The same holder may act on an answer for its former epoch, which may have been given for a longer lease (G13).
+        let least = if rule == GrantRule::G8 && !self.over { self.until } else { Moment::default() };
         self.kept.promised = Some(Promise { role: role.clone(), lease });
-        self.until = now + lease;
+        self.until = least.max(now + lease);
         self.over = false;
         let keep = Some(self.kept.clone());
         Vote::Given(Given { keep, role: role.clone(), until: self.until, retire, rule })
