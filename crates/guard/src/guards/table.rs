@@ -152,6 +152,10 @@ impl Shared {
         self.lock().wanted.get(&start).map(|wanted| wanted.kill_at)
     }
 
+    pub(super) fn is_armed(&self, start: Start) -> bool {
+        self.lock().wanted.get(&start).is_some_and(|wanted| wanted.confirmed)
+    }
+
     pub(super) fn left(&self) -> Vec<Left> {
         self.lock().remaining.values().map(|remaining| remaining.left.clone()).collect()
     }
