@@ -24,7 +24,8 @@ use understudy_store::{EventQuery, JournalQuery, Reader, Store};
 use understudy_transport::{Address, Certified, would_believe};
 use understudy_wire::frame::{self, HEADER_BYTES};
 use understudy_wire::{
-    ApplicationHears, ApplicationSays, Frame, FromAgent, Kind, MAX_FRAME_BYTES, Message, ToAgent, read_notice,
+    ApplicationHears, ApplicationSays, Frame, FromAgent, Kind, MAX_FRAME_BYTES, Message, PeerSaid, ToAgent,
+    read_notice,
 };
 
 /// A parser: its name, which is also that of its corpus, and what must hold for it.
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("from_agent", message::<FromAgent>),
     ("from_application", message::<ApplicationSays>),
     ("to_application", message::<ApplicationHears>),
+    ("peer", message::<PeerSaid>),
     ("signal", signal),
     ("notice", notice),
     ("settings", settings),

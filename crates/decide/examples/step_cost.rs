@@ -77,7 +77,14 @@ fn cluster() -> Cluster {
         id: None,
         hosts: (0..HOSTS)
             .map(|index| {
-                (host(index), HostSpec { addresses: vec![format!("h{index}:4999")], addp: AddpSettings::OFF })
+                (
+                    host(index),
+                    HostSpec {
+                        addresses: vec![format!("h{index}:4999")],
+                        addp: AddpSettings::OFF,
+                        fence: None,
+                    },
+                )
             })
             .collect(),
         applications: members

@@ -359,7 +359,7 @@ fn a_restart_during_a_start_begins_it_anew_and_loses_nothing() {
         ends(&mut bench, false);
         let [start] = spawned(&bench)[..] else { panic!("{:?}", bench.done) };
         bench.sees(AgentSaw::Spawned { application: name(), start, pid: 101 });
-        let report = bench.agent.applications().next().unwrap().report(None);
+        let report = bench.agent.applications().next().unwrap().report(None, None);
         assert_eq!((report.status, report.problem.as_str()), (ApplicationStatus::Started, ""));
     }
 }

@@ -17,7 +17,7 @@ mod unit;
 pub use clock::now;
 pub use crowd::{Crowd, CrowdPlace};
 pub use log::begin_log;
-pub use run::{Hands, Inbox, Look, Mail, Told, run};
+pub use run::{Hands, Inbox, Kept, Look, Mail, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]
 pub use unit::{State, Unit, UnitError};

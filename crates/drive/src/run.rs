@@ -1,5 +1,7 @@
 //! The loop: one machine, one owner, one inbox.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -63,13 +65,14 @@ pub trait Hands<M: Machine> {
     /// Notes an observation and the decision made on it, for the journal. Must not block, and need not be durable.
     fn record(&mut self, at: Moment, saw: &M::Saw, decision: &Decision<M::Persist, M::Act>);
 
-    /// Makes everything durable, or says why not. `Err((why, definite))`; `definite` if certainly nothing was stored.
-    fn persist(
-        &mut self,
-        at: Moment,
-        saw: &M::Saw,
-        decision: &Decision<M::Persist, M::Act>,
-    ) -> impl Future<Output = Result<(), (String, bool)>>;
+    /// Begins to make everything durable. Must not block; what is given back holds nothing of these hands, as they go on
+    /// with what needs nothing durable.
+    fn persist(&mut self, at: Moment, saw: &M::Saw, decision: &Decision<M::Persist, M::Act>) -> Persisting;
+
+    /// It was made durable, or not.
+    fn persisted(&mut self, kept: &Kept) {
+        let _ = kept;
+    }
 
     /// Does one thing. Must not block: what takes time is begun here, and its outcome observed later.
     fn act(&mut self, action: M::Act);
@@ -77,6 +80,12 @@ pub trait Hands<M: Machine> {
     /// Tells people. Called after the actions, so that no failover waits for a log.
     fn tell(&mut self, machine: &M, decision: Told);
 }
+
+/// Whether something is durable: `Err((why, definite))`; `definite` if certainly nothing was stored.
+pub type Kept = Result<(), (String, bool)>;
+
+/// Something that is being made durable.
+pub type Persisting = Pin<Box<dyn Future<Output = Kept>>>;
 
 /// What is left of a decision when its actions are done.
 pub struct Told {
@@ -89,11 +98,12 @@ pub struct Told {
 /// Runs `machine` until `stop` is asked or every inbox is gone, then returns it.
 ///
 /// `first` is observed before anything else. Observations are handled one at a time, in the order of their arrival, and
-/// before those who only look; a deadline is observed as soon as it has passed and no mail is older.
+/// before those who only look; a deadline is observed as soon as it has passed and no mail is older. Only what the machine
+/// takes [aside](Machine::aside) does not wait for the disk.
 pub async fn run<M, H>(
-    mut machine: M,
+    machine: M,
     first: M::Saw,
-    mut mail: mpsc::Receiver<Mail<M>>,
+    mail: mpsc::Receiver<Mail<M>>,
     hands: &mut H,
     stop: &Stop,
 ) -> M
@@ -102,32 +112,115 @@ where
     M::Saw: Clone,
     H: Hands<M>,
 {
-    handle(&mut machine, now(), first, hands).await;
+    let mut turn = Turn { machine, hands, mail, waiting: VecDeque::new(), looks: Looks::default() };
+    turn.handle(now(), first).await;
     let stopped = stop.asked();
     tokio::pin!(stopped);
-    let mut looks = Looks::default();
     loop {
-        looks.serve_if_overdue(&machine);
-        let wait = machine.next_deadline().map(|deadline| deadline.since(now()));
+        turn.looks.serve_if_overdue(&turn.machine);
+        let wait = turn.machine.next_deadline().map(|deadline| deadline.since(now()));
+        let waited = turn.waiting.pop_front();
         tokio::select! {
             biased;
-            () = &mut stopped => return machine,
-            received = mail.recv() => match received {
-                None => return machine,
-                Some(Mail::Saw(at, saw)) => {
-                    handle(&mut machine, at, saw, hands).await;
-                    looks.overtaken += 1;
-                }
-                Some(Mail::Look(look)) => looks.waiting.push(look),
+            () = &mut stopped => return turn.machine,
+            // It came before what is in the inbox now.
+            Some((at, saw)) = std::future::ready(waited) => turn.observe(at, saw).await,
+            received = turn.mail.recv() => match received {
+                None => return turn.machine,
+                Some(Mail::Saw(at, saw)) => turn.observe(at, saw).await,
+                Some(Mail::Look(look)) => turn.looks.waiting.push(look),
             },
             // Nothing is observed at this moment.
-            () = std::future::ready(()), if !looks.waiting.is_empty() => looks.serve(&machine),
+            () = std::future::ready(()), if !turn.looks.waiting.is_empty() => turn.looks.serve(&turn.machine),
             () = sleep(wait) => {}
         }
         // After mail as after sleep: a flood of mail must not put off a deadline that has passed.
-        if machine.next_deadline().is_some_and(|deadline| deadline <= now()) {
-            handle(&mut machine, now(), M::deadline_passed(), hands).await;
+        if turn.machine.next_deadline().is_some_and(|deadline| deadline <= now()) {
+            turn.handle(now(), M::deadline_passed()).await;
         }
+    }
+}
+
+/// Most observations that wait while something is being made durable; those behind them wait in the inbox.
+const MOST_WAITING: usize = 4_096;
+
+/// A machine, its owner, and what they have to do.
+struct Turn<'h, M: Machine, H> {
+    machine: M,
+    hands: &'h mut H,
+    mail: mpsc::Receiver<Mail<M>>,
+    /// What was observed while something was being made durable, oldest first; at most [`MOST_WAITING`].
+    waiting: VecDeque<(Moment, M::Saw)>,
+    looks: Looks<M>,
+}
+
+impl<M, H> Turn<'_, M, H>
+where
+    M: Machine,
+    M::Saw: Clone,
+    H: Hands<M>,
+{
+    async fn observe(&mut self, at: Moment, saw: M::Saw) {
+        self.handle(at, saw).await;
+        self.looks.overtaken += 1;
+    }
+
+    async fn handle(&mut self, at: Moment, saw: M::Saw) {
+        let mut next = Some((at, saw));
+        while let Some((at, saw)) = next.take() {
+            let decision = self.machine.step(at, saw.clone());
+            if decision.persist.is_empty() {
+                self.hands.record(at, &saw, &decision);
+            } else {
+                let kept = self.persist(at, &saw, &decision).await;
+                self.hands.persisted(&kept);
+                if let Err((why, definite)) = kept {
+                    // None of its actions is done, so none of its events happened; the machine hears of the failure
+                    // before anything else, and has its own words for it.
+                    next = Some((now(), M::store_failed(decision.persist, why, definite)));
+                    continue;
+                }
+            }
+            self.carry_out(decision);
+        }
+    }
+
+    /// Makes a decision durable, and meanwhile lets the machine do what needs nothing durable.
+    async fn persist(&mut self, at: Moment, saw: &M::Saw, decision: &Decision<M::Persist, M::Act>) -> Kept {
+        let mut persisting = self.hands.persist(at, saw, decision);
+        let mut open = true;
+        loop {
+            let due = self.machine.aside_deadline();
+            let wait = due.map(|due| due.since(now()));
+            let heeds = open && self.waiting.len() < MOST_WAITING;
+            tokio::select! {
+                biased;
+                kept = &mut persisting => return kept,
+                received = self.mail.recv(), if heeds => match received {
+                    // Seen again when this is durable.
+                    None => open = false,
+                    Some(Mail::Look(look)) => self.looks.waiting.push(look),
+                    Some(Mail::Saw(at, saw)) => match self.machine.aside(at, &saw) {
+                        Some(decision) => {
+                            self.hands.record(at, &saw, &decision);
+                            self.carry_out(decision);
+                        }
+                        None => self.waiting.push_back((at, saw)),
+                    },
+                },
+                () = sleep(wait), if due.is_some() => {
+                    let decision = self.machine.aside_passed(now());
+                    self.carry_out(decision);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, decision: Decision<M::Persist, M::Act>) {
+        for action in decision.actions {
+            self.hands.act(action);
+        }
+        self.hands.tell(&self.machine, Told { events: decision.events, quiet: decision.quiet });
     }
 }
 
@@ -176,29 +269,5 @@ async fn sleep(wait: Option<Duration>) {
         None => tokio::time::sleep(LONGEST_SLEEP).await,
         Some(wait) if wait.is_zero() => tokio::task::yield_now().await,
         Some(wait) => tokio::time::sleep(wait.min(LONGEST_SLEEP)).await,
-    }
-}
-
-async fn handle<M, H>(machine: &mut M, at: Moment, saw: M::Saw, hands: &mut H)
-where
-    M: Machine,
-    M::Saw: Clone,
-    H: Hands<M>,
-{
-    let mut next = Some((at, saw));
-    while let Some((at, saw)) = next.take() {
-        let decision = machine.step(at, saw.clone());
-        if decision.persist.is_empty() {
-            hands.record(at, &saw, &decision);
-        } else if let Err((why, definite)) = hands.persist(at, &saw, &decision).await {
-            // None of its actions is done, so none of its events happened; the machine hears of the failure before
-            // anything else, and has its own words for it.
-            next = Some((now(), M::store_failed(decision.persist, why, definite)));
-            continue;
-        }
-        for action in decision.actions {
-            hands.act(action);
-        }
-        hands.tell(machine, Told { events: decision.events, quiet: decision.quiet });
     }
 }

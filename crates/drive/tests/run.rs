@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use understudy_drive::{Hands, Inbox, Stop, Told, now, run};
+use understudy_drive::{Hands, Inbox, Persisting, Stop, Told, now, run};
 use understudy_model::{Because, Decision, Event, EventKind, Machine, Moment, Rule, Severity, Subject};
 
 /// Persists and acts on every number it sees; wakes at a deadline that never goes away.
@@ -11,6 +11,7 @@ struct Counter {
     deadline: Option<Moment>,
     passed: u32,
     steps: usize,
+    aside_due: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,20 @@ impl Machine for Counter {
         Saw::Deadline
     }
 
+    fn aside(&mut self, _: Moment, saw: &Saw) -> Option<Decision<u32, String>> {
+        let Saw::Number(number @ 100..) = saw else { return None };
+        Some(Decision { actions: vec![format!("aside {number}")], ..Decision::default() })
+    }
+
+    fn aside_deadline(&self) -> Option<Moment> {
+        self.aside_due
+    }
+
+    fn aside_passed(&mut self, _: Moment) -> Decision<u32, String> {
+        self.aside_due = None;
+        Decision { actions: vec!["aside passed".to_owned()], ..Decision::default() }
+    }
+
     fn store_failed(persist: Vec<u32>, _: String, definite: bool) -> Saw {
         Saw::Failed(persist, definite)
     }
@@ -78,15 +93,18 @@ impl Hands<Counter> for Notes {
         self.0.push(format!("record {saw:?}"));
     }
 
-    async fn persist(
-        &mut self,
-        _: Moment,
-        _: &Saw,
-        decision: &Decision<u32, String>,
-    ) -> Result<(), (String, bool)> {
+    fn persist(&mut self, _: Moment, _: &Saw, decision: &Decision<u32, String>) -> Persisting {
         self.0.push(format!("persist {:?}", decision.persist));
-        tokio::task::yield_now().await;
-        if decision.persist.iter().any(|number| number % 2 == 1) { Err(("odd".into(), true)) } else { Ok(()) }
+        let odd = decision.persist.iter().any(|number| number % 2 == 1);
+        let slow = decision.persist == [8];
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if slow {
+                // A disk that takes its time.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            if odd { Err(("odd".into(), true)) } else { Ok(()) }
+        })
     }
 
     fn act(&mut self, action: String) {
@@ -173,4 +191,14 @@ async fn a_stop_ends_the_loop_although_nothing_else_happens() {
     let mut notes = Notes::default();
     let ended = run(Counter::default(), Saw::Number(0), mail, &mut notes, &stop);
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
+}
+
+#[tokio::test]
+async fn what_needs_nothing_durable_does_not_wait_for_a_slow_disk_and_all_else_keeps_its_order() {
+    let machine = Counter { aside_due: Some(now()), ..Counter::default() };
+    let (_, notes) = play(&[8, 2, 100, 4, 101], machine).await;
+    let at = |what: &str| notes.iter().position(|note| note == what).expect(what);
+    assert!(at("persist [8]") < at("aside passed") && at("aside passed") < at("act 8"), "{notes:?}");
+    assert!(at("aside 100") < at("act 8") && at("aside 101") < at("act 8"), "{notes:?}");
+    assert!(at("act 8") < at("act 2") && at("act 2") < at("act 4"), "{notes:?}");
 }

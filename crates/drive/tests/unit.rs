@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use understudy_drive::{Hands, Inbox, State, Stop, Told, Unit, run};
+use understudy_drive::{Hands, Inbox, Persisting, State, Stop, Told, Unit, run};
 use understudy_model::{Decision, Machine, Moment};
 
 /// Wants everything stored that it sees.
@@ -39,9 +39,12 @@ struct Disk(Arc<Semaphore>);
 impl Hands<Keeps> for Disk {
     fn record(&mut self, _: Moment, _: &u32, _: &Decision<u32, ()>) {}
 
-    async fn persist(&mut self, _: Moment, _: &u32, _: &Decision<u32, ()>) -> Result<(), (String, bool)> {
-        self.0.acquire().await.unwrap().forget();
-        Ok(())
+    fn persist(&mut self, _: Moment, _: &u32, _: &Decision<u32, ()>) -> Persisting {
+        let permits = Arc::clone(&self.0);
+        Box::pin(async move {
+            permits.acquire().await.unwrap().forget();
+            Ok(())
+        })
     }
 
     fn act(&mut self, (): ()) {}

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw};
-use understudy_drive::{Hands, Told};
+use understudy_drive::{Hands, Persisting, Told};
 use understudy_model::{Decision, Event, Moment, Severity};
 
 use crate::application_links::ApplicationLinks;
 use crate::keeper::Keeper;
 use crate::links::Links;
+use crate::peers::Peers;
 use crate::platform::Platform;
 use crate::processes::Processes;
 use crate::status::board::Board;
@@ -23,6 +24,8 @@ pub struct AgentHands<P: Platform> {
     pub processes: Arc<Processes<P>>,
     /// Control servers.
     pub links: Arc<Links>,
+    /// Agents of other hosts.
+    pub peers: Arc<Peers>,
     /// Applications.
     pub applications: Arc<ApplicationLinks<P>>,
     /// Those who look; absent if nobody can.
@@ -35,20 +38,26 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
         tracing::trace!(%at, observed = word(saw));
     }
 
-    async fn persist(
+    fn persist(
         &mut self,
         at: Moment,
         saw: &AgentSaw,
         decision: &Decision<AgentRecord, AgentDo>,
-    ) -> Result<(), (String, bool)> {
+    ) -> Persisting {
         tracing::trace!(%at, observed = word(saw));
-        self.keeper.keep(decision.persist.clone()).await?;
-        for record in &decision.persist {
-            if let AgentRecord::ControllerEpoch(epoch) = record {
-                self.links.obeyed(*epoch);
+        let (keeper, links, records) =
+            (self.keeper.clone(), Arc::clone(&self.links), decision.persist.clone());
+        Box::pin(async move {
+            let obeyed = records.iter().find_map(|record| match record {
+                AgentRecord::ControllerEpoch(epoch) => Some(*epoch),
+                _ => None,
+            });
+            keeper.keep(records).await?;
+            if let Some(epoch) = obeyed {
+                links.obeyed(epoch);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn act(&mut self, action: AgentDo) {
@@ -74,12 +83,12 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::KeepEvidence { application, start } => self.processes.keep_evidence(application, start),
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
-            AgentDo::KeepPeers(_)
-            | AgentDo::AskPeer { .. }
-            | AgentDo::AskController { .. }
-            | AgentDo::AnswerPeer { .. }
-            | AgentDo::TellPeer { .. }
-            | AgentDo::ShowPage { .. }
+            AgentDo::AskController { link, ask } => self.links.ask_vote(link, ask),
+            AgentDo::KeepPeers(peers) => self.peers.keep(peers),
+            AgentDo::AskPeer { host, ask } => self.peers.ask(&host, ask),
+            AgentDo::AnswerPeer { host, answer } => self.peers.answer(&host, answer),
+            AgentDo::TellPeer { host, release } => self.peers.tell(&host, release),
+            AgentDo::ShowPage { .. }
             | AgentDo::ForgetPage { .. }
             | AgentDo::Guard { .. }
             | AgentDo::Unguard { .. } => {}

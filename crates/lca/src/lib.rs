@@ -11,6 +11,7 @@ compile_error!(
 pub mod accepting;
 pub mod application_links;
 pub mod assignments_file;
+pub mod callers;
 pub mod doors;
 pub mod environment;
 pub mod environment_file;
@@ -29,6 +30,7 @@ pub mod log_files;
 pub mod log_reader;
 pub mod memory;
 pub mod output;
+pub mod peers;
 pub mod permission;
 pub mod platform;
 pub mod processes;

@@ -18,6 +18,7 @@ use understudy_transport::{Address, AddressError, BindError, Listener, Security}
 
 use crate::accepting::cause;
 use crate::application_links::ApplicationLinks;
+use crate::callers;
 use crate::doors::Doors;
 use crate::environment::{Surroundings, home_of};
 use crate::hands::AgentHands;
@@ -28,6 +29,7 @@ use crate::links::Links;
 use crate::local::Local;
 use crate::log_files::LogFiles;
 use crate::log_reader::LogReader;
+use crate::peers::{Me, Peers};
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
 use crate::promise_file::Owner;
@@ -180,9 +182,11 @@ impl Life {
             promises.controller_epoch,
             LogReader::new(Arc::clone(&logs)),
         );
+        let me = Me { host: settings.host.clone(), agent: promises.agent, incarnation };
+        let peers = Peers::new(me, security.clone(), inbox.clone());
         let applications = ApplicationLinks::new(Arc::clone(&processes), inbox.clone());
         let board = (!settings.status_listen.is_empty())
-            .then(|| Board::new(settings.host.clone(), incarnation, &links, &applications));
+            .then(|| Board::new(settings.host.clone(), incarnation, &links, &peers, &applications));
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
@@ -197,6 +201,7 @@ impl Life {
                 keeper,
                 processes,
                 links: Arc::clone(&links),
+                peers,
                 applications: Arc::clone(&applications),
                 board,
             },
@@ -255,6 +260,7 @@ impl Life {
             }
         });
         let (links, applications) = (self.links, self.applications);
+        let peers = Arc::clone(&self.hands.peers);
         let (board, status_listen) = (self.hands.board.clone(), self.status_listen);
         let (inbox, adopted, attending) = (self.inbox, self.adopted, unit.clone());
         // The machine's task takes the first observation before any other task of this thread runs.
@@ -269,8 +275,8 @@ impl Life {
                 }
             });
             for listener in listeners {
-                tracing::info!(address = %listener.address(), "listening for control servers");
-                tokio::spawn(Arc::clone(&links).serve(listener));
+                tracing::info!(address = %listener.address(), "listening for control servers and other agents");
+                tokio::spawn(callers::serve(listener, Arc::clone(&links), Arc::clone(&peers)));
             }
             // Last, when the machine has taken its first observation: before that nothing is known.
             for (address, board) in status_listen.into_iter().zip(std::iter::repeat(board).flatten()) {

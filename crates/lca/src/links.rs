@@ -12,13 +12,15 @@ use tokio::sync::Notify;
 use understudy_decide::agent::{Agent, AgentSaw, LinkId};
 use understudy_drive::Inbox;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion,
+    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion, VoteAsk,
 };
-use understudy_transport::{LinkTally, Listener, Receiver, Security, SendError, Sender, Stranger};
+use understudy_transport::{FirstFrame, LinkTally, ReceiveError, Receiver, Security, SendError, Sender};
 use understudy_wire::control::MOST_EVENTS;
-use understudy_wire::{FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent};
+use understudy_wire::{
+    FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
+};
 
-use crate::accepting::{Refusals, accept_all};
+use crate::accepting::Refusals;
 use crate::log_reader::LogReader;
 use crate::security::unwelcome;
 use crate::untold::Untold;
@@ -92,18 +94,15 @@ impl Links {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts control servers as long as the runtime lives.
-    pub async fn serve(self: Arc<Self>, listener: Arc<Listener>) {
-        accept_all(&listener, |stranger| {
-            let this = Arc::clone(&self);
-            tokio::spawn(async move { this.converse(stranger).await });
-        })
-        .await;
+    /// Counts a stranger who said nothing that begins a conversation.
+    pub fn refuse_stranger(&self, peer: &str, error: &ReceiveError) {
+        self.refusals.count(peer, error);
     }
 
-    async fn converse(self: Arc<Self>, stranger: Stranger) {
-        let peer = stranger.peer().to_string();
-        let (hello, sender, mut receiver) = match stranger.first_message::<ToAgent, FromAgent>().await {
+    /// Talks with whoever said this until the link ends.
+    pub async fn converse(self: Arc<Self>, first: FirstFrame) {
+        let peer = first.peer().to_string();
+        let (hello, sender, mut receiver) = match first.understand::<ToAgent, FromAgent>() {
             Ok((ToAgent::Hello(hello), sender, receiver)) => (hello, sender, receiver),
             Ok((ToAgent::Order(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "order-before-hello", "an order came before the Hello");
@@ -111,6 +110,9 @@ impl Links {
             Ok((ToAgent::ReadLogs(_), sender, _)) => {
                 let reason = "a question came before the Hello";
                 return self.refuse(&sender, &peer, "question-before-hello", reason);
+            }
+            Ok((ToAgent::Vote(_), sender, _)) => {
+                return self.refuse(&sender, &peer, "vote-before-hello", "a vote came before the Hello");
             }
             Err(error) => return self.refusals.count(&peer, &error),
         };
@@ -193,6 +195,9 @@ impl Links {
             match heard {
                 Ok(Some(ToAgent::Order(order))) => {
                     self.inbox.saw(AgentSaw::Ordered { link, order }).await;
+                }
+                Ok(Some(ToAgent::Vote(answer))) => {
+                    self.inbox.saw(AgentSaw::ControllerVoted { link, answer }).await;
                 }
                 Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
@@ -283,7 +288,19 @@ impl Links {
     pub fn answer(&self, link: LinkId, answer: Answer) {
         let mut open = self.open();
         if let Some(entry) = open.get(&link)
-            && !say(entry, &FromAgent::Answer(answer))
+            && !say(entry, &FromAgent::Answer(control::answer_in_words_of(entry.version, answer)))
+        {
+            open.remove(&link);
+        }
+    }
+
+    /// Asks a control server for its vote; one that is not welcome or has no words for it is not asked.
+    pub fn ask_vote(&self, link: LinkId, ask: VoteAsk) {
+        let mut open = self.open();
+        if let Some(entry) = open.get(&link)
+            && entry.welcomed
+            && entry.version >= VOTES_SINCE
+            && !say(entry, &FromAgent::AskVote(ask))
         {
             open.remove(&link);
         }

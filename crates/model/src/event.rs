@@ -141,6 +141,8 @@ pub enum EventKind {
     PromotionFailed,
     /// A member did not confirm its demotion.
     DemotionFailed,
+    /// A member was killed because its time as primary was over.
+    Fenced,
     /// A pair has no primary and nobody who may become one.
     NoPrimary,
     /// An operator asked for something, and it began.
@@ -194,6 +196,7 @@ impl EventKind {
         EventKind::RoleKept,
         EventKind::PromotionFailed,
         EventKind::DemotionFailed,
+        EventKind::Fenced,
         EventKind::NoPrimary,
         EventKind::OperationStarted,
         EventKind::OperationDone,
@@ -229,6 +232,7 @@ impl EventKind {
             EventKind::RoleKept => "role-kept",
             EventKind::PromotionFailed => "promotion-failed",
             EventKind::DemotionFailed => "demotion-failed",
+            EventKind::Fenced => "fenced",
             EventKind::NoPrimary => "no-primary",
             EventKind::OperationStarted => "operation-started",
             EventKind::OperationDone => "operation-done",

@@ -49,4 +49,4 @@ pub use states::{
 };
 pub use terms::{Surroundings, Terms, Unsound};
 pub use timers::{FlapDamping, Preset, Timers};
-pub use topology::{ApplicationSpec, Cluster, HostSpec, Member, PairSpec, PortSpec};
+pub use topology::{ApplicationSpec, Cluster, FenceSpec, HostSpec, Member, PairSpec, PortSpec};

@@ -52,6 +52,25 @@ pub trait Machine {
     /// The observation that a deadline may have passed.
     fn deadline_passed() -> Self::Saw;
 
+    /// Observes something while an earlier decision is being made durable, if that needs nothing durable itself and changes
+    /// nothing that the earlier decision rests on; `None`: it waits for its turn. Votes are renewed here, so that a disk
+    /// that takes its time costs no primary its role.
+    fn aside(&mut self, now: Moment, saw: &Self::Saw) -> Option<Decision<Self::Persist, Self::Act>> {
+        let _ = (now, saw);
+        None
+    }
+
+    /// When [`Machine::aside_passed`] should be called next, while an earlier decision is being made durable.
+    fn aside_deadline(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Does what is due and needs nothing durable, while an earlier decision is being made durable.
+    fn aside_passed(&mut self, now: Moment) -> Decision<Self::Persist, Self::Act> {
+        let _ = now;
+        Decision::default()
+    }
+
     /// The observation that `persist` could not be made durable, so that none of its decision's actions was done.
     /// `definite`: it is certain that nothing was stored.
     fn store_failed(persist: Vec<Self::Persist>, why: String, definite: bool) -> Self::Saw;

@@ -93,6 +93,15 @@ rules! {
     Hung => "hung", "It showed no life for longer than it may: what it was doing is kept, and it is killed.";
     OwnDelay => "own-delay", "The agent itself was late: nobody is blamed for a silence that may be the agent's own.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
+    // agent: grants
+    VoteRefused => "vote-refused", "A voter did not give its vote for a role: what it has promised, or what it waits for, stands against it.";
+    Overtaken => "overtaken", "Another member was given a higher epoch, and this one does not act: its own is given up.";
+    GrantRunsOut => "grant-runs-out", "No other voter has renewed the primary's role, and only the time for a demotion is left: it is demoted before anybody else may be promoted.";
+    GrantExpired => "grant-expired", "The time that the other voters gave for a role is over: whatever still acts in it is killed.";
+    GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
+    GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
+    PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
+    MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";
     // hosts, flapping, drained hosts
     HostLost => "host-lost", "The primary's host counts as lost, and the backup is ready: the backup is promoted. Policy `available` accepts that the former primary may still act.";
     HostReturned => "host-returned", "A host that counted as lost is heard again.";

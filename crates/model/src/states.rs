@@ -115,6 +115,25 @@ word_enum!(
     }
 );
 
+impl Policy {
+    /// What a pair has whose settings name none: the best that this version keeps.
+    pub const DEFAULT: Policy = Policy::Available;
+
+    /// What it promises and what it gives up, for people.
+    pub fn means(self) -> &'static str {
+        match self {
+            Policy::Strict => {
+                "one member acts at any moment: a primary that cannot renew its lease steps down, or is killed, before \
+                 the other is promoted; the price is a wait of up to one lease after the loss of a host"
+            }
+            Policy::Available => {
+                "a host that counts as lost is failed over without proof that it is gone: its primary may still act, so \
+                 two may act until its agent is heard again"
+            }
+        }
+    }
+}
+
 word_enum!(
     /// What follows when the primary's process ends by itself.
     OnCrash {

@@ -57,6 +57,20 @@ pub enum Unsound {
     Nothing(&'static str),
 }
 
+impl Unsound {
+    /// The name of the relation, the same in every message and document.
+    pub fn relation(&self) -> &'static str {
+        match self {
+            Unsound::Drift { .. } => "drift-covers-clocks",
+            Unsound::Renewals { .. } => "renewals-fit-lease",
+            Unsound::Kill { .. } => "kill-fits-fence",
+            Unsound::Restart { .. } => "restart-fits-lease",
+            Unsound::Leader { .. } => "leader-change-fits-lease",
+            Unsound::Nothing(_) => "spans-above-zero",
+        }
+    }
+}
+
 impl fmt::Display for Unsound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,6 +97,24 @@ impl fmt::Display for Unsound {
             Unsound::Nothing(what) => write!(f, "{what} is zero; give it a span"),
         }
     }
+}
+
+impl Surroundings {
+    /// How much two clocks differ whose time services slew by 500 ppm each, the most of a kernel's own discipline. A
+    /// service that may slew faster has to be bounded, or the drift raised: `docs/guides/never-two-primaries.md`.
+    pub const CLOCKS_PPM: u32 = 1_000;
+
+    /// How long an agent takes from its end until it holds again, with room for a busy machine: a restart takes tens
+    /// of milliseconds of it.
+    pub const AGENT_RESTART: Duration = Duration::from_millis(125);
+
+    /// What is assumed of a cluster of which nothing was measured, and whose control server leads alone: no other can
+    /// take over from it, so no election has to fit into a lease.
+    pub const ASSUMED: Surroundings = Surroundings {
+        clocks_ppm: Self::CLOCKS_PPM,
+        agent_restart: Self::AGENT_RESTART,
+        election_and_connect: None,
+    };
 }
 
 impl Terms {

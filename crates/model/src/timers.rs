@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AddpSettings, AddpTrace};
+use crate::{AddpSettings, AddpTrace, Terms};
 
 /// A named set of timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,7 +20,15 @@ pub enum Preset {
     Classic,
 }
 
+/// By how much two boot clocks may differ in every preset, in parts per million: each of two time services may slew its
+/// clock by 1000 ppm, in opposite directions. That costs a lease of three seconds six milliseconds, and every relation
+/// of `docs/safety.md` still holds.
+const CLOCK_DRIFT_PPM: u32 = 2_000;
+
 impl Preset {
+    /// What holds where a file names none.
+    pub const DEFAULT: Preset = Preset::Normal;
+
     /// Every preset, from short to long.
     pub const ALL: &'static [Preset] = &[Preset::Fast, Preset::Normal, Preset::Wide, Preset::Classic];
 
@@ -52,7 +60,11 @@ impl Preset {
             Preset::Fast => Timers {
                 switchover_timeout: ms(2_000),
                 link_grace: ms(500),
+                lease: ms(250),
+                renew: ms(50),
                 fence_budget: ms(50),
+                kill_budget: ms(20),
+                clock_drift_ppm: CLOCK_DRIFT_PPM,
                 agent_restart_grace: ms(5_000),
                 disconnect_switchover_timeout: ms(0),
                 flap_damping: FlapDamping::within(ms(60_000)),
@@ -60,7 +72,11 @@ impl Preset {
             Preset::Normal => Timers {
                 switchover_timeout: ms(10_000),
                 link_grace: ms(2_000),
+                lease: ms(3_000),
+                renew: ms(600),
                 fence_budget: ms(500),
+                kill_budget: ms(50),
+                clock_drift_ppm: CLOCK_DRIFT_PPM,
                 agent_restart_grace: ms(10_000),
                 disconnect_switchover_timeout: ms(0),
                 flap_damping: FlapDamping::within(ms(300_000)),
@@ -68,7 +84,11 @@ impl Preset {
             Preset::Wide => Timers {
                 switchover_timeout: ms(30_000),
                 link_grace: ms(5_000),
+                lease: ms(15_000),
+                renew: ms(3_000),
                 fence_budget: ms(3_000),
+                kill_budget: ms(100),
+                clock_drift_ppm: CLOCK_DRIFT_PPM,
                 agent_restart_grace: ms(30_000),
                 disconnect_switchover_timeout: ms(5_000),
                 flap_damping: FlapDamping::within(ms(900_000)),
@@ -76,7 +96,11 @@ impl Preset {
             Preset::Classic => Timers {
                 switchover_timeout: ms(60_000),
                 link_grace: ms(10_000),
+                lease: ms(30_000),
+                renew: ms(6_000),
                 fence_budget: ms(5_000),
+                kill_budget: ms(100),
+                clock_drift_ppm: CLOCK_DRIFT_PPM,
                 agent_restart_grace: ms(30_000),
                 disconnect_switchover_timeout: ms(0),
                 flap_damping: FlapDamping::within(ms(1_800_000)),
@@ -102,14 +126,67 @@ pub struct Timers {
     pub switchover_timeout: Duration,
     /// How long an application's link to its agent may be gone while the process lives, before it counts as unable to serve.
     pub link_grace: Duration,
+    /// With policy `strict`: how long a voter is bound by one answer, and so the longest that a lost primary is waited for.
+    /// A changed lease holds from the pair's next epoch, and gets shorter only while no member runs.
+    #[serde(default = "added::lease")]
+    pub lease: Duration,
+    /// With policy `strict`: how often a primary's agent asks its voters again.
+    #[serde(default = "added::renew")]
+    pub renew: Duration,
     /// How long a member may take to confirm a demotion before its agent kills it.
     pub fence_budget: Duration,
+    /// With policy `strict`: how long a kill may take; the guard fires this much before the expiry.
+    #[serde(default = "added::kill_budget")]
+    pub kill_budget: Duration,
+    /// With policy `strict`: by how much, in parts per million, the boot clock of one machine may be slower than that
+    /// of another. A holder counts on a lease that is shorter by this.
+    #[serde(default = "added::clock_drift_ppm")]
+    pub clock_drift_ppm: u32,
     /// How long an agent that refuses connections, on a machine that answers, counts as restarting.
     pub agent_restart_grace: Duration,
     /// How long a host must have been silent, after its link was lost, before it counts as lost. Zero: at once.
     pub disconnect_switchover_timeout: Duration,
     /// How many automatic changes of roles a pair may make in which span, before further ones are held.
     pub flap_damping: FlapDamping,
+}
+
+/// What a configuration means that was stored before these timers existed: the default preset. Every pair of it has
+/// policy `available`, which uses none of them.
+mod added {
+    use std::time::Duration;
+
+    use super::{CLOCK_DRIFT_PPM, Preset};
+
+    pub(super) fn lease() -> Duration {
+        Preset::DEFAULT.timers().lease
+    }
+
+    pub(super) fn renew() -> Duration {
+        Preset::DEFAULT.timers().renew
+    }
+
+    pub(super) fn kill_budget() -> Duration {
+        Preset::DEFAULT.timers().kill_budget
+    }
+
+    pub(super) fn clock_drift_ppm() -> u32 {
+        CLOCK_DRIFT_PPM
+    }
+}
+
+impl Timers {
+    /// The spans of a pair's grants. The leader's lease is the pair's own: the embedded store is held by a lock and not by
+    /// time, so a leadership there does not run out, and a successor waits as long as the pair's voters do.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            lease: self.lease,
+            drift_ppm: self.clock_drift_ppm,
+            leader_lease: self.lease,
+            renew_every: self.renew,
+            fence_budget: self.fence_budget,
+            kill_budget: self.kill_budget,
+        }
+    }
 }
 
 /// A bound on automatic changes of roles.
@@ -128,5 +205,18 @@ impl FlapDamping {
     /// Three changes within a span, as every preset has it.
     pub const fn within(within: Duration) -> Self {
         Self { changes: 3, within }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Surroundings;
+
+    #[test]
+    fn every_preset_keeps_every_relation() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.timers().terms().check(&Surroundings::ASSUMED), [], "{}", preset.as_str());
+        }
     }
 }

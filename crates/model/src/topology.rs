@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AddpSettings, ApplicationName, ClusterId, ConductSpec, HostName, Interface, ListeningMode, OnCrash,
-    PairName, Policy, ProcessSpec, Redundancy, RestartPolicy, Signal, Timers,
+    PairName, Policy, ProcessSpec, Redundancy, RestartPolicy, Signal, Terms, Timers,
 };
 
 /// A whole cluster, as one checked value.
@@ -40,6 +40,23 @@ pub struct HostSpec {
     pub addresses: Vec<String>,
     /// How the control server and the agent watch their link.
     pub addp: AddpSettings,
+    /// What switches it off, if anything can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<FenceSpec>,
+}
+
+/// A command that switches a machine off, run where the control server runs. Exit code 0 means: the machine is off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FenceSpec {
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// The longest that it may take; above zero. A command that takes longer has failed: the machine may be on.
+    pub timeout: Duration,
+}
+
+impl FenceSpec {
+    /// How long it may take if the settings do not say.
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// One supervised program.
@@ -110,7 +127,7 @@ pub struct PairSpec {
     pub backup: ApplicationName,
     /// Warm or hot.
     pub redundancy: Redundancy,
-    /// Always [`Policy::Available`] in this version: grants come with `strict`.
+    /// What is preferred when it cannot be known whether the primary still acts.
     pub policy: Policy,
     /// What follows a crash of the primary.
     pub on_crash: OnCrash,
@@ -148,6 +165,11 @@ impl PairSpec {
             Member::First => &self.primary,
             Member::Second => &self.backup,
         }
+    }
+
+    /// The spans of this pair's grants.
+    pub fn terms(&self) -> Terms {
+        self.timers.terms()
     }
 
     /// The place of that application, if it is a member.

@@ -128,6 +128,33 @@ backup = "two"
         assert_eq!((allowed.cluster, allowed.refused), (cluster(&moved), Vec::new()), "nothing should run");
     }
 
+    /// What the version before leases stored of [`TEXT`], word for word.
+    const BEFORE_LEASES: &str = include_str!("../tests/stored/before-leases.json");
+
+    #[test]
+    fn what_was_stored_before_leases_is_still_compared_with_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let changes = vec![Change::SetConfiguration(BEFORE_LEASES.trim().to_owned())];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        let moved = TEXT.replace("host = \"beta\"", "host = \"alpha\"");
+        let refused = choose(&mut store, cluster(&moved)).unwrap();
+        assert!(refused.refused.iter().any(|why| why.contains("cannot move from host beta")), "{refused:?}");
+        let explicit = format!("{TEXT}policy = \"available\"\n");
+        assert_eq!(refused.cluster, cluster(&explicit), "it had neither a lease nor another policy");
+        let same = choose(&mut store, cluster(&explicit)).unwrap();
+        assert_eq!((same.cluster, same.refused), (cluster(&explicit), Vec::new()));
+
+        // Whoever acts took no lease: that needs a stop of both.
+        let strict = cluster(&format!("{TEXT}policy = \"strict\"\n"));
+        let refused = choose(&mut store, strict.clone()).unwrap().refused;
+        assert!(refused.iter().any(|why| why.contains("its policy cannot change")), "{refused:?}");
+        let stop = |name: &str| Change::SetGoal { application: name.parse().unwrap(), goal: Goal::Stopped };
+        let changes = vec![stop("one"), stop("two")];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        assert_eq!(choose(&mut store, strict.clone()).unwrap().cluster, strict);
+    }
+
     #[test]
     fn what_another_version_stored_is_not_compared() {
         let directory = tempfile::tempdir().unwrap();

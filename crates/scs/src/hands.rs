@@ -3,9 +3,11 @@
 //! They know no rules. The law: a decision whose records are not certainly durable is not carried out, and one whose
 //! outcome nobody can know ends this leadership.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw};
-use understudy_drive::{Hands, Stop, Told};
+use understudy_drive::{Hands, Kept, Persisting, Stop, Told};
 use understudy_model::{ControllerEpoch, Decision, Moment};
 use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
 
@@ -37,7 +39,7 @@ pub struct ControlHands {
     /// Ends the program.
     pub stop: Stop,
     /// Why this leadership must end, if it must.
-    pub lost: Option<String>,
+    pub lost: Arc<OnceLock<String>>,
     /// The last durable batch failed.
     pub store_failing: bool,
     /// What is counted.
@@ -54,26 +56,40 @@ impl Hands<Control> for ControlHands {
         self.journal.note(Batch { journal: entries(at, saw, decision), ..Batch::default() });
     }
 
-    async fn persist(
-        &mut self,
-        at: Moment,
-        saw: &ControlSaw,
-        decision: &ControlDecision,
-    ) -> Result<(), (String, bool)> {
+    fn persist(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Persisting {
         self.links.observed(saw);
         let changes =
             decision.persist.iter().map(|record| change(record, self.controller_epoch, &self.boot)).collect();
         let batch = Batch { changes, journal: entries(at, saw, decision), durable: true, ..Batch::default() };
         let began = understudy_drive::now();
         self.figures.waited(began.since(at));
-        let committed = self.journal.commit(batch).await;
-        self.figures.wrote(understudy_drive::now().since(began));
-        committed.map(|()| self.store_works()).map_err(|error| self.store_fails(&error))
+        let (journal, figures) = (self.journal.clone(), self.figures.clone());
+        let lost = Arc::clone(&self.lost);
+        Box::pin(async move {
+            let committed = journal.commit(batch).await;
+            figures.wrote(understudy_drive::now().since(began));
+            committed.map_err(|error| {
+                if !error.is_definite() || matches!(error, CommitError::NotLeading { .. }) {
+                    // Only a new leadership, which reads the store first, can know what is stored (`docs/safety.md`, G2
+                    // and G7). The first reason is the one that counts.
+                    lost.get_or_init(|| error.to_string());
+                }
+                (error.to_string(), error.is_definite())
+            })
+        })
+    }
+
+    fn persisted(&mut self, kept: &Kept) {
+        match kept {
+            Ok(()) => self.store_works(),
+            Err((why, _)) => self.store_fails(why),
+        }
     }
 
     fn act(&mut self, action: ControlDo) {
         match action {
-            ControlDo::Vote { .. } | ControlDo::Fence { .. } => {}
+            ControlDo::Vote { host, answer } => self.links.vote(&host, answer),
+            ControlDo::Fence { .. } => {}
             ControlDo::Send { host, order } => self.links.send(&host, order),
             ControlDo::Reply { request, reply } => {
                 if !self.replies.answer(request, reply) {
@@ -103,20 +119,17 @@ impl ControlHands {
         }
     }
 
-    fn store_fails(&mut self, error: &CommitError) -> (String, bool) {
+    fn store_fails(&mut self, error: &str) {
         self.store_failing = true;
-        tracing::error!(%error, "a decision could not be made durable and is not carried out");
+        tracing::error!(error, "a decision could not be made durable and is not carried out");
         let warning = format!(
             "the store cannot be written, so nobody can be promoted: {error}; what runs goes on: make room under the \
              state directory"
         );
         self.standing.set(Concern::Store, vec![warning]);
-        if !error.is_definite() || matches!(error, CommitError::NotLeading { .. }) {
-            // Only a new leadership, which reads the store first, can know what is stored (`docs/safety.md`, G2 and G7).
-            self.lost = Some(error.to_string());
+        if self.lost.get().is_some() {
             self.stop.ask();
         }
-        (error.to_string(), error.is_definite())
     }
 }
 

@@ -228,7 +228,7 @@ impl Life {
             controller_epoch: memory.controller_epoch,
             boot: leadership::boot(),
             stop: stop.clone(),
-            lost: None,
+            lost: Arc::default(),
             store_failing: false,
             figures: figures.clone(),
         };
@@ -262,7 +262,7 @@ impl Life {
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
         self.unit.tell(State::Stopping);
         end(&stop, &links, serving).await;
-        hands.lost.map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why)))
+        hands.lost.get().map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why.clone())))
     }
 
     /// SIGHUP and the API both lead to the same reload.

@@ -44,7 +44,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         controller_epoch,
         boot: String::new(),
         stop: stop.clone(),
-        lost: None,
+        lost: Default::default(),
         store_failing: false,
         figures: understudy_scs::figures::Figures::default(),
     };
@@ -103,7 +103,7 @@ async fn a_lost_leadership_ends_the_program() {
     bench.hands.controller_epoch = ControllerEpoch(0);
     let (_, definite) = bench.hands.persist(Moment(1), &saw(10), &raise(1, None)).await.unwrap_err();
     assert!(definite && bench.stop.is_asked());
-    assert!(bench.hands.lost.is_some());
+    assert!(bench.hands.lost.get().is_some());
 }
 
 #[tokio::test]

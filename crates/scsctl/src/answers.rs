@@ -97,6 +97,8 @@ pub struct Pair {
     pub name: String,
     pub redundancy: String,
     pub policy: String,
+    /// What the policy promises and gives up; empty: the server does not say.
+    pub policy_means: String,
     pub primary: Option<String>,
     /// Absent: the server does not say.
     pub primary_heard: Option<bool>,

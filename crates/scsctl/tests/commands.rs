@@ -240,6 +240,22 @@ fn a_wrong_cluster_file_ends_with_78_and_a_right_one_with_0() {
     std::fs::write(&file, right).unwrap();
     let valid = scsctl("unix:/x", &["config", "validate", path]);
     assert_eq!(valid.status.code(), Some(0), "{}", text(&valid.stdout));
+    // Each policy says what it gives up, whoever reads it.
+    let pair = |name: &str, policy: &str| {
+        let member =
+            |name: &str| format!("[[application]]\nname='{name}'\nhost='alpha'\ncommand=['/bin/true']\n");
+        let (one, two) = (format!("{name}-1"), format!("{name}-2"));
+        let members = format!("{}{}", member(&one), member(&two));
+        format!("{members}[[pair]]\nname='{name}'\nprimary='{one}'\nbackup='{two}'\npolicy='{policy}'\n")
+    };
+    std::fs::write(&file, format!("{right}{}{}", pair("p", "strict"), pair("q", "available"))).unwrap();
+    let valid = text(&scsctl("unix:/x", &["config", "validate", path]).stdout);
+    assert!(valid.contains("policy   strict (p): one member acts at any moment"), "{valid}");
+    assert!(valid.contains("policy   available (q): ") && valid.contains("two may act until"), "{valid}");
+    let json = scsctl("unix:/x", &["config", "validate", path, "-o", "json"]);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["policies"][1]["policy"], "available", "{json}");
+    assert!(json["policies"][0]["means"].as_str().unwrap().contains("lease"), "{json}");
 }
 
 #[test]

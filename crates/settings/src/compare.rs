@@ -8,7 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
-use understudy_model::{ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec};
+use understudy_model::{
+    ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec, Policy,
+};
+
+use crate::span::to_text;
 
 /// One difference that may take effect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -144,6 +148,25 @@ fn forbid_in_pair(
         let why = format!(
             "its redundancy cannot change while {first_alive} runs: both members were started for {}",
             pair.redundancy
+        );
+        forbid(forbidden, &subject, why, &stop_all);
+    }
+    if after.policy != pair.policy {
+        let why = format!(
+            "its policy cannot change from {} to {} while {first_alive} runs: who acts now acts by the rules of the \
+             former one, and nobody could vouch for the other's",
+            pair.policy, after.policy
+        );
+        let advice = format!("write policy = \"{}\" to keep it, or {stop_all}", pair.policy);
+        forbid(forbidden, &subject, why, advice);
+    }
+    let (lease, shorter) = (pair.timers.lease, after.timers.lease);
+    if pair.policy == Policy::Strict && after.policy == Policy::Strict && shorter < lease {
+        let why = format!(
+            "its lease cannot get shorter, from {} to {}, while {first_alive} runs: a control server that restarts waits \
+             as long as its file says, and a primary of an earlier epoch counts on the longer lease",
+            to_text(lease),
+            to_text(shorter)
         );
         forbid(forbidden, &subject, why, &stop_all);
     }

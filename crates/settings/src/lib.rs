@@ -21,7 +21,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use agent::{AgentSettings, CommandPattern, HostPolicy, parse_agent};
-pub use cluster::parse_cluster;
+pub use cluster::{parse_cluster, parse_cluster_on};
 pub use compare::{Change, Forbidden, compare};
 pub use notify::NotifySettings;
 pub use problem::{Problem, ProblemKind, Problems};
@@ -61,6 +61,12 @@ pub enum ReadError {
 /// Reads and checks `cluster.toml`.
 pub fn read_cluster(path: &Path) -> Result<Checked<Cluster>, ReadError> {
     Ok(parse_cluster(&path.display().to_string(), &read(path)?)?)
+}
+
+/// As [`read_cluster`], for a program on a machine of which `is_here` knows the addresses (`ADDRESS:PORT`): hosts that
+/// share it with a control server are warned about.
+pub fn read_cluster_on(path: &Path, is_here: &dyn Fn(&str) -> bool) -> Result<Checked<Cluster>, ReadError> {
+    Ok(parse_cluster_on(&path.display().to_string(), &read(path)?, is_here)?)
 }
 
 /// Reads and checks `lca.toml`.

@@ -114,6 +114,15 @@ pub(crate) fn reached_at(text: &str, port: u16) -> Result<String, &'static str> 
     if is_machine_name(text) { Ok(format!("{text}:{port}")) } else { Err("neither an address nor a name") }
 }
 
+/// Whether an address as [`reached_at`] gives it leads nowhere from another machine.
+pub(crate) fn is_local(address: &str) -> bool {
+    let loopback = |place: SocketAddr| place.ip().is_loopback();
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    address.starts_with("unix:")
+        || host.eq_ignore_ascii_case("localhost")
+        || address.parse::<SocketAddr>().is_ok_and(loopback)
+}
+
 /// A list of `ADDRESS:PORT` with addresses in numbers, at most `most` of them, none twice.
 pub(crate) fn socket_addresses(
     view: View<'_>,
@@ -163,6 +172,16 @@ pub(crate) fn is_machine_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_and_sockets_are_local() {
+        for local in ["127.0.0.11:4999", "[::1]:4999", "unix:/run/a.sock", "localhost:4999"] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in ["10.0.0.1:4999", "[fe80::1]:4999", "alpha:4999", "localhost.example.net:4999"] {
+            assert!(!is_local(other), "{other}");
+        }
+    }
 
     #[test]
     fn addresses_get_the_port_and_sockets_do_not() {

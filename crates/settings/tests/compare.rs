@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use understudy_model::{ApplicationName, Cluster, HostName, PairName};
+use understudy_model::{ApplicationName, Cluster, HostName, PairName, Policy};
 use understudy_settings::{Change, compare, parse_cluster};
 
 const TEXT: &str = include_str!("good/demo.toml");
@@ -53,6 +53,44 @@ fn redundancy_waits_until_no_member_runs() {
         );
     }
     assert!(outcome(from, to, &["lone"]).is_ok(), "others may run");
+}
+
+#[test]
+fn a_policy_waits_until_no_member_runs() {
+    let other = match Policy::DEFAULT {
+        Policy::Available => Policy::Strict,
+        Policy::Strict => Policy::Available,
+    };
+    let (from, to) = ("name = \"tserver\"\n", format!("name = \"tserver\"\npolicy = \"{other}\"\n"));
+    assert_eq!(outcome(from, &to, &["lone"]), Ok(vec![Change::PairChanged(pair())]));
+    for one in ["tserver-1", "tserver-2"] {
+        let why = outcome(from, &to, &[one]).unwrap_err();
+        let keep = format!("write policy = \"{}\" to keep it", Policy::DEFAULT);
+        assert!(
+            why.len() == 1 && why[0].contains("its policy cannot change") && why[0].contains(&keep),
+            "{why:?}"
+        );
+    }
+}
+
+#[test]
+fn a_lease_gets_longer_at_any_time_and_shorter_when_no_member_runs() {
+    let text = include_str!("good/strict.toml");
+    let set = |lease: &str| cluster(&text.replacen("lease = \"2400ms\"", &format!("lease = \"{lease}\""), 1));
+    let change = |from: &str, to: &str, names: &[&str]| compare(&set(from), &set(to), &running(names));
+    let own = Ok(vec![Change::PairChanged(PairName::new("own").unwrap())]);
+    assert_eq!(change("3s", "4s", &["three", "four"]), own);
+    assert_eq!(change("4s", "3s", &["one", "two"]), own, "others may run");
+    for one in ["three", "four"] {
+        let why = change("4s", "3s", &[one]).unwrap_err();
+        assert!(why.len() == 1 && why[0].why.contains("cannot get shorter, from 4s to 3s"), "{why:?}");
+    }
+    // Without leases nobody counts on one.
+    let available = |lease: &str| {
+        let strict = text.replacen("lease = \"2400ms\"", &format!("lease = \"{lease}\""), 1);
+        cluster(&strict.replace("policy = \"strict\"", "policy = \"available\""))
+    };
+    assert_eq!(compare(&available("4s"), &available("3s"), &running(&["three", "four"])), own);
 }
 
 #[test]

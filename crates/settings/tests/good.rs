@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_model::{
-    AddpSettings, AddpTrace, ApplicationName, Ask, EnvironmentFile, FlapDamping, HostName, Interface,
-    ListeningMode, OnCrash, OutputKind, PairName, Policy, ProcessLimits, ProcessSpec, Redundancy,
-    RestartPolicy, Signal,
+    AddpSettings, AddpTrace, ApplicationName, Ask, EnvironmentFile, FenceSpec, FlapDamping, HostName,
+    Interface, ListeningMode, OnCrash, OutputKind, PairName, Policy, Preset, ProcessLimits, ProcessSpec,
+    Redundancy, RestartPolicy, Signal, Terms,
 };
-use understudy_settings::{TlsFiles, parse_agent, parse_cluster, parse_server, reference_markdown};
+use understudy_settings::{
+    TlsFiles, parse_agent, parse_cluster, parse_cluster_on, parse_server, reference_markdown,
+};
 
 fn application(name: &str) -> ApplicationName {
     ApplicationName::new(name).unwrap()
@@ -56,12 +58,12 @@ fn the_documented_example_becomes_a_cluster() {
     let pair = &cluster.pairs[&PairName::new("tserver").unwrap()];
     assert_eq!(
         (pair.redundancy, pair.policy, pair.on_crash),
-        (Redundancy::HotStandby, Policy::Available, OnCrash::Failover)
+        (Redundancy::HotStandby, Policy::DEFAULT, OnCrash::Failover)
     );
     let ms = Duration::from_millis;
     assert_eq!(pair.timers.switchover_timeout, ms(3_000), "set on the pair");
     assert_eq!(pair.timers.link_grace, ms(750), "set in [timers]");
-    assert_eq!(pair.timers.fence_budget, ms(80), "set on one of its hosts");
+    assert_eq!(pair.timers.fence_budget, ms(60), "set on one of its hosts");
     assert_eq!(pair.timers.agent_restart_grace, ms(5_000), "of the preset");
     assert_eq!(pair.timers.disconnect_switchover_timeout, ms(2_000), "set on one of its hosts");
     let damping = FlapDamping { changes: 4, within: ms(600_000) };
@@ -251,4 +253,121 @@ fn the_nearest_setting_says_how_a_link_is_watched() {
     assert_eq!(addp("bare"), (9, 0, AddpTrace::Off));
     assert_eq!(addp("own"), (0, 3, AddpTrace::Local));
     assert_eq!(addp("field"), (9, 0, AddpTrace::Both));
+}
+
+#[test]
+fn a_strict_pair_has_the_spans_that_are_safe_for_both_hosts() {
+    let checked = parse_cluster("strict.toml", include_str!("good/strict.toml")).unwrap();
+    assert_eq!(checked.warnings, []);
+    let pair = |name: &str| &checked.value.pairs[&PairName::new(name).unwrap()];
+    let ms = Duration::from_millis;
+    let first = pair("of-hosts");
+    assert_eq!(first.policy, Policy::Strict);
+    assert_eq!(first.timers.lease, ms(4_000), "the longer one of two hosts");
+    assert_eq!(first.timers.renew, ms(500), "the shorter one of two hosts");
+    assert_eq!(first.timers.kill_budget, ms(60), "alpha says 10ms, beta what [timers] says");
+    assert_eq!(first.timers.fence_budget, ms(500), "alpha says 400ms, beta what the preset says");
+    assert_eq!(first.timers.clock_drift_ppm, 3_000, "the larger one of a host and the preset");
+    let terms = Terms {
+        lease: ms(4_000),
+        drift_ppm: 3_000,
+        leader_lease: ms(4_000),
+        renew_every: ms(500),
+        fence_budget: ms(500),
+        kill_budget: ms(60),
+    };
+    assert_eq!(first.terms(), terms);
+    let second = pair("own");
+    assert_eq!((second.timers.lease, second.timers.clock_drift_ppm), (ms(2_400), 1_000), "set on the pair");
+    assert_eq!((second.timers.kill_budget, second.timers.renew), (ms(60), ms(500)));
+    let fence = |host: &str| checked.value.hosts[&HostName::new(host).unwrap()].fence.clone();
+    let command = ["/usr/sbin/fence_ipmilan", "--off", "--ip=10.0.1.1"].map(str::to_owned).to_vec();
+    assert_eq!(fence("alpha"), Some(FenceSpec { command, timeout: ms(10_000) }));
+    let command = vec!["/usr/local/sbin/off".to_owned(), "beta".to_owned()];
+    assert_eq!(fence("beta"), Some(FenceSpec { command, timeout: FenceSpec::TIMEOUT }));
+}
+
+/// One strict pair with these timers.
+fn strict(timers: &str) -> Result<Vec<String>, Vec<String>> {
+    let text = format!(
+        "[cluster]\nname = \"c\"\n[[host]]\nname = \"a\"\naddresses = [\"10.0.0.1\"]\n\
+         [[host]]\nname = \"b\"\naddresses = [\"10.0.0.2\"]\n\
+         [[application]]\nname = \"one\"\nhost = \"a\"\ncommand = [\"/x\"]\n\
+         [[application]]\nname = \"two\"\nhost = \"b\"\ncommand = [\"/x\"]\n\
+         [[pair]]\nname = \"p\"\nprimary = \"one\"\nbackup = \"two\"\npolicy = \"strict\"\n{timers}\n"
+    );
+    let said = |all: &[understudy_settings::Problem]| all.iter().map(ToString::to_string).collect();
+    match parse_cluster("c", &text) {
+        Ok(checked) => Ok(said(&checked.warnings)),
+        Err(problems) => Err(said(&problems.problems)),
+    }
+}
+
+#[test]
+fn every_preset_is_sound_and_what_a_relation_advises_is_just_enough() {
+    for preset in Preset::ALL {
+        let timers = preset.timers();
+        let [lease, renew, fence, kill] =
+            [timers.lease, timers.renew, timers.fence_budget, timers.kill_budget]
+                .map(|span| span.as_millis());
+        let text = format!(
+            "lease = \"{lease}ms\"\nrenew = \"{renew}ms\"\nfence-budget = \"{fence}ms\"\nkill-budget = \"{kill}ms\"\n\
+             switchover-timeout = \"1h\""
+        );
+        assert_eq!(strict(&text), Ok(vec![]), "{}", preset.as_str());
+    }
+    // The figure that the advice names holds, and a millisecond less does not.
+    for (spans, relation) in [
+        ("renew = \"700ms\"\nfence-budget = \"900ms\"", "renewals-fit-lease"),
+        ("renew = \"10ms\"\nfence-budget = \"20ms\"\nkill-budget = \"5ms\"", "restart-fits-lease"),
+        // A tenth of the lease does not count, so that the figures come out even: equal is not less.
+        (
+            "renew = \"10ms\"\nfence-budget = \"45ms\"\nkill-budget = \"5ms\"\nclock-drift = 100000",
+            "restart-fits-lease",
+        ),
+    ] {
+        let wrong = strict(&format!("{spans}\nlease = \"100ms\"")).unwrap_err();
+        let said = wrong.iter().find(|one| one.contains(relation)).unwrap();
+        let advised: u64 = said
+            .split_once("raise lease to ")
+            .and_then(|(_, rest)| rest.split_once("ms"))
+            .unwrap()
+            .0
+            .parse()
+            .unwrap();
+        assert_eq!(strict(&format!("{spans}\nlease = \"{advised}ms\"")), Ok(vec![]), "{said}");
+        let short = strict(&format!("{spans}\nlease = \"{}ms\"", advised - 1)).unwrap_err();
+        assert!(short.iter().any(|one| one.contains(relation)), "{short:?}");
+    }
+    assert_eq!(strict("kill-budget = \"500ms\""), Ok(vec![]), "a kill may take the whole budget");
+    assert!(strict("kill-budget = \"501ms\"").unwrap_err()[0].contains("kill-fits-fence"));
+    assert_eq!(strict("clock-drift = 1000"), Ok(vec![]));
+    assert!(strict("clock-drift = 999").unwrap_err()[0].contains("drift-covers-clocks"));
+}
+
+#[test]
+fn a_host_that_is_this_machine_is_named_with_what_its_loss_would_cost_each_policy() {
+    let text = include_str!("good/strict.toml");
+    let mixed = text.replacen("policy = \"strict\"", "policy = \"available\"", 1);
+    let warned = |text: &str, is_here: &dyn Fn(&str) -> bool| -> Vec<String> {
+        parse_cluster_on("c", text, is_here).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    let on_beta = |address: &str| address == "10.0.0.2:4999";
+    let strict = warned(text, &on_beta);
+    assert_eq!(strict.len(), 1, "{strict:#?}");
+    for part in [
+        "c:18: host.name: host \"beta\" is this machine",
+        "(pairs of-hosts, own)",
+        "steps down within",
+        "third machine",
+    ] {
+        assert!(strict[0].contains(part), "{part}: {strict:#?}");
+    }
+    let both = warned(&mixed, &on_beta);
+    assert_eq!(both.len(), 2, "{both:#?}");
+    assert!(both.iter().any(|one| one.contains("\"available\" (pair of-hosts)") && one.contains("goes on")));
+    assert_eq!(warned(text, &|_| false), Vec::<String>::new());
+    // A pair with both members there is lost with it in any case.
+    let together = text.replace("host = \"alpha\"", "host = \"beta\"");
+    assert!(!warned(&together, &on_beta).iter().any(|one| one.contains("this machine")));
 }

@@ -131,6 +131,11 @@ impl Connection {
 
     /// Both ends. Starts the writer task, so it must be called inside a tokio runtime.
     pub fn split<Out: Message, In: Message>(self) -> (Sender<Out>, Receiver<In>) {
+        self.ends()
+    }
+
+    /// The same while it is not known yet what will be said.
+    pub(crate) fn ends<Out, In>(self) -> (Sender<Out>, Receiver<In>) {
         let (link, _) = Addp::new(understudy_drive::now(), Settings::OFF);
         let pulse = Pulse::of(&link);
         let stream = Arc::new(self.stream);

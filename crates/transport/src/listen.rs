@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Notify;
-use understudy_wire::Message;
+use understudy_wire::{Frame, Kind, Message};
 
 use crate::address::Address;
 use crate::connection::{Connection, End, Peer};
@@ -211,12 +211,17 @@ impl Stranger {
         self.connection.peer()
     }
 
-    /// Hears its first message, within the bounds on strangers; with TLS, after the handshake. Must be called inside a tokio
-    /// runtime, and not from the task that accepts: a silent stranger would hold up the next. After an error the link is
-    /// closed.
+    /// Hears its first message, as [`Stranger::first_frame`] does, and understands it.
     pub async fn first_message<In: Message, Out: Message>(
         self,
     ) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
+        self.first_frame().await?.understand()
+    }
+
+    /// Hears its first message, within the bounds on strangers; with TLS, after the handshake. Must be called inside a tokio
+    /// runtime, and not from the task that accepts: a silent stranger would hold up the next. After an error the link is
+    /// closed.
+    pub async fn first_frame(self) -> Result<FirstFrame, ReceiveError> {
         let limit = FIRST_MESSAGE_TIMEOUT;
         let Self { connection, place } = self;
         let heard = tokio::select! {
@@ -228,9 +233,41 @@ impl Stranger {
     }
 }
 
-async fn hear_first<In: Message, Out: Message>(
-    mut connection: Connection,
-) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
+/// The first message of a stranger, not yet understood: where several conversations begin at one place, its kind says which
+/// one this is. Dropping it closes the link.
+#[derive(Debug)]
+pub struct FirstFrame {
+    frame: Frame,
+    sender: Sender<()>,
+    receiver: Receiver<()>,
+}
+
+impl FirstFrame {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.receiver.peer()
+    }
+
+    /// Which conversation it begins.
+    pub fn kind(&self) -> Kind {
+        self.frame.kind
+    }
+
+    /// Understands it, and goes on in its conversation. After an error the link is closed.
+    pub fn understand<In: Message, Out: Message>(
+        mut self,
+    ) -> Result<(In, Sender<Out>, Receiver<In>), ReceiveError> {
+        match In::from_frame(&self.frame) {
+            Ok(first) => Ok((first, self.sender.of(), self.receiver.of())),
+            Err(error) => {
+                self.receiver.end();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+async fn hear_first(mut connection: Connection) -> Result<FirstFrame, ReceiveError> {
     if let Err(error) = connection.shake_hands().await {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Err(ReceiveError::LeftSilently);
@@ -238,9 +275,9 @@ async fn hear_first<In: Message, Out: Message>(
         connection.let_down().await;
         return Err(error.into());
     }
-    let (sender, mut receiver) = connection.split::<Out, In>();
-    let first = receiver.next_of_at_most(FIRST_MESSAGE_LIMIT_BYTES).await?;
-    Ok((first.ok_or(ReceiveError::LeftSilently)?, sender, receiver))
+    let (sender, mut receiver) = connection.ends::<(), ()>();
+    let frame = receiver.next_frame(FIRST_MESSAGE_LIMIT_BYTES).await?;
+    Ok(FirstFrame { frame: frame.ok_or(ReceiveError::LeftSilently)?, sender, receiver })
 }
 
 async fn bind_tcp(

@@ -129,7 +129,7 @@ impl From<io::Error> for ReceiveError {
     }
 }
 
-impl<In: Message> Receiver<In> {
+impl<In> Receiver<In> {
     pub(crate) fn new(
         stream: Arc<Stream>,
         outbox: Weak<Outbox>,
@@ -149,6 +149,11 @@ impl<In: Message> Receiver<In> {
             certified,
             hears: PhantomData,
         }
+    }
+
+    /// Who is at the other end, as the system says.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Who is at the other end, as its certificate says; `None` on a plain link.
@@ -177,12 +182,21 @@ impl<In: Message> Receiver<In> {
         self.say(ask);
     }
 
-    /// The next message; `None` once the peer has closed the link between two frames, or after an error.
-    ///
-    /// May be dropped while it waits: nothing is lost, and the next call goes on. When the link ends, the [`crate::Sender`]
-    /// of the same link is closed too. Liveness signals are answered in here, so it should be called again soon.
-    pub async fn next(&mut self) -> Result<Option<In>, ReceiveError> {
-        self.next_of_at_most(MAX_FRAME_BYTES).await
+    /// The same end, for messages of another kind.
+    pub(crate) fn of<Other>(self) -> Receiver<Other> {
+        Receiver {
+            stream: self.stream,
+            bytes: self.bytes,
+            ended: self.ended,
+            outbox: self.outbox,
+            link: self.link,
+            signals_allowed: self.signals_allowed,
+            signals: self.signals,
+            pulse: self.pulse,
+            peer: self.peer,
+            certified: self.certified,
+            hears: PhantomData,
+        }
     }
 
     /// The stream, and what was read of an unfinished frame; none once it has ended.
@@ -195,18 +209,14 @@ impl<In: Message> Receiver<In> {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The same, with a smaller bound on the length of the frame, header included.
-    pub(crate) async fn next_of_at_most(&mut self, limit: usize) -> Result<Option<In>, ReceiveError> {
+    /// The next frame that is a message, not yet understood; at most so long, header included.
+    pub(crate) async fn next_frame(&mut self, limit: usize) -> Result<Option<Frame>, ReceiveError> {
         if self.ended {
             return Ok(None);
         }
         // What is read already costs no waiting: without this a peer that talks on would have the thread for itself.
         tokio::task::consume_budget().await;
-        let heard = match self.read_frame(limit).await {
-            Ok(Some(frame)) => In::from_frame(&frame).map(Some).map_err(ReceiveError::from),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let heard = self.read_frame(limit).await;
         if !matches!(heard, Ok(Some(_))) {
             self.end();
         }
@@ -309,11 +319,27 @@ impl<In: Message> Receiver<In> {
         }
     }
 
-    fn end(&mut self) {
+    /// Ends the link: what follows something that cannot be understood cannot be trusted.
+    pub(crate) fn end(&mut self) {
         self.ended = true;
         self.bytes = BytesMut::new();
         if let Some(outbox) = self.outbox.upgrade() {
             outbox.close();
         }
+    }
+}
+
+impl<In: Message> Receiver<In> {
+    /// The next message; `None` once the peer has closed the link between two frames, or after an error.
+    ///
+    /// May be dropped while it waits: nothing is lost, and the next call goes on. When the link ends, the [`crate::Sender`]
+    /// of the same link is closed too. Liveness signals are answered in here, so it should be called again soon.
+    pub async fn next(&mut self) -> Result<Option<In>, ReceiveError> {
+        let Some(frame) = self.next_frame(MAX_FRAME_BYTES).await? else { return Ok(None) };
+        let heard = In::from_frame(&frame);
+        if heard.is_err() {
+            self.end();
+        }
+        Ok(Some(heard?))
     }
 }

@@ -59,6 +59,13 @@ pub enum SendError {
     Encode(#[from] EncodeError),
 }
 
+impl<Out> Sender<Out> {
+    /// The same end, for messages of another kind.
+    pub(crate) fn of<Other>(self) -> Sender<Other> {
+        Sender { open: self.open, pulse: self.pulse, says: PhantomData }
+    }
+}
+
 impl<Out: Message> Sender<Out> {
     /// Sends, or queues, or says why not. Never waits; may be called from any thread.
     ///
@@ -231,7 +238,7 @@ impl Outbox {
 }
 
 /// Makes the sending end of a link and starts its writer task; must be called inside a tokio runtime.
-pub(crate) fn start<Out: Message>(stream: Arc<Stream>, pulse: Pulse) -> (Sender<Out>, Weak<Outbox>) {
+pub(crate) fn start<Out>(stream: Arc<Stream>, pulse: Pulse) -> (Sender<Out>, Weak<Outbox>) {
     let outbox = Arc::new(Outbox { stream, queue: Mutex::default(), wake: Notify::new() });
     let seen_by_receiver = Arc::downgrade(&outbox);
     let writer = Arc::clone(&outbox);

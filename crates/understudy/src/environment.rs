@@ -52,6 +52,12 @@ pub enum EnvironmentError {
         /// Its value.
         found: String,
     },
+    /// A role page that is not named by a whole path.
+    #[error("UNDERSTUDY_ROLE_PAGE is {found:?}; an absolute path is allowed")]
+    BadRolePage {
+        /// Its value.
+        found: String,
+    },
     /// A port that is none.
     #[error("{variable} is {found:?}; a port from 1 to 65535 is allowed")]
     BadPort {
@@ -80,6 +86,8 @@ pub struct Environment {
     /// What it is at the start. A member that is primary at the start was restarted in place. Where nothing is said, a
     /// member is backup and a single application is primary, in epoch 0.
     pub role: Role,
+    /// The page that says until when it may act as primary; absent for a single application.
+    pub role_page: Option<PathBuf>,
     /// The agent's Unix socket.
     pub(crate) link: PathBuf,
     ports: BTreeMap<String, u16>,
@@ -120,6 +128,7 @@ impl Environment {
             peer: optional("UNDERSTUDY_PEER", get("UNDERSTUDY_PEER"), ApplicationName::new)?,
             peer_address: get("UNDERSTUDY_PEER_ADDRESS"),
             options_file: get("UNDERSTUDY_OPTIONS_FILE").map(PathBuf::from),
+            role_page: role_page(get("UNDERSTUDY_ROLE_PAGE"))?,
             role: starting_role(&pair, get("UNDERSTUDY_RUN_MODE"), get("UNDERSTUDY_EPOCH"))?,
             pair,
             link: path,
@@ -184,6 +193,13 @@ fn starting_role(
     Ok(Role { run_mode, epoch })
 }
 
+fn role_page(found: Option<String>) -> Result<Option<PathBuf>, EnvironmentError> {
+    match found {
+        Some(found) if !found.starts_with('/') => Err(EnvironmentError::BadRolePage { found }),
+        found => Ok(found.map(PathBuf::from)),
+    }
+}
+
 fn ports_named(
     prefix: &str,
     variables: &BTreeMap<String, String>,
@@ -229,6 +245,7 @@ mod tests {
             ("UNDERSTUDY_PEER_PORT_HA_SYNC", "7001"),
             ("UNDERSTUDY_PORT_DEFAULT", "7000"),
             ("UNDERSTUDY_OPTIONS_FILE", "/run/o.json"),
+            ("UNDERSTUDY_ROLE_PAGE", "/run/role/tserver-1"),
         ]));
         let read = read.unwrap().unwrap();
         assert_eq!(read.application.as_str(), "tserver-1");
@@ -239,6 +256,7 @@ mod tests {
         assert_eq!((read.port("default"), read.port("ha")), (Some(7000), None));
         assert_eq!((read.peer_port("ha-sync"), read.peer_port("default")), (Some(7001), None));
         assert_eq!(read.options_file, Some(PathBuf::from("/run/o.json")));
+        assert_eq!(read.role_page, Some(PathBuf::from("/run/role/tserver-1")));
         assert_eq!(read.link, PathBuf::from("/run/x"));
     }
 
@@ -249,7 +267,7 @@ mod tests {
         assert_eq!(member.role, Role { run_mode: RunMode::Backup, epoch: Epoch::NONE });
         let single = Environment::from_variables(&variables(&[])).unwrap().unwrap();
         assert_eq!(single.role, Role { run_mode: RunMode::Primary, epoch: Epoch::NONE });
-        assert_eq!((single.host, single.pair, single.peer), (None, None, None));
+        assert_eq!((single.host, single.pair, single.peer, single.role_page), (None, None, None, None));
     }
 
     #[test]
@@ -262,6 +280,7 @@ mod tests {
             ("UNDERSTUDY_EPOCH", "-1"),
             ("UNDERSTUDY_EPOCH", "4611686018427387904"),
             ("UNDERSTUDY_PEER", "-"),
+            ("UNDERSTUDY_ROLE_PAGE", "role/tserver-1"),
             ("UNDERSTUDY_PORT_DEFAULT", "0"),
             ("UNDERSTUDY_PEER_PORT_HA", "70000"),
         ];

@@ -1,7 +1,7 @@
 //! The application library: how a supervised program says that it is ready, hears whether it is primary or backup,
 //! and knows the epoch (the fencing token) of its role.
 //!
-//! It knows one Unix socket, the one of the agent that started the process, and nothing of other hosts, of TLS or of
+//! It knows one Unix socket and one page of memory, those of the agent that started the process, and nothing of other hosts, of TLS or of
 //! who decides about roles. It is blocking and owns one thread. The law: **the agent's absence changes nothing**. While
 //! no agent is there the application goes on in its role, and the next agent hears what it is.
 //!
@@ -29,10 +29,10 @@
 //!     let link = Understudy::start(environment, Counter)?;
 //!     // ... open `port`, load what is needed ...
 //!     link.ready();
-//!     // Other threads look at the role whenever they like.
+//!     // Other threads look at the role whenever they like, and ask before each answer that only a primary may give.
 //!     let watch = link.watch();
-//!     if watch.role().is_primary() {
-//!         println!("port {port} serves in epoch {}", watch.role().epoch);
+//!     if let Some(epoch) = watch.acts_in() {
+//!         println!("port {port} serves in epoch {epoch}");
 //!     }
 //!     Ok(())
 //! }
@@ -47,6 +47,7 @@
 //!   or refused before.
 //! - A lost link is opened again for ever, first after [`SHORTEST_RETRY`], then twice as long each time, at most
 //!   [`LONGEST_RETRY`]. Each new connection begins with what the application is at that moment.
+//! - [`RoleWatch::may_act`] is true only while the agent's permission lasts, whoever sleeps, hangs or is cut off meanwhile.
 //! - A panic in `promote`, `demote`, `suspend` or `hear_link` aborts the process; [`Conduct`] says why.
 
 mod conduct;
@@ -66,8 +67,10 @@ pub use understudy_model::{ApplicationName, Epoch, HostName, NameError, PairName
 pub use conduct::{Conduct, LinkChange, SuspendDone};
 pub use environment::{Environment, EnvironmentError, variable_part};
 pub use role::{HIGHEST_EPOCH, Role, RoleWatch};
+pub use understudy_page::OpenError as RolePageError;
 
 use truth::Truth;
+use understudy_page::Page;
 
 /// Wait before the first attempt to open a lost link again.
 pub const SHORTEST_RETRY: Duration = Duration::from_millis(10);
@@ -85,6 +88,9 @@ pub enum StartError {
     /// The system gave no thread.
     #[error("cannot start the thread of the agent's link: {0}")]
     Thread(#[source] io::Error),
+    /// The environment names a role page that cannot be relied on: without it nobody could know when to stop acting.
+    #[error(transparent)]
+    RolePage(#[from] RolePageError),
 }
 
 /// The link of this process to its agent. Kept for as long as the process serves: dropping it ends the link, and the
@@ -102,8 +108,10 @@ impl Understudy {
     /// returns when that has; if it refuses, the process begins as backup and the agent is told why. It does not wait
     /// for the agent.
     pub fn start(environment: Environment, conduct: impl Conduct) -> Result<Self, StartError> {
+        let page = environment.role_page.as_deref().map(Page::open).transpose()?;
         // Until promote has returned, nothing is served.
-        let watch = RoleWatch::new(Role { run_mode: RunMode::Backup, epoch: environment.role.epoch });
+        let backup = Role { run_mode: RunMode::Backup, epoch: environment.role.epoch };
+        let watch = RoleWatch::new(backup, page);
         let truth = Arc::new(Truth::new(environment.application.clone(), watch.clone()));
         let (begun, beginning) = mpsc::channel();
         let life = life::Life::new(Arc::clone(&truth), environment, Box::new(conduct));
@@ -131,6 +139,16 @@ impl Understudy {
     /// What the application acts as at this instant.
     pub fn role(&self) -> Role {
         self.watch.role()
+    }
+
+    /// Whether this application may act as primary at this instant. See [`RoleWatch::may_act`] for what that proves.
+    pub fn may_act(&self) -> bool {
+        self.watch.may_act()
+    }
+
+    /// The epoch (the fencing token) in which it may act at this instant, if it may. See [`RoleWatch::may_act`].
+    pub fn acts_in(&self) -> Option<Epoch> {
+        self.watch.acts_in()
     }
 
     /// A view of the role for other threads; it stays valid when this link is dropped, but changes no more.

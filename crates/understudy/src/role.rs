@@ -1,11 +1,14 @@
-//! What the application acts as right now, readable from any thread at the cost of one atomic load.
+//! What the application acts as right now, readable from any thread at the cost of one atomic load, and whether it may act
+//! at this instant, at the cost of some more and of a look at the clock.
 //!
-//! Knows nothing of sockets or of who gives roles. The law: run mode and epoch are read together or not at all.
+//! Knows nothing of sockets or of who gives roles. The laws: run mode and epoch are read together or not at all; whatever
+//! contradicts "it may act" makes that a no.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use understudy_model::{Epoch, RunMode};
+use understudy_page::Page;
 
 /// The highest epoch that fits beside a run mode in one atomic word: 2^62 - 1. Orders above it are refused.
 pub const HIGHEST_EPOCH: Epoch = Epoch((1 << 62) - 1);
@@ -54,11 +57,12 @@ impl Role {
 #[derive(Debug, Clone)]
 pub struct RoleWatch {
     word: Arc<AtomicU64>,
+    page: Option<Arc<Page>>,
 }
 
 impl RoleWatch {
-    pub(crate) fn new(role: Role) -> Self {
-        Self { word: Arc::new(AtomicU64::new(role.pack())) }
+    pub(crate) fn new(role: Role, page: Option<Page>) -> Self {
+        Self { word: Arc::new(AtomicU64::new(role.pack())), page: page.map(Arc::new) }
     }
 
     pub(crate) fn set(&self, role: Role) {
@@ -68,6 +72,35 @@ impl RoleWatch {
     /// The role at this instant; never half of one and half of another.
     pub fn role(&self) -> Role {
         Role::unpack(self.word.load(Ordering::SeqCst))
+    }
+
+    /// Whether this application may act as primary: asked immediately before each answer that only a primary may give.
+    ///
+    /// True if the role above says primary and the role page says primary in the same epoch and has not expired. An application
+    /// without a page (a single one, or under an agent that has none) has its role alone. False is also the answer while the
+    /// page is being written for longer than a microsecond or so, and from a change of epoch until `promote` has returned.
+    ///
+    /// What may be concluded from "true": at one instant between call and return, nobody else was allowed to act as primary
+    /// of this pair. That holds even if this process slept for hours before the call. It does not hold for any later instant:
+    /// a process can be stopped between this call and the answer it gives. So do the work first, ask then, and answer at
+    /// once after that; and let whatever outlives the answer (storage, other systems) check [`Self::acts_in`] as a fencing token.
+    ///
+    /// It takes no lock, allocates nothing, and makes no system call where the kernel lets programs read the boot clock.
+    pub fn may_act(&self) -> bool {
+        self.acts_in().is_some()
+    }
+
+    /// The same, with the epoch (the fencing token) in which it may act.
+    pub fn acts_in(&self) -> Option<Epoch> {
+        let role = self.role();
+        if !role.is_primary() {
+            return None;
+        }
+        match &self.page {
+            None => Some(role.epoch),
+            // Told of no other epoch than the page's: what it does is done in the name of the right one.
+            Some(page) => page.acts_in().filter(|epoch| *epoch == role.epoch),
+        }
     }
 }
 
@@ -81,7 +114,7 @@ mod tests {
         #[test]
         fn what_is_set_is_read(mode in 0usize..4, epoch in 0..=HIGHEST_EPOCH.0) {
             let role = Role { run_mode: RunMode::ALL[mode], epoch: Epoch(epoch) };
-            let watch = RoleWatch::new(Role { run_mode: RunMode::Unknown, epoch: Epoch::NONE });
+            let watch = RoleWatch::new(Role { run_mode: RunMode::Unknown, epoch: Epoch::NONE }, None);
             watch.set(role);
             prop_assert_eq!(watch.clone().role(), role);
         }
@@ -91,7 +124,7 @@ mod tests {
     fn a_role_is_never_torn() {
         let even = Role { run_mode: RunMode::Backup, epoch: Epoch(2) };
         let odd = Role { run_mode: RunMode::Primary, epoch: Epoch(HIGHEST_EPOCH.0) };
-        let watch = RoleWatch::new(even);
+        let watch = RoleWatch::new(even, None);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..50_000 {

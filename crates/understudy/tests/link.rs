@@ -1,6 +1,7 @@
 //! The library against an agent on a real Unix socket: what it says first, what it answers, what it survives.
 
 mod agent;
+mod may_act;
 mod recorder;
 
 use std::time::Instant;

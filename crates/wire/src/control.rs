@@ -7,14 +7,14 @@
 use bytes::BytesMut;
 use understudy_model::{
     Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, Inventory,
-    LogAnswer, LogQuestion, Order,
+    LogAnswer, LogQuestion, Order, Outcome, Refusal, VoteAnswer, VoteAsk, Work,
 };
 
 use crate::body::greeting;
 use crate::error::{EncodeError, MessageError};
 use crate::frame::{Frame, Kind};
 use crate::message::{Message, read_body, write_body};
-use crate::version::VersionRange;
+use crate::version::{LEAVING_SINCE, SPOKEN, VOTES_SINCE, VersionRange};
 
 /// Said by a control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum ToAgent {
     Hello(Hello),
     /// Something to do.
     Order(Order),
+    /// The answer to [`FromAgent::AskVote`]; only to agents that speak [`crate::VOTES_SINCE`].
+    Vote(VoteAnswer),
     /// A question for what an application printed; only to agents that speak [`crate::LOGS_SINCE`].
     ReadLogs(LogQuestion),
 }
@@ -77,12 +79,40 @@ pub enum FromAgent {
         /// Whether it leaves.
         leaving: bool,
     },
+    /// A request for the control server's vote; only to those that speak [`crate::VOTES_SINCE`].
+    AskVote(VoteAsk),
     /// The answer to a question for what an application printed.
     Logs(LogAnswer),
 }
 
 /// The most events in one message.
 pub const MOST_EVENTS: usize = 256;
+
+/// The version from which on agents understand an order. It is not to be sent to an older one: the link would end.
+pub fn understood_since(work: &Work) -> u16 {
+    match work {
+        Work::Promote { grant: Some(_), .. } | Work::WouldPromise { .. } | Work::Learn { .. } => VOTES_SINCE,
+        Work::LetGo => LEAVING_SINCE,
+        Work::Assign(_)
+        | Work::SetGoal { .. }
+        | Work::SetHandsOff { .. }
+        | Work::Restart { .. }
+        | Work::Promote { grant: None, .. }
+        | Work::Demote { .. } => SPOKEN.min,
+    }
+}
+
+/// The answer in words that a control server of this version knows: what it has no word for is said as text.
+pub fn answer_in_words_of(version: u16, answer: Answer) -> Answer {
+    match answer.outcome {
+        Outcome::Refused(refusal @ (Refusal::Promised(..) | Refusal::NotVoting(_) | Refusal::NoVotes))
+            if version < VOTES_SINCE =>
+        {
+            Answer { outcome: Outcome::Refused(Refusal::NotReady(refusal.to_string())), ..answer }
+        }
+        outcome => Answer { outcome, ..answer },
+    }
+}
 
 impl Message for ToAgent {
     const KIND: Kind = Kind::ToAgent;

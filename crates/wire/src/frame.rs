@@ -39,12 +39,14 @@ pub enum Kind {
     ToApplication,
     /// Either end of a link to the other, about the link itself (`docs/protocols/addp.md`); from protocol version 2 on.
     Link,
+    /// An agent to the agent of another host; from protocol version 3 on.
+    Peer,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
     pub const ALL: &'static [Kind] =
-        &[Kind::ToAgent, Kind::FromAgent, Kind::FromApplication, Kind::ToApplication, Kind::Link];
+        &[Kind::ToAgent, Kind::FromAgent, Kind::FromApplication, Kind::ToApplication, Kind::Link, Kind::Peer];
 
     /// The number in the header.
     pub fn number(self) -> u8 {
@@ -54,6 +56,7 @@ impl Kind {
             Kind::FromApplication => 3,
             Kind::ToApplication => 4,
             Kind::Link => 5,
+            Kind::Peer => 6,
         }
     }
 

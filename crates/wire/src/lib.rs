@@ -1,4 +1,4 @@
-//! From bytes to messages and back: frames, the two conversations, and the versions they are spoken in.
+//! From bytes to messages and back: frames, the three conversations, and the versions they are spoken in.
 //!
 //! This crate refuses to know sockets, clocks, tasks and who is right: it is handed bytes and gives messages or a
 //! named error. The law: whatever bytes a stranger sends, nothing here panics, and nothing larger than
@@ -15,6 +15,7 @@ pub mod error;
 pub mod frame;
 mod message;
 pub mod notify;
+pub mod peer;
 mod version;
 
 pub use application::{ApplicationHears, ApplicationSays};
@@ -23,4 +24,5 @@ pub use error::{EncodeError, MessageError};
 pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;
 pub use notify::{LONGEST_NOTICE_BYTES, read_notice};
-pub use version::{LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VersionRange};
+pub use peer::{PeerHello, PeerSaid};
+pub use version::{LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VOTES_SINCE, VersionRange};

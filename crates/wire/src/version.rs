@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of what a version contains. The law: the highest version that both speak, or none at all.
 
-/// The protocol versions that this build speaks: this one and the one before.
-pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 2 };
+/// The protocol versions that this build speaks: this one and all before it.
+pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 3 };
 
 /// From this version on, both ends understand signals of liveness (`docs/protocols/addp.md`).
 pub const LIVENESS_SINCE: u16 = 2;
@@ -12,6 +12,8 @@ pub const LIVENESS_SINCE: u16 = 2;
 pub const LEAVING_SINCE: u16 = 2;
 /// From this version on, an agent can be asked for what its applications printed.
 pub const LOGS_SINCE: u16 = 2;
+/// From this version on, agents and control servers speak of votes, and agents speak to one another.
+pub const VOTES_SINCE: u16 = 3;
 
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -175,6 +175,112 @@ fn what_a_control_server_says() {
     compare_in("v2/let-go", order(Work::LetGo));
 }
 
+fn strict() -> StrictPlace {
+    let ms = Duration::from_millis;
+    StrictPlace {
+        terms: Terms {
+            lease: ms(3_000),
+            drift_ppm: 1_000,
+            leader_lease: ms(1_000),
+            renew_every: ms(600),
+            fence_budget: ms(500),
+            kill_budget: ms(50),
+        },
+        peer_host: name("beta"),
+        peer_addresses: vec!["127.0.0.12:4999".to_owned(), "[::1]:4999".to_owned()],
+        peer_addp: AddpSettings { timeout: ms(1_000), remote_timeout: ms(2_000), trace: AddpTrace::Both },
+    }
+}
+
+fn ask() -> VoteAsk {
+    VoteAsk {
+        pair: name("tserver"),
+        incarnation: Incarnation(5),
+        number: 12,
+        role: role(),
+        lease: Duration::from_secs(3),
+    }
+}
+
+fn vote(verdict: Verdict) -> VoteAnswer {
+    let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
+    VoteAnswer { pair, incarnation, number, role, verdict }
+}
+
+#[test]
+fn what_is_said_of_votes() {
+    let mut member = assignment();
+    member.pair.as_mut().unwrap().strict = Some(strict());
+    compare_in("v3/assign-strict", order(Work::Assign(vec![member])));
+    let (pair, time_limit): (PairName, _) = (name("tserver"), Duration::from_millis(2500));
+    let former = RoleEpoch::new(Epoch(7), name("tserver-1"));
+    let grant = Some(GrantTold { lease: Duration::from_secs(3), fenced: Some(former.clone()) });
+    compare_in("v3/promote", order(Work::Promote { pair: pair.clone(), role: role(), time_limit, grant }));
+    compare_in("v3/would-promise", order(Work::WouldPromise { pair: pair.clone(), role: role() }));
+    compare_in("v3/learn", order(Work::Learn { pair: pair.clone(), stored: Epoch(7) }));
+    compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
+    compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
+    let mut report = report();
+    let strict = GrantReport { unread: true, peer_heard: true, peer_released: Epoch(7) };
+    report.role.as_mut().unwrap().strict = Some(strict);
+    compare_in("v3/report", FromAgent::Report(report));
+    for (file, refusal) in [
+        ("v3/refused-promised", Refusal::Promised(former.clone(), Duration::from_millis(1_200))),
+        ("v3/refused-not-voting", Refusal::NotVoting("its memory was empty".to_owned())),
+        ("v3/refused-no-votes", Refusal::NoVotes),
+    ] {
+        let outcome = Outcome::Refused(refusal);
+        compare_in(file, FromAgent::Answer(Answer { order: OrderId(300), outcome }));
+    }
+}
+
+#[test]
+fn what_agents_say_to_one_another() {
+    let (agent, incarnation) = (AgentId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10), Incarnation(5));
+    let versions = VersionRange { min: 3, max: 3 };
+    let hello = PeerHello { versions, host: name("alpha"), agent, incarnation, to_host: name("beta") };
+    compare_in("v3/peer-hello", PeerSaid::Hello(hello));
+    compare_in("v3/peer-welcome", PeerSaid::Welcome { version: 3, agent, incarnation });
+    let reason = "this is host gamma, not host beta".to_owned();
+    compare_in("v3/peer-refused", PeerSaid::Refused { reason, versions });
+    compare_in("v3/peer-ask", PeerSaid::Ask(ask()));
+    compare_in("v3/peer-vote", PeerSaid::Vote(vote(Verdict::Given)));
+    let refused = Verdict::Refused { promised: Some(role()), why: "it is promised".to_owned() };
+    compare_in("v3/peer-vote-refused", PeerSaid::Vote(vote(refused)));
+    compare_in("v3/peer-release", PeerSaid::Release(Release { pair: name("tserver"), role: role() }));
+}
+
+#[test]
+fn an_older_agent_does_not_take_a_promotion_by_vote_for_one_without() {
+    let promote = |grant| {
+        order(Work::Promote { pair: name("tserver"), role: role(), time_limit: Duration::ZERO, grant })
+    };
+    // Two bytes before the order; number, incarnation and controller epoch take 3, 18 and 2; then comes the choice.
+    let choice = |message: ToAgent| {
+        let mut bytes = BytesMut::new();
+        message.to_frame(&mut bytes).unwrap();
+        bytes[frame::HEADER_BYTES + 25] >> 3
+    };
+    assert_eq!(choice(promote(None)), 8, "what version 1 acts upon");
+    let told = GrantTold { lease: Duration::from_secs(3), fenced: None };
+    assert_eq!(choice(promote(Some(told))), 11, "what version 1 does not know, and refuses");
+}
+
+#[test]
+fn what_an_older_reader_has_no_words_for_is_not_sent_or_said_as_text() {
+    let promote = |grant| Work::Promote { pair: name("p"), role: role(), time_limit: Duration::ZERO, grant };
+    let told = GrantTold { lease: Duration::from_secs(3), fenced: None };
+    assert_eq!(control::understood_since(&promote(None)), 1);
+    assert_eq!(control::understood_since(&promote(Some(told))), VOTES_SINCE);
+    assert_eq!(control::understood_since(&Work::LetGo), LEAVING_SINCE);
+    assert_eq!(control::understood_since(&Work::Learn { pair: name("p"), stored: Epoch(1) }), VOTES_SINCE);
+    let answer = |refusal| Answer { order: OrderId(1), outcome: Outcome::Refused(refusal) };
+    let plain = answer(Refusal::NotReady("no other voter said yes in time".to_owned()));
+    assert_eq!(control::answer_in_words_of(2, answer(Refusal::NoVotes)), plain);
+    assert_eq!(control::answer_in_words_of(3, answer(Refusal::NoVotes)), answer(Refusal::NoVotes));
+    assert_eq!(control::answer_in_words_of(1, answer(Refusal::Busy)), answer(Refusal::Busy));
+}
+
 #[test]
 fn what_an_agent_says() {
     let inventory = Inventory {
@@ -234,7 +340,9 @@ fn what_an_application_says_and_hears() {
     };
     let v1 = VersionRange { min: 1, max: 1 };
     compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));
-    compare_in("v2/attach", ApplicationSays::from(attach));
+    let v2 = VersionRange { min: 1, max: 2 };
+    compare_in("v2/attach", ApplicationSays::from(attach.clone()).with_versions(v2));
+    compare_in("v3/attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));
     compare("readiness", ApplicationSays::from(unavailable));
     compare("run-mode-done", ApplicationSays::from(FromApplication::RunModeDone { run_mode, epoch }));

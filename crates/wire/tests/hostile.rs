@@ -64,7 +64,7 @@ fn another_protocol_is_refused_at_its_first_byte() {
         Err(FrameError::UnknownFrameVersion { found: 2 })
     );
     assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x00")), Err(FrameError::UnknownKind { found: 0 }));
-    assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x06")), Err(FrameError::UnknownKind { found: 6 }));
+    assert_eq!(frame::decode(&mut BytesMut::from("US\x01\x07")), Err(FrameError::UnknownKind { found: 7 }));
 }
 
 #[test]
@@ -127,6 +127,13 @@ fn each_fault_of_a_body_names_its_field() {
         (Kind::FromAgent, b"\x22\x02\x08\x01", "Answer.outcome is missing, or of a newer version"),
         (Kind::FromAgent, b"\x22\x02\x1a\x00", "Refusal.cause is missing, or of a newer version"),
         (Kind::FromAgent, b"\x2a\x03\x0a\x01{", "Events.json has an event that is not JSON"),
+        (Kind::Peer, b"", "PeerSaid.said is missing, or of a newer version"),
+        (Kind::Peer, b"\x3a\x00", "PeerSaid.said is missing, or of a newer version"),
+        (Kind::Peer, b"\x0a\x00", "PeerHello.versions is missing, or of a newer version"),
+        (Kind::Peer, b"\x12\x02\x08\x03", "PeerWelcome.agent is missing, or of a newer version"),
+        (Kind::Peer, b"\x22\x00", "VoteAsk.pair is not a name"),
+        (Kind::Peer, b"\x2a\x00", "VoteAnswer.verdict is missing, or of a newer version"),
+        (Kind::Peer, b"\x32\x03\x0a\x01p", "Release.role is missing, or of a newer version"),
         (Kind::FromAgent, b"\x0a\x02\x08\x01", "Welcome.inventory is missing, or of a newer version"),
     ];
     for (kind, body, says) in cases {
@@ -136,6 +143,7 @@ fn each_fault_of_a_body_names_its_field() {
             Kind::FromAgent => FromAgent::from_frame(&frame).map(drop),
             Kind::FromApplication => ApplicationSays::from_frame(&frame).map(drop),
             Kind::ToApplication => ApplicationHears::from_frame(&frame).map(drop),
+            Kind::Peer => PeerSaid::from_frame(&frame).map(drop),
             Kind::Link => unreachable!("no case is about the link itself"),
         };
         assert_eq!(&refused.unwrap_err().to_string(), says, "{body:02x?}");
@@ -243,6 +251,7 @@ fn read_as_everything(frame: &Frame) {
     let _ = FromAgent::from_frame(frame);
     let _ = ApplicationSays::from_frame(frame);
     let _ = ApplicationHears::from_frame(frame);
+    let _ = PeerSaid::from_frame(frame);
 }
 
 proptest! {
@@ -255,9 +264,22 @@ proptest! {
     }
 
     #[test]
-    fn a_garbage_body_is_no_panic(kind in 1u8..=4, body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let kind = Kind::from_number(kind).expect("1 to 4 are kinds");
+    fn a_garbage_body_is_no_panic(kind in 1u8..=6, body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let kind = Kind::from_number(kind).expect("1 to 6 are kinds");
         read_as_everything(&framed(kind, &body));
+    }
+
+    /// The same for what an agent says to another.
+    #[test]
+    fn a_nearly_good_word_of_a_peer_is_no_panic(
+        message in values::peer_said(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut body = frame_of(&message)[HEADER_BYTES..].to_vec();
+        let at = at.index(body.len());
+        body[at] = byte;
+        read_as_everything(&framed(Kind::Peer, &body));
     }
 
     /// Closer to the truth than garbage: a good body with one byte changed, under a checksum that fits it.

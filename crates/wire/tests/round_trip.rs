@@ -32,6 +32,11 @@ proptest! {
     }
 
     #[test]
+    fn peer_said(message in values::peer_said()) {
+        read_back(&message)?;
+    }
+
+    #[test]
     fn application_says(message in values::application_says()) {
         read_back(&message)?;
     }

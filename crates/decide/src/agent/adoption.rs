@@ -3,6 +3,8 @@
 //! Refuses to know how a process is proven to be the same. The law (`docs/safety.md`, G7): a member is believed to be primary
 //! only if it runs, its promise is open, and it was known to be; every other own epoch is closed before anything is said.
 
+use std::collections::BTreeMap;
+
 use understudy_model::{
     ApplicationName, Because, EventKind, ExitCause, Interface, LastExit, Moment, RoleEpoch, Rule, RunMode,
     Severity,
@@ -13,10 +15,17 @@ use super::lifecycle::Phase;
 use super::out::Out;
 use super::role::{Part, RoleTrigger};
 use super::{Agent, AgentDo, Found};
+use crate::grants::holder::Page;
 
 impl Agent {
     /// First observation of a life: what runs is adopted as it is, every other own epoch is closed (G7).
-    pub(super) fn awake(&mut self, now: Moment, found: Vec<Found>, out: &mut Out) {
+    pub(super) fn awake(
+        &mut self,
+        now: Moment,
+        found: Vec<Found>,
+        pages: BTreeMap<ApplicationName, Page>,
+        out: &mut Out,
+    ) {
         for found in found {
             if found.start.is_hook() {
                 self.adopt_hook(found, out);
@@ -44,6 +53,7 @@ impl Agent {
         for name in &names {
             self.adopt_role(now, name, out);
         }
+        self.awake_grants(now, pages, out);
         self.settle = true;
     }
 

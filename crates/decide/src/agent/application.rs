@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Assignment, Epoch, ExitCause,
-    Goal, Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
+    Goal, GrantReport, Interface, LastExit, Moment, Readiness, RestartPolicy, RoleReport, RunMode,
 };
 
 use super::hang::Life;
@@ -215,13 +215,13 @@ impl Application {
     }
 
     /// What would be reported now.
-    pub fn report(&self, durable: Option<&DurableRole>) -> ApplicationReport {
+    pub fn report(&self, durable: Option<&DurableRole>, strict: Option<GrantReport>) -> ApplicationReport {
         let role = self.role.as_ref().map(|role| RoleReport {
             pair: role.place.pair.clone(),
             promised: durable.and_then(|durable| durable.promised.clone()),
             closed: durable.map(|durable| durable.closed).unwrap_or_default(),
             acting: role.role.clone(),
-            strict: None,
+            strict,
         });
         ApplicationReport {
             application: self.name().clone(),

@@ -7,6 +7,8 @@
 mod adoption;
 mod after;
 pub mod application;
+mod aside;
+mod grants;
 mod hang;
 mod hooks;
 mod leave;
@@ -14,26 +16,30 @@ pub mod lifecycle;
 mod notices;
 mod orders;
 mod out;
+mod pages;
 mod patience;
 mod processes;
 pub mod role;
 mod saw;
 mod speech;
 mod telling;
+mod votes;
 
 pub use leave::Leaving;
 pub use saw::*;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use application::Application;
 use out::{Out, Unstored};
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    AgentId, ApplicationName, ControllerEpoch, ControllerName, Decision, Event, EventKind, HostName,
-    Incarnation, Inventory, Machine, Moment, PairName, Severity, Subject,
+    AgentId, ApplicationName, ControllerEpoch, ControllerName, Decision, Event, EventKind, GrantReport,
+    HostName, Incarnation, Inventory, Machine, Moment, PairName, Severity, Subject,
 };
+
+use crate::grants::holder::Page;
 
 /// How long something that could not be stored is left before it is tried again.
 pub const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -55,6 +61,18 @@ pub struct Agent {
     controllers: BTreeMap<LinkId, Controller>,
     applications: BTreeMap<ApplicationName, Application>,
     durable: BTreeMap<PairName, DurableRole>,
+    /// The grants of the pairs with `policy = "strict"`.
+    grants: BTreeMap<PairName, grants::PairGrants>,
+    /// The hosts to whose agent the link is open.
+    peers: BTreeSet<HostName>,
+    /// The agents that it keeps a link to, as last told.
+    kept_peers: Option<Vec<Peer>>,
+    /// The guard is there.
+    guard_up: bool,
+    /// What each page was last told.
+    shown: BTreeMap<ApplicationName, Page>,
+    /// What the guard was last told.
+    guarded: BTreeMap<ApplicationName, (StartId, Moment)>,
     starts: u64,
     /// Runs of hooks so far.
     hooks: u64,
@@ -90,6 +108,12 @@ impl Agent {
             controllers: BTreeMap::new(),
             applications,
             durable: memory.roles,
+            grants: BTreeMap::new(),
+            peers: BTreeSet::new(),
+            kept_peers: None,
+            guard_up: false,
+            shown: BTreeMap::new(),
+            guarded: BTreeMap::new(),
             starts: 0,
             hooks: 0,
             held: Vec::new(),
@@ -112,7 +136,7 @@ impl Agent {
             applications: self
                 .applications
                 .values()
-                .map(|application| application.report(self.durable_of(application)))
+                .map(|known| known.report(self.durable_of(known), self.grant_report(known.name())))
                 .collect(),
         }
     }
@@ -156,13 +180,19 @@ impl Agent {
     /// While an epoch of a living process waits to be closed its report is held back: a control server must not read
     /// "does not act" before "will never act again" is durable (G5).
     fn report_changes(&mut self, out: &mut Out) {
+        let mut votes: BTreeMap<ApplicationName, GrantReport> = BTreeMap::new();
+        if !self.grants.is_empty() {
+            let voting =
+                self.applications.keys().filter_map(|name| Some((name.clone(), self.grant_report(name)?)));
+            votes.extend(voting);
+        }
         let durable = &self.durable;
-        for application in self.applications.values_mut() {
+        for (name, application) in &mut self.applications {
             if application.closing() && application.pid.is_some() {
                 continue;
             }
             let role = application.role.as_ref().and_then(|role| durable.get(&role.place.pair));
-            let report = application.report(role);
+            let report = application.report(role, votes.remove(name));
             if application.reported.as_ref() != Some(&report) {
                 application.reported = Some(report.clone());
                 out.reports.push(AgentDo::Report(report));
@@ -181,6 +211,7 @@ impl Agent {
 
     /// Closes every epoch that is due: durable first, answered after.
     fn close_due(&mut self, now: Moment, out: &mut Out) {
+        let mut due = Vec::new();
         for (name, application) in &mut self.applications {
             let Some(role) = &mut application.role else { continue };
             if role.part == role::Part::Idle && role.closing.is_none() {
@@ -197,16 +228,19 @@ impl Agent {
                 }
             }
             let Some(closing) = role.closing.take_if(|closing| closing.due <= now) else { continue };
-            let pair = role.place.pair.clone();
+            due.push((name.clone(), role.place.pair.clone(), closing));
+        }
+        for (name, pair, closing) in due {
+            let closes = self.close_grant(&pair, &name, closing.epoch, out);
             let durable = self.durable.entry(pair.clone()).or_default();
             let former = durable.closed;
             for (waiting, outcome) in &closing.answers {
                 out.answer(*waiting, outcome.clone());
             }
-            if closing.epoch > former {
+            if closes && closing.epoch > former {
                 durable.closed = closing.epoch;
                 out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: closing.epoch });
-                self.unstored.push(Unstored::Close { application: name.clone(), pair, former, closing });
+                self.unstored.push(Unstored::Close { application: name, pair, former, closing });
             }
         }
     }
@@ -223,10 +257,13 @@ impl Machine for Agent {
         self.settle = false;
         self.notice_own_lateness(now, &mut out);
         let unstored = std::mem::take(&mut self.unstored);
+        if !matches!(saw, AgentSaw::StoreFailed { .. }) {
+            self.stored(now, &unstored);
+        }
         let awakes = matches!(saw, AgentSaw::Awake { .. });
         let calm = awakes || saw == AgentSaw::DeadlinePassed;
         match saw {
-            AgentSaw::Awake { found, pages: _ } => self.awake(now, found, &mut out),
+            AgentSaw::Awake { found, pages } => self.awake(now, found, pages, &mut out),
             AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
                 self.join(link, controller, controller_epoch, &mut out);
             }
@@ -267,20 +304,29 @@ impl Machine for Agent {
             }
             AgentSaw::LeaveAsked { limit } => self.begin_leave(now, limit, &mut out),
             AgentSaw::LeaveTakenBack => self.end_leave(&mut out),
-            AgentSaw::PeerJoined { .. }
-            | AgentSaw::PeerLeft { .. }
-            | AgentSaw::PeerAsked { .. }
-            | AgentSaw::PeerVoted { .. }
-            | AgentSaw::PeerReleased { .. }
-            | AgentSaw::ControllerVoted { .. }
-            | AgentSaw::GuardChanged { .. }
-            | AgentSaw::GuardFired { .. }
-            | AgentSaw::DeadlinePassed => {}
+            AgentSaw::PeerJoined { host } => self.peer_joined(host, &mut out),
+            AgentSaw::PeerLeft { host } => {
+                self.peers.remove(&host);
+            }
+            AgentSaw::PeerAsked { host, ask } => self.peer_asked(now, host, ask, &mut out),
+            AgentSaw::PeerVoted { host, answer } => self.peer_voted(now, &host, answer, &mut out),
+            AgentSaw::PeerReleased { host, release } => self.peer_released(&host, release),
+            AgentSaw::ControllerVoted { link, answer } => {
+                self.controller_voted(now, link, answer, &mut out);
+            }
+            AgentSaw::GuardChanged { up } => self.guard_changed(up, &mut out),
+            AgentSaw::GuardFired { application, start } => self.guard_fired(&application, start, &mut out),
+            AgentSaw::DeadlinePassed => {}
         }
         self.go_on_leaving(now);
+        if self.assignments_hold() {
+            self.settle_grants(now, &mut out);
+        }
+        self.look_at_grants(now, &mut out);
         self.deadlines(now, &mut out);
         // One that needed no stop makes way for the next.
         self.go_on_leaving(now);
+        self.show(&mut out);
         // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
         // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).
         if calm && out.persist.is_empty() && (awakes || !out.speaks()) {
@@ -312,11 +358,29 @@ impl Machine for Agent {
             .flatten()
             .min()
         };
-        self.applications.values().filter_map(due).chain(self.leave_deadline()).chain(self.pulse).min()
+        self.applications
+            .values()
+            .filter_map(due)
+            .chain(self.leave_deadline())
+            .chain(self.grants_deadline())
+            .chain(self.pulse)
+            .min()
     }
 
     fn deadline_passed() -> AgentSaw {
         AgentSaw::DeadlinePassed
+    }
+
+    fn aside(&mut self, now: Moment, saw: &AgentSaw) -> Option<Decision<AgentRecord, AgentDo>> {
+        self.take_aside(now, saw)
+    }
+
+    fn aside_deadline(&self) -> Option<Moment> {
+        self.asks_aside_at()
+    }
+
+    fn aside_passed(&mut self, now: Moment) -> Decision<AgentRecord, AgentDo> {
+        self.ask_aside(now)
     }
 
     fn store_failed(records: Vec<AgentRecord>, why: String, _definite: bool) -> AgentSaw {

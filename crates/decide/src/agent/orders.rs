@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use understudy_model::{
     ApplicationName, ApplicationSpec, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal,
-    Interface, Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity, ToApplication,
-    Work,
+    GrantTold, Interface, Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity,
+    ToApplication, Work,
 };
 
 use super::application::{Application, StopReason};
@@ -14,6 +14,16 @@ use super::lifecycle::{Phase, Trigger};
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleMove, RoleTrigger, Waiting};
 use super::{Agent, AgentDo, AgentRecord, Controller, DurableRole, LinkId, STORE_RETRY};
+use crate::grants::{Kept, Promise};
+
+/// An order to be primary.
+struct Ordered {
+    pair: PairName,
+    role: RoleEpoch,
+    time_limit: Duration,
+    grant: Option<GrantTold>,
+    waiting: Waiting,
+}
 
 impl Agent {
     /// A control server introduced itself. A lower leadership than was ever obeyed is turned away (S2); a new
@@ -49,6 +59,7 @@ impl Agent {
             self.unstored.push(Unstored::ControllerEpoch { former, link });
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
+        self.hasten(None);
         out.welcomes.push(link);
         self.tell_leave(out);
     }
@@ -86,13 +97,20 @@ impl Agent {
                 self.change(&application, waiting, out, |known| known.set_hands_off(hands_off));
             }
             Work::Restart { application } => self.restart(now, &application, waiting, out),
-            Work::Promote { pair, role, time_limit, grant: _ } => {
-                self.promote(now, pair, role, time_limit, waiting, out)
+            Work::Promote { pair, role, time_limit, grant } => {
+                let ordered = Ordered { pair, role, time_limit, grant, waiting };
+                self.promote(now, ordered, out)
             }
             Work::Demote { pair, role, time_limit } => {
                 self.demote(now, &pair, &role, time_limit, waiting, out)
             }
-            Work::LetGo | Work::WouldPromise { .. } | Work::Learn { .. } => self.let_go(now, waiting, out),
+            Work::LetGo => self.let_go(now, waiting, out),
+            Work::WouldPromise { pair, role } => {
+                let outcome =
+                    self.would_promise(now, &pair, &role).map_or_else(Outcome::Refused, |()| Outcome::Done);
+                out.answer(waiting, outcome);
+            }
+            Work::Learn { pair, stored } => self.learn(pair, stored, waiting, out),
         }
     }
 
@@ -174,15 +192,9 @@ impl Agent {
     }
 
     /// An order to be primary: every check of G1 and G9, and then the promise.
-    fn promote(
-        &mut self,
-        now: Moment,
-        pair: PairName,
-        role: RoleEpoch,
-        time_limit: Duration,
-        waiting: Waiting,
-        out: &mut Out,
-    ) {
+    fn promote(&mut self, now: Moment, ordered: Ordered, out: &mut Out) {
+        let Ordered { pair, role, time_limit, grant, waiting } = ordered;
+        let strict = self.grants.contains_key(&pair);
         let durable = self.durable.get(&pair).cloned().unwrap_or_default();
         let stops_all = self.stops_all();
         let peer_acts = self.applications.iter().any(|(name, other)| {
@@ -204,7 +216,7 @@ impl Agent {
             out.answer(waiting, Outcome::Done);
             return;
         }
-        if let Some(refusal) = refuse_promotion(&durable, &role) {
+        if let Some(refusal) = refuse_promotion(&durable, &role).filter(|_| !strict) {
             out.answer(waiting, Outcome::Refused(refusal));
             return;
         }
@@ -215,6 +227,16 @@ impl Agent {
         } else {
             not_ready(known)
         };
+        let granted = match &refusal {
+            None => self.grant(now, &pair, &role, grant.as_ref()),
+            Some(_) => None,
+        };
+        let (given, refusal) = match granted {
+            Some(Ok(given)) => (Some(given), None),
+            Some(Err(refusal)) => (None, Some(refusal)),
+            None => (None, refusal),
+        };
+        let Some(known) = self.applications.get_mut(&role.holder) else { return };
         let Some(part) = known.role.as_mut() else { return };
         if let Some(refusal) = refusal {
             out.quiet.push(Because::new(Rule::OrderRefused, format!("promotion to {role}: {refusal}")));
@@ -237,19 +259,17 @@ impl Agent {
                 part.deadline = Some(now + time_limit);
                 let application = role.holder.clone();
                 self.unstored.push(Unstored::Promise { application, epoch: role.epoch, former });
-                if known.assigned.spec.interface == Interface::Library {
+                if known.assigned.spec.interface == Interface::Library && given.is_none() {
                     let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
                     out.says.push(AgentDo::Say { application: role.holder.clone(), start, message });
                 } else {
                     part.untold = true;
                     self.settle = true;
                 }
-                out.persist.push(AgentRecord::Promise {
-                    pair: pair.clone(),
-                    role: role.clone(),
-                    lease: Duration::ZERO,
-                });
-                self.durable.entry(pair).or_default().promised = Some(role);
+                let promise = Promise { role, lease: grant.map_or(Duration::ZERO, |told| told.lease) };
+                let kept = given.and_then(|given| given.keep);
+                let kept = kept.unwrap_or(Kept { promised: Some(promise), closed: durable.closed });
+                self.keep_promise(&pair, &kept, out);
             }
             RoleMove::Stay
             | RoleMove::Ignore
@@ -258,6 +278,16 @@ impl Agent {
             | RoleMove::Close
             | RoleMove::Kill => out.answer(waiting, Outcome::Refused(Refusal::Busy)),
         }
+    }
+
+    /// Whether an own member would be promised a role now (G6); binds nobody.
+    fn would_promise(&self, now: Moment, pair: &PairName, role: &RoleEpoch) -> Result<(), Refusal> {
+        let known = self.applications.get(&role.holder).ok_or(Refusal::UnknownApplication)?;
+        if self.stops_all() {
+            return Err(Refusal::NotReady("its host is leaving".to_owned()));
+        }
+        not_ready(known).map_or(Ok(()), Err)?;
+        self.would_grant(now, pair, role)
     }
 
     /// An order to be a backup, about exactly one role.
@@ -271,6 +301,7 @@ impl Agent {
         out: &mut Out,
     ) {
         let closed = self.durable.get(pair).map(|durable| durable.closed).unwrap_or_default();
+        let held = self.grants.get(pair).and_then(|grants| grants.voter.own_role().cloned());
         let Some(known) = self.applications.get_mut(&role.holder) else {
             out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
             return;
@@ -297,6 +328,9 @@ impl Agent {
                 out.answer(waiting, Outcome::Refused(Refusal::NotActing(Some(acting.clone()))));
             }
             None if closed >= role.epoch => out.answer(waiting, Outcome::Done),
+            None if held.as_ref().is_some_and(|held| held.epoch > role.epoch) => {
+                out.answer(waiting, Outcome::Refused(Refusal::NotActing(held)));
+            }
             None => part.close(role.epoch, now, [(waiting, Outcome::Done)]),
         }
     }
@@ -315,6 +349,7 @@ impl Agent {
             known.reported = None;
         }
         self.tell_leave(out);
+        self.show_again();
         let host = understudy_model::Subject { host: Some(self.host.clone()), ..Default::default() };
         let reason = format!("{} of this agent could not be made durable: {why}", name_records(records));
         out.events.push(understudy_model::Event {
@@ -337,6 +372,7 @@ impl Agent {
                 }
                 Unstored::Promise { application, epoch, former } => {
                     // It may or may not be on the disk, so it counts as given. The application was not told.
+                    self.not_kept(&application);
                     let Some(role) =
                         self.applications.get_mut(&application).and_then(|known| known.role.as_mut())
                     else {
@@ -370,6 +406,12 @@ impl Agent {
                         }
                     }
                 }
+                Unstored::Vote { pair } => {
+                    if let Some(grants) = self.grants.get_mut(&pair) {
+                        grants.unkept = true;
+                    }
+                }
+                Unstored::Learned { pair, former } => self.unlearn(now, &pair, former),
                 Unstored::ControllerEpoch { former, link } => {
                     self.controller_epoch = former;
                     self.controllers.remove(&link);

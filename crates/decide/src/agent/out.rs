@@ -13,6 +13,10 @@ use super::{AgentDo, AgentRecord, LinkId};
 #[derive(Debug, Default)]
 pub(super) struct Out {
     pub persist: Vec<AgentRecord>,
+    /// Pages and guard: a "no" comes before everything that follows from it.
+    pub pages: Vec<AgentDo>,
+    /// Requests for votes: somebody waits to be primary, or to stay so.
+    pub asks: Vec<AgentDo>,
     /// Words to applications: somebody waits to be primary.
     pub says: Vec<AgentDo>,
     /// Reports: somebody waits to decide.
@@ -35,7 +39,9 @@ impl Out {
 
     /// Something in it would be lost with what cannot be stored, and nothing would make it again.
     pub fn speaks(&self) -> bool {
-        let silent = self.says.is_empty()
+        let silent = self.pages.is_empty()
+            && self.asks.is_empty()
+            && self.says.is_empty()
             && self.answers.is_empty()
             && self.welcomes.is_empty()
             && self.turned_away.is_empty()
@@ -47,7 +53,9 @@ impl Out {
     pub fn decision(self, inventory: impl Fn() -> Inventory) -> Decision<AgentRecord, AgentDo> {
         let welcomes =
             self.welcomes.iter().map(|link| AgentDo::Welcome { link: *link, inventory: inventory() });
-        let mut actions = self.says;
+        let mut actions = self.pages;
+        actions.extend(self.asks);
+        actions.extend(self.says);
         actions.extend(welcomes);
         actions.extend(self.reports);
         actions.extend(self.answers);
@@ -66,6 +74,10 @@ pub(super) enum Unstored {
     Promise { application: ApplicationName, epoch: Epoch, former: Option<RoleEpoch> },
     /// A closed epoch.
     Close { application: ApplicationName, pair: PairName, former: Epoch, closing: Closing },
+    /// A vote for the other member.
+    Vote { pair: PairName },
+    /// What the store held, closed by an agent that remembered nothing.
+    Learned { pair: PairName, former: Epoch },
     /// A controller epoch, and the connection that brought it.
     ControllerEpoch { former: ControllerEpoch, link: LinkId },
 }

@@ -413,7 +413,9 @@ impl Agent {
                 let epoch = named.min(given.unwrap_or_default());
                 // A proven exit is reported by itself; nobody waits for the rest.
                 let exit_told = trigger == RoleTrigger::ProcessGone && part.part == Part::Acting && heard;
-                part.end(epoch, if exit_told { now + FAILOVER_FIRST } else { now }, Refusal::Died(gone));
+                // Under `strict` nobody is promoted before this is closed.
+                let later = exit_told && part.place.strict.is_none();
+                part.end(epoch, if later { now + FAILOVER_FIRST } else { now }, Refusal::Died(gone));
                 if matches!(trigger, RoleTrigger::SaidBackup | RoleTrigger::SaidNo) {
                     known.run_mode = RunMode::Backup;
                 }
@@ -466,7 +468,9 @@ impl Agent {
                 self.link_lost(now, name, out);
             }
             if role_over {
-                self.part(now, name, RoleTrigger::Overdue, out);
+                let trigger =
+                    if self.give_up_untold(name) { RoleTrigger::SaidNo } else { RoleTrigger::Overdue };
+                self.part(now, name, trigger, out);
             }
             if phase_over {
                 self.trigger(now, name, Trigger::Deadline, out);

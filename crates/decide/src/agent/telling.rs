@@ -45,11 +45,20 @@ impl Agent {
             .iter()
             .any(|item| matches!(item, Unstored::Promise { application, .. } if application == name));
         let Some(known) = self.applications.get_mut(name).filter(|_| durable) else { return };
+        let Some(role) = known.role.as_ref().filter(|role| role.untold) else { return };
+        let (wanted, part) = (role.role.clone(), role.part);
+        if part == Part::Promoting && !self.granted(now, name, wanted.as_ref()) {
+            return;
+        }
+        let Some(known) = self.applications.get_mut(name) else { return };
         let phase = known.phase;
-        let Some(role) = known.role.as_mut().filter(|role| role.untold) else { return };
+        let Some(role) = known.role.as_mut() else { return };
         role.untold = false;
         if role.part != Part::Promoting || phase != Phase::Started {
             return;
+        }
+        if known.speaks() {
+            return self.say_primary(name, out);
         }
         match known.assigned.spec.conduct.promotes() {
             Telling::Command(_) | Telling::Signal(_) => self.run_hook(now, name, HookKind::Promote, out),

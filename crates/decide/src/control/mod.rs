@@ -21,6 +21,7 @@ mod state;
 mod touched;
 mod view;
 mod viewing;
+mod voters;
 
 pub use flap::{Flap, FlapHeld};
 pub use saw::*;

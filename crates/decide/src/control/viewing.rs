@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{
-    ApplicationStatus, ControllerEpoch, ControllerName, HostName, Member, Moment, Policy, Rule,
-};
+use understudy_model::{ApplicationStatus, ControllerEpoch, ControllerName, HostName, Member, Moment, Rule};
 
 use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
@@ -65,6 +63,9 @@ impl Control {
         let mut risks: BTreeMap<HostName, Vec<String>> = BTreeMap::new();
         for host in &self.own_hosts {
             let text = "this control server runs there: nobody would promote anyone".to_owned();
+            risks.entry(host.clone()).or_default().push(text);
+        }
+        for (host, text) in self.risks_of_own_hosts() {
             risks.entry(host.clone()).or_default().push(text);
         }
         for (name, pair) in &self.pairs {
@@ -286,7 +287,8 @@ impl Control {
                  demoted as soon as its agent is heard"
             ));
         }
-        if pair.spec.policy == Policy::Available && self.same_host(pair) {
+        self.warn_of_voters(name, pair, warnings);
+        if self.same_host(pair) {
             warnings.push(format!("pair {name}: both members are on one host, whose loss nobody survives"));
         }
     }
@@ -298,7 +300,7 @@ impl Control {
         (pair.state != PairState::Promoting && acts).then_some(holder)
     }
 
-    fn same_host(&self, pair: &Pair) -> bool {
+    pub(super) fn same_host(&self, pair: &Pair) -> bool {
         let host = |member| self.app(pair, member).map(|known| known.host.clone());
         host(Member::First).is_some() && host(Member::First) == host(Member::Second)
     }

@@ -318,6 +318,26 @@ impl Holder {
         (self.held.is_some() && !self.acted).then_some(self.order_until)
     }
 
+    /// It acted in the held role, or may have.
+    pub fn acted(&self) -> bool {
+        self.acted
+    }
+
+    /// When the next round of asking is due.
+    pub fn ask_at(&self) -> Moment {
+        self.ask_at
+    }
+
+    /// Somebody can be asked who could not be asked before: the next round is due at once.
+    pub fn hasten(&mut self) {
+        self.ask_at = Moment::default();
+    }
+
+    /// The next round is not due before `at`.
+    pub fn postpone(&mut self, at: Moment) {
+        self.ask_at = at;
+    }
+
     /// What a yes to request `number` would be worth now: the moment until which it would last.
     pub fn worth(&self, number: u64) -> Option<Moment> {
         self.asked.iter().find(|asked| asked.number == number).map(|asked| asked.expiry)

@@ -27,7 +27,11 @@ fn cluster(count: usize) -> Cluster {
         .map(|index| {
             (
                 host(index),
-                HostSpec { addresses: vec![format!("127.0.0.{}:1", index + 1)], addp: AddpSettings::OFF },
+                HostSpec {
+                    addresses: vec![format!("127.0.0.{}:1", index + 1)],
+                    addp: AddpSettings::OFF,
+                    fence: None,
+                },
             )
         })
         .collect();

@@ -45,7 +45,10 @@ pub fn cluster() -> Cluster {
     };
     let hosts = (0..2)
         .map(|index| {
-            (host(index), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
+            (
+                host(index),
+                HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF, fence: None },
+            )
         })
         .collect();
     let pair_spec = PairSpec {

@@ -459,6 +459,8 @@ impl World {
                     process.heard.push_back(message);
                 }
             }
+            // Nobody looks at pages here.
+            AgentDo::ShowPage { .. } | AgentDo::ForgetPage { .. } => {}
             other => panic!("not configured here: {other:?}"),
         }
     }

@@ -16,6 +16,7 @@ use understudy_transport::LinkTally;
 
 use crate::application_links::ApplicationLinks;
 use crate::links::Links;
+use crate::peers::Peers;
 use crate::platform::Platform;
 
 /// Everything that is shown, at one moment.
@@ -48,7 +49,7 @@ impl Picture {
     /// What that machine shows now.
     pub fn of(agent: &Agent) -> Self {
         let shown = agent.applications().map(|application| {
-            let report = application.report(None);
+            let report = application.report(None, None);
             let role = application.role.as_ref();
             let shown = Shown {
                 pair: role.map(|role| role.place.pair.clone()),
@@ -95,6 +96,10 @@ pub struct LinkFigures {
     pub control: LinkTally,
     /// Connections of applications that were taken since the start.
     pub application_connects: u64,
+    /// Agents of other hosts that are linked now.
+    pub peer_links: u64,
+    /// What happened on the links to them since the start.
+    pub peer: LinkTally,
     /// What was refused on links: the kind of link, the reason, how often.
     pub refusals: Vec<(&'static str, &'static str, u64)>,
 }
@@ -122,15 +127,18 @@ impl Board {
         host: HostName,
         incarnation: Incarnation,
         links: &Arc<Links>,
+        peers: &Arc<Peers>,
         applications: &Arc<ApplicationLinks<P>>,
     ) -> Arc<Self> {
-        let (links, applications) = (Arc::clone(links), Arc::clone(applications));
+        let (links, peers, applications) = (Arc::clone(links), Arc::clone(peers), Arc::clone(applications));
         let count = move || LinkFigures {
             control_links: links.welcomed() as u64,
             application_links: applications.attached() as u64,
             control: links.tally(),
             application_connects: applications.accepted(),
-            refusals: links.refused().into_iter().chain(applications.refused()).collect(),
+            peer_links: peers.linked() as u64,
+            peer: peers.tally(),
+            refusals: [links.refused(), applications.refused(), peers.refused()].concat(),
         };
         Arc::new(Self {
             host,

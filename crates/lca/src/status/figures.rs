@@ -78,9 +78,32 @@ fn show_links(all: &mut Exposition, links: &LinkFigures) {
     all.counter("understudy_agent_control_link_late_looks_total", help).sample(&[], addp.late_looks);
     let help = "By how much the latest of these looks came too late.";
     all.gauge("understudy_agent_control_link_lateness_max_seconds", help).seconds(&[], addp.latest);
+    show_peer_links(all, links);
     let help = "Connections of applications that were taken; each after the first of a start is a reconnect.";
     let count = links.application_connects;
     all.counter("understudy_agent_application_link_connects_total", help).sample(&[], count);
+}
+
+/// Figures of the links to other agents.
+fn show_peer_links(all: &mut Exposition, links: &LinkFigures) {
+    let help = "Agents of other hosts that are linked with this one: those of the other members of its strict pairs.";
+    all.gauge("understudy_agent_peer_links", help).sample(&[], links.peer_links);
+    let help = "Links to other agents that began; each after the first of a peer is a reconnect.";
+    all.counter("understudy_agent_peer_link_connects_total", help).sample(&[], links.peer.begun());
+    let help = "Links to other agents that ended, by reason.";
+    let mut family = all.counter("understudy_agent_peer_link_losses_total", help);
+    for (reason, count) in links.peer.ended() {
+        family.sample(&[("reason", reason)], count);
+    }
+    let addp = links.peer.addp();
+    let help = "Polls of ADDP sent to other agents: each after a timeout of silence.";
+    all.counter("understudy_agent_peer_link_polls_sent_total", help).sample(&[], addp.polls_sent);
+    let help = "Polls of ADDP from other agents that were answered.";
+    all.counter("understudy_agent_peer_link_polls_answered_total", help).sample(&[], addp.polls_answered);
+    let help = "Looks at the links to other agents that came too late.";
+    all.counter("understudy_agent_peer_link_late_looks_total", help).sample(&[], addp.late_looks);
+    let help = "By how much the latest look at a link to another agent came too late.";
+    all.gauge("understudy_agent_peer_link_lateness_max_seconds", help).seconds(&[], addp.latest);
 }
 
 /// Figures of each application.

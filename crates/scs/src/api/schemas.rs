@@ -108,6 +108,7 @@ fn pair_members() -> Vec<(&'static str, Value)> {
         ("name", text()),
         ("redundancy", words(Redundancy::ALL.iter().map(|one| one.as_str()))),
         ("policy", words(Policy::ALL.iter().map(|one| one.as_str()))),
+        ("policy_means", text()),
         ("primary", maybe("string")),
         ("primary_heard", boolean()),
         ("backup", text()),

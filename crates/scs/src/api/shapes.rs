@@ -166,6 +166,7 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "name": pair.name,
         "redundancy": pair.redundancy,
         "policy": pair.policy,
+        "policy_means": pair.policy.means(),
         "primary": pair.primary,
         "primary_heard": pair.primary_heard,
         "backup": pair.backup,

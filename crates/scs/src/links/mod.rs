@@ -14,11 +14,11 @@ use tokio::sync::{Notify, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::Inbox;
 use understudy_model::{
-    AddpSettings, AgentId, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec, Moment,
-    Order,
+    AddpSettings, AgentId, Answer, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec,
+    Moment, Order, Outcome, Refusal, VoteAnswer,
 };
 use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
-use understudy_wire::ToAgent;
+use understudy_wire::{ToAgent, VOTES_SINCE, control};
 
 pub use asked::NotAsked;
 
@@ -174,14 +174,39 @@ impl Links {
             tracing::debug!(%host, order = %order.id, "an order was dropped: its link is down");
             return;
         };
+        let since = control::understood_since(&order.work);
+        if slot.version < since {
+            self.answer_for(host, slot.version, since, order);
+            return;
+        }
         let id = order.id;
         if let Err(error) = sender.try_send(&ToAgent::Order(order)) {
             tracing::warn!(%host, order = %id, %error, "an order could not be sent: the link is dropped");
-            slot.open = None;
-            // A link that has ended already says so itself; the word would be read by the next one.
-            if !matches!(error, SendError::Closed) {
-                slot.drop_link.notify_one();
-            }
+            slot.give_up(&error);
+        }
+    }
+
+    /// Refuses an order in place of an agent that does not know its words, and would pass over what makes it safe. It was never
+    /// sent, so nothing of it will be carried out.
+    fn answer_for(&self, host: &HostName, version: u16, since: u16, order: Order) {
+        tracing::warn!(%host, order = %order.id, version, since, "an order was not sent: the agent is too old for it");
+        let why = format!(
+            "it speaks protocol version {version}, and votes are spoken of from version {since} on: update the agent of \
+             host {host}"
+        );
+        let answer = Answer { order: order.id, outcome: Outcome::Refused(Refusal::NotVoting(why)) };
+        let (inbox, host) = (self.inbox.clone(), host.clone());
+        tokio::spawn(async move { inbox.saw(ControlSaw::Answered { host, answer }).await });
+    }
+
+    /// Answers a request for this server's vote. Whoever asked and is gone, or does not read, asks again.
+    pub fn vote(&self, host: &HostName, answer: VoteAnswer) {
+        let mut table = self.table();
+        let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= VOTES_SINCE) else { return };
+        let Some(sender) = &slot.open else { return };
+        if let Err(error) = sender.try_send(&ToAgent::Vote(answer)) {
+            tracing::warn!(%host, %error, "a vote could not be sent: the link is dropped");
+            slot.give_up(&error);
         }
     }
 
@@ -261,6 +286,15 @@ impl Links {
 }
 
 impl Slot {
+    /// Ends a link over which something could not be sent.
+    fn give_up(&mut self, error: &SendError) {
+        self.open = None;
+        // A link that has ended already says so itself; the word would be read by the next one.
+        if !matches!(error, SendError::Closed) {
+            self.drop_link.notify_one();
+        }
+    }
+
     /// Ends its task, and gives back the link that it had, if it had one.
     fn end(&mut self) -> Option<Sender<ToAgent>> {
         if let Some(task) = self.task.take() {

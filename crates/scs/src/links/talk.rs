@@ -233,6 +233,7 @@ impl Talk {
             | FromAgent::Answer(_)
             | FromAgent::Events(_)
             | FromAgent::Leaving { .. }
+            | FromAgent::AskVote(_)
             | FromAgent::Logs(_) => {
                 Err(Down::unwelcome("early-word", "the agent spoke before it answered the hello"))
             }
@@ -293,6 +294,8 @@ impl Talk {
             FromAgent::Answer(answer) => {
                 Ok(self.links.inbox.saw(ControlSaw::Answered { host, answer }).await)
             }
+            // Which pairs the host may ask for, the machine knows.
+            FromAgent::AskVote(ask) => Ok(self.links.inbox.saw(ControlSaw::VoteAsked { host, ask }).await),
             FromAgent::Leaving { leaving } => {
                 Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }

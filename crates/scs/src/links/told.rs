@@ -102,6 +102,7 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::GaveUp
         | EventKind::PromotionFailed
         | EventKind::DemotionFailed
+        | EventKind::Fenced
         | EventKind::StoreFailed
         | EventKind::Anomaly
         | EventKind::HostLeaving => true,

@@ -251,6 +251,7 @@ pub fn pair(pair: &Pair, show: Show) -> String {
             ("state", format!("{}, since {}", pair.state, ago(show.now, pair.since.as_deref()))),
             ("redundancy", pair.redundancy.clone()),
             ("policy", pair.policy.clone()),
+            ("which means", pair.policy_means.clone()),
         ],
         show,
     );

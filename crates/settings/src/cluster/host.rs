@@ -3,10 +3,12 @@
 //! Knows no applications. The law: a host that nobody could reach is no host.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use understudy_model::{AddpSettings, HostName, HostSpec};
+use understudy_model::{AddpSettings, FenceSpec, HostName, HostSpec};
 
 use super::addp::{self, AddpDraft};
+use super::application::check_command;
 use super::keep;
 use super::timers::{TimerDrafts, read_changes};
 use crate::problem::{Problem, ProblemKind};
@@ -18,6 +20,9 @@ const DEFAULT_AGENT_PORT: u16 = 4999;
 /// Most addresses of one host: each is tried in turn, and a reconnection must end.
 const MOST_ADDRESSES: usize = 16;
 
+/// Shortest and longest time of a command that switches a host off.
+const FENCE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3_600));
+
 /// A host as read.
 pub(super) struct HostDraft {
     /// Its name.
@@ -28,14 +33,22 @@ pub(super) struct HostDraft {
     addp: AddpDraft,
     /// Timers set on it.
     pub(super) timers: TimerDrafts,
+    /// What switches it off.
+    fence: Option<FenceSpec>,
 }
 
 impl HostDraft {
+    /// True if no other machine reaches any of its addresses: all are of the loopback, or sockets of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.addresses.iter().all(|address| values::is_local(&address.value))
+    }
+
     /// `base` is what holds where the host says nothing.
     pub(super) fn into_spec(self, base: AddpSettings) -> HostSpec {
         HostSpec {
             addresses: self.addresses.into_iter().map(|address| address.value).collect(),
             addp: self.addp.over(base),
+            fence: self.fence,
         }
     }
 }
@@ -51,13 +64,25 @@ pub(super) fn read_all(report: &mut Report, file: View<'_>) -> BTreeMap<HostName
             addp = addp::read(report, View::new("host.addp", table.value)).or(addp);
         }
         let timers = read_changes(report, view);
+        let fence = read_fence(report, view);
         let name = values::needed_name(view, report, "name", "agents and applications name it");
         if let Some(name) = name {
-            let draft = HostDraft { name: name.clone(), addresses, addp, timers };
+            let draft = HostDraft { name: name.clone(), addresses, addp, timers, fence };
             keep(report, &mut hosts, "host", &name, |first: &HostDraft| first.name.at, draft);
         }
     }
     hosts
+}
+
+fn read_fence(report: &mut Report, view: View<'_>) -> Option<FenceSpec> {
+    let timeout = view.duration(report, "fence-timeout", FENCE_BOUNDS);
+    if let Some(timeout) = view.raw("fence-timeout").filter(|_| view.raw("fence").is_none()) {
+        let why = "there is no command on this host that it could bound";
+        report.broken(timeout.at, &timeout.key, why, "write fence = [\"/PROGRAM\", ...], or remove it");
+    }
+    let words = view.texts(report, "fence")?;
+    let command = check_command(report, words);
+    Some(FenceSpec { command, timeout: timeout.map_or(FenceSpec::TIMEOUT, |found| found.value) })
 }
 
 fn read_addresses(report: &mut Report, view: View<'_>) -> Vec<Found<String>> {

@@ -11,6 +11,7 @@ mod host;
 mod pair;
 mod port;
 mod process;
+mod relations;
 mod rules;
 mod timers;
 
@@ -47,12 +48,22 @@ struct Drafts {
 ///
 /// Errors: everything that must be mended. Warnings: everything that is allowed and worth a look.
 pub fn parse_cluster(file: &str, text: &str) -> Result<Checked<Cluster>, Problems> {
+    parse_cluster_on(file, text, &|_| false)
+}
+
+/// The same on a machine that has the addresses of which `is_here` is true: a control server there would be lost together
+/// with such a host, which is a warning.
+pub fn parse_cluster_on(
+    file: &str,
+    text: &str,
+    is_here: &dyn Fn(&str) -> bool,
+) -> Result<Checked<Cluster>, Problems> {
     let mut report = Report::new(file, text);
-    let cluster = parse(&mut report, text).and_then(|tree| read(&mut report, &tree));
+    let cluster = parse(&mut report, text).and_then(|tree| read(&mut report, &tree, is_here));
     report.finish(cluster)
 }
 
-fn read(report: &mut Report, tree: &Table) -> Option<Cluster> {
+fn read(report: &mut Report, tree: &Table, is_here: &dyn Fn(&str) -> bool) -> Option<Cluster> {
     check_keys(report, "", tree, CLUSTER_FILE);
     let file = View::new("", tree);
     let (name, id) = read_cluster(report, file);
@@ -66,6 +77,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<Cluster> {
         timers,
     };
     rules::check(report, &drafts);
+    relations::check_shared_machine(report, &drafts, is_here);
     if !report.is_clean() {
         return None;
     }
@@ -149,7 +161,7 @@ fn build(name: String, id: Option<ClusterId>, drafts: Drafts) -> Option<Cluster>
             primary: draft.primary.as_ref()?.value.clone(),
             backup: draft.backup.as_ref()?.value.clone(),
             redundancy: draft.redundancy,
-            policy: draft.policy,
+            policy: draft.policy?,
             on_crash: draft.on_crash,
             timers: timers::of_pair(&drafts, draft).values,
         };

@@ -9,8 +9,7 @@ use understudy_model::{ApplicationName, OnCrash, PairName, Policy, Redundancy};
 use super::application::ApplicationDraft;
 use super::keep;
 use super::timers::{TimerDrafts, read_changes};
-use crate::problem::{Problem, ProblemKind};
-use crate::raw::{Found, Report, Value, View};
+use crate::raw::{Found, Report, View};
 use crate::values;
 
 /// A pair as read.
@@ -23,8 +22,8 @@ pub(super) struct PairDraft {
     pub(super) backup: Option<Found<ApplicationName>>,
     /// How much the backup knows.
     pub(super) redundancy: Redundancy,
-    /// What is preferred in doubt.
-    pub(super) policy: Policy,
+    /// What is preferred in doubt; none if it could not be read, which was reported.
+    pub(super) policy: Option<Policy>,
     /// What follows a crash.
     pub(super) on_crash: OnCrash,
     /// Timers set on it.
@@ -53,7 +52,8 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
     let crashes: Vec<_> = OnCrash::ALL.iter().map(|word| word.as_str()).collect();
     let redundancy = view.word(report, "redundancy", &redundancies, Redundancy::from_word);
     let on_crash = view.word(report, "on-crash", &crashes, OnCrash::from_word);
-    let policy = read_policy(report, view);
+    let policies: Vec<_> = Policy::ALL.iter().map(|word| word.as_str()).collect();
+    let policy = view.word(report, "policy", &policies, Policy::from_word);
     let timers = read_changes(report, view);
     let primary = values::needed_name(view, report, "primary", "it is primary the very first time");
     let backup = values::needed_name(view, report, "backup", "it stands by for the primary");
@@ -63,26 +63,14 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
         primary,
         backup,
         redundancy: redundancy.map_or(Redundancy::WarmStandby, |found| found.value),
-        policy,
+        policy: if view.raw("policy").is_some() {
+            policy.map(|found| found.value)
+        } else {
+            Some(Policy::DEFAULT)
+        },
         on_crash: on_crash.map_or(OnCrash::Failover, |found| found.value),
         timers,
     })
-}
-
-fn read_policy(report: &mut Report, view: View<'_>) -> Policy {
-    if let Some(Found { value: Value::Text(text), at, key }) = view.raw("policy")
-        && text == Policy::Strict.as_str()
-    {
-        let why = "\"strict\" is known, but not in this version: it needs leases, without which two primaries cannot be ruled out";
-        let problem = Problem::new(ProblemKind::NotInThisVersion, key, why);
-        report.problem(
-            at,
-            problem.advise("write \"available\", or remove the key, which means the same in this version"),
-        );
-        return Policy::Available;
-    }
-    let words: Vec<_> = Policy::ALL.iter().map(|word| word.as_str()).collect();
-    view.word(report, "policy", &words, Policy::from_word).map_or(Policy::Available, |found| found.value)
 }
 
 fn read_seed_form(report: &mut Report, application: &ApplicationDraft) -> Option<PairDraft> {
@@ -101,7 +89,7 @@ fn read_seed_form(report: &mut Report, application: &ApplicationDraft) -> Option
         primary: Some(backup.with(application.name.value.clone())),
         backup: Some(backup.clone()),
         redundancy: application.redundancy.as_ref().map_or(Redundancy::WarmStandby, |found| found.value),
-        policy: Policy::Available,
+        policy: Some(Policy::DEFAULT),
         on_crash: OnCrash::Failover,
         timers: TimerDrafts::default(),
     })

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationName, HostName, PairName, PortSpec, RestartPolicy};
+use understudy_model::{ApplicationName, HostName, PairName, Policy, PortSpec, RestartPolicy};
 
 use super::application::ApplicationDraft;
 use super::pair::PairDraft;
@@ -24,6 +24,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
         check_pair_name(report, drafts, pair);
         check_members(report, drafts, pair);
         check_timers(report, drafts, pair);
+        super::relations::check(report, drafts, pair);
     }
 }
 
@@ -169,19 +170,25 @@ fn check_restart(report: &mut Report, pair: &PairDraft, application: &Applicatio
 fn check_hook_time(report: &mut Report, drafts: &Drafts, pair: &PairDraft, application: &ApplicationDraft) {
     let conduct = application.conduct();
     let fence = timers::of_pair(drafts, pair).values.fence_budget;
-    let Some(timeout) = conduct.hook_timeout.as_ref().filter(|timeout| timeout.value > fence) else { return };
-    if conduct.spec.hooks.on_demote.is_empty() {
+    let limit = conduct.spec.hooks.timeout;
+    if conduct.spec.hooks.on_demote.is_empty() || limit <= fence {
         return;
     }
+    // A limit that nobody set says little; with leases it would still end in a kill that nobody thought of.
+    let place = match &conduct.hook_timeout {
+        Some(timeout) => timeout.with(()),
+        None if pair.policy == Some(Policy::Strict) => pair.name.with(()),
+        None => return,
+    };
     let why = format!(
         "hooks of \"{}\" may take {}, and a demotion in pair \"{}\" must be confirmed within its fence-budget {}: a slower on-demote ends in a kill",
         application.name.value,
-        crate::span::to_text(timeout.value),
+        crate::span::to_text(limit),
         pair.name.value,
         crate::span::to_text(fence)
     );
-    let problem = Problem::new(ProblemKind::BrokenRule, timeout.key.as_str(), why);
-    report.warning(timeout.at, problem.advise("raise fence-budget of the pair, or lower hooks.timeout"));
+    let problem = Problem::new(ProblemKind::BrokenRule, place.key.as_str(), why);
+    report.warning(place.at, problem.advise("raise fence-budget of the pair, or lower hooks.timeout"));
 }
 
 fn check_same_host(
@@ -261,7 +268,8 @@ fn check_timers(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
     if switchover > fence * 2 {
         return;
     }
-    let (at, key) = timers.set_at.unwrap_or((pair.name.at, pair.name.key.clone()));
+    let set = timers.set.switchover_timeout.or(timers.set.fence_budget);
+    let (at, key) = set.unwrap_or_else(|| (pair.name.at, pair.name.key.clone()));
     let why = format!(
         "switchover-timeout {} of pair \"{}\" is not above twice its fence-budget {}: a demotion that takes its whole budget would leave no time for the promotion",
         crate::span::to_text(switchover),

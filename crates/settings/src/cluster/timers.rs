@@ -1,6 +1,7 @@
 //! Timers: the preset, then `[timers]`, then hosts, then the pair.
 //!
-//! Knows no clocks. The law: the nearest setting wins; of the two hosts of a pair, the longer one.
+//! Knows no clocks. The law: the nearest setting wins; of the two hosts of a pair, what is safe for both: the longer
+//! one, but for `renew`, where the shorter asks often enough for both.
 
 use std::time::Duration;
 
@@ -18,6 +19,15 @@ use crate::span;
 pub(super) const TIMER_BOUNDS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(86_400));
 
+/// A lease of more than an hour would keep a pair without a primary for that long.
+const LEASE_BOUNDS: (Duration, Duration) = (TIMER_BOUNDS.0, Duration::from_secs(3_600));
+
+/// A kill is a signal and the end of a process: less than a millisecond is a promise that no scheduler keeps.
+const KILL_BOUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3_600));
+
+/// A tenth: what the fastest slewing time services do, and more than any sound clock.
+const MOST_DRIFT_PPM: i64 = 100_000;
+
 /// As [`TIMER_BOUNDS`], for a wait that may be left out.
 const WAIT_BOUNDS: (Duration, Duration) = (Duration::ZERO, TIMER_BOUNDS.1);
 
@@ -30,7 +40,11 @@ pub(super) struct TimerDrafts {
     preset: Option<Preset>,
     switchover_timeout: Option<Found<Duration>>,
     link_grace: Option<Found<Duration>>,
+    lease: Option<Found<Duration>>,
+    renew: Option<Found<Duration>>,
     fence_budget: Option<Found<Duration>>,
+    kill_budget: Option<Found<Duration>>,
+    clock_drift_ppm: Option<Found<u32>>,
     agent_restart_grace: Option<Found<Duration>>,
     disconnect_switchover_timeout: Option<Found<Duration>>,
     flap_damping: Option<Found<FlapDamping>>,
@@ -40,16 +54,45 @@ pub(super) struct TimerDrafts {
 impl TimerDrafts {
     /// The preset, the default one if none was set.
     pub(super) fn preset(&self) -> Preset {
-        self.preset.unwrap_or(Preset::Normal)
+        self.preset.unwrap_or(Preset::DEFAULT)
+    }
+
+    /// Where timers stand that count silence, which is no proof with policy `strict`.
+    pub(super) fn waits_for_silence(&self) -> Vec<(usize, String)> {
+        places([self.disconnect_switchover_timeout.as_ref()])
+    }
+
+    /// Where timers stand that only a pair with leases uses.
+    pub(super) fn spans_of_grants(&self) -> Vec<(usize, String)> {
+        let mut found = places([self.lease.as_ref(), self.renew.as_ref(), self.kill_budget.as_ref()]);
+        found.extend(places([self.clock_drift_ppm.as_ref()]));
+        found
     }
 }
 
-/// The timers of one pair, with the place of those that a rule compares.
+fn places<T, const N: usize>(found: [Option<&Found<T>>; N]) -> Vec<(usize, String)> {
+    found.into_iter().flatten().map(|found| (found.at, found.key.clone())).collect()
+}
+
+/// The timers of one pair, with the places of those that rules compare; none where the preset says it.
 pub(super) struct PairTimers {
     /// All of them.
     pub(super) values: Timers,
-    /// Where switchover timeout or fence budget was set, the nearer one first; none if the preset says both.
-    pub(super) set_at: Option<(usize, String)>,
+    /// Where each was set.
+    pub(super) set: SetAt,
+}
+
+/// Where a timer of a pair was set: an offset and a key.
+pub(super) type Place = Option<(usize, String)>;
+
+/// The places of the timers that rules compare.
+pub(super) struct SetAt {
+    pub(super) switchover_timeout: Place,
+    pub(super) lease: Place,
+    pub(super) renew: Place,
+    pub(super) fence_budget: Place,
+    pub(super) kill_budget: Place,
+    pub(super) clock_drift: Place,
 }
 
 /// The preset of `[cluster]` and the single timers of `[timers]`.
@@ -73,7 +116,11 @@ pub(super) fn read_changes(report: &mut Report, view: View<'_>) -> TimerDrafts {
         preset: None,
         switchover_timeout: view.duration(report, "switchover-timeout", TIMER_BOUNDS),
         link_grace: view.duration(report, "link-grace", TIMER_BOUNDS),
+        lease: view.duration(report, "lease", LEASE_BOUNDS),
+        renew: view.duration(report, "renew", TIMER_BOUNDS),
         fence_budget: view.duration(report, "fence-budget", TIMER_BOUNDS),
+        kill_budget: view.duration(report, "kill-budget", KILL_BOUNDS),
+        clock_drift_ppm: read_clock_drift(report, view),
         agent_restart_grace: view.duration(report, "agent-restart-grace", TIMER_BOUNDS),
         disconnect_switchover_timeout: view.duration(report, "disconnect-switchover-timeout", WAIT_BOUNDS),
         flap_damping: read_flap_damping(report, view),
@@ -93,7 +140,7 @@ pub(super) fn hang_limit_of(drafts: &Drafts, application: &ApplicationDraft) -> 
         .or(drafts.timers.hang_limit.as_ref());
     match set {
         Some(limit) => Some(limit.value).filter(|limit| !limit.is_zero()),
-        None => drafts.timers.preset.unwrap_or(Preset::Normal).hang_limit(),
+        None => drafts.timers.preset.unwrap_or(Preset::DEFAULT).hang_limit(),
     }
 }
 
@@ -125,46 +172,96 @@ fn flap_damping(text: &str) -> Option<FlapDamping> {
     allowed.then_some(FlapDamping { changes, within })
 }
 
+fn read_clock_drift(report: &mut Report, view: View<'_>) -> Option<Found<u32>> {
+    let found = view.integer(report, "clock-drift", 1, MOST_DRIFT_PPM)?;
+    u32::try_from(found.value).ok().map(|ppm| found.with(ppm))
+}
+
+/// The settings that count for a pair: its own, and those of its hosts over the base.
+struct Layers<'d> {
+    pair: &'d TimerDrafts,
+    /// None twice, or of both members' hosts; fewer if one is not known, which was reported.
+    hosts: Vec<&'d TimerDrafts>,
+    base: &'d TimerDrafts,
+}
+
+impl Layers<'_> {
+    /// The value that holds and where it was set. A host that says nothing counts with what holds for it, so that one
+    /// host's short timer does not bind the other. `keep` chooses between two hosts.
+    fn pick<T: Copy + PartialEq>(
+        &self,
+        read: fn(&TimerDrafts) -> Option<&Found<T>>,
+        preset: T,
+        keep: fn(T, T) -> T,
+    ) -> (T, Place) {
+        let said = |found: &Found<T>| (found.value, Some((found.at, found.key.clone())));
+        let base = || read(self.base).map_or((preset, None), said);
+        if let Some(own) = read(self.pair) {
+            return said(own);
+        }
+        let on_hosts = self.hosts.iter().map(|host| read(host).map_or_else(base, said));
+        let chosen = on_hosts.reduce(|one, other| if keep(one.0, other.0) == one.0 { one } else { other });
+        chosen.unwrap_or_else(base)
+    }
+}
+
 /// The timers that hold for a pair.
 pub(super) fn of_pair(drafts: &Drafts, pair: &PairDraft) -> PairTimers {
-    let base = &drafts.timers;
-    let preset = base.preset().timers();
+    let preset = drafts.timers.preset().timers();
     let hosts: Vec<&TimerDrafts> = [&pair.primary, &pair.backup]
         .into_iter()
         .filter_map(|member| drafts.applications.get(&member.as_ref()?.value))
         .filter_map(|application| drafts.hosts.get(&application.host.as_ref()?.value))
         .map(|host| &host.timers)
         .collect();
-    let pick = |read: fn(&TimerDrafts) -> Option<&Found<Duration>>| -> Option<Found<Duration>> {
-        let on_hosts = hosts.iter().filter_map(|host| read(host)).max_by_key(|found| found.value);
-        read(&pair.timers).or(on_hosts).or_else(|| read(base)).cloned()
+    let layers = Layers { pair: &pair.timers, hosts, base: &drafts.timers };
+    let longer =
+        |read: fn(&TimerDrafts) -> Option<&Found<Duration>>, preset| layers.pick(read, preset, Duration::max);
+    let (switchover_timeout, switchover_at) =
+        longer(|set| set.switchover_timeout.as_ref(), preset.switchover_timeout);
+    // Both agents, as voters and as holders, use one lease; the host that asks for a longer one fears its own stalls.
+    let (lease, lease_at) = longer(|set| set.lease.as_ref(), preset.lease);
+    let (renew, renew_at) = layers.pick(|set| set.renew.as_ref(), preset.renew, Duration::min);
+    let (fence_budget, fence_at) = longer(|set| set.fence_budget.as_ref(), preset.fence_budget);
+    // A kill that takes longer than its budget outlives the lease, and a clock slower than allowed outlives it as well.
+    let (kill_budget, kill_at) = longer(|set| set.kill_budget.as_ref(), preset.kill_budget);
+    let (clock_drift_ppm, drift_at) =
+        layers.pick(|set| set.clock_drift_ppm.as_ref(), preset.clock_drift_ppm, u32::max);
+    let values = Timers {
+        switchover_timeout,
+        link_grace: longer(|set| set.link_grace.as_ref(), preset.link_grace).0,
+        lease,
+        renew,
+        fence_budget,
+        kill_budget,
+        clock_drift_ppm,
+        agent_restart_grace: longer(|set| set.agent_restart_grace.as_ref(), preset.agent_restart_grace).0,
+        disconnect_switchover_timeout: longer(
+            |set| set.disconnect_switchover_timeout.as_ref(),
+            preset.disconnect_switchover_timeout,
+        )
+        .0,
+        flap_damping: flap_damping_of(&layers, preset.flap_damping),
     };
-    let switchover = pick(|timers| timers.switchover_timeout.as_ref());
-    // Of two hosts, the setting that holds changes sooner.
-    let on_hosts = hosts.iter().filter_map(|host| host.flap_damping.as_ref()).min_by_key(|found| {
+    let set = SetAt {
+        switchover_timeout: switchover_at,
+        lease: lease_at,
+        renew: renew_at,
+        fence_budget: fence_at,
+        kill_budget: kill_at,
+        clock_drift: drift_at,
+    };
+    PairTimers { values, set }
+}
+
+/// Of two hosts, the setting that holds changes sooner.
+fn flap_damping_of(layers: &Layers<'_>, preset: FlapDamping) -> FlapDamping {
+    let on_hosts = layers.hosts.iter().filter_map(|host| host.flap_damping.as_ref()).min_by_key(|found| {
         let damping = found.value;
         (damping.changes == 0, damping.changes, std::cmp::Reverse(damping.within))
     });
-    let flap_damping = pair.timers.flap_damping.as_ref().or(on_hosts).or(base.flap_damping.as_ref());
-    let fence = pick(|timers| timers.fence_budget.as_ref());
-    let value = |found: &Option<Found<Duration>>, preset| found.as_ref().map_or(preset, |found| found.value);
-    PairTimers {
-        values: Timers {
-            switchover_timeout: value(&switchover, preset.switchover_timeout),
-            link_grace: value(&pick(|timers| timers.link_grace.as_ref()), preset.link_grace),
-            fence_budget: value(&fence, preset.fence_budget),
-            agent_restart_grace: value(
-                &pick(|timers| timers.agent_restart_grace.as_ref()),
-                preset.agent_restart_grace,
-            ),
-            disconnect_switchover_timeout: value(
-                &pick(|timers| timers.disconnect_switchover_timeout.as_ref()),
-                preset.disconnect_switchover_timeout,
-            ),
-            flap_damping: flap_damping.map_or(preset.flap_damping, |found| found.value),
-        },
-        set_at: switchover.or(fence).map(|found| (found.at, found.key)),
-    }
+    let set = layers.pair.flap_damping.as_ref().or(on_hosts).or(layers.base.flap_damping.as_ref());
+    set.map_or(preset, |found| found.value)
 }
 
 #[cfg(test)]

@@ -7,19 +7,24 @@ use understudy_model::{AddpTrace, OnCrash, Policy, Preset, Redundancy};
 use super::application::{APPLICATION, SHARED, TEMPLATE_ONLY};
 use super::{Key, Keys, Shape, later, now};
 
-const NO_GRANTS: &str = "remove it; leases come with policy \"strict\", in a later version";
 const NO_SITES: &str = "remove it; the key is kept for sites and tenants of later versions";
+
+/// Said of the policy that holds where none is named.
+const POLICY_DEFAULT: &str = match Policy::DEFAULT {
+    Policy::Available => "the best that this version has: `available`",
+    Policy::Strict => "the best that this version has: `strict`",
+};
 
 /// Every key of the file.
 pub(crate) const CLUSTER_FILE: Keys = &[&[
     now("cluster", Shape::Table(&[CLUSTER]), "", "What the whole cluster is called, and its timers."),
     now(
         "timers",
-        Shape::Table(&[TIMERS, ADDP, LATER_TIMERS]),
+        Shape::Table(&[TIMERS, ADDP]),
         "",
         "Single timers that differ from the preset, for every pair.",
     ),
-    now("host", Shape::Tables(&[HOST, TIMERS, ADDP, LATER_TIMERS, RESERVED]), "", "A machine with an agent."),
+    now("host", Shape::Tables(&[HOST, TIMERS, ADDP, RESERVED]), "", "A machine with an agent."),
     now(
         "template",
         Shape::Named(&[SHARED, TEMPLATE_ONLY]),
@@ -27,12 +32,7 @@ pub(crate) const CLUSTER_FILE: Keys = &[&[
         "Keys shared by the applications that name it.",
     ),
     now("application", Shape::Tables(APPLICATION), "", "A supervised program."),
-    now(
-        "pair",
-        Shape::Tables(&[PAIR, TIMERS, LATER_TIMERS, RESERVED]),
-        "",
-        "Two applications of which one is primary.",
-    ),
+    now("pair", Shape::Tables(&[PAIR, TIMERS, RESERVED]), "", "Two applications of which one is primary."),
 ]];
 
 const CLUSTER: &[Key] = &[
@@ -63,10 +63,34 @@ pub(crate) const TIMERS: &[Key] = &[
         "How long an application's link to its agent may be gone while the process lives.",
     ),
     now(
+        "lease",
+        Shape::Duration,
+        "preset",
+        "With policy `strict`: how long a voter is bound by one answer, so the longest that a lost primary is waited for. A changed one holds from the pair's next epoch.",
+    ),
+    now(
+        "renew",
+        Shape::Duration,
+        "preset",
+        "With policy `strict`: how often a primary's agent asks its voters again. Of two hosts, the shorter one.",
+    ),
+    now(
         "fence-budget",
         Shape::Duration,
         "preset",
         "How long a member may take to confirm that it is primary no more, before it is killed.",
+    ),
+    now(
+        "kill-budget",
+        Shape::Duration,
+        "preset",
+        "With policy `strict`: how long a kill may take; the guard fires this much before the lease runs out.",
+    ),
+    now(
+        "clock-drift",
+        Shape::Integer,
+        "2000",
+        "With policy `strict`: by how many parts per million one machine's clock may be slower than another's; 2000 is 2 ms in a second.",
     ),
     now(
         "agent-restart-grace",
@@ -94,12 +118,6 @@ pub(crate) const TIMERS: &[Key] = &[
     ),
 ];
 
-const LATER_TIMERS: &[Key] = &[
-    later("lease", Shape::Duration, "How long a grant lasts without renewal.", NO_GRANTS),
-    later("renew", Shape::Duration, "How often a grant is renewed.", NO_GRANTS),
-    later("kill-budget", Shape::Duration, "How long before expiry the guard kills.", NO_GRANTS),
-];
-
 const HOST: &[Key] = &[
     now("name", Shape::Text, "must be there", "The host's name."),
     now(
@@ -110,6 +128,13 @@ const HOST: &[Key] = &[
     ),
     now("lca-port", Shape::Integer, "4999", "The port of its agent, for every address but `unix:`."),
     now("addp", Shape::Table(&[ADDP]), "", "How the link to this host's agent is watched."),
+    now(
+        "fence",
+        Shape::Texts,
+        "none",
+        "A command that switches this host off, run where the control server runs: program and arguments. Exit code 0 means that the host is off, and nothing else does.",
+    ),
+    now("fence-timeout", Shape::Duration, "`30s`", "How long `fence` may take; then it has failed."),
 ];
 
 /// How the link between control server and agent is watched: in `[timers]`, on a host, and in its `[host.addp]`.
@@ -137,8 +162,8 @@ const PAIR: &[Key] = &[
     now(
         "policy",
         Shape::Word(policy_words),
-        "`available`",
-        "What is preferred when nobody can know whether the primary still acts; `strict` comes later.",
+        POLICY_DEFAULT,
+        "What is preferred when nobody can know whether the primary still acts. `strict`: never two primaries. `available`: a primary sooner; two may act until the lost one's agent is heard again.",
     ),
     now(
         "on-crash",

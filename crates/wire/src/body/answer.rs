@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of the order itself. The law: an outcome that cannot be read is an error, never a success.
 
+use std::time::Duration;
+
 use understudy_model as model;
 use understudy_model::{ControllerEpoch, Epoch, OrderId};
 
@@ -27,7 +29,7 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Refusal {
-    #[prost(oneof = "RefusalCause", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "RefusalCause", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     cause: Option<RefusalCause>,
 }
 
@@ -59,12 +61,26 @@ pub(crate) enum RefusalCause {
     NotActing(NotActing),
     #[prost(message, tag = "13")]
     Busy(Nothing),
+    #[prost(message, tag = "14")]
+    Promised(PromisedFor),
+    #[prost(string, tag = "15")]
+    NotVoting(String),
+    #[prost(message, tag = "16")]
+    NoVotes(Nothing),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct NotActing {
     #[prost(message, optional, tag = "1")]
     acting: Option<RoleEpoch>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct PromisedFor {
+    #[prost(message, optional, tag = "1")]
+    role: Option<RoleEpoch>,
+    #[prost(uint64, tag = "2")]
+    left_ns: u64,
 }
 
 impl Body for Answer {
@@ -108,9 +124,12 @@ impl Body for Refusal {
                 Cause::NotActing(NotActing { acting: check::write_optional(acting)? })
             }
             model::Refusal::Busy => Cause::Busy(Nothing {}),
-            other @ (model::Refusal::Promised(..)
-            | model::Refusal::NotVoting(_)
-            | model::Refusal::NoVotes) => Cause::NotReady(check::cut_text(&other.to_string())),
+            model::Refusal::Promised(role, left) => Cause::Promised(PromisedFor {
+                role: Some(RoleEpoch::write(role)?),
+                left_ns: check::write_span(*left),
+            }),
+            model::Refusal::NotVoting(why) => Cause::NotVoting(check::cut_text(why)),
+            model::Refusal::NoVotes => Cause::NoVotes(Nothing {}),
         };
         Ok(Self { cause: Some(cause) })
     }
@@ -133,6 +152,12 @@ impl Body for Refusal {
             Cause::NotDurable(why) => model::Refusal::NotDurable(check::text(why, "Refusal.not_durable")?),
             Cause::NotActing(not) => model::Refusal::NotActing(check::read_optional(not.acting)?),
             Cause::Busy(Nothing {}) => model::Refusal::Busy,
+            Cause::Promised(PromisedFor { role, left_ns }) => model::Refusal::Promised(
+                check::read_required(role, "PromisedFor.role")?,
+                Duration::from_nanos(left_ns),
+            ),
+            Cause::NotVoting(why) => model::Refusal::NotVoting(check::text(why, "Refusal.not_voting")?),
+            Cause::NoVotes(Nothing {}) => model::Refusal::NoVotes,
         })
     }
 }

@@ -9,6 +9,7 @@ use understudy_model as model;
 use understudy_model::order::PairPlace as ModelPairPlace;
 
 use super::conduct::ConductSpec;
+use super::grant::StrictPlace;
 use super::process::ProcessSpec;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
@@ -114,6 +115,8 @@ pub(crate) struct PairPlace {
     fence_budget_ns: u64,
     #[prost(uint64, tag = "6")]
     link_grace_ns: u64,
+    #[prost(message, optional, tag = "7")]
+    strict: Option<StrictPlace>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -263,6 +266,7 @@ impl Body for PairPlace {
             peer_ports: check::write_list(&said.peer_ports, MOST_PORTS, "PairPlace.peer_ports")?,
             fence_budget_ns: check::write_span(said.fence_budget),
             link_grace_ns: check::write_span(said.link_grace),
+            strict: check::write_optional(&said.strict)?,
         })
     }
 
@@ -274,7 +278,7 @@ impl Body for PairPlace {
             peer_ports: check::read_list(self.peer_ports, MOST_PORTS, "PairPlace.peer_ports")?,
             fence_budget: Duration::from_nanos(self.fence_budget_ns),
             link_grace: Duration::from_nanos(self.link_grace_ns),
-            strict: None,
+            strict: check::read_optional(self.strict)?,
         })
     }
 }

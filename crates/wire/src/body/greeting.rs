@@ -8,6 +8,7 @@ use understudy_model::{ClusterId, ControllerEpoch};
 
 use super::answer::Answer;
 use super::assignment::MOST_APPLICATIONS;
+use super::grant::{VoteAnswer, VoteAsk};
 use super::logs::{LogAnswer, LogQuestion};
 use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
@@ -20,7 +21,7 @@ use crate::version;
 /// Frame kind 1.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToAgent {
-    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 20")]
+    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 3, 20")]
     said: Option<ToAgentChoice>,
 }
 
@@ -30,6 +31,8 @@ pub(crate) enum ToAgentChoice {
     Hello(Hello),
     #[prost(message, tag = "2")]
     Order(Order),
+    #[prost(message, tag = "3")]
+    Vote(VoteAnswer),
     #[prost(message, tag = "20")]
     ReadLogs(LogQuestion),
 }
@@ -37,7 +40,7 @@ pub(crate) enum ToAgentChoice {
 /// Frame kind 2.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromAgent {
-    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 20")]
+    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 7, 20")]
     said: Option<FromAgentChoice>,
 }
 
@@ -55,6 +58,8 @@ pub(crate) enum FromAgentChoice {
     Events(Events),
     #[prost(message, tag = "6")]
     Leaving(Leaving),
+    #[prost(message, tag = "7")]
+    AskVote(VoteAsk),
     #[prost(message, tag = "20")]
     Logs(LogAnswer),
 }
@@ -123,6 +128,7 @@ impl Body for ToAgent {
         let choice = match said {
             control::ToAgent::Hello(hello) => ToAgentChoice::Hello(Hello::write(hello)?),
             control::ToAgent::Order(order) => ToAgentChoice::Order(Order::write(order)?),
+            control::ToAgent::Vote(answer) => ToAgentChoice::Vote(VoteAnswer::write(answer)?),
             control::ToAgent::ReadLogs(question) => ToAgentChoice::ReadLogs(LogQuestion::write(question)?),
         };
         Ok(Self { said: Some(choice) })
@@ -132,6 +138,7 @@ impl Body for ToAgent {
         Ok(match check::required(self.said, "ToAgent.said")? {
             ToAgentChoice::Hello(hello) => control::ToAgent::Hello(hello.read()?),
             ToAgentChoice::Order(order) => control::ToAgent::Order(order.read()?),
+            ToAgentChoice::Vote(answer) => control::ToAgent::Vote(answer.read()?),
             ToAgentChoice::ReadLogs(question) => control::ToAgent::ReadLogs(question.read()?),
         })
     }
@@ -161,6 +168,7 @@ impl Body for FromAgent {
             control::FromAgent::Leaving { leaving } => {
                 FromAgentChoice::Leaving(Leaving { leaving: *leaving })
             }
+            control::FromAgent::AskVote(ask) => FromAgentChoice::AskVote(VoteAsk::write(ask)?),
             control::FromAgent::Logs(answer) => FromAgentChoice::Logs(LogAnswer::write(answer)?),
         };
         Ok(Self { said: Some(choice) })
@@ -181,6 +189,7 @@ impl Body for FromAgent {
             FromAgentChoice::Answer(answer) => control::FromAgent::Answer(answer.read()?),
             FromAgentChoice::Events(events) => control::FromAgent::Events(events.read()?),
             FromAgentChoice::Leaving(Leaving { leaving }) => control::FromAgent::Leaving { leaving },
+            FromAgentChoice::AskVote(ask) => control::FromAgent::AskVote(ask.read()?),
             FromAgentChoice::Logs(answer) => control::FromAgent::Logs(answer.read()?),
         })
     }

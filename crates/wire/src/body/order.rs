@@ -8,6 +8,7 @@ use understudy_model as model;
 use understudy_model::{ControllerEpoch, Epoch, Incarnation, OrderId};
 
 use super::assignment::{Assignment, MOST_APPLICATIONS};
+use super::grant::some_span;
 use super::{Body, check, word};
 use crate::error::{EncodeError, MessageError};
 
@@ -19,7 +20,7 @@ pub(crate) struct Order {
     incarnation: Vec<u8>,
     #[prost(uint64, tag = "3")]
     controller_epoch: u64,
-    #[prost(oneof = "Work", tags = "4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Work", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     work: Option<Work>,
 }
 
@@ -39,6 +40,12 @@ pub(crate) enum Work {
     Demote(RoleChange),
     #[prost(message, tag = "10")]
     LetGo(LetGo),
+    #[prost(message, tag = "11")]
+    PromoteByVote(PromoteByVote),
+    #[prost(message, tag = "12")]
+    WouldPromise(WouldPromise),
+    #[prost(message, tag = "13")]
+    Learn(Learn),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -82,6 +89,38 @@ pub(crate) struct RoleChange {
     role: Option<RoleEpoch>,
     #[prost(uint64, tag = "3")]
     time_limit_ns: u64,
+}
+
+/// A choice of its own and no more fields of the other promotion: an older agent passes over fields, and would act without
+/// a vote.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct PromoteByVote {
+    #[prost(string, tag = "1")]
+    pair: String,
+    #[prost(message, optional, tag = "2")]
+    role: Option<RoleEpoch>,
+    #[prost(uint64, tag = "3")]
+    time_limit_ns: u64,
+    #[prost(uint64, tag = "4")]
+    lease_ns: u64,
+    #[prost(message, optional, tag = "5")]
+    fenced: Option<RoleEpoch>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WouldPromise {
+    #[prost(string, tag = "1")]
+    pair: String,
+    #[prost(message, optional, tag = "2")]
+    role: Option<RoleEpoch>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Learn {
+    #[prost(string, tag = "1")]
+    pair: String,
+    #[prost(uint64, tag = "2")]
+    stored: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -130,15 +169,28 @@ fn write_work(work: &model::Work) -> Result<Work, EncodeError> {
         model::Work::Restart { application } => {
             Work::Restart(Restart { application: application.to_string() })
         }
-        model::Work::Promote { pair, role, time_limit, grant: _ } => {
+        model::Work::Promote { pair, role, time_limit, grant: None } => {
             Work::Promote(RoleChange::of(pair, role, *time_limit)?)
+        }
+        model::Work::Promote { pair, role, time_limit, grant: Some(told) } => {
+            Work::PromoteByVote(PromoteByVote {
+                pair: pair.to_string(),
+                role: Some(RoleEpoch::write(role)?),
+                time_limit_ns: check::write_span(*time_limit),
+                lease_ns: check::write_span(told.lease),
+                fenced: check::write_optional(&told.fenced)?,
+            })
+        }
+        model::Work::WouldPromise { pair, role } => {
+            Work::WouldPromise(WouldPromise { pair: pair.to_string(), role: Some(RoleEpoch::write(role)?) })
+        }
+        model::Work::Learn { pair, stored } => {
+            Work::Learn(Learn { pair: pair.to_string(), stored: stored.0 })
         }
         model::Work::Demote { pair, role, time_limit } => {
             Work::Demote(RoleChange::of(pair, role, *time_limit)?)
         }
-        model::Work::LetGo | model::Work::WouldPromise { .. } | model::Work::Learn { .. } => {
-            Work::LetGo(LetGo {})
-        }
+        model::Work::LetGo => Work::LetGo(LetGo {}),
     })
 }
 
@@ -170,6 +222,22 @@ fn read_work(work: Work) -> Result<model::Work, MessageError> {
             model::Work::Demote { pair, role, time_limit }
         }
         Work::LetGo(LetGo {}) => model::Work::LetGo,
+        Work::PromoteByVote(promote) => model::Work::Promote {
+            pair: check::name(&promote.pair, "PromoteByVote.pair")?,
+            role: check::read_required(promote.role, "PromoteByVote.role")?,
+            time_limit: Duration::from_nanos(promote.time_limit_ns),
+            grant: Some(model::GrantTold {
+                lease: some_span(promote.lease_ns, "PromoteByVote.lease_ns")?,
+                fenced: check::read_optional(promote.fenced)?,
+            }),
+        },
+        Work::WouldPromise(would) => model::Work::WouldPromise {
+            pair: check::name(&would.pair, "WouldPromise.pair")?,
+            role: check::read_required(would.role, "WouldPromise.role")?,
+        },
+        Work::Learn(learn) => {
+            model::Work::Learn { pair: check::name(&learn.pair, "Learn.pair")?, stored: Epoch(learn.stored) }
+        }
     })
 }
 

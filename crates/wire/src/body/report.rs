@@ -6,6 +6,7 @@ use understudy_model as model;
 use understudy_model::{AgentId, ControllerEpoch, Epoch, Incarnation};
 
 use super::assignment::MOST_APPLICATIONS;
+use super::grant::GrantReport;
 use super::order::RoleEpoch;
 use super::{Body, Nothing, check, word};
 use crate::error::{EncodeError, MessageError};
@@ -58,6 +59,8 @@ pub(crate) struct RoleReport {
     closed: u64,
     #[prost(message, optional, tag = "4")]
     acting: Option<RoleEpoch>,
+    #[prost(message, optional, tag = "5")]
+    strict: Option<GrantReport>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -149,6 +152,7 @@ impl Body for RoleReport {
             promised: check::write_optional(&said.promised)?,
             closed: said.closed.0,
             acting: check::write_optional(&said.acting)?,
+            strict: check::write_optional(&said.strict)?,
         })
     }
 
@@ -158,7 +162,7 @@ impl Body for RoleReport {
             promised: check::read_optional(self.promised)?,
             closed: Epoch(self.closed),
             acting: check::read_optional(self.acting)?,
-            strict: None,
+            strict: check::read_optional(self.strict)?,
         })
     }
 }

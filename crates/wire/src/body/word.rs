@@ -59,3 +59,5 @@ numbered_words!(RestartPolicy { Always = 1, OnFailure = 2, Never = 3 });
 numbered_words!(Signal { Hup = 1, Int = 2, Quit = 3, Kill = 9, Usr1 = 10, Usr2 = 12, Term = 15 });
 
 numbered_words!(OutputKind { Journal = 1, File = 2 });
+
+numbered_words!(AddpTrace { Off = 1, Local = 2, Remote = 3, Both = 4 });

@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use understudy_model::order::PairPlace;
 use understudy_model::*;
-use understudy_wire::{ApplicationHears, ApplicationSays, FromAgent, Hello, ToAgent, VersionRange};
+use understudy_wire::{
+    ApplicationHears, ApplicationSays, FromAgent, Hello, PeerHello, PeerSaid, ToAgent, VersionRange,
+};
 
 fn name<N: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = N> {
     "[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?".prop_map(|text| text.parse().expect("the pattern is that of names"))
@@ -144,16 +146,43 @@ fn conduct() -> impl Strategy<Value = ConductSpec> {
     )
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    (some_span(), 0..=1_000_000_u32, some_span(), some_span(), span(), span()).prop_map(
+        |(lease, drift_ppm, leader_lease, renew_every, fence_budget, kill_budget)| Terms {
+            lease,
+            drift_ppm,
+            leader_lease,
+            renew_every,
+            fence_budget,
+            kill_budget,
+        },
+    )
+}
+
+fn strict() -> impl Strategy<Value = StrictPlace> {
+    let traces = &[AddpTrace::Off, AddpTrace::Local, AddpTrace::Remote, AddpTrace::Both];
+    let timeout = || {
+        let (least, most) = (SHORTEST_ADDP_TIMEOUT.as_nanos() as u64, LONGEST_ADDP_TIMEOUT.as_nanos() as u64);
+        prop_oneof![Just(Duration::ZERO), (least..=most).prop_map(Duration::from_nanos)]
+    };
+    let addp = (timeout(), timeout(), word(traces))
+        .prop_map(|(timeout, remote_timeout, trace)| AddpSettings { timeout, remote_timeout, trace });
+    (terms(), name(), vec(text(), 0..4), addp).prop_map(|(terms, peer_host, peer_addresses, peer_addp)| {
+        StrictPlace { terms, peer_host, peer_addresses, peer_addp }
+    })
+}
+
 fn place() -> impl Strategy<Value = PairPlace> {
-    (name(), name(), text(), vec((text(), 1..=u16::MAX), 0..4), span(), span()).prop_map(
-        |(pair, peer, peer_address, peer_ports, fence_budget, link_grace)| PairPlace {
+    let who = (name(), name(), text(), vec((text(), 1..=u16::MAX), 0..4));
+    (who, span(), span(), option_of(strict())).prop_map(
+        |((pair, peer, peer_address, peer_ports), fence_budget, link_grace, strict)| PairPlace {
             pair,
             peer,
             peer_address,
             peer_ports,
             fence_budget,
             link_grace,
-            strict: None,
+            strict,
         },
     )
 }
@@ -175,15 +204,17 @@ fn work() -> impl Strategy<Value = Work> {
         (name(), any::<bool>())
             .prop_map(|(application, hands_off)| Work::SetHandsOff { application, hands_off }),
         name().prop_map(|application| Work::Restart { application }),
-        (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Promote {
-            pair,
-            role,
-            time_limit,
-            grant: None
-        }),
+        (name(), role(), span(), option_of(told()))
+            .prop_map(|(pair, role, time_limit, grant)| { Work::Promote { pair, role, time_limit, grant } }),
+        (name(), role()).prop_map(|(pair, role)| Work::WouldPromise { pair, role }),
+        (name(), any::<u64>()).prop_map(|(pair, stored)| Work::Learn { pair, stored: Epoch(stored) }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
         Just(Work::LetGo),
     ]
+}
+
+fn told() -> impl Strategy<Value = GrantTold> {
+    (some_span(), option_of(role())).prop_map(|(lease, fenced)| GrantTold { lease, fenced })
 }
 
 fn order() -> impl Strategy<Value = Order> {
@@ -210,6 +241,9 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         text().prop_map(Refusal::NotDurable),
         option_of(role()).prop_map(Refusal::NotActing),
         Just(Refusal::Busy),
+        (role(), span()).prop_map(|(role, left)| Refusal::Promised(role, left)),
+        text().prop_map(Refusal::NotVoting),
+        Just(Refusal::NoVotes),
     ]
 }
 
@@ -233,13 +267,16 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
 }
 
 fn role_report() -> impl Strategy<Value = RoleReport> {
-    (name(), option_of(role()), any::<u64>(), option_of(role())).prop_map(
-        |(pair, promised, closed, acting)| RoleReport {
+    let strict = (any::<bool>(), any::<bool>(), any::<u64>()).prop_map(|(unread, peer_heard, released)| {
+        GrantReport { unread, peer_heard, peer_released: Epoch(released) }
+    });
+    (name(), option_of(role()), any::<u64>(), option_of(role()), option_of(strict)).prop_map(
+        |(pair, promised, closed, acting, strict)| RoleReport {
             pair,
             promised,
             closed: Epoch(closed),
             acting,
-            strict: None,
+            strict,
         },
     )
 }
@@ -328,10 +365,55 @@ fn log_answer() -> impl Strategy<Value = LogAnswer> {
     (any::<u64>(), outcome).prop_map(|(id, outcome)| LogAnswer { id, outcome })
 }
 
+fn vote_ask() -> impl Strategy<Value = VoteAsk> {
+    (name(), any::<u128>(), any::<u64>(), role(), some_span()).prop_map(
+        |(pair, life, number, role, lease)| VoteAsk {
+            pair,
+            incarnation: Incarnation(life),
+            number,
+            role,
+            lease,
+        },
+    )
+}
+
+fn vote() -> impl Strategy<Value = VoteAnswer> {
+    let refused = (option_of(role()), text()).prop_map(|(promised, why)| Verdict::Refused { promised, why });
+    let verdict = prop_oneof![Just(Verdict::Given), refused];
+    (name(), any::<u128>(), any::<u64>(), role(), verdict).prop_map(|(pair, life, number, role, verdict)| {
+        VoteAnswer { pair, incarnation: Incarnation(life), number, role, verdict }
+    })
+}
+
+pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
+    let hello = (versions(), name(), any::<u128>(), any::<u128>(), name()).prop_map(
+        |(versions, host, agent, life, to_host)| PeerHello {
+            versions,
+            host,
+            agent: AgentId(agent),
+            incarnation: Incarnation(life),
+            to_host,
+        },
+    );
+    prop_oneof![
+        hello.prop_map(PeerSaid::Hello),
+        (1..=u16::MAX, any::<u128>(), any::<u128>()).prop_map(|(version, agent, life)| PeerSaid::Welcome {
+            version,
+            agent: AgentId(agent),
+            incarnation: Incarnation(life)
+        }),
+        (text(), versions()).prop_map(|(reason, versions)| PeerSaid::Refused { reason, versions }),
+        vote_ask().prop_map(PeerSaid::Ask),
+        vote().prop_map(PeerSaid::Vote),
+        (name(), role()).prop_map(|(pair, role)| PeerSaid::Release(Release { pair, role })),
+    ]
+}
+
 pub fn to_agent() -> impl Strategy<Value = ToAgent> {
     prop_oneof![
         1 => hello().prop_map(ToAgent::Hello),
         4 => order().prop_map(ToAgent::Order),
+        1 => vote().prop_map(ToAgent::Vote),
         1 => question().prop_map(ToAgent::ReadLogs)
     ]
 }
@@ -349,6 +431,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         answer().prop_map(FromAgent::Answer),
         vec(event(), 0..3).prop_map(FromAgent::Events),
         any::<bool>().prop_map(|leaving| FromAgent::Leaving { leaving }),
+        vote_ask().prop_map(FromAgent::AskVote),
         log_answer().prop_map(FromAgent::Logs),
     ]
 }

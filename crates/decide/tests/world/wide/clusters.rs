@@ -14,7 +14,14 @@ pub fn small_cluster() -> Cluster {
         id: None,
         hosts: (0..2)
             .map(|site| {
-                (host(site), HostSpec { addresses: vec!["127.0.0.1:4999".into()], addp: AddpSettings::OFF })
+                (
+                    host(site),
+                    HostSpec {
+                        addresses: vec!["127.0.0.1:4999".into()],
+                        addp: AddpSettings::OFF,
+                        fence: None,
+                    },
+                )
             })
             .collect(),
         applications: BTreeMap::new(),

@@ -1,0 +1,116 @@
+//! What goes on while an earlier decision is being made durable: votes are asked for, heard and renewed.
+//!
+//! Refuses everything that would have to be durable itself, and everything about a pair of which something is being stored.
+//! The law (`docs/safety.md`, 6): a disk that takes its time costs no primary its role.
+
+use understudy_model::{ApplicationName, Decision, Moment, PairName, Verdict, VoteAnswer};
+
+use super::out::{Out, Unstored};
+use super::{Agent, AgentDo, AgentRecord, AgentSaw};
+use crate::grants::holder::{Due, OtherVoter};
+
+impl Agent {
+    /// Observes a vote, or a request to renew one.
+    pub(super) fn take_aside(
+        &mut self,
+        now: Moment,
+        saw: &AgentSaw,
+    ) -> Option<Decision<AgentRecord, AgentDo>> {
+        let mut out = Out::default();
+        match saw {
+            AgentSaw::ControllerVoted { link, answer } => {
+                self.heeds(answer).filter(|()| self.controllers.contains_key(link))?;
+                self.voted(now, OtherVoter::Control, answer.clone(), &mut out);
+                self.show_longer(&answer.role.holder, &mut out);
+            }
+            AgentSaw::PeerVoted { host, answer } => {
+                self.heeds(answer)?;
+                self.peer_voted(now, host, answer.clone(), &mut out);
+                self.show_longer(&answer.role.holder, &mut out);
+            }
+            AgentSaw::PeerAsked { host, ask } => {
+                let grants = self.grants.get(&ask.pair)?;
+                let renews = grants.voter.promised() == Some(&ask.role) && !grants.unkept;
+                if !renews || self.is_being_stored(&ask.pair) {
+                    return None;
+                }
+                self.peer_asked(now, host.clone(), ask.clone(), &mut out);
+            }
+            _ => return None,
+        }
+        Some(self.without_inventory(out))
+    }
+
+    fn heeds(&self, answer: &VoteAnswer) -> Option<()> {
+        let settled = answer.verdict == Verdict::Given && !self.is_being_stored(&answer.pair);
+        settled.then_some(())
+    }
+
+    /// When [`Agent::ask_aside`] has something to do.
+    pub(super) fn asks_aside_at(&self) -> Option<Moment> {
+        self.holders_aside().map(|(_, _, at)| at).min()
+    }
+
+    /// Asks for the votes that are due.
+    pub(super) fn ask_aside(&mut self, now: Moment) -> Decision<AgentRecord, AgentDo> {
+        let mut out = Out::default();
+        let due: Vec<(PairName, ApplicationName)> = self
+            .holders_aside()
+            .filter(|(_, _, at)| *at <= now)
+            .map(|(pair, name, _)| (pair.clone(), name.clone()))
+            .collect();
+        for (pair, name) in due {
+            let Some(grants) = self.grants.get_mut(&pair) else { continue };
+            let Some(own) = grants.own.get_mut(&name) else { continue };
+            match own.holder.due(now, &grants.place.terms) {
+                Due::Ask => self.ask(now, &pair, &name, &mut out),
+                // It has to be demoted or ended, which waits for its turn; page and guard do not.
+                Due::Demote | Due::GiveUp | Due::Wait(_) => {
+                    own.holder.postpone(now + grants.place.terms.renew_every);
+                }
+            }
+        }
+        self.without_inventory(out)
+    }
+
+    /// The holders that may ask although something is being stored, and when each does next.
+    fn holders_aside(&self) -> impl Iterator<Item = (&PairName, &ApplicationName, Moment)> {
+        let members = self
+            .grants
+            .iter()
+            .flat_map(|(pair, grants)| grants.own.iter().map(move |(name, own)| (pair, grants, name, own)));
+        members.filter_map(|(pair, grants, name, own)| {
+            let open = own.holder.held().is_some() && own.holder.held() == grants.voter.own_role();
+            let asks = open && !own.expired && !self.is_being_stored(pair);
+            (asks && self.may_ask(pair, self.part_of(name))).then(|| (pair, name, own.holder.ask_at()))
+        })
+    }
+
+    /// Something of this pair is being made durable.
+    fn is_being_stored(&self, pair: &PairName) -> bool {
+        let of = |name: &ApplicationName| {
+            let role = self.applications.get(name).and_then(|known| known.role.as_ref());
+            role.is_some_and(|role| role.place.pair == *pair)
+        };
+        self.unstored.iter().any(|item| match item {
+            Unstored::Vote { pair: of } | Unstored::Learned { pair: of, .. } => of == pair,
+            Unstored::Close { pair: of, .. } => of == pair,
+            Unstored::Promise { application, .. } => of(application),
+            Unstored::Assignments { .. } | Unstored::ControllerEpoch { .. } => false,
+        })
+    }
+
+    /// Page and guard of a member that goes on acting are told its new time; nothing else about it changes here.
+    fn show_longer(&mut self, name: &ApplicationName, out: &mut Out) {
+        let page = self.page_of(name);
+        let same = page.role.is_some() && self.shown.get(name).is_some_and(|shown| shown.role == page.role);
+        if same {
+            self.show_member(name, out);
+        }
+    }
+
+    /// A decision that greets nobody.
+    fn without_inventory(&self, out: Out) -> Decision<AgentRecord, AgentDo> {
+        out.decision(|| self.inventory())
+    }
+}

@@ -1,0 +1,388 @@
+//! The grants of this host's members: one [`PairGrants`] for each pair with `policy = "strict"`.
+//!
+//! Embeds the explored machines [`Voter`] and [`Holder`]; refuses to know links, pages and guards. The law
+//! (`docs/protocols/grants.md`): a promise is durable before anything is done with it, what could not be kept binds all the
+//! same, and nothing is released before it is closed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use understudy_model::{
+    ApplicationName, Because, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment, Outcome,
+    PairName, PairPlace, Refusal, Release, RoleEpoch, Rule, Severity, StrictPlace, Subject,
+};
+
+use super::out::{Out, Unstored};
+use super::role::{Part, RoleTrigger, Waiting};
+use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer};
+use crate::grants::holder::{Holder, Page};
+use crate::grants::voter::{Closing, Voter};
+use crate::grants::{Given, Kept, Objection, Promise, Refused, Vote};
+
+/// One pair's grants, as this agent has them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct PairGrants {
+    pub place: StrictPlace,
+    /// The member on the other host; with both here, the second one.
+    pub other: ApplicationName,
+    pub voter: Voter,
+    pub own: BTreeMap<ApplicationName, Own>,
+    /// What the voter keeps may not be on the disk: it is stored again with its next yes.
+    pub unkept: bool,
+    /// The highest epoch that the other agent released.
+    pub peer_released: Epoch,
+}
+
+/// A member of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Own {
+    pub holder: Holder,
+    /// Its time was over, and it is being ended for it.
+    pub expired: bool,
+}
+
+impl PairGrants {
+    /// What an agent's files say of a pair, as the machines want it. A promise without a lease was made under `available`:
+    /// it counts for the longest that the pair has now.
+    fn kept(durable: Option<&DurableRole>, place: &StrictPlace) -> Kept {
+        let Some(durable) = durable else { return Kept::default() };
+        let lease = if durable.lease.is_zero() { place.terms.lease } else { durable.lease };
+        let promised = durable.promised.clone().map(|role| Promise { role, lease });
+        Kept { promised, closed: durable.closed }
+    }
+
+    /// How its vote stands, for whoever is told.
+    fn report(&self, peer_heard: bool) -> GrantReport {
+        GrantReport { unread: self.voter.is_unread(), peer_heard, peer_released: self.peer_released }
+    }
+}
+
+/// A refusal in the words of an answer to an order.
+fn refusal(now: Moment, refused: Refused) -> Refusal {
+    let Refused { promised, because, .. } = refused;
+    match (because, promised) {
+        (Objection::Closed(epoch), _) => Refusal::ClosedEpoch(epoch),
+        (Objection::Promised(until), Some(role)) => Refusal::Promised(role, until.since(now)),
+        (Objection::Higher | Objection::Released, Some(role)) => Refusal::StaleEpoch(role),
+        (Objection::NotOwn, _) => Refusal::UnknownApplication,
+        (other, _) => Refusal::NotVoting(other.to_string()),
+    }
+}
+
+impl Agent {
+    /// Makes the grants of every strict pair of this host those of its present place, and forgets what is gone.
+    pub(super) fn settle_grants(&mut self, now: Moment, out: &mut Out) {
+        let mut places: BTreeMap<PairName, Vec<(ApplicationName, PairPlace)>> = BTreeMap::new();
+        for (name, known) in &self.applications {
+            let Some(role) = known.role.as_ref().filter(|role| role.place.strict.is_some()) else { continue };
+            places.entry(role.place.pair.clone()).or_default().push((name.clone(), role.place.clone()));
+        }
+        self.grants.retain(|pair, _| places.contains_key(pair));
+        for (pair, members) in &places {
+            let Some((first, place)) = members.first() else { continue };
+            let Some(strict) = &place.strict else { continue };
+            let names: Vec<&ApplicationName> = members.iter().map(|(name, _)| name).collect();
+            match self.grants.get_mut(pair) {
+                Some(grants) if grants.own.keys().eq(names.iter().copied()) && grants.other == place.peer => {
+                    grants.place = strict.clone();
+                }
+                // A pair that is new here, became strict, or has other members: as after a restart (G7).
+                Some(_) | None => {
+                    let first = first.clone();
+                    let pages = BTreeMap::new();
+                    self.begin_grants(now, pair, &first, members, &pages);
+                    for name in names {
+                        self.retire(now, name, out);
+                    }
+                }
+            }
+        }
+        self.keep_peers(out);
+    }
+
+    /// First observation of a life (G7): what the files and pages of the life before say.
+    pub(super) fn awake_grants(
+        &mut self,
+        now: Moment,
+        pages: BTreeMap<ApplicationName, Page>,
+        out: &mut Out,
+    ) {
+        let mut places: BTreeMap<PairName, Vec<(ApplicationName, PairPlace)>> = BTreeMap::new();
+        for (name, known) in &self.applications {
+            let Some(role) = known.role.as_ref().filter(|role| role.place.strict.is_some()) else { continue };
+            places.entry(role.place.pair.clone()).or_default().push((name.clone(), role.place.clone()));
+        }
+        for (pair, members) in &places {
+            if let Some((first, _)) = members.first() {
+                self.begin_grants(now, pair, first, members, &pages);
+            }
+            for (name, _) in members {
+                self.retire(now, name, out);
+            }
+        }
+        self.shown = pages;
+        self.keep_peers(out);
+    }
+
+    fn begin_grants(
+        &mut self,
+        now: Moment,
+        pair: &PairName,
+        first: &ApplicationName,
+        members: &[(ApplicationName, PairPlace)],
+        pages: &BTreeMap<ApplicationName, Page>,
+    ) {
+        let Some((_, place)) = members.first() else { return };
+        let Some(strict) = place.strict.clone() else { return };
+        let kept = PairGrants::kept(self.durable.get(pair), &strict);
+        let also = members.get(1).map(|(name, _)| name.clone());
+        let longest = kept.promised.as_ref().map_or(strict.terms.lease, |promise| promise.lease);
+        let voter = Voter::restarted(now, first.clone(), also, kept.clone(), longest.max(strict.terms.lease));
+        let own = members.iter().map(|(name, _)| {
+            let runs = self.applications.get(name).is_some_and(|known| known.pid.is_some());
+            let page = pages.get(name).filter(|_| runs);
+            let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
+            (name.clone(), Own { holder, expired: false })
+        });
+        let grants = PairGrants {
+            place: strict,
+            other: place.peer.clone(),
+            voter,
+            own: own.collect(),
+            unkept: false,
+            peer_released: Epoch::NONE,
+        };
+        self.grants.insert(pair.clone(), grants);
+    }
+
+    /// A member that acts, or may, and holds nothing: its page says no from now on, and it is demoted (G7).
+    fn retire(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+        let holds = self.own(name).is_some_and(|own| own.holder.held().is_some());
+        let Some(known) = self.applications.get(name).filter(|known| !holds && known.pid.is_some()) else {
+            return;
+        };
+        let acts =
+            known.role.as_ref().is_some_and(|role| matches!(role.part, Part::Acting | Part::Promoting));
+        if !acts {
+            return;
+        }
+        let because = Because::new(
+            Rule::PageNotAdopted,
+            "it ran in a role that its page does not prove: it is demoted, and that epoch given up",
+        );
+        out.events.push(self.event(EventKind::Anomaly, Severity::Warning, name, because));
+        self.part(now, name, RoleTrigger::GiveUp, out);
+    }
+
+    /// Tells which agents this one keeps a link to, if that changed.
+    fn keep_peers(&mut self, out: &mut Out) {
+        let mut wanted: BTreeMap<HostName, Peer> = BTreeMap::new();
+        for grants in self.grants.values().filter(|grants| grants.place.peer_host != self.host) {
+            let place = &grants.place;
+            wanted.entry(place.peer_host.clone()).or_insert_with(|| Peer {
+                host: place.peer_host.clone(),
+                addresses: place.peer_addresses.clone(),
+                addp: place.peer_addp,
+            });
+        }
+        let wanted: Vec<Peer> = wanted.into_values().collect();
+        if self.kept_peers.as_ref() != Some(&wanted) && !(self.kept_peers.is_none() && wanted.is_empty()) {
+            self.kept_peers = Some(wanted.clone());
+            out.pages.push(AgentDo::KeepPeers(wanted));
+        }
+    }
+
+    pub(super) fn own(&self, name: &ApplicationName) -> Option<&Own> {
+        let pair = &self.applications.get(name)?.role.as_ref()?.place.pair;
+        self.grants.get(pair)?.own.get(name)
+    }
+
+    /// How the vote of a member's pair stands, for its report.
+    pub(super) fn grant_report(&self, name: &ApplicationName) -> Option<GrantReport> {
+        let role = self.applications.get(name)?.role.as_ref()?;
+        let grants = self.grants.get(&role.place.pair)?;
+        Some(grants.report(self.peers.contains(&grants.place.peer_host)))
+    }
+
+    /// An own member may be told that it is primary: nobody votes for its pair, or somebody voted for this role.
+    pub(super) fn granted(&self, now: Moment, name: &ApplicationName, role: Option<&RoleEpoch>) -> bool {
+        let Some(known) = self.applications.get(name).and_then(|known| known.role.as_ref()) else {
+            return false;
+        };
+        if !self.grants.contains_key(&known.place.pair) {
+            return true;
+        }
+        self.own(name).is_some_and(|own| {
+            let page = own.holder.page();
+            page.role.as_ref() == role && page.may_act(now)
+        })
+    }
+
+    /// Promises a role to an own member, on an order (G1, G8, G10). `None`: the pair is not strict.
+    pub(super) fn grant(
+        &mut self,
+        now: Moment,
+        pair: &PairName,
+        role: &RoleEpoch,
+        told: Option<&GrantTold>,
+    ) -> Option<Result<Given, Refusal>> {
+        let grants = self.grants.get_mut(pair)?;
+        let Some(told) = told else {
+            let why = "the order is for another policy than this pair has here".to_owned();
+            return Some(Err(Refusal::NotVoting(why)));
+        };
+        Some(match grants.voter.ordered(now, role, told.lease, told.fenced.as_ref()) {
+            Vote::Given(given) => {
+                let former = given.retire.as_ref().and_then(|former| grants.own.get_mut(&former.holder));
+                if let (Some(own), Some(former)) = (former, &given.retire) {
+                    own.holder.give_up(former.epoch);
+                }
+                Ok(given)
+            }
+            Vote::Refused(refused) => Err(refusal(now, refused)),
+        })
+    }
+
+    /// Whether it would promise a role now. Changes nothing.
+    pub(super) fn would_grant(&self, now: Moment, pair: &PairName, role: &RoleEpoch) -> Result<(), Refusal> {
+        let Some(grants) = self.grants.get(pair) else { return Err(Refusal::UnknownApplication) };
+        match grants.voter.clone().ordered(now, role, grants.place.terms.lease, None) {
+            Vote::Given(_) => Ok(()),
+            Vote::Refused(refused) => Err(refusal(now, refused)),
+        }
+    }
+
+    /// A promise to an own member is durable: it is asked for.
+    pub(super) fn take(&mut self, now: Moment, application: &ApplicationName, role: RoleEpoch) {
+        let Some(pair) = self.applications.get(application).and_then(|known| known.role.as_ref()) else {
+            return;
+        };
+        let pair = pair.place.pair.clone();
+        let Some(grants) = self.grants.get_mut(&pair) else { return };
+        let lease = grants.voter.kept().promised.as_ref().map_or(grants.place.terms.lease, |kept| kept.lease);
+        if let Some(own) = grants.own.get_mut(application) {
+            own.holder.take(now, role, lease);
+            own.expired = false;
+        }
+    }
+
+    /// What the store holds is closed, for an agent that remembers nothing (G11).
+    pub(super) fn learn(&mut self, pair: PairName, stored: Epoch, waiting: Waiting, out: &mut Out) {
+        let Some(grants) = self.grants.get_mut(&pair) else {
+            return out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
+        };
+        if let Some(kept) = grants.voter.learn_stored(stored) {
+            let durable = self.durable.entry(pair.clone()).or_default();
+            let former = std::mem::replace(&mut durable.closed, kept.closed);
+            out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
+            self.unstored.push(Unstored::Learned { pair: pair.clone(), former });
+            let because = Because::new(
+                Rule::MemoryWasEmpty,
+                "this agent remembered nothing of the pair: it gives up everything up to what the store holds",
+            )
+            .fact("stored", stored);
+            let about = Subject { host: Some(self.host.clone()), pair: Some(pair), ..Subject::default() };
+            out.events.push(Event::new(EventKind::Anomaly, Severity::Info, about, because));
+        }
+        out.answer(waiting, Outcome::Done);
+    }
+
+    /// Gives an epoch up for an own member. False: it holds a higher one, and nothing is closed or released (G5).
+    pub(super) fn close_grant(
+        &mut self,
+        pair: &PairName,
+        application: &ApplicationName,
+        epoch: Epoch,
+        out: &mut Out,
+    ) -> bool {
+        let Some(grants) = self.grants.get_mut(pair) else { return true };
+        match grants.voter.close(epoch) {
+            Closing::HeldAbove(_) => return false,
+            Closing::Keep(_) | Closing::Already => {}
+        }
+        if let Some(own) = grants.own.get_mut(application) {
+            own.holder.give_up(epoch);
+            own.expired = false;
+        }
+        let host = grants.place.peer_host.clone();
+        if host != self.host && epoch > Epoch::NONE {
+            let role = RoleEpoch::new(epoch, application.clone());
+            out.answers.push(AgentDo::TellPeer { host, release: Release { pair: pair.clone(), role } });
+        }
+        true
+    }
+
+    /// What a voter wants kept, as records. Its closed epoch is stored where it is closed.
+    pub(super) fn keep_promise(&mut self, pair: &PairName, kept: &Kept, out: &mut Out) {
+        let Some(promise) = &kept.promised else { return };
+        let durable = self.durable.entry(pair.clone()).or_default();
+        durable.promised = Some(promise.role.clone());
+        durable.lease = promise.lease;
+        out.persist.push(AgentRecord::Promise {
+            pair: pair.clone(),
+            role: promise.role.clone(),
+            lease: promise.lease,
+        });
+    }
+
+    /// What the last decision wanted stored is on the disk.
+    pub(super) fn stored(&mut self, now: Moment, stored: &[Unstored]) {
+        for item in stored {
+            match item {
+                Unstored::Promise { application, .. } => {
+                    let role = self.applications.get(application).and_then(|known| known.role.as_ref());
+                    let Some(place) = role.map(|role| role.place.pair.clone()) else { continue };
+                    let Some(grants) = self.grants.get_mut(&place) else { continue };
+                    grants.unkept = false;
+                    if let Some(role) = grants.voter.own_role().cloned() {
+                        self.take(now, application, role);
+                    }
+                }
+                Unstored::Vote { .. }
+                | Unstored::Learned { .. }
+                | Unstored::Assignments { .. }
+                | Unstored::Close { .. }
+                | Unstored::ControllerEpoch { .. } => {}
+            }
+        }
+    }
+
+    /// The promise to an own member may not be on the disk: nothing is asked for it.
+    pub(super) fn not_kept(&mut self, application: &ApplicationName) {
+        let role = self.applications.get(application).and_then(|known| known.role.as_ref());
+        let pair = role.map(|role| role.place.pair.clone());
+        if let Some(grants) = pair.and_then(|pair| self.grants.get_mut(&pair)) {
+            grants.unkept = true;
+        }
+    }
+
+    /// What the store holds could not be closed durably: this agent is as silent as before it heard of it (G11).
+    pub(super) fn unlearn(&mut self, now: Moment, pair: &PairName, former: Epoch) {
+        self.durable.entry(pair.clone()).or_default().closed = former;
+        let durable = self.durable.get(pair);
+        let Some(grants) = self.grants.get_mut(pair) else { return };
+        let kept = PairGrants::kept(durable, &grants.place);
+        let mut own = grants.own.keys().cloned();
+        if let Some(first) = own.next() {
+            let lease = grants.place.terms.lease;
+            grants.voter = Voter::restarted(now, first, own.next(), kept, lease);
+        }
+    }
+
+    /// Its promotion is late and it was never told of it: it need not be demoted.
+    pub(super) fn give_up_untold(&mut self, name: &ApplicationName) -> bool {
+        let Some(known) = self.applications.get_mut(name) else { return false };
+        let primary = known.run_mode == understudy_model::RunMode::Primary;
+        let Some(part) = known.role.as_mut() else { return false };
+        let untold = part.place.strict.is_some() && part.untold && part.part == Part::Promoting && !primary;
+        if untold {
+            part.failed.get_or_insert(Refusal::NoVotes);
+        }
+        untold
+    }
+
+    /// The table of applications is durable, or was not changed.
+    pub(super) fn assignments_hold(&self) -> bool {
+        !self.unstored.iter().any(|item| matches!(item, Unstored::Assignments { .. }))
+    }
+}

@@ -1,0 +1,104 @@
+//! What role pages and the guard are told: worked out anew from what is known after each observation.
+//!
+//! Refuses to know how a page is written and how a guard kills. The law (G4, G5): a page says "primary" only while its member
+//! acts or is told to, and its process lives; it says no before an epoch is closed.
+
+use understudy_model::{ApplicationName, Epoch, Moment};
+
+use super::lifecycle::Phase;
+use super::out::Out;
+use super::role::Part;
+use super::{Agent, AgentDo, StartId};
+use crate::grants::holder::Page;
+
+/// A page that says no.
+const NO: Page = Page { role: None, until: Moment(0) };
+
+impl Agent {
+    /// Tells pages and guard what is different.
+    pub(super) fn show(&mut self, out: &mut Out) {
+        let members: Vec<ApplicationName> = self
+            .applications
+            .iter()
+            .filter(|(_, known)| known.role.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &members {
+            self.show_member(name, out);
+        }
+        let gone: Vec<ApplicationName> =
+            self.shown.keys().filter(|name| !members.contains(name)).cloned().collect();
+        for name in gone {
+            self.shown.remove(&name);
+            out.pages.push(AgentDo::ForgetPage { application: name });
+        }
+        let unguarded: Vec<_> = self.guarded.keys().filter(|name| !members.contains(name)).cloned().collect();
+        for name in unguarded {
+            if let Some((start, _)) = self.guarded.remove(&name) {
+                out.process.push(AgentDo::Unguard { application: name, start });
+            }
+        }
+    }
+
+    /// Tells page and guard of one member what is different.
+    pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
+        let page = self.page_of(name);
+        if self.shown.get(name) != Some(&page) {
+            let epoch = self.epoch_of(name);
+            self.shown.insert(name.clone(), page.clone());
+            out.pages.push(AgentDo::ShowPage { application: name.clone(), page, epoch });
+        }
+        let wanted = self.guard_of(name);
+        let told = self.guarded.get(name).copied();
+        if wanted == told {
+            return;
+        }
+        if let Some((start, _)) = told.filter(|(start, _)| wanted.is_none_or(|(now, _)| now != *start)) {
+            out.process.push(AgentDo::Unguard { application: name.clone(), start });
+            self.guarded.remove(name);
+        }
+        if let Some((start, kill_at)) = wanted {
+            out.pages.push(AgentDo::Guard { application: name.clone(), start, kill_at });
+            self.guarded.insert(name.clone(), (start, kill_at));
+        }
+    }
+
+    /// What could not be done with a decision that was not stored is told anew.
+    pub(super) fn show_again(&mut self) {
+        self.shown.clear();
+        self.guarded.clear();
+        self.kept_peers = None;
+    }
+
+    pub(super) fn page_of(&self, name: &ApplicationName) -> Page {
+        let Some(known) = self.applications.get(name) else { return NO };
+        let Some(role) = &known.role else { return NO };
+        let acts = known.pid.is_some() && matches!(role.part, Part::Promoting | Part::Acting);
+        let Some(acting) = role.role.as_ref().filter(|_| acts) else { return NO };
+        if !self.grants.contains_key(&role.place.pair) {
+            return Page { role: Some(acting.clone()), until: Moment(u64::MAX) };
+        }
+        let Some(own) = self.own(name).filter(|own| !own.expired) else { return NO };
+        let page = own.holder.page();
+        if page.role.as_ref() == Some(acting) { page } else { NO }
+    }
+
+    fn epoch_of(&self, name: &ApplicationName) -> Epoch {
+        let known = self.applications.get(name);
+        let durable = known.and_then(|known| self.durable_of(known));
+        durable.map_or(Epoch::NONE, |durable| {
+            durable.promised.as_ref().map_or(durable.closed, |promised| promised.epoch.max(durable.closed))
+        })
+    }
+
+    /// Until its epoch is closed, whatever lives of a start that acted on grants is killed when they run out.
+    fn guard_of(&self, name: &ApplicationName) -> Option<(StartId, Moment)> {
+        let known = self.applications.get(name)?;
+        let pair = &known.role.as_ref()?.place.pair;
+        let grants = self.grants.get(pair)?;
+        let holder = &grants.own.get(name)?.holder;
+        let lives = known.pid.is_some() || known.phase == Phase::Lingering;
+        holder.page().role.as_ref().filter(|_| lives)?;
+        Some((known.start?, holder.kill_at(&grants.place.terms, known.speaks())))
+    }
+}

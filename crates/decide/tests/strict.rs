@@ -1,0 +1,415 @@
+//! A member of a strict pair and its agent, one rule of `docs/protocols/grants.md` a test.
+//!
+//! The law: nobody acts without a vote, nothing is said before it is durable, and a page says no before an epoch is closed.
+
+mod member;
+
+use std::collections::BTreeMap;
+
+use member::*;
+use understudy_decide::agent::*;
+use understudy_decide::grants::holder::Page;
+use understudy_model::*;
+
+#[test]
+fn an_order_is_permission_to_ask_and_the_first_yes_makes_it_primary() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    let order = one.promote(2, "one");
+    one.pass(0);
+    assert!(one.at("the promise", promises) < one.at("a request", asks));
+    assert!(!one.has(tells_primary) && !one.has(page_says_yes), "nobody voted yet: {:#?}", one.log);
+    let sent = one.now;
+    one.pass(40);
+    let ask = one.asked().unwrap();
+    assert_eq!((ask.role.clone(), ask.lease), (role(2, "one"), ms(3_000)));
+    one.control_says(Bench::yes(&ask));
+    let page = one.at("the page", page_says_yes);
+    assert!(page < one.at("the word", tells_primary));
+    assert!(one.at("the guard", guards) < one.at("the word", tells_primary));
+    let Did::Done(AgentDo::ShowPage { page, .. }) = &one.log[page] else { unreachable!() };
+    assert_eq!(
+        (page.role.clone(), page.until),
+        (Some(role(2, "one")), sent + ms(3_000)),
+        "from the asking on"
+    );
+    assert_eq!(one.answer_to(order), None);
+    one.done(RunMode::Primary, 2);
+    assert_eq!(one.answer_to(order), Some(Outcome::Done));
+}
+
+#[test]
+fn an_order_that_nobody_votes_for_is_given_up_and_released() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    let order = one.promote(2, "one");
+    one.pass(0);
+    let ask = one.asked().unwrap();
+    one.pass(3_100);
+    assert_eq!(one.answer_to(order), Some(Outcome::Refused(Refusal::NoVotes)));
+    assert!(one.at("the end", closes) < one.at("the release", releases));
+    // Late, and for an epoch that was given up.
+    one.log.clear();
+    one.peer_says(Bench::yes(&ask));
+    one.pass(10_000);
+    assert!(!one.has(tells_primary) && !one.has(page_says_yes) && !one.has(tells_backup), "{:#?}", one.log);
+}
+
+#[test]
+fn while_another_is_promised_the_order_is_refused_with_the_time_that_is_left_and_given_up() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(1_000);
+    let order = one.promote(2, "one");
+    one.pass(0);
+    let outcome = one.answer_to(order).unwrap();
+    assert_eq!(outcome, Outcome::Refused(Refusal::Promised(role(1, "two"), ms(2_000))));
+    assert!(one.has(closes) && !one.has(asks) && !one.has(promises));
+    // A release of the other agent ends the promise at once.
+    let release = Release { pair: pair(), role: role(1, "two") };
+    one.sees(AgentSaw::PeerReleased { host: host("beta"), release });
+    one.promote(3, "one");
+    one.pass(0);
+    assert!(one.has(asks));
+}
+
+#[test]
+fn a_question_whether_it_would_promise_binds_nobody() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(1_000);
+    let would = |one: &mut Bench| one.order(Work::WouldPromise { pair: pair(), role: role(2, "one") });
+    let early = would(&mut one);
+    assert_eq!(one.answer_to(early), Some(Outcome::Refused(Refusal::Promised(role(1, "two"), ms(2_000)))));
+    one.pass(2_000);
+    let late = would(&mut one);
+    assert_eq!(one.answer_to(late), Some(Outcome::Done));
+    assert!(!one.has(|did| matches!(did, Did::Kept(_))), "{:#?}", one.log);
+}
+
+#[test]
+fn the_other_agents_vote_alone_keeps_a_primary() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.renewed_for(60_000);
+    one.log.clear();
+    one.pass(0);
+    assert!(!one.has(page_says_no) && !one.has(tells_backup) && !one.has(kills));
+    assert!(one.events.iter().all(|event| event.kind != EventKind::Fenced));
+}
+
+#[test]
+fn without_any_vote_it_steps_down_in_time_and_is_killed_at_the_end_of_it() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.sees(AgentSaw::PeerLeft { host: host("beta") });
+    one.pass(2_499);
+    assert!(!one.has(tells_backup));
+    one.pass(1);
+    assert!(one.at("the page", page_says_no) < one.at("the demotion", tells_backup));
+    assert!(!one.has(closes) && !one.has(kills));
+    one.pass(500);
+    one.at("the kill", kills);
+    assert!(!one.has(closes), "something may still act");
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
+}
+
+#[test]
+fn a_dead_primary_is_closed_before_its_release_and_its_page_says_no_before_that() {
+    let mut one = Bench::primary(2);
+    one.exit();
+    one.pass(0);
+    let (page, close) = (one.at("the page", page_says_no), one.at("the end", closes));
+    assert!(page < close && close < one.at("the release", releases));
+    let exit_told =
+        one.at("the exit", |did| matches!(did, Did::Done(AgentDo::Report(report)) if report.pid.is_none()));
+    assert!(exit_told < close, "whoever decides may prepare");
+    let closed = |did: &Did| match did {
+        Did::Done(AgentDo::Report(report)) => {
+            report.role.as_ref().is_some_and(|role| role.closed == Epoch(2))
+        }
+        _ => false,
+    };
+    assert!(close < one.at("the release of the control server", closed));
+}
+
+#[test]
+fn a_primary_that_dies_while_no_control_server_leads_is_started_in_place() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.exit();
+    one.pass(50);
+    assert!(one.has(page_says_no) && !one.has(closes) && !one.has(releases));
+    let spawned = |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(spawn)) if spawn.run_mode == RunMode::Primary && spawn.epoch == Epoch(2));
+    one.at("its start as primary", spawned);
+    one.log.clear();
+    let start = one.start_of(&app("one"));
+    one.sees(AgentSaw::Spawned { application: app("one"), start, pid: 101 });
+    one.attach(&app("one"), RunMode::Primary, 2);
+    assert!(one.has(page_says_yes) && !one.has(closes));
+}
+
+#[test]
+fn an_order_to_be_a_backup_silences_the_page_first() {
+    let mut one = Bench::primary(2);
+    let order = one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(1_000) });
+    assert!(one.at("the page", page_says_no) < one.at("the word", tells_backup));
+    one.pass(100);
+    assert!(!one.has(closes) && one.answer_to(order).is_none());
+    one.done(RunMode::Backup, 2);
+    one.pass(0);
+    assert!(one.at("the end", closes) < one.at("the release", releases));
+    assert_eq!(one.answer_to(order), Some(Outcome::Done));
+    one.log.clear();
+    one.pass(10_000);
+    assert!(!one.has(asks), "it holds nothing");
+}
+
+fn ask(epoch: u64, number: u64) -> VoteAsk {
+    let (incarnation, role) = (Incarnation(9), role(epoch, "two"));
+    VoteAsk { pair: pair(), incarnation, number, role, lease: ms(3_000) }
+}
+
+fn verdict(one: &Bench, number: u64) -> Option<Verdict> {
+    one.log.iter().find_map(|did| match did {
+        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => {
+            Some(answer.verdict.clone())
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_vote_for_the_other_member_is_durable_before_it_is_said_and_a_renewal_costs_nothing() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, 1) });
+    assert_eq!(verdict(&one, 1), Some(Verdict::Given));
+    assert!(one.at("the promise", promises) == 0);
+    one.log.clear();
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, 2) });
+    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+    assert!(!one.has(promises));
+    // Only the agent of the other member's host is asked for it, and only for it.
+    one.sees(AgentSaw::PeerAsked { host: host("gamma"), ask: ask(2, 3) });
+    assert!(matches!(verdict(&one, 3), Some(Verdict::Refused { .. })));
+}
+
+#[test]
+fn a_vote_that_could_not_be_kept_is_not_said_and_is_kept_with_the_next() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.broken_disk = true;
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, 1) });
+    assert_eq!(verdict(&one, 1), None);
+    one.broken_disk = false;
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, 2) });
+    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+    assert!(one.has(promises), "a renewal of what is not on the disk: {:#?}", one.log);
+}
+
+#[test]
+fn a_primary_does_not_vote_for_another_and_an_overtaken_one_gives_up() {
+    let mut one = Bench::primary(2);
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(3, 1) });
+    assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })));
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    let order = one.promote(2, "one");
+    one.pass(0);
+    let asked = one.asked().unwrap();
+    let verdict = Verdict::Refused { promised: Some(role(3, "two")), why: "promised".into() };
+    one.peer_says(VoteAnswer { verdict, ..Bench::yes(&asked) });
+    one.pass(0);
+    assert!(one.has(closes) && one.has(releases));
+    assert!(matches!(one.answer_to(order), Some(Outcome::Refused(_))));
+}
+
+#[test]
+fn no_guard_no_renewal() {
+    let mut one = Bench::primary(2);
+    one.sees(AgentSaw::GuardChanged { up: false });
+    one.pass(2_400);
+    assert!(!one.has(asks) && !one.has(tells_backup));
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.pass(0);
+    assert!(one.has(asks));
+}
+
+fn found(running: bool) -> Found {
+    Found {
+        application: app("one"),
+        start: StartId { incarnation: Incarnation(3), number: 1 },
+        pid: running.then_some(100),
+        running_for: ms(100_000),
+        restarts: 0,
+        acts: Some(Epoch(2)),
+        ready: true,
+    }
+}
+
+fn reborn(page: Option<Page>) -> Bench {
+    let table = vec![assignment("one", "two", "beta", Interface::Library)];
+    let pages = page.map(|page| (app("one"), page)).into_iter().collect();
+    Bench::begin(kept(2, "one", 0), table, 8, vec![found(true)], pages)
+}
+
+#[test]
+fn a_restarted_agent_adopts_what_the_page_proves_and_leaves_its_expiry() {
+    let until = Moment(100_000_000_000) + ms(1_000);
+    let mut one = reborn(Some(Page { role: Some(role(2, "one")), until }));
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.attach(&app("one"), RunMode::Primary, 2);
+    one.join(1);
+    one.pass(0);
+    assert!(!one.has(page_says_no) && !one.has(closes) && !one.has(tells_backup), "{:#?}", one.log);
+    let asked = one.asked().expect("it asks at once");
+    one.pass(499);
+    assert!(!one.has(tells_backup));
+    one.pass(1);
+    assert!(one.has(tells_backup), "the page kept its expiry");
+    let mut again = reborn(Some(Page { role: Some(role(2, "one")), until }));
+    again.sees(AgentSaw::GuardChanged { up: true });
+    again.attach(&app("one"), RunMode::Primary, 2);
+    again.join(1);
+    again.pass(0);
+    again.control_says(Bench::yes(&again.asked().unwrap()));
+    again.pass(2_400);
+    assert!(!again.has(tells_backup));
+    assert_eq!(asked.role, role(2, "one"));
+}
+
+#[test]
+fn a_restarted_agent_demotes_what_no_page_proves_and_closes_its_epoch() {
+    let other = Page { role: Some(role(1, "one")), until: Moment(u64::MAX) };
+    for page in [None, Some(other)] {
+        let mut one = reborn(page);
+        one.sees(AgentSaw::GuardChanged { up: true });
+        one.attach(&app("one"), RunMode::Primary, 2);
+        one.pass(0);
+        assert!(one.has(tells_backup) && !one.has(asks) && !one.has(page_says_yes), "{:#?}", one.log);
+        one.done(RunMode::Backup, 2);
+        one.pass(0);
+        one.at("the end", closes);
+    }
+}
+
+#[test]
+fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
+    let mut one = Bench::new(kept(0, "", 0));
+    let unread = |one: &Bench| {
+        let report = one.agent.inventory().applications.remove(0);
+        report.role.unwrap().strict.unwrap().unread
+    };
+    assert!(unread(&one));
+    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    assert_eq!(one.answer_to(learned), Some(Outcome::Done));
+    assert!(one.has(closes) && !unread(&one));
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
+    assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
+    one.pass(3_000);
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
+    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+}
+
+#[test]
+fn with_both_members_here_the_one_vote_counts_twice() {
+    let members = vec![
+        assignment("one", "two", "alpha", Interface::Library),
+        assignment("two", "one", "alpha", Interface::Library),
+    ];
+    let mut both = Bench::with(kept(1, "two", 1), members);
+    both.promote(2, "one");
+    both.pass(0);
+    assert!(both.has(page_says_yes) && both.has(tells_primary), "{:#?}", both.log);
+    both.done(RunMode::Primary, 2);
+    both.leave(1);
+    both.pass(60_000);
+    assert!(!both.has(tells_backup), "losing the control plane stops nobody");
+}
+
+#[test]
+fn a_disk_that_keeps_nothing_promotes_nobody_and_lets_promises_run_out() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    one.broken_disk = true;
+    let order = one.promote(2, "one");
+    one.pass(100);
+    assert!(matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotDurable(_)))));
+    assert!(!one.has(asks) && !one.has(page_says_yes));
+    one.broken_disk = false;
+    one.pass(2_000);
+    assert!(one.has(closes));
+    // A primary that dies on a full disk asks for nothing more, so that the other may follow it in time.
+    let mut one = Bench::primary(2);
+    one.broken_disk = true;
+    one.exit();
+    one.pass(10_000);
+    assert!(!one.has(asks) && !one.has(releases));
+}
+
+#[test]
+fn pages_of_another_life_are_told_no_before_anything_is_said() {
+    let table = vec![assignment("one", "two", "beta", Interface::Library)];
+    let page = Page { role: Some(role(2, "one")), until: Moment(u64::MAX) };
+    let pages = BTreeMap::from([(app("one"), page)]);
+    let one = Bench::begin(kept(2, "one", 0), table, 8, Vec::new(), pages);
+    let said = |did: &Did| matches!(did, Did::Done(AgentDo::Report(_) | AgentDo::TellPeer { .. }));
+    assert!(one.at("the page", page_says_no) < one.at("the first word", said));
+    one.at("the end", closes);
+}
+
+#[test]
+fn while_a_slow_disk_is_waited_for_votes_are_asked_heard_and_renewed() {
+    let mut one = Bench::primary(2);
+    // Something else is being stored: a table of applications.
+    let table = vec![
+        assignment("one", "two", "beta", Interface::Library),
+        assignment("x", "y", "beta", Interface::Plain),
+    ];
+    let order = Order {
+        id: OrderId(90),
+        incarnation: Incarnation(7),
+        controller_epoch: ControllerEpoch(1),
+        work: Work::Assign(table),
+    };
+    let pending = one.agent.step(one.now, AgentSaw::Ordered { link: LinkId(1), order });
+    assert!(!pending.persist.is_empty());
+    let mut until = Moment(0);
+    for _ in 0..20 {
+        let due = one.agent.aside_deadline().expect("a round is due");
+        one.now = one.now.max(due);
+        let asked = one.agent.aside_passed(one.now);
+        assert!(asked.persist.is_empty());
+        let ask = asked.actions.iter().find_map(|action| match action {
+            AgentDo::AskPeer { ask, .. } => Some(ask.clone()),
+            _ => None,
+        });
+        let saw = AgentSaw::PeerVoted { host: host("beta"), answer: Bench::yes(&ask.expect("it asks")) };
+        let heard = one.agent.aside(one.now, &saw).expect("a vote needs nothing durable");
+        let page = heard.actions.iter().find_map(|action| match action {
+            AgentDo::ShowPage { page, .. } => Some(page.until),
+            _ => None,
+        });
+        assert!(page.expect("the page is told") > until);
+        until = page.unwrap();
+    }
+    assert!(until > Moment(100_000_000_000) + ms(12_000));
+    let exit = AgentSaw::Ended {
+        application: app("one"),
+        start: one.start_of(&app("one")),
+        cause: ExitCause::Signal(9),
+        others_live: false,
+        last_words: String::new(),
+    };
+    assert!(one.agent.aside(one.now, &exit).is_none(), "that waits for its turn");
+}
+
+#[test]
+fn a_vote_that_is_being_stored_is_not_renewed_before_it_is() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    let asked = |number| AgentSaw::PeerAsked { host: host("beta"), ask: ask(2, number) };
+    let pending = one.agent.step(one.now, asked(1));
+    assert!(!pending.persist.is_empty());
+    assert!(one.agent.aside(one.now, &asked(2)).is_none(), "what is not durable is not said (S3)");
+    one.agent.step(one.now, AgentSaw::DeadlinePassed);
+    assert!(one.agent.aside(one.now, &asked(3)).is_some());
+}
