@@ -68,7 +68,7 @@ impl Cast {
                     .iter()
                     .map(|host| {
                         let addresses = vec![format!("{host}:4999")];
-                        (host.clone(), HostSpec { addresses, addp: preset.addp() })
+                        (host.clone(), HostSpec { addresses, addp: preset.addp(), fence: None })
                     })
                     .collect(),
                 applications: BTreeMap::new(),

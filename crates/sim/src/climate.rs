@@ -43,6 +43,17 @@ pub enum Way {
     Restart,
 }
 
+/// What may break in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// Anything.
+    All,
+    /// Only the control server, its store, and the ways to it; it has a machine of its own.
+    ControlPlane,
+    /// Only what is on this host, and the ways to it; the control server is elsewhere.
+    Voter(usize),
+}
+
 /// The world of one seed.
 #[derive(Debug, Clone)]
 pub struct Climate {
@@ -70,10 +81,12 @@ pub struct Climate {
     pub between: u64,
     /// The longest of them.
     pub longest: u64,
+    /// What may break.
+    pub focus: Focus,
 }
 
 /// The largest difference of two clocks in these worlds, in parts per million. Terms must allow at least as much.
-pub const CLOCKS_PPM: i64 = 200;
+pub const CLOCKS_PPM: i64 = 2_000;
 
 impl Climate {
     /// The climate of a seed.
@@ -93,7 +106,13 @@ impl Climate {
             Preset::Classic => 8 * SECOND,
         };
         let quick = dice.scaled(50_000, 2 * MS);
+        let focus = match dice.below(10) {
+            0 if control_on == hosts => Focus::ControlPlane,
+            1 => Some(dice.index(hosts)).filter(|host| *host != control_on).map_or(Focus::All, Focus::Voter),
+            _ => Focus::All,
+        };
         Self {
+            focus,
             options,
             hosts,
             control_on,
@@ -107,6 +126,12 @@ impl Climate {
             between: dice.scaled(unit / 8, unit * 3),
             longest: unit * dice.between(4, 16),
         }
+    }
+
+    /// A span in which everything that was broken before is forgotten: changes of roles, restarts, waits after refusals.
+    pub fn long(&self) -> u64 {
+        let change = self.options.preset.timers().switchover_timeout.as_nanos();
+        u64::try_from(change).unwrap_or(u64::MAX).saturating_mul(4).max(35 * SECOND)
     }
 
     /// The longest that one round trip takes when nothing is broken.

@@ -32,6 +32,8 @@ pub struct Daemon<M: Machine> {
     pub put_off: Vec<Event>,
     /// What was observed and not yet decided on.
     pub mail: VecDeque<(Moment, M::Saw)>,
+    /// What was observed while something was being written, and waits for that; before all other mail.
+    waiting: VecDeque<(Moment, M::Saw)>,
     /// The decision that is being written.
     pub writing: Option<Writing<M>>,
     /// The true time at which it wakes; [`u64::MAX`] if it does not.
@@ -48,6 +50,7 @@ impl<M: Machine> Default for Daemon<M> {
             frozen: 0,
             put_off: Vec::new(),
             mail: VecDeque::new(),
+            waiting: VecDeque::new(),
             writing: None,
             wakes: u64::MAX,
             steps: 0,
@@ -60,13 +63,18 @@ impl<M: Machine> Default for Daemon<M> {
 pub enum Turn<M: Machine> {
     /// It observes this.
     Sees(Moment, M::Saw),
+    /// It does this while something is being written. What it observed for it, if it observed something.
+    Aside(Moment, Option<M::Saw>, Decision<M::Persist, M::Act>),
     /// It sleeps until then.
     Sleeps(Option<Moment>),
-    /// It does not run now, or waits for its disk.
+    /// It does not run now.
     Waits,
 }
 
-impl<M: Machine> Daemon<M> {
+impl<M: Machine> Daemon<M>
+where
+    M::Saw: Clone,
+{
     /// It is this machine from now on.
     pub fn begin(&mut self, machine: M) {
         self.machine = Some(machine);
@@ -77,6 +85,7 @@ impl<M: Machine> Daemon<M> {
         self.machine = None;
         self.life += 1;
         self.mail.clear();
+        self.waiting.clear();
         self.put_off.clear();
         self.wakes = u64::MAX;
         self.writing.take()
@@ -89,16 +98,29 @@ impl<M: Machine> Daemon<M> {
 
     /// What its loop does next. `just_saw`: a piece of mail was taken since the last look at deadlines.
     pub fn turn(&mut self, now: Moment, just_saw: bool) -> Turn<M> {
-        if self.frozen > 0 || self.writing.is_some() {
+        if self.frozen > 0 {
             return Turn::Waits;
         }
-        let Some(machine) = &self.machine else { return Turn::Waits };
+        let Some(machine) = &mut self.machine else { return Turn::Waits };
+        if self.writing.is_some() {
+            while let Some((at, saw)) = self.mail.pop_front() {
+                match machine.aside(at, &saw) {
+                    Some(decision) => return Turn::Aside(at, Some(saw), decision),
+                    None => self.waiting.push_back((at, saw)),
+                }
+            }
+            let due = machine.aside_deadline();
+            return match due {
+                Some(due) if due <= now => Turn::Aside(now, None, machine.aside_passed(now)),
+                due => Turn::Sleeps(due),
+            };
+        }
         let due = machine.next_deadline();
         let is_due = due.is_some_and(|due| due <= now);
         if just_saw && is_due {
             return Turn::Sees(now, M::deadline_passed());
         }
-        if let Some((at, saw)) = self.mail.pop_front() {
+        if let Some((at, saw)) = self.waiting.pop_front().or_else(|| self.mail.pop_front()) {
             return Turn::Sees(at, saw);
         }
         if is_due { Turn::Sees(now, M::deadline_passed()) } else { Turn::Sleeps(due) }

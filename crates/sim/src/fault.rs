@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::cast::Cast;
-use crate::climate::Climate;
+use crate::climate::{Climate, Focus};
 use crate::random::Dice;
 
 /// How a disk answers.
@@ -99,7 +99,7 @@ pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
         // Now and then several things break at once.
         let together = if dice.chance(200) { dice.between(2, 4) } else { 1 };
         for _ in 0..together {
-            let fault = draw(&mut dice, climate, cast);
+            let Some(fault) = draw_within(&mut dice, climate, cast) else { continue };
             let late = if together > 1 { dice.below(climate.longest / 8) } else { 0 };
             let begins = (at + late).min(climate.stormy);
             let until = (begins + span(&mut dice, climate, fault)).min(climate.stormy);
@@ -119,6 +119,44 @@ fn span(dice: &mut Dice, climate: &Climate, fault: Fault) -> u64 {
         Fault::MemberDies { .. } | Fault::GuardDies { .. } | Fault::Reset { .. } => 0,
         Fault::AgentDies { .. } | Fault::ControlDies => dice.scaled(longest / 2_000, longest),
         _ => dice.scaled(longest / 500, longest),
+    }
+}
+
+/// One that the climate allows; none if chance gives none.
+fn draw_within(dice: &mut Dice, climate: &Climate, cast: &Cast) -> Option<Fault> {
+    (0..MOST_THROWS).map(|_| draw(dice, climate, cast)).find(|fault| is_within(*fault, climate, cast))
+}
+
+/// So often it is thrown for a fault that the climate allows.
+const MOST_THROWS: usize = 200;
+
+fn is_within(fault: Fault, climate: &Climate, cast: &Cast) -> bool {
+    let is_on = |machine: usize| match climate.focus {
+        Focus::All => true,
+        Focus::ControlPlane => machine == climate.control_on,
+        Focus::Voter(host) => machine == host,
+    };
+    match fault {
+        Fault::ControlDies | Fault::ControlFreezes | Fault::StoreDisk { .. } => is_on(climate.control_on),
+        Fault::MachineDies { machine } | Fault::MachineFreezes { machine } | Fault::Lonely { machine } => {
+            is_on(machine)
+        }
+        Fault::Cut { from, to } | Fault::Slow { from, to } => is_on(from) || is_on(to),
+        Fault::AgentDies { host }
+        | Fault::AgentFreezes { host }
+        | Fault::GuardFreezes { host }
+        | Fault::GuardDies { host }
+        | Fault::AgentDisk { host, .. }
+        | Fault::CannotStart { host }
+        | Fault::HooksFail { host, .. }
+        | Fault::HooksHang { host } => is_on(host),
+        Fault::MemberFreezes { part }
+        | Fault::MemberDies { part, .. }
+        | Fault::Unready { part }
+        | Fault::Refuses { part }
+        | Fault::Leaves { part }
+        | Fault::Lingers { part } => is_on(cast.parts[part].host),
+        Fault::Reset { .. } | Fault::Wish(_) => climate.focus == Focus::All,
     }
 }
 

@@ -3,8 +3,8 @@
 //! Refuses to say whether something is good. The law: each of [`Sometimes::missing`] must be seen in every campaign of more
 //! than a few hundred runs.
 
-use understudy_decide::agent::Spawn;
-use understudy_model::{Policy, Rule, RunMode};
+use understudy_decide::agent::{AgentDo, Spawn};
+use understudy_model::{Outcome, Policy, Refusal, Rule, RunMode, Verdict};
 
 /// Counts of everything that should happen now and then.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub struct Sometimes {
     pub switchovers: u64,
     pub wishes_granted: u64,
     pub stale_orders: u64,
+    pub asides: u64,
     pub turned_away: u64,
     pub store_failures: u64,
     pub disk_failures: u64,
@@ -48,6 +49,7 @@ impl Default for Sometimes {
             switchovers: 0,
             wishes_granted: 0,
             stale_orders: 0,
+            asides: 0,
             turned_away: 0,
             store_failures: 0,
             disk_failures: 0,
@@ -107,6 +109,30 @@ impl Sometimes {
         self.primary_starts += u64::from(spawn.run_mode == RunMode::Primary);
     }
 
+    /// An agent does something.
+    pub fn count_act(&mut self, action: &AgentDo) {
+        match action {
+            AgentDo::Answer { answer, .. } => {
+                if let Outcome::Refused(
+                    Refusal::StaleController(_)
+                    | Refusal::OtherIncarnation
+                    | Refusal::StaleEpoch(_)
+                    | Refusal::ClosedEpoch(_)
+                    | Refusal::NotActing(_),
+                ) = &answer.outcome
+                {
+                    self.stale_orders += 1;
+                }
+            }
+            AgentDo::AnswerPeer { answer, .. } => match answer.verdict {
+                Verdict::Given => self.votes_given += 1,
+                Verdict::Refused { .. } => self.votes_refused += 1,
+            },
+            AgentDo::TellPeer { .. } => self.releases += 1,
+            _ => {}
+        }
+    }
+
     /// Adds what another run has reached.
     pub fn add(&mut self, other: &Self) {
         for (own, others) in self.rules.iter_mut().zip(other.rules) {
@@ -118,7 +144,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 22] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 23] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -128,6 +154,7 @@ impl Sometimes {
             ("planned changes of roles", &mut self.switchovers),
             ("operators' wishes taken", &mut self.wishes_granted),
             ("stale orders refused", &mut self.stale_orders),
+            ("votes asked for or heard while something was being written", &mut self.asides),
             ("control servers turned away", &mut self.turned_away),
             ("writes of the store that failed", &mut self.store_failures),
             ("writes of agents that failed", &mut self.disk_failures),
@@ -172,6 +199,12 @@ impl Sometimes {
             Policy::Available => need.push(("rule host-lost", self.of_rule(Rule::HostLost))),
             Policy::Strict => need.extend([
                 ("a kill by a guard", self.guard_kills),
+                ("a vote while something was being written", self.asides),
+                ("rule grant-runs-out", self.of_rule(Rule::GrantRunsOut)),
+                ("rule grant-expired", self.of_rule(Rule::GrantExpired)),
+                ("rule guard-gone", self.of_rule(Rule::GuardGone)),
+                ("rule overtaken", self.of_rule(Rule::Overtaken)),
+                ("rule page-not-adopted", self.of_rule(Rule::PageNotAdopted)),
                 ("a vote given", self.votes_given),
                 ("a vote refused", self.votes_refused),
                 ("a release told to a peer", self.releases),

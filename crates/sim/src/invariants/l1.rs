@@ -3,8 +3,6 @@
 //! Soon: what the terms and the settings let every wait last, after the last fault has ended; see [`bound`]. It must come, and
 //! stay so until the end of the run.
 
-use understudy_model::Preset;
-
 use super::Objection;
 use super::s1::Acting;
 use super::strain::Strain;
@@ -17,12 +15,7 @@ pub fn bound(climate: &Climate) -> u64 {
     let timers = climate.options.preset.timers();
     let change = u64::try_from(timers.switchover_timeout.as_nanos()).unwrap_or(u64::MAX);
     let grace = u64::try_from(timers.agent_restart_grace.as_nanos()).unwrap_or(u64::MAX);
-    let lease = match climate.options.preset {
-        Preset::Fast => SECOND / 4,
-        Preset::Normal => 3 * SECOND,
-        Preset::Wide => 15 * SECOND,
-        Preset::Classic => 30 * SECOND,
-    };
+    let lease = u64::try_from(timers.lease.as_nanos()).unwrap_or(u64::MAX);
     // A dial and a Hello that get no answer, a start that is too slow, the longest wait after refusals.
     let waits = (2 + 5 + 5 + 30) * SECOND;
     waits + 3 * change + grace + 2 * lease

@@ -1,29 +1,34 @@
 //! L3: with only the control plane gone, nothing that runs stops.
 //!
 //! Judged where it is certain: for a long span nothing but the control server, its store and the ways to it was broken, and
-//! nobody wished anything.
+//! nobody wished anything. Under `policy = "available"` the ways to it must have been whole too.
+
+use understudy_model::Policy;
 
 use super::Objection;
 use super::strain::Strain;
-use crate::climate::{Climate, SECOND};
-
-/// How long nothing else was broken.
-const LONG: u64 = 40 * SECOND;
+use crate::climate::Climate;
 
 /// L3.
 #[derive(Debug)]
 pub struct L3 {
     pub(super) objection: Objection,
+    /// How long nothing else was broken.
+    long: u64,
+    strict: bool,
 }
 
 impl L3 {
-    pub(super) fn new(_: &Climate) -> Self {
-        Self { objection: Objection::default() }
+    pub(super) fn new(climate: &Climate) -> Self {
+        let strict = climate.options.policy == Policy::Strict;
+        Self { objection: Objection::default(), long: climate.long(), strict }
     }
 
     /// A member has ended.
     pub fn ended(&mut self, now: u64, part: usize, strain: &Strain) {
-        if strain.all_but_control_whole(now, LONG) {
+        // Whoever accepts two primaries promotes the other member of a host that is cut off.
+        let ways = self.strict || strain.ways_to_control_whole(now, self.long);
+        if ways && strain.all_but_control_whole(now, self.long) {
             self.objection.raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
         }
     }

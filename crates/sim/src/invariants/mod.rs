@@ -11,7 +11,6 @@ pub mod s3;
 pub mod s4;
 pub mod strain;
 
-use understudy_decide::grants::holder::Page;
 use understudy_model::{Policy, RoleEpoch, Rule};
 
 use crate::cast::Cast;
@@ -77,7 +76,7 @@ impl Laws {
             s3: s3::S3::new(climate),
             s4: s4::S4::new(climate, cast),
             l1: l1::L1::new(climate, cast),
-            l2: l2::L2::new(cast),
+            l2: l2::L2::new(climate, cast),
             l3: l3::L3::new(climate),
             strain: Strain::new(climate, cast),
             other: Objection::default(),
@@ -120,6 +119,11 @@ impl Laws {
         }
     }
 
+    /// A main process ended.
+    pub fn member_ended(&mut self, now: u64, part: usize) {
+        self.l3.ended(now, part, &self.strain);
+    }
+
     /// Why a member was ordered to be primary.
     pub fn promotion_because(&mut self, pair: usize, rule: Rule) {
         self.promotions[pair].0 = Some(rule);
@@ -139,12 +143,6 @@ impl Laws {
             Some(_) | None => sometimes.failovers += 1,
         }
     }
-
-    /// A page is written.
-    pub fn page_shown(&mut self, _: u64, _: usize, _: &Page) {}
-
-    /// The control server has ended.
-    pub fn control_died(&mut self, _: u64) {}
 }
 
 /// Looks at everything.

@@ -4,7 +4,7 @@
 
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord};
 use understudy_model::{
-    Decision, Epoch, Order, Outcome, RoleEpoch, RunMode, ToApplication, Work, ControllerEpoch,
+    Decision, Epoch, Order, Outcome, RoleEpoch, RunMode, ToApplication, Work,
 };
 
 use super::Objection;
@@ -16,10 +16,7 @@ pub struct S2 {
 }
 
 impl S2 {
-    /// A control server introduced itself to the agent of a host.
-    pub fn joined(&mut self, _: usize, _: ControllerEpoch) {}
-
-    /// An order was decided on. True if it was stale.
+    /// An order was decided on.
     pub fn obeyed(
         &mut self,
         now: u64,
@@ -27,7 +24,7 @@ impl S2 {
         order: &Order,
         memory: &AgentMemory,
         decision: &Decision<AgentRecord, AgentDo>,
-    ) -> bool {
+    ) {
         let stale = order.controller_epoch < memory.controller_epoch;
         let done = decision.actions.iter().any(|action| match action {
             AgentDo::Answer { answer, .. } => answer.order == order.id && answer.outcome == Outcome::Done,
@@ -65,7 +62,6 @@ impl S2 {
             | Work::Learn { .. }
             | Work::LetGo => {}
         }
-        stale
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What leaves a daemon is held against what is on its disk at that moment, whatever the daemon was told of the disk.
 
-use understudy_decide::agent::{AgentDo, AgentMemory, DurableRole};
+use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, DurableRole};
 use understudy_decide::control::ControlMemory;
 use understudy_model::{
     ApplicationReport, Order, PairName, Policy, RoleEpoch, RunMode, ToApplication, Verdict, Work,
@@ -31,6 +31,11 @@ impl S3 {
             let what = || format!("{role} is ordered, and {:?} is stored", store.roles.get(pair));
             self.objection.raise("S3", now, what);
         }
+    }
+
+    /// Something that should need nothing durable wants something stored.
+    pub fn aside(&mut self, now: u64, records: &[AgentRecord]) {
+        self.objection.raise("S3", now, || format!("{records:?} is to be stored while something is being stored"));
     }
 
     /// An agent does something.

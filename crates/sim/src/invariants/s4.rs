@@ -4,7 +4,7 @@
 //! maintenance is over. After a table that may or may not be on the disk nothing is judged until one is.
 
 use understudy_decide::agent::{AgentMemory, AgentRecord, Spawn};
-use understudy_model::{Goal, Order, Work};
+use understudy_model::{Assignment, Goal, Order, Work};
 
 use super::Objection;
 use crate::cast::Cast;
@@ -42,12 +42,14 @@ impl S4 {
         }
     }
 
-    /// Records were stored. What they no longer put under maintenance is not left alone any more.
+    /// Records were stored. What they no longer put under maintenance, or put to rest, is not left alone any more: only an
+    /// operator starts it again.
     pub fn table_known(&mut self, host: usize, records: &[AgentRecord]) {
         for record in records {
             let AgentRecord::Assignments(table) = record else { continue };
             self.unknown[host] = false;
-            for assigned in table.iter().filter(|assigned| !assigned.hands_off) {
+            let free = |assigned: &&Assignment| !assigned.hands_off || assigned.goal == Goal::Stopped;
+            for assigned in table.iter().filter(free) {
                 if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
                     self.left[part] = false;
                 }

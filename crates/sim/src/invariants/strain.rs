@@ -179,6 +179,11 @@ impl Strain {
                 .all(|one| (0..one).all(|other| self.way(one, other).whole_for(now, span)))
     }
 
+    /// The ways to the control server have been whole for that long.
+    pub fn ways_to_control_whole(&self, now: u64, span: u64) -> bool {
+        (0..self.hosts.len()).all(|host| self.way(host, self.control_on).whole_for(now, span))
+    }
+
     /// The host of a part.
     pub fn host_of(&self, part: usize) -> usize {
         self.hosts_of_parts[part]

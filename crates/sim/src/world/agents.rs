@@ -210,6 +210,14 @@ impl World {
                     }
                     self.agent_sees(host, at, saw);
                 }
+                Turn::Aside(at, saw, decision) => {
+                    turns += u32::from(saw.is_none());
+                    if turns > MOST_TURNS {
+                        self.laws.spins(self.now, "an agent, while it writes,");
+                        return;
+                    }
+                    self.agent_aside(host, at, saw, decision);
+                }
                 Turn::Sleeps(due) => {
                     let Some(due) = due else { return };
                     let at = self.machines[host].clock.when(due).max(self.now);
@@ -238,19 +246,35 @@ impl World {
             AgentSaw::Ordered { order, .. } => Some(order.clone()),
             _ => None,
         };
-        if let AgentSaw::ControllerJoined { controller_epoch, .. } = &saw {
-            self.laws.s2.joined(host, *controller_epoch);
-        }
-        if matches!(saw, AgentSaw::GuardFired { .. }) {
-            self.sometimes.guard_kills += 1;
-        }
         let Some(machine) = &mut self.agents[host].daemon.machine else { return };
         let decision = machine.step(at, saw);
         self.agents[host].daemon.steps += 1;
         if let Some(order) = order {
-            let stale = self.laws.s2.obeyed(self.now, host, &order, &self.agents[host].memory, &decision);
-            self.sometimes.stale_orders += u64::from(stale);
+            self.laws.s2.obeyed(self.now, host, &order, &self.agents[host].memory, &decision);
             self.laws.s4.ordered(&self.cast, &order);
+        }
+        self.agent_decided(host, decision);
+    }
+
+    /// It does something while an earlier decision is being written.
+    fn agent_aside(
+        &mut self,
+        host: usize,
+        at: Moment,
+        saw: Option<AgentSaw>,
+        decision: Decision<AgentRecord, AgentDo>,
+    ) {
+        self.agents[host].daemon.steps += 1;
+        self.sometimes.asides += 1;
+        if self.story.is_told() {
+            let text = saw.as_ref().map_or_else(|| "that it has to ask".to_owned(), words::agent_saw);
+            self.tell_at(host, |world| format!("{}'s agent, while it writes, sees {text}", world.cast.machine(host)));
+        }
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.take(&(host, at, &saw));
+        }
+        if !decision.persist.is_empty() {
+            self.laws.s3.aside(self.now, &decision.persist);
         }
         self.agent_decided(host, decision);
     }
@@ -304,6 +328,7 @@ impl World {
         }
         for action in decision.actions {
             self.laws.s3.agent_acts(self.now, &action, &self.agents[host].memory);
+            self.sometimes.count_act(&action);
             self.agent_does(host, action);
         }
     }

@@ -105,7 +105,6 @@ impl World {
                 dialer.call = Call::Rests;
             }
         }
-        self.laws.control_died(self.now);
     }
 
     /// Something is put into its inbox.
@@ -144,6 +143,15 @@ impl World {
                         return;
                     }
                     self.control_sees(at, saw);
+                }
+                Turn::Aside(_, saw, decision) => {
+                    turns += u32::from(saw.is_none());
+                    if turns > super::agents::MOST_TURNS {
+                        self.laws.spins(self.now, "the control server, while it writes,");
+                        return;
+                    }
+                    self.control.daemon.steps += 1;
+                    self.control_decided(decision);
                 }
                 Turn::Sleeps(due) => {
                     let Some(due) = due else { return };

@@ -156,6 +156,7 @@ impl World {
             !over
         });
         for (part, start) in &killed {
+            self.sometimes.guard_kills += 1;
             self.kill_tree(host, *start);
             let application = self.cast.parts[*part].name.clone();
             self.tell_at(host, |world| format!("{}'s guard kills {application}", world.cast.machine(host)));

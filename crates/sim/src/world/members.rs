@@ -342,6 +342,7 @@ impl World {
             format!("{application} has ended, start {}{rest}", start.number)
         });
         if had_main {
+            self.laws.member_ended(self.now, part);
             let cause = if signalled { ExitCause::Code(0) } else { ExitCause::Signal(9) };
             self.laws.s4.ended(host, part, signalled, &self.agents[host].memory);
             let last_words = String::new();

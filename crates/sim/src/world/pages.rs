@@ -11,7 +11,6 @@ use super::agents::Shown;
 impl World {
     pub(super) fn show_page(&mut self, host: usize, name: &ApplicationName, page: Page, epoch: Epoch) {
         let Some(part) = self.cast.part(name) else { return };
-        self.laws.page_shown(self.now, part, &page);
         self.agents[host].pages[part] = Some(Shown { page, epoch });
     }
 

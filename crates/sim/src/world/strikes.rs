@@ -26,6 +26,9 @@ impl World {
         let fault = self.plan[number].fault;
         self.tell(|world| format!("FAULT {number} is over: {}", Words(&world.cast, fault)));
         self.laws.strain.ends(self.now, fault);
+        if matches!(fault, Fault::ControlDies | Fault::ControlFreezes) {
+            self.laws.l2.control_back(self.now, self.plan[number].at);
+        }
         self.strike(fault, false);
         true
     }
