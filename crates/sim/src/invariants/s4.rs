@@ -16,8 +16,10 @@ pub struct S4 {
     pub(super) objection: Objection,
     /// By host: the table on the disk is not known to be the one that the agent goes by.
     unknown: Vec<bool>,
-    /// By part: it ended under maintenance, and nobody asked for it since.
+    /// By part: it ended by itself under maintenance, and nobody asked for it since.
     left: Vec<bool>,
+    /// By part: it is to end, by its agent's doing or by a person's, and what follows is theirs.
+    to_end: Vec<bool>,
     names: Vec<understudy_model::ApplicationName>,
 }
 
@@ -27,6 +29,7 @@ impl S4 {
             objection: Objection::default(),
             unknown: vec![false; climate.hosts],
             left: vec![false; cast.parts.len()],
+            to_end: vec![false; cast.parts.len()],
             names: cast.parts.iter().map(|part| part.name.clone()).collect(),
         }
     }
@@ -42,34 +45,44 @@ impl S4 {
         }
     }
 
-    /// Records were stored. What they no longer put under maintenance, or put to rest, is not left alone any more: only an
-    /// operator starts it again.
+    /// The agent was told that its records are stored.
     pub fn table_known(&mut self, host: usize, records: &[AgentRecord]) {
-        for record in records {
-            let AgentRecord::Assignments(table) = record else { continue };
+        if Self::has_table(records) {
             self.unknown[host] = false;
-            let free = |assigned: &&Assignment| !assigned.hands_off || assigned.goal == Goal::Stopped;
-            for assigned in table.iter().filter(free) {
-                if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
-                    self.left[part] = false;
-                }
+        }
+    }
+
+    /// A table is on the disk, whether its agent knows or not. What it does not put under maintenance, or puts to rest, is not
+    /// left alone any more: only an operator starts it again.
+    pub fn table_stored(&mut self, table: &[Assignment]) {
+        for assigned in table.iter().filter(|assigned| !assigned.hands_off || assigned.goal == Goal::Stopped) {
+            if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
+                self.left[part] = false;
             }
         }
     }
 
-    /// An order that asks for an application.
+    /// An order about an application.
     pub fn ordered(&mut self, cast: &Cast, order: &Order) {
-        let asked = match &order.work {
-            Work::SetGoal { application, goal: Goal::Started, .. } | Work::Restart { application } => application,
+        let (asked, ends) = match &order.work {
+            Work::SetGoal { application, goal, .. } => (application, *goal == Goal::Stopped),
+            Work::Restart { application } => (application, true),
             _ => return,
         };
         if let Some(part) = cast.part(asked) {
             self.left[part] = false;
+            self.to_end[part] |= ends;
         }
     }
 
-    /// A main process ended; `asked`: it was told to.
-    pub fn ended(&mut self, host: usize, part: usize, asked: bool, memory: &AgentMemory) {
+    /// Somebody ends it, or asked for that.
+    pub fn to_end(&mut self, part: usize) {
+        self.to_end[part] = true;
+    }
+
+    /// An agent sees that a main process ended.
+    pub fn ended(&mut self, host: usize, part: usize, memory: &AgentMemory) {
+        let asked = self.to_end[part];
         let name = &self.names[part];
         let assigned = memory.assignments.iter().find(|assigned| assigned.application == *name);
         let under = assigned.is_some_and(|assigned| assigned.hands_off && assigned.goal == Goal::Started);
@@ -80,6 +93,7 @@ impl S4 {
 
     /// An agent starts an application.
     pub fn spawned(&mut self, now: u64, host: usize, part: usize, spawn: &Spawn, memory: &AgentMemory) {
+        self.to_end[part] = false;
         if self.unknown[host] {
             return;
         }

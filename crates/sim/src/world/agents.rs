@@ -246,6 +246,20 @@ impl World {
             AgentSaw::Ordered { order, .. } => Some(order.clone()),
             _ => None,
         };
+        match &saw {
+            AgentSaw::Ended { application, .. } => {
+                if let Some(part) = self.cast.part(application) {
+                    self.laws.s4.ended(host, part, &self.agents[host].memory);
+                }
+            }
+            AgentSaw::LeaveAsked { .. } => {
+                let here = |(_, part): &(usize, &crate::cast::Part)| part.host == host;
+                for (part, _) in self.cast.parts.iter().enumerate().filter(here) {
+                    self.laws.s4.to_end(part);
+                }
+            }
+            _ => {}
+        }
         let Some(machine) = &mut self.agents[host].daemon.machine else { return };
         let decision = machine.step(at, saw);
         self.agents[host].daemon.steps += 1;
@@ -363,14 +377,26 @@ impl World {
             AgentDo::Guard { application, start, kill_at } => self.guard(host, &application, start, kill_at),
             AgentDo::Unguard { application, start } => self.unguard(host, &application, start),
             AgentDo::Spawn(spawn) => self.spawn(host, spawn),
-            AgentDo::Signal { start, .. } => self.signal(host, start),
+            AgentDo::Signal { application, start, .. } => {
+                self.ended_by_agent(&application);
+                self.signal(host, start);
+            }
             AgentDo::KillTree { start, .. } if start.is_hook() => self.kill_hook(host, start),
-            AgentDo::KillTree { start, .. } => self.kill_tree(host, start),
+            AgentDo::KillTree { application, start } => {
+                self.ended_by_agent(&application);
+                self.kill_tree(host, start);
+            }
             AgentDo::RunHook(run) => self.run_hook(host, run),
             AgentDo::Look { start, limit, .. } => self.begin_to_look(host, start, limit),
             // No options change and no probes are configured; what is kept of a hung process is read by people.
             AgentDo::Reload { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
             AgentDo::Say { start, message, .. } => self.say(host, start, message),
+        }
+    }
+
+    fn ended_by_agent(&mut self, application: &ApplicationName) {
+        if let Some(part) = self.cast.part(application) {
+            self.laws.s4.to_end(part);
         }
     }
 

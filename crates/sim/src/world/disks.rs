@@ -34,7 +34,10 @@ impl World {
                     durable.closed = durable.closed.max(epoch);
                 }
                 AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
-                AgentRecord::Assignments(table) => memory.assignments = table,
+                AgentRecord::Assignments(table) => {
+                    self.laws.s4.table_stored(&table);
+                    memory.assignments = table;
+                }
             }
         }
     }

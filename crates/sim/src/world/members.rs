@@ -344,7 +344,6 @@ impl World {
         if had_main {
             self.laws.member_ended(self.now, part);
             let cause = if signalled { ExitCause::Code(0) } else { ExitCause::Signal(9) };
-            self.laws.s4.ended(host, part, signalled, &self.agents[host].memory);
             let last_words = String::new();
             self.notice(host, AgentSaw::Ended { application, start, cause, others_live, last_words });
         } else if !others_live {
