@@ -123,8 +123,7 @@ impl Arguments {
 
 fn one(arguments: &Arguments, seed: u64) -> bool {
     let options = arguments.options();
-    let mut wanted =
-        Wanted { story: arguments.trace, fingerprint: true, without: arguments.without.clone() };
+    let mut wanted = Wanted { story: arguments.trace, fingerprint: true, without: arguments.without.clone() };
     let mut outcome = run(seed, options, &wanted);
     if let Some(violation) = outcome.violation.as_ref().filter(|_| arguments.shrink) {
         wanted.without = shrink(seed, options, violation.law);
@@ -134,7 +133,9 @@ fn one(arguments: &Arguments, seed: u64) -> bool {
     for line in &outcome.story {
         println!("{line}");
     }
-    let healed = outcome.healed.map_or_else(|| "not".to_owned(), |span| format!("after {:?}", Duration::from_nanos(span)));
+    let healed = outcome
+        .healed
+        .map_or_else(|| "not".to_owned(), |span| format!("after {:?}", Duration::from_nanos(span)));
     println!(
         "seed {seed}: {} events, {} steps of machines, {:?} of true time, {} faults, healed {healed}, fingerprint {:016x}",
         outcome.events,

@@ -28,38 +28,85 @@ pub enum Disk {
 #[allow(missing_docs)] // the fields say whose
 pub enum Fault {
     /// `kill -9`, and a new start when the fault ends.
-    AgentDies { host: usize },
+    AgentDies {
+        host: usize,
+    },
     ControlDies,
     /// Power is lost; what was not synced is lost with it.
-    MachineDies { machine: usize },
+    MachineDies {
+        machine: usize,
+    },
     /// SIGSTOP, and SIGCONT when the fault ends.
-    AgentFreezes { host: usize },
+    AgentFreezes {
+        host: usize,
+    },
     ControlFreezes,
-    MemberFreezes { part: usize },
-    GuardFreezes { host: usize },
+    MemberFreezes {
+        part: usize,
+    },
+    GuardFreezes {
+        host: usize,
+    },
     /// Everything on it, as a hypervisor does.
-    MachineFreezes { machine: usize },
-    MemberDies { part: usize, others: bool },
-    GuardDies { host: usize },
+    MachineFreezes {
+        machine: usize,
+    },
+    MemberDies {
+        part: usize,
+        others: bool,
+    },
+    GuardDies {
+        host: usize,
+    },
     /// Nothing gets through, one way.
-    Cut { from: usize, to: usize },
+    Cut {
+        from: usize,
+        to: usize,
+    },
     /// To and from everybody.
-    Lonely { machine: usize },
+    Lonely {
+        machine: usize,
+    },
     /// Late and lossy, one way.
-    Slow { from: usize, to: usize },
+    Slow {
+        from: usize,
+        to: usize,
+    },
     /// A connection is reset.
-    Reset { dialer: usize },
-    AgentDisk { host: usize, disk: Disk },
-    StoreDisk { disk: Disk },
-    Unready { part: usize },
-    Refuses { part: usize },
+    Reset {
+        dialer: usize,
+    },
+    AgentDisk {
+        host: usize,
+        disk: Disk,
+    },
+    StoreDisk {
+        disk: Disk,
+    },
+    Unready {
+        part: usize,
+    },
+    Refuses {
+        part: usize,
+    },
     /// It closes its link, and opens it again.
-    Leaves { part: usize },
+    Leaves {
+        part: usize,
+    },
     /// It ends very slowly, and children of it longer still.
-    Lingers { part: usize },
-    CannotStart { host: usize },
-    HooksFail { host: usize, half: bool },
-    HooksHang { host: usize },
+    Lingers {
+        part: usize,
+    },
+    CannotStart {
+        host: usize,
+    },
+    HooksFail {
+        host: usize,
+        half: bool,
+    },
+    HooksHang {
+        host: usize,
+    },
     Wish(Wish),
 }
 

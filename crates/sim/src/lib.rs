@@ -14,6 +14,7 @@ pub mod invariants;
 pub mod queue;
 pub mod random;
 pub mod run;
+pub mod seeds;
 pub mod sometimes;
 pub mod story;
 pub mod world;

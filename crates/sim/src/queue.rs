@@ -11,47 +11,118 @@ use std::collections::BinaryHeap;
 #[allow(missing_docs)] // the fields say whose event it is
 pub enum Event {
     /// A daemon looks at its deadlines.
-    AgentWakes { host: u8, life: u32 },
-    ControlWakes { life: u32 },
+    AgentWakes {
+        host: u8,
+        life: u32,
+    },
+    ControlWakes {
+        life: u32,
+    },
     /// A write to disk ends.
-    AgentWrote { host: u8, life: u32 },
-    ControlWrote { life: u32 },
+    AgentWrote {
+        host: u8,
+        life: u32,
+    },
+    ControlWrote {
+        life: u32,
+    },
     /// A daemon starts.
-    AgentStarts { host: u8, life: u32 },
-    ControlStarts { life: u32 },
+    AgentStarts {
+        host: u8,
+        life: u32,
+    },
+    ControlStarts {
+        life: u32,
+    },
     /// The control server dials an agent, or one agent the other of a pair.
-    Dials { dialer: u8, life: u32 },
+    Dials {
+        dialer: u8,
+        life: u32,
+    },
     /// The time for a dial or for a Welcome is over.
-    DialLate { dialer: u8, life: u32, serial: u32 },
+    DialLate {
+        dialer: u8,
+        life: u32,
+        serial: u32,
+    },
     /// A connection is made.
-    Connects { dialer: u8, life: u32, serial: u32 },
+    Connects {
+        dialer: u8,
+        life: u32,
+        serial: u32,
+    },
     /// Nobody listens there.
-    Refused { dialer: u8, life: u32, serial: u32 },
+    Refused {
+        dialer: u8,
+        life: u32,
+        serial: u32,
+    },
     /// The oldest letter of one direction arrives.
-    Delivers { link: u16, serial: u32, to: u8 },
+    Delivers {
+        link: u16,
+        serial: u32,
+        to: u8,
+    },
     /// One end of a link looks whether the other is silent.
-    Looks { link: u16, serial: u32, side: u8 },
+    Looks {
+        link: u16,
+        serial: u32,
+        side: u8,
+    },
     /// A process comes to life, or does not.
-    Spawns { host: u8, life: u32, number: u32 },
+    Spawns {
+        host: u8,
+        life: u32,
+        number: u32,
+    },
     /// A member does the next thing of its own.
-    Lives { member: u16, serial: u32 },
+    Lives {
+        member: u16,
+        serial: u32,
+    },
     /// A member's next word reaches its agent.
-    Speaks { member: u16, serial: u32, link: u32 },
+    Speaks {
+        member: u16,
+        serial: u32,
+        link: u32,
+    },
     /// A member ends, as it was asked or made to.
-    Ends { member: u16, serial: u32, all: bool },
+    Ends {
+        member: u16,
+        serial: u32,
+        all: bool,
+    },
     /// Its agent is told that something of a member ended.
-    Noticed { host: u8, life: u32 },
+    Noticed {
+        host: u8,
+        life: u32,
+    },
     /// A hook ends.
-    HookEnds { host: u8, number: u32 },
+    HookEnds {
+        host: u8,
+        number: u32,
+    },
     /// A guard looks at its time.
-    GuardWakes { host: u8 },
+    GuardWakes {
+        host: u8,
+    },
     /// The agent's hands start another guard.
-    GuardStarts { host: u8, life: u32 },
+    GuardStarts {
+        host: u8,
+        life: u32,
+    },
     /// Whether a plain member is stopped is looked at.
-    LooksAt { member: u16, serial: u32 },
+    LooksAt {
+        member: u16,
+        serial: u32,
+    },
     /// A fault begins or ends, by its number in the plan.
-    FaultBegins { fault: u16 },
-    FaultEnds { fault: u16 },
+    FaultBegins {
+        fault: u16,
+    },
+    FaultEnds {
+        fault: u16,
+    },
     /// People look at the cluster.
     OperatorLooks,
 }

@@ -163,7 +163,10 @@ impl Sometimes {
             ("starts as primary", &mut self.primary_starts),
             ("times that two acted", &mut self.two_acted),
             ("nanoseconds that two acted", &mut self.two_acted_ns),
-            ("times that a plain member outlived its time beside a guard that could not run", &mut self.excused),
+            (
+                "times that a plain member outlived its time beside a guard that could not run",
+                &mut self.excused,
+            ),
             ("votes given", &mut self.votes_given),
             ("votes refused", &mut self.votes_refused),
             ("releases told to peers", &mut self.releases),

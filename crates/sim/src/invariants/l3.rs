@@ -29,7 +29,8 @@ impl L3 {
         // Whoever accepts two primaries promotes the other member of a host that is cut off.
         let ways = self.strict || strain.ways_to_control_whole(now, self.long);
         if ways && strain.all_but_control_whole(now, self.long) {
-            self.objection.raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
+            self.objection
+                .raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
         }
     }
 }

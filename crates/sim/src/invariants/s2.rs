@@ -3,9 +3,7 @@
 //! What an agent knows is what is on its disk when the command arrives.
 
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord};
-use understudy_model::{
-    Decision, Epoch, Order, Outcome, RoleEpoch, RunMode, ToApplication, Work,
-};
+use understudy_model::{Decision, Epoch, Order, Outcome, RoleEpoch, RunMode, ToApplication, Work};
 
 use super::Objection;
 
@@ -44,7 +42,8 @@ impl S2 {
                 let older = promised.is_some_and(|known| known.epoch > role.epoch) || closed >= role.epoch;
                 let other = promised.is_some_and(|known| known.epoch == role.epoch && known != role);
                 if (older || other) && (done || takes(order, decision)) {
-                    let what = || format!("host {host} takes {role}, and knows {promised:?}, closed {closed}");
+                    let what =
+                        || format!("host {host} takes {role}, and knows {promised:?}, closed {closed}");
                     self.objection.raise("S2", now, what);
                 }
             }

@@ -35,7 +35,8 @@ impl S3 {
 
     /// Something that should need nothing durable wants something stored.
     pub fn aside(&mut self, now: u64, records: &[AgentRecord]) {
-        self.objection.raise("S3", now, || format!("{records:?} is to be stored while something is being stored"));
+        self.objection
+            .raise("S3", now, || format!("{records:?} is to be stored while something is being stored"));
     }
 
     /// An agent does something.
@@ -78,7 +79,10 @@ impl S3 {
         let closed = memory.roles.get(&role.pair).map(|known| known.closed).unwrap_or_default();
         if role.closed > closed {
             self.objection.raise("S3", now, || {
-                format!("{} is reported closed to {}, and {closed} is durable", report.application, role.closed)
+                format!(
+                    "{} is reported closed to {}, and {closed} is durable",
+                    report.application, role.closed
+                )
             });
         }
     }
@@ -92,8 +96,11 @@ impl S3 {
         memory: &AgentMemory,
     ) {
         let fits = |durable: &DurableRole| {
-            // Of a vote for the other member nothing is ever closed here.
-            durable.promised.as_ref() == Some(role)
+            // One who is promised a higher epoch may go on in the lower one that it had (G8).
+            durable
+                .promised
+                .as_ref()
+                .is_some_and(|promised| promised.holder == role.holder && promised.epoch >= role.epoch)
         };
         let durable = match pair {
             Some(pair) => memory.roles.get(pair).is_some_and(fits),

@@ -55,7 +55,8 @@ impl S4 {
     /// A table is on the disk, whether its agent knows or not. What it does not put under maintenance, or puts to rest, is not
     /// left alone any more: only an operator starts it again.
     pub fn table_stored(&mut self, table: &[Assignment]) {
-        for assigned in table.iter().filter(|assigned| !assigned.hands_off || assigned.goal == Goal::Stopped) {
+        for assigned in table.iter().filter(|assigned| !assigned.hands_off || assigned.goal == Goal::Stopped)
+        {
             if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
                 self.left[part] = false;
             }

@@ -87,7 +87,8 @@ impl Strain {
     }
 
     fn change(&mut self, now: u64, fault: Fault, begins: bool) {
-        let count = |counter: &mut u32| *counter = if begins { *counter + 1 } else { counter.saturating_sub(1) };
+        let count =
+            |counter: &mut u32| *counter = if begins { *counter + 1 } else { counter.saturating_sub(1) };
         match fault {
             Fault::AgentDies { host }
             | Fault::AgentFreezes { host }

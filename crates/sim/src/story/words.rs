@@ -139,7 +139,9 @@ fn agent_act(action: &AgentDo) -> String {
             format!("page of {application}: {} until {}", roles(page.role.as_ref()), page.until)
         }
         AgentDo::Guard { application, kill_at, .. } => format!("guard: kill {application} at {kill_at}"),
-        AgentDo::RunHook(run) => format!("{} of {} in epoch {}", run.kind.as_str(), run.application, run.epoch),
+        AgentDo::RunHook(run) => {
+            format!("{} of {} in epoch {}", run.kind.as_str(), run.application, run.epoch)
+        }
         other => short(other),
     }
 }
@@ -188,7 +190,8 @@ fn control_record(record: &ControlRecord) -> String {
 
 /// What a control server decides, a line each.
 pub fn control_decision(decision: &Decision<ControlRecord, ControlDo>) -> Vec<String> {
-    let stores = decision.persist.iter().map(|record| format!("    first stores: {}", control_record(record)));
+    let stores =
+        decision.persist.iter().map(|record| format!("    first stores: {}", control_record(record)));
     let acts = decision.actions.iter().map(|action| match action {
         ControlDo::Send { host, order } => format!("    tells {host}: {}", work(order)),
         ControlDo::Vote { host, answer } => format!("    answers {host}: {}", vote(answer)),

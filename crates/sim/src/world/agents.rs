@@ -108,7 +108,8 @@ impl World {
         let found = self.found_on(host);
         let shown = self.agents[host].pages.iter().enumerate();
         let pages = shown.filter_map(|(part, shown)| Some((part, shown.as_ref()?)));
-        let pages = pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.page.clone())).collect();
+        let pages =
+            pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.page.clone())).collect();
         self.agent_mail(host, AgentSaw::Awake { found, pages });
         self.guard_meets_agent(host);
         self.begin_dialing(Party::Agent(host));
@@ -282,7 +283,9 @@ impl World {
         self.sometimes.asides += 1;
         if self.story.is_told() {
             let text = saw.as_ref().map_or_else(|| "that it has to ask".to_owned(), words::agent_saw);
-            self.tell_at(host, |world| format!("{}'s agent, while it writes, sees {text}", world.cast.machine(host)));
+            self.tell_at(host, |world| {
+                format!("{}'s agent, while it writes, sees {text}", world.cast.machine(host))
+            });
         }
         if let Some(fingerprint) = &mut self.fingerprint {
             fingerprint.take(&(host, at, &saw));

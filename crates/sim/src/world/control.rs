@@ -56,7 +56,11 @@ impl World {
     pub(super) fn control_starts(&mut self, life: u32) -> bool {
         let machine = self.climate.control_on;
         let daemon = &self.control.daemon;
-        if daemon.machine.is_some() || daemon.life != life || self.control.held_down > 0 || !self.is_up(machine) {
+        if daemon.machine.is_some()
+            || daemon.life != life
+            || self.control.held_down > 0
+            || !self.is_up(machine)
+        {
             return false;
         }
         if !matches!(self.control.disk, Disk::Works | Disk::Slow) {

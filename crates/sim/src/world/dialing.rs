@@ -246,7 +246,9 @@ impl World {
         let now = self.clock(self.climate.control_on);
         for number in 0..self.climate.hosts {
             let Call::Talks(link) = self.dialers[number].call else { continue };
-            let Some(addp) = self.links[link].ends[0].addp.as_ref().filter(|_| number != silent) else { continue };
+            let Some(addp) = self.links[link].ends[0].addp.as_ref().filter(|_| number != silent) else {
+                continue;
+            };
             let timeout = addp.timeout();
             if timeout.is_zero() || now.since(addp.heard()) < timeout {
                 continue;

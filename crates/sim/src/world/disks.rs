@@ -47,7 +47,9 @@ impl World {
         let is_table = |record: &&AgentRecord| matches!(record, AgentRecord::Assignments(_));
         let (table, promises): (Vec<_>, Vec<_>) = records.iter().partition(is_table);
         let stored = self.dice.disk.below(3);
-        for record in promises.into_iter().filter(|_| stored > 0).chain(table.into_iter().filter(|_| stored > 1)) {
+        for record in
+            promises.into_iter().filter(|_| stored > 0).chain(table.into_iter().filter(|_| stored > 1))
+        {
             self.keep(host, std::slice::from_ref(record));
         }
     }

@@ -162,7 +162,8 @@ impl World {
         if link.serial != serial {
             return false;
         }
-        let (source, target) = (self.machine_of(link.ends[1 - to].party), self.machine_of(link.ends[to].party));
+        let (source, target) =
+            (self.machine_of(link.ends[1 - to].party), self.machine_of(link.ends[to].party));
         if self.lanes[source][target].cut > 0 {
             return false;
         }

@@ -115,9 +115,7 @@ impl World {
     }
 
     pub(super) fn member_by_start(&self, host: usize, start: StartId) -> Option<usize> {
-        self.members
-            .iter()
-            .position(|member| member.lives && member.host == host && member.start == start)
+        self.members.iter().position(|member| member.lives && member.host == host && member.start == start)
     }
 
     /// A process begins.
@@ -199,7 +197,8 @@ impl World {
             Todo::Call => self.call(number),
             Todo::BecomeReady => {
                 let unready = self.laws.strain.unready[self.members[number].part] > 0;
-                let ready = if unready { Readiness::Unavailable("chance".to_owned()) } else { Readiness::Ready };
+                let ready =
+                    if unready { Readiness::Unavailable("chance".to_owned()) } else { Readiness::Ready };
                 self.members[number].ready = ready.clone();
                 self.speak(number, FromApplication::Readiness(ready));
             }

@@ -168,11 +168,7 @@ impl World {
             fingerprint: None,
             events: 0,
             serials: 0,
-            dice: AllDice {
-                net: Dice::new(seed, 3),
-                disk: Dice::new(seed, 4),
-                member: Dice::new(seed, 5),
-            },
+            dice: AllDice { net: Dice::new(seed, 3), disk: Dice::new(seed, 4), member: Dice::new(seed, 5) },
             climate,
             cast,
             plan,

@@ -117,7 +117,8 @@ impl World {
     pub(super) fn look_at(&mut self, number: usize, serial: u32) -> bool {
         let member = &mut self.members[number];
         let stopped = member.frozen > 0;
-        let Some((_, told)) = member.looked.as_mut().filter(|_| member.serial == serial && member.main) else {
+        let Some((_, told)) = member.looked.as_mut().filter(|_| member.serial == serial && member.main)
+        else {
             return false;
         };
         if std::mem::replace(told, stopped) == stopped {

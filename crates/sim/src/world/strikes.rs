@@ -47,7 +47,10 @@ impl World {
             Fault::GuardDies { host } if begins => self.guard_dies(host),
             Fault::Reset { dialer } if begins => self.reset(dialer % self.dialers.len()),
             Fault::Leaves { part } if begins => self.member_leaves(part),
-            Fault::MemberDies { .. } | Fault::GuardDies { .. } | Fault::Reset { .. } | Fault::Leaves { .. } => {}
+            Fault::MemberDies { .. }
+            | Fault::GuardDies { .. }
+            | Fault::Reset { .. }
+            | Fault::Leaves { .. } => {}
             Fault::Cut { from, to } => self.cut_lane(from, to, begins),
             Fault::Lonely { machine } => {
                 for other in (0..self.machines.len()).filter(|other| *other != machine) {

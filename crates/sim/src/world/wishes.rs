@@ -35,11 +35,16 @@ impl World {
             Wish::StopForGood { part } if begins => {
                 let name = self.name_of(part);
                 // Never both members of a pair: somebody has to serve.
-                if !self.laws.strain.for_good[self.cast.other(part)] && self.ask(Ask::Stop { name, graceful: false }) {
+                if !self.laws.strain.for_good[self.cast.other(part)]
+                    && self.ask(Ask::Stop { name, graceful: false })
+                {
                     self.laws.strain.for_good[part] = true;
                 }
             }
-            Wish::Switchover { .. } | Wish::Restart { .. } | Wish::Rolling { .. } | Wish::StopForGood { .. } => {}
+            Wish::Switchover { .. }
+            | Wish::Restart { .. }
+            | Wish::Rolling { .. }
+            | Wish::StopForGood { .. } => {}
             Wish::Stop { part, graceful } => {
                 let name = self.name_of(part);
                 if begins {
