@@ -63,6 +63,17 @@ pub struct Release {
     pub role: RoleEpoch,
 }
 
+/// What one agent remembers of the other, said when they meet: an agent whose memory was set back learns of it (A3, G11).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Of which pair.
+    pub pair: PairName,
+    /// The highest role that the other agent voted for.
+    pub voted: Option<RoleEpoch>,
+    /// The highest epoch that the other agent released.
+    pub released: Epoch,
+}
+
 /// What a member of a pair with `policy = "strict"` needs beyond its [`crate::PairPlace`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StrictPlace {

@@ -33,7 +33,7 @@ pub use certified::{Identity, IdentityError, Role};
 pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
 pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
-pub use grant::{GrantReport, GrantTold, Release, StrictPlace, Verdict, VoteAnswer, VoteAsk};
+pub use grant::{GrantReport, GrantTold, Release, Remembered, StrictPlace, Verdict, VoteAnswer, VoteAsk};
 pub use identity::{AgentId, ClusterId, Incarnation, OperationId, OrderId};
 pub use logs::{LogAnswer, LogPiece, LogPlace, LogQuestion};
 pub use machine::{Decision, Machine};

@@ -59,6 +59,20 @@ rules! {
     PromotionRefused => "promotion-refused", "The member's agent refused the promotion and gave its epoch up.";
     DemotionRefused => "demotion-refused", "The member's agent refused the demotion.";
     RecentRefusal => "recent-refusal", "The member refused a promotion a moment ago: it is tried again later.";
+    // strict pairs: promises
+    PromiseRuns => "promise-runs", "A silent member was promised its role here, and that promise has not run out: nobody else is promoted before it has.";
+    PromiseExpired => "promise-expired", "The primary is silent, and no promise to it binds any more, here or with the other member's agent: the other member is promoted.";
+    PromiseReleased => "promise-released", "The primary's agent gave its role up for good before it fell silent: the other member is promoted.";
+    AwaitsRelease => "awaits-release", "The primary acts no more, and its agent has not given its role up durably: the other member is promoted when it has.";
+    HeldByPeer => "held-by-peer", "The primary cannot be heard here, and the other member's agent renews its role: it is alive, and nobody is promoted.";
+    PreVoteAsked => "pre-vote-asked", "Before an epoch is spent, the other member's agent is asked whether it still renews the silent primary.";
+    PreVoteRefused => "pre-vote-refused", "The other member's agent would not promise a new role now: no epoch is spent, and it is asked again.";
+    OrderRepeated => "order-repeated", "The member whose role is stored has not got its order: it is ordered again, as long as its promise binds.";
+    FenceCalled => "fence-called", "The primary's host is silent: its fencing command is run, and this control server votes for that primary no more.";
+    FencedByDevice => "fenced-by-device", "The fencing command of the silent primary's host said that the machine is off: its promise is over.";
+    FenceFailed => "fence-failed", "The fencing command did not say that the machine is off: its primary's promise has to run out by itself.";
+    RestoredStore => "restored-store", "The store was restored from a backup: nothing is promised before both agents were asked and a lease has passed.";
+    Outranked => "outranked", "An agent has obeyed a higher controller epoch than this control server's.";
     // operations
     PrecheckFailed => "precheck-failed", "A check before the operation failed: nothing was done.";
     AlreadySo => "already-so", "What was asked for is so already.";
@@ -101,6 +115,7 @@ rules! {
     GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
     GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
     PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
+    MemorySetBack => "memory-set-back", "The other agent remembers a vote or a release that this one does not: its files were set back, so it is bound anew and silent for a lease.";
     MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";
     // hosts, flapping, drained hosts
     HostLost => "host-lost", "The primary's host counts as lost, and the backup is ready: the backup is promoted. Policy `available` accepts that the former primary may still act.";

@@ -60,7 +60,8 @@ impl World {
         let (stored, lease) = (self.store.stored.clone(), scope.terms.lease);
         let mut pair = if self.store.marked && !scope.is(Wrong::RestoredAsRead) {
             let store_terms = Terms { leader_lease: scope.store_lease, ..scope.terms };
-            Leader::read_restored(leadership, NOW, stored, &store_terms)
+            let members = [&self.agents[0].name, &self.agents[1].name].map(Clone::clone);
+            Leader::read_restored(leadership, NOW, stored, &store_terms, members)
         } else {
             Leader::read(leadership, NOW, stored, lease)
         };
@@ -83,7 +84,9 @@ impl World {
         if scope.is(Wrong::TooSlowIsOver) || scope.is(Wrong::WritesEarly) {
             pair.shift(scope.terms.lease);
         }
-        let Ok(write) = pair.promote(leadership, NOW, &self.agents[a].name) else { return Ok(false) };
+        let Ok(write) = pair.promote(leadership, NOW, &self.agents[a].name, Epoch::NONE) else {
+            return Ok(false);
+        };
         if write.role.epoch.0 > scope.epochs {
             return Ok(false);
         }
@@ -300,9 +303,10 @@ impl World {
         let kept = self.agents[a].voter.kept();
         let promised = kept.promised.as_ref().map_or(Epoch::NONE, |promise| promise.role.epoch);
         let highest = promised.max(kept.closed);
+        let name = &self.agents[a].name;
         let Some(pair) = &mut self.controllers[c].pair else { return Ok(false) };
         let before = pair.clone();
-        pair.agent_said(NOW, a, highest);
+        pair.agent_said(NOW, name, highest);
         Ok(*pair != before)
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use understudy_decide::control::{ClusterView, OperationState, OperationView};
 use understudy_drive::exposition::{Exposition, Histogram};
-use understudy_model::{ApplicationStatus, Event, EventKind, HostName, HostStatus, OperationId, RunMode};
+use understudy_model::{
+    ApplicationStatus, Event, EventKind, HostName, HostStatus, OperationId, Policy, RunMode,
+};
 use understudy_transport::LinkTally;
 
 /// Bounds of what should take milliseconds, in seconds.
@@ -113,6 +115,7 @@ impl Figures {
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         all.gauge("understudy_scs_build_info", "Version of this control server; always 1.").sample(&build, 1);
         show_cluster(&mut all, view, wrong);
+        show_grants(&mut all, view);
         let counts = self.lock();
         let help = "Members that confirmed to have become primary.";
         all.counter("understudy_scs_role_changes_total", help).sample(&[], counts.became_primary);
@@ -198,6 +201,29 @@ fn show_cluster(all: &mut Exposition, view: &ClusterView, wrong: usize) {
     for pair in &view.pairs {
         let epoch = pair.stored.as_ref().map_or(0, |role| role.epoch.0);
         family.sample(&[("pair", pair.name.as_str())], epoch);
+    }
+}
+
+/// What is promised in pairs with policy `strict`.
+fn show_grants(all: &mut Exposition, view: &ClusterView) {
+    let strict = || view.pairs.iter().filter(|pair| pair.policy == Policy::Strict);
+    let help = "Votes of this control server in this leadership, by what was said.";
+    let mut family = all.counter("understudy_scs_votes_total", help);
+    for pair in strict() {
+        let name = pair.name.as_str();
+        family.sample(&[("pair", name), ("said", "given")], pair.votes_given);
+        family.sample(&[("pair", name), ("said", "refused")], pair.votes_refused);
+    }
+    let help = "For how long the present promise binds if it is not renewed; 0 if none does.";
+    let mut family = all.gauge("understudy_scs_promise_left_seconds", help);
+    for pair in strict() {
+        let left = pair.promise.as_ref().and_then(|promise| promise.left).unwrap_or_default();
+        family.seconds(&[("pair", pair.name.as_str())], left);
+    }
+    let help = "1 if the primary cannot be heard here and is renewed by the other member's agent.";
+    let mut family = all.gauge("understudy_scs_pair_alive_through_peer", help);
+    for pair in strict() {
+        family.sample(&[("pair", pair.name.as_str())], u64::from(pair.alive_through.is_some()));
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw};
 use understudy_drive::{Hands, Kept, Persisting, Stop, Told};
-use understudy_model::{ControllerEpoch, Decision, Moment};
+use understudy_model::{ControllerEpoch, Decision, Moment, Verdict};
 use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
 
+use crate::fencing::Fencing;
 use crate::figures::Figures;
 use crate::journal::{Journal, now_ms};
 use crate::leadership::drained_subject;
@@ -44,13 +45,15 @@ pub struct ControlHands {
     pub store_failing: bool,
     /// What is counted.
     pub figures: Figures,
+    /// Runs the commands that switch hosts off.
+    pub fencing: Fencing,
 }
 
 impl Hands<Control> for ControlHands {
     fn record(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) {
         self.links.observed(saw);
         self.figures.waited(understudy_drive::now().since(at));
-        if decision.is_empty() && *saw == ControlSaw::DeadlinePassed {
+        if decision.is_empty() && *saw == ControlSaw::DeadlinePassed || is_renewal(saw, decision) {
             return;
         }
         self.journal.note(Batch { journal: entries(at, saw, decision), ..Batch::default() });
@@ -65,9 +68,15 @@ impl Hands<Control> for ControlHands {
         self.figures.waited(began.since(at));
         let (journal, figures) = (self.journal.clone(), self.figures.clone());
         let lost = Arc::clone(&self.lost);
+        let overtaken =
+            decision.persist.iter().any(|record| matches!(record, ControlRecord::RaiseLeadership { .. }));
         Box::pin(async move {
             let committed = journal.commit(batch).await;
             figures.wrote(understudy_drive::now().since(began));
+            if committed.is_ok() && overtaken {
+                let why = "an agent obeyed a higher controller epoch; leaderships count on from there";
+                lost.get_or_init(|| why.to_owned());
+            }
             committed.map_err(|error| {
                 if !error.is_definite() || matches!(error, CommitError::NotLeading { .. }) {
                     // Only a new leadership, which reads the store first, can know what is stored (`docs/safety.md`, G2
@@ -84,12 +93,15 @@ impl Hands<Control> for ControlHands {
             Ok(()) => self.store_works(),
             Err((why, _)) => self.store_fails(why),
         }
+        if self.lost.get().is_some() {
+            self.stop.ask();
+        }
     }
 
     fn act(&mut self, action: ControlDo) {
         match action {
             ControlDo::Vote { host, answer } => self.links.vote(&host, answer),
-            ControlDo::Fence { .. } => {}
+            ControlDo::Fence { host } => self.fencing.call(host),
             ControlDo::Send { host, order } => self.links.send(&host, order),
             ControlDo::Reply { request, reply } => {
                 if !self.replies.answer(request, reply) {
@@ -127,9 +139,6 @@ impl ControlHands {
              state directory"
         );
         self.standing.set(Concern::Store, vec![warning]);
-        if self.lost.get().is_some() {
-            self.stop.ask();
-        }
     }
 }
 
@@ -142,6 +151,8 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
             next: next.clone(),
             controller_epoch,
         },
+        ControlRecord::SetLease { pair, lease } => Change::SetLease { pair: pair.clone(), lease: *lease },
+        ControlRecord::RaiseLeadership { highest } => Change::RaiseLeadership(*highest),
         ControlRecord::SetGoal { application, goal } => {
             Change::SetGoal { application: application.clone(), goal: *goal }
         }
@@ -157,6 +168,16 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
             Change::SetMaintenance { subject: drained_subject(host), on: *on, until_wall_ms: None }
         }
     }
+}
+
+/// A vote that was given again, several times a second for each pair: it would fill the journal, and changes nothing that
+/// anybody decides on but for how long.
+fn is_renewal(saw: &ControlSaw, decision: &ControlDecision) -> bool {
+    let given = |action: &ControlDo| matches!(action, ControlDo::Vote { answer, .. } if answer.verdict == Verdict::Given);
+    matches!(saw, ControlSaw::VoteAsked { .. })
+        && decision.actions.iter().all(given)
+        && decision.persist.is_empty()
+        && decision.events.is_empty()
 }
 
 fn entries(at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Vec<JournalEntry> {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_decide::control::{ControlMemory, Flap, MaintenanceOf};
+use understudy_decide::control::{ControlMemory, Flap, GrantMemory, MaintenanceOf};
 use understudy_model::{ApplicationName, Cluster, ControllerName, HostName, Moment, PairName};
 use understudy_store::{Batch, Change, CommitError, QueryError, Store};
 
@@ -49,6 +49,12 @@ pub fn take(
         store.maintenance()?.into_keys().partition(|subject| subject.starts_with(DRAINED));
     let drained = drained.iter().map(|subject| parse_drained(subject)).collect::<Result<_, _>>()?;
     let maintenance = maintenance.iter().map(|subject| parse(subject)).collect::<Result<_, _>>()?;
+    let since_restore = store.stored_since_restore()?;
+    let grants = GrantMemory {
+        leases: store.leases()?,
+        restored: since_restore.is_some(),
+        trusted: since_restore.unwrap_or_default(),
+    };
     Ok(ControlMemory {
         controller: controller.clone(),
         controller_epoch,
@@ -58,6 +64,7 @@ pub fn take(
         last_operation: store.last_operation()?,
         flaps: flaps(store, now)?,
         drained,
+        grants,
     })
 }
 

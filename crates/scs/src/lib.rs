@@ -6,7 +6,9 @@
 pub mod accepted;
 pub mod api;
 pub mod certificates;
+mod command;
 pub mod exit;
+pub mod fencing;
 pub mod figures;
 pub mod hands;
 pub mod journal;

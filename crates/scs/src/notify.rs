@@ -4,32 +4,23 @@
 //! and is counted, a command has its time and its output a bound, and a failure is an event that nobody is notified of.
 
 use std::collections::VecDeque;
-use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use understudy_model::{Because, Event, EventKind, Rule, Severity, Subject};
 use understudy_settings::NotifySettings;
 
+use crate::command::run_command;
 use crate::wall::show_unix_ms;
 
 /// The most notices that wait.
 pub const MOST_WAITING: usize = 256;
 /// How long one run of the command may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// How much of what a run says is kept, in bytes.
-const MOST_OUTPUT_BYTES: usize = 2_048;
 /// How many characters of a text are put into a variable.
 const LONGEST_VARIABLE: usize = 4_096;
-/// How long the output of a command is read after it has ended: others may hold it open.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Where the command's own commands are found.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Without a command nobody is told of anything.
 const NOBODY: NotifySettings = NotifySettings { on: Vec::new(), command: Vec::new() };
@@ -135,78 +126,10 @@ fn failed(because: Because, about: &Subject) -> Event {
 
 /// Runs the command once. `Err`: why it did not do its work, and the last that it said.
 async fn run(command: &[String], notice: &Notice, limit: Duration) -> Result<(), (String, String)> {
-    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", PATH)
-        .envs(environment(notice))
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| (format!("{program} cannot be started: {error}"), String::new()))?;
-    let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let mut output = Vec::new();
-    let ended = tokio::time::timeout(limit, attend(&mut child, line(notice), &mut output)).await;
-    // Whatever it started and left behind ends with it.
-    if let Some(Err(error)) = group.map(|group| kill_process_group(group, Signal::KILL))
-        && error != rustix::io::Errno::SRCH
-    {
-        tracing::warn!(%error, "what the notify command left behind could not be ended");
+    if command.is_empty() {
+        return Ok(());
     }
-    let said = String::from_utf8_lossy(&output).trim().to_owned();
-    match ended {
-        Err(_) => Err((format!("it took longer than {limit:?} and was killed"), said)),
-        Ok(Err(error)) => Err((format!("it was lost: {error}"), said)),
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err((format!("it ended with {status}"), said)),
-    }
-}
-
-/// Hands the line over, reads what is said, and waits for the end, all at once: none of them may block another.
-async fn attend(child: &mut Child, line: String, output: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let hand_over = async move {
-        if let Some(mut stdin) = stdin {
-            // A command that does not read its input has its environment.
-            let _ = stdin.write_all(line.as_bytes()).await;
-        }
-    };
-    let (mut heard, mut complained) = (Vec::new(), Vec::new());
-    let status = {
-        let listening = async {
-            tokio::join!(hand_over, keep_last(stdout, &mut heard), keep_last(stderr, &mut complained));
-        };
-        tokio::pin!(listening);
-        tokio::select! {
-            status = child.wait() => {
-                // What follows is a bonus, and bounded: another process may hold the output open.
-                let _ = tokio::time::timeout(LAST_WORDS, &mut listening).await;
-                status?
-            }
-            () = &mut listening => child.wait().await?,
-        }
-    };
-    output.extend_from_slice(if complained.is_empty() { &heard } else { &complained });
-    Ok(status)
-}
-
-/// Reads to the end and keeps the last bytes.
-async fn keep_last(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut source) = source else { return };
-    let mut piece = [0; 1_024];
-    while let Ok(read) = source.read(&mut piece).await {
-        if read == 0 {
-            return;
-        }
-        kept.extend_from_slice(&piece[..read]);
-        let over = kept.len().saturating_sub(MOST_OUTPUT_BYTES);
-        kept.drain(..over);
-    }
+    run_command(command, environment(notice), line(notice), limit).await.map(drop)
 }
 
 /// The event as `events -o json` has it. Its number is given when it is stored, which this does not wait for.

@@ -24,6 +24,7 @@ use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
 use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
+use crate::fencing::Fencing;
 use crate::figures::Figures;
 use crate::hands::ControlHands;
 use crate::journal::Journal;
@@ -231,6 +232,7 @@ impl Life {
             lost: Arc::default(),
             store_failing: false,
             figures: figures.clone(),
+            fencing: Fencing::new(inbox.clone(), self.standing.clone()),
         };
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);

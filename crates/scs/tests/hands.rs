@@ -36,7 +36,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
     let (inbox, _mail) = Inbox::<Control>::new(8);
     let (replies, stop) = (Replies::default(), Stop::default());
     let hands = ControlHands {
-        links: Links::new(inbox, journal.clone(), understudy_transport::Security::Plain),
+        links: Links::new(inbox.clone(), journal.clone(), understudy_transport::Security::Plain),
         journal: journal.clone(),
         replies: replies.clone(),
         standing: standing.clone(),
@@ -47,6 +47,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         lost: Default::default(),
         store_failing: false,
         figures: understudy_scs::figures::Figures::default(),
+        fencing: understudy_scs::fencing::Fencing::new(inbox, standing.clone()),
     };
     Bench { directory, hands, journal, standing, replies, stop }
 }

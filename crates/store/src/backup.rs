@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::lock::{DirectoryLock, private};
-use crate::open::PATIENCE;
+use crate::open::{PATIENCE, migrate};
 use crate::schema::{APPLICATION_ID, STEPS};
 use crate::{DATABASE_FILE, LOCK_FILE, OpenError};
 
@@ -204,7 +204,7 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<(), RestoreError> {
     let mut to = private().write(true).create(true).truncate(true).open(&copy).map_err(failed)?;
     io::copy(&mut File::open(backup).map_err(failed)?, &mut to).map_err(failed)?;
     drop(to);
-    drop_kept_files(&copy)?;
+    make_restored(&copy)?;
     for path in [&copy, &directory.join(LOCK_FILE)] {
         give_to_owner(path, directory).map_err(failed)?;
     }
@@ -213,11 +213,15 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<(), RestoreError> {
     sync(directory).map_err(failed)
 }
 
-fn drop_kept_files(copy: &Path) -> Result<(), RestoreError> {
+/// Takes out what only a backup has, and marks the store: what it holds may be older than what was promised since.
+fn make_restored(copy: &Path) -> Result<(), RestoreError> {
     let failed = |source| RestoreError::Unusable { path: copy.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(copy, flags).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(copy, flags).map_err(failed)?;
     connection.execute_batch("DROP TABLE kept_file").map_err(failed)?;
+    // A backup of an earlier version has no place for the marker yet.
+    migrate(&mut connection).map_err(failed)?;
+    connection.execute("UPDATE control SET restored = leadership", []).map_err(failed)?;
     connection.close().map_err(|(_, source)| failed(source))
 }
 

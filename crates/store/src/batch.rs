@@ -2,6 +2,8 @@
 //!
 //! Knows no SQL. The law: a batch is written as a whole or not at all, and one with changes is always durable.
 
+use std::time::Duration;
+
 use understudy_model::{
     ApplicationName, ControllerEpoch, Event, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
 };
@@ -22,6 +24,15 @@ pub enum Change {
         /// The leadership that asks.
         controller_epoch: ControllerEpoch,
     },
+    /// How long a promise of a pair's epoch lasts that is stored in the same batch.
+    SetLease {
+        /// Of which pair.
+        pair: PairName,
+        /// Above zero.
+        lease: Duration,
+    },
+    /// The next leadership is above this one. Never lowers the stored one; every write of the present one fails from then on.
+    RaiseLeadership(ControllerEpoch),
     /// What somebody wants an application to be.
     SetGoal {
         /// Which.

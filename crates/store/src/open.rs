@@ -79,7 +79,8 @@ fn set_mode(connection: &Connection) -> rusqlite::Result<()> {
     connection.file_control(Some(c"main"), FileControl::PersistWal(&mut persist))
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings a file to the present schema.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(0);

@@ -2,8 +2,9 @@
 //!
 //! Knows no transactions: each question is one. The law: a value that no version wrote is an error, not a guess.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -47,6 +48,33 @@ pub(crate) fn roles(connection: &Connection) -> Result<BTreeMap<PairName, RoleEp
             Ok((pair, RoleEpoch::new(Epoch(counter(epoch, "an epoch")?), holder)))
         })
         .collect()
+}
+
+/// The lease that the epoch of a pair was given, where one was.
+pub(crate) fn leases(connection: &Connection) -> Result<BTreeMap<PairName, Duration>, QueryError> {
+    let rows: Vec<(String, i64)> =
+        rows(connection, "SELECT pair, lease_ns FROM lease", "leases", |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.into_iter()
+        .map(|(pair, lease_ns)| {
+            let pair = parsed(PairName::new(&pair), "a pair", &pair)?;
+            Ok((pair, Duration::from_nanos(counter(lease_ns, "a lease")?)))
+        })
+        .collect()
+}
+
+/// If the file was restored from a backup: the pairs whose role was stored since.
+pub(crate) fn stored_since_restore(
+    connection: &Connection,
+) -> Result<Option<BTreeSet<PairName>>, QueryError> {
+    let sql = "SELECT restored FROM control";
+    let marker: Option<i64> =
+        connection.query_row(sql, [], |row| row.get(0)).map_err(read("the marker of a restore"))?;
+    if marker.is_none() {
+        return Ok(None);
+    }
+    let sql = "SELECT pair FROM role WHERE leadership > (SELECT restored FROM control)";
+    let pairs: Vec<String> = rows(connection, sql, "roles", |row| row.get(0))?;
+    pairs.iter().map(|pair| parsed(PairName::new(pair), "a pair", pair)).collect::<Result<_, _>>().map(Some)
 }
 
 pub(crate) fn goals(connection: &Connection) -> Result<BTreeMap<ApplicationName, Goal>, QueryError> {

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 3] = [
+pub(crate) const STEPS: [&str; 4] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -79,6 +79,13 @@ pub(crate) const STEPS: [&str; 3] = [
         made_wall_ms INTEGER NOT NULL,
         expires_wall_ms INTEGER,
         last_used_wall_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    ALTER TABLE control ADD COLUMN restored INTEGER;
+    CREATE TABLE lease (
+        pair TEXT PRIMARY KEY,
+        lease_ns INTEGER NOT NULL CHECK (lease_ns > 0)
     ) STRICT, WITHOUT ROWID;
 ",
 ];

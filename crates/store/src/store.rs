@@ -3,8 +3,9 @@
 //! Knows no threads and no clocks. The law: a durable batch is on the disk when `commit` returns, and after an unknown
 //! outcome nothing more is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use understudy_model::{
@@ -179,6 +180,17 @@ impl Store {
     /// The stored role of every pair that ever had a primary.
     pub fn roles(&self) -> Result<BTreeMap<PairName, RoleEpoch>, QueryError> {
         queries::roles(&self.connection)
+    }
+
+    /// The lease that the stored epoch of a pair was given, where one was.
+    pub fn leases(&self) -> Result<BTreeMap<PairName, Duration>, QueryError> {
+        queries::leases(&self.connection)
+    }
+
+    /// If this store was made from a backup: the pairs whose role was stored since. What it holds of any other pair may be
+    /// older than what agents have promised.
+    pub fn stored_since_restore(&self) -> Result<Option<BTreeSet<PairName>>, QueryError> {
+        queries::stored_since_restore(&self.connection)
     }
 
     /// The goal of every application that ever got one.

@@ -113,6 +113,17 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
             "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
             &[text],
         ),
+        Change::SetLease { pair, lease } => {
+            let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
+            run(
+                "INSERT INTO lease VALUES (?1, ?2)
+                 ON CONFLICT (pair) DO UPDATE SET lease_ns = excluded.lease_ns",
+                &[&pair.as_str(), &number(lease_ns, "a lease")?],
+            )
+        }
+        Change::RaiseLeadership(to) => {
+            run("UPDATE control SET leadership = max(leadership, ?1)", &[&number(to.0, "a leadership")?])
+        }
         Change::SetClusterId(id) => run("UPDATE control SET cluster_id = ?1", &[id]),
         Change::AddToken(token) => run(
             "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

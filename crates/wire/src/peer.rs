@@ -5,7 +5,7 @@
 //! may vote. The law: every message is whole in itself, and an answer repeats what it answers.
 
 use bytes::BytesMut;
-use understudy_model::{AgentId, HostName, Incarnation, Release, VoteAnswer, VoteAsk};
+use understudy_model::{AgentId, HostName, Incarnation, Release, Remembered, VoteAnswer, VoteAsk};
 
 use crate::body::peer;
 use crate::error::{EncodeError, MessageError};
@@ -40,6 +40,8 @@ pub enum PeerSaid {
     Vote(VoteAnswer),
     /// The speaker's own member gave a role up for good.
     Release(Release),
+    /// What the speaker remembers of the other's votes and releases.
+    Remembered(Remembered),
 }
 
 /// How an agent introduces itself to another one.

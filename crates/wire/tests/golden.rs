@@ -247,6 +247,8 @@ fn what_agents_say_to_one_another() {
     compare_in("v3/peer-vote", PeerSaid::Vote(vote(Verdict::Given)));
     let refused = Verdict::Refused { promised: Some(role()), why: "it is promised".to_owned() };
     compare_in("v3/peer-vote-refused", PeerSaid::Vote(vote(refused)));
+    let remembered = Remembered { pair: name("tserver"), voted: Some(role()), released: Epoch(6) };
+    compare_in("v3/peer-remembered", PeerSaid::Remembered(remembered));
     compare_in("v3/peer-release", PeerSaid::Release(Release { pair: name("tserver"), role: role() }));
 }
 

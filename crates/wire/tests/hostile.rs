@@ -128,7 +128,7 @@ fn each_fault_of_a_body_names_its_field() {
         (Kind::FromAgent, b"\x22\x02\x1a\x00", "Refusal.cause is missing, or of a newer version"),
         (Kind::FromAgent, b"\x2a\x03\x0a\x01{", "Events.json has an event that is not JSON"),
         (Kind::Peer, b"", "PeerSaid.said is missing, or of a newer version"),
-        (Kind::Peer, b"\x3a\x00", "PeerSaid.said is missing, or of a newer version"),
+        (Kind::Peer, b"\x7a\x00", "PeerSaid.said is missing, or of a newer version"),
         (Kind::Peer, b"\x0a\x00", "PeerHello.versions is missing, or of a newer version"),
         (Kind::Peer, b"\x12\x02\x08\x03", "PeerWelcome.agent is missing, or of a newer version"),
         (Kind::Peer, b"\x22\x00", "VoteAsk.pair is not a name"),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     ApplicationName, Because, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment, Outcome,
-    PairName, PairPlace, Refusal, Release, RoleEpoch, Rule, Severity, StrictPlace, Subject,
+    PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
 };
 
 use super::out::{Out, Unstored};
@@ -31,6 +31,8 @@ pub(super) struct PairGrants {
     pub unkept: bool,
     /// The highest epoch that the other agent released.
     pub peer_released: Epoch,
+    /// The highest role that the other agent voted for.
+    pub peer_voted: Option<RoleEpoch>,
 }
 
 /// A member of this host.
@@ -151,6 +153,7 @@ impl Agent {
             own: own.collect(),
             unkept: false,
             peer_released: Epoch::NONE,
+            peer_voted: None,
         };
         self.grants.insert(pair.clone(), grants);
     }
@@ -285,6 +288,45 @@ impl Agent {
             out.events.push(Event::new(EventKind::Anomaly, Severity::Info, about, because));
         }
         out.answer(waiting, Outcome::Done);
+    }
+
+    /// The other agent remembers more of this one than this one does: its files were set back (A3, G11).
+    pub(super) fn peer_remembers(
+        &mut self,
+        now: Moment,
+        host: &HostName,
+        remembered: Remembered,
+        out: &mut Out,
+    ) {
+        let Remembered { pair, voted, released } = remembered;
+        let known = |grants: &&mut PairGrants| {
+            let of_peer = voted.as_ref().is_none_or(|voted| voted.holder == grants.other);
+            grants.place.peer_host == *host && of_peer
+        };
+        let Some(grants) = self.grants.get_mut(&pair).filter(known) else { return };
+        let lease = grants.place.terms.lease;
+        let Some(kept) = grants.voter.reminded(now, voted.as_ref(), released, lease) else { return };
+        let own: Vec<ApplicationName> = grants.own.keys().cloned().collect();
+        for own in grants.own.values_mut() {
+            own.holder.give_up(kept.closed);
+        }
+        let mut because =
+            Because::new(Rule::MemorySetBack, Rule::MemorySetBack.says()).fact("released", released);
+        if let Some(voted) = &voted {
+            because = because.fact("voted for", voted);
+        }
+        let about = Subject { host: Some(self.host.clone()), pair: Some(pair.clone()), ..Subject::default() };
+        out.events.push(Event::new(EventKind::Anomaly, Severity::Critical, about, because));
+        let former = self.durable.get(&pair).map(|durable| durable.closed).unwrap_or_default();
+        self.keep_promise(&pair, &kept, out);
+        if kept.closed > former {
+            self.durable.entry(pair.clone()).or_default().closed = kept.closed;
+            out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
+        }
+        self.unstored.push(Unstored::Vote { pair });
+        for name in own {
+            self.retire(now, &name, out);
+        }
     }
 
     /// Gives an epoch up for an own member. False: it holds a higher one, and nothing is closed or released (G5).

@@ -311,6 +311,9 @@ impl Machine for Agent {
             AgentSaw::PeerAsked { host, ask } => self.peer_asked(now, host, ask, &mut out),
             AgentSaw::PeerVoted { host, answer } => self.peer_voted(now, &host, answer, &mut out),
             AgentSaw::PeerReleased { host, release } => self.peer_released(&host, release),
+            AgentSaw::PeerRemembers { host, remembered } => {
+                self.peer_remembers(now, &host, remembered, &mut out);
+            }
             AgentSaw::ControllerVoted { link, answer } => {
                 self.controller_voted(now, link, answer, &mut out);
             }

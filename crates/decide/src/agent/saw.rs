@@ -8,8 +8,8 @@ use understudy_model::notice::Notice;
 use understudy_model::{
     AddpSettings, AgentId, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, Assignment,
     ControllerEpoch, ControllerName, Epoch, ExitCause, FromApplication, HostName, Incarnation, Inventory,
-    Moment, Order, PairName, PairPlace, Release, RoleEpoch, RunMode, Signal, ToApplication, VoteAnswer,
-    VoteAsk,
+    Moment, Order, PairName, PairPlace, Release, Remembered, RoleEpoch, RunMode, Signal, ToApplication,
+    VoteAnswer, VoteAsk,
 };
 
 use crate::grants::holder::Page;
@@ -198,6 +198,13 @@ pub enum AgentSaw {
         host: HostName,
         /// What.
         release: Release,
+    },
+    /// Another host's agent says what it remembers of this one.
+    PeerRemembers {
+        /// Which host.
+        host: HostName,
+        /// What.
+        remembered: Remembered,
     },
     /// A control server answered a request for its vote.
     ControllerVoted {
@@ -509,6 +516,13 @@ pub enum AgentDo {
         host: HostName,
         /// What.
         answer: VoteAnswer,
+    },
+    /// Tell another host's agent what is remembered of it.
+    RemindPeer {
+        /// Which host.
+        host: HostName,
+        /// What.
+        remembered: Remembered,
     },
     /// Tell another host's agent that a role was given up.
     TellPeer {

@@ -4,8 +4,8 @@
 //! member whose votes run out is demoted while there is time for it, and ended when there is none.
 
 use understudy_model::{
-    ApplicationName, Because, EventKind, HostName, Moment, PairName, Release, RoleEpoch, Rule, Severity,
-    ToApplication, Verdict, VoteAnswer, VoteAsk,
+    ApplicationName, Because, Epoch, EventKind, HostName, Moment, PairName, Release, Remembered, RoleEpoch,
+    Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
 };
 
 use super::application::StopReason;
@@ -21,9 +21,14 @@ impl Agent {
     pub(super) fn peer_joined(&mut self, host: HostName, out: &mut Out) {
         // What was released while it was not heard is said again: a promise may still bind it.
         for (pair, grants) in self.grants.iter().filter(|(_, grants)| grants.place.peer_host == host) {
+            let (voted, released) = (grants.peer_voted.clone(), grants.peer_released);
+            if voted.is_some() || released > Epoch::NONE {
+                let remembered = Remembered { pair: pair.clone(), voted, released };
+                out.answers.push(AgentDo::RemindPeer { host: host.clone(), remembered });
+            }
             let Some(closed) = self.durable.get(pair).map(|durable| durable.closed) else { continue };
             for (name, own) in &grants.own {
-                if closed > understudy_model::Epoch::NONE && own.holder.held().is_none() {
+                if closed > Epoch::NONE && own.holder.held().is_none() {
                     let role = RoleEpoch::new(closed, name.clone());
                     let release = Release { pair: pair.clone(), role };
                     out.answers.push(AgentDo::TellPeer { host: host.clone(), release });
@@ -98,16 +103,18 @@ impl Agent {
     pub(super) fn voted(&mut self, now: Moment, voter: OtherVoter, answer: VoteAnswer, out: &mut Out) {
         let VoteAnswer { pair, incarnation, number, role, verdict } = answer;
         let name = role.holder.clone();
-        let own = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(&name));
-        let Some(own) = own else { return };
+        let Some(grants) = self.grants.get_mut(&pair) else { return };
+        let Some(own) = grants.own.get_mut(&name) else { return };
         match verdict {
-            Verdict::Given => match own.holder.hear(now, voter, &Answer { incarnation, number, role }) {
-                Heard::Extended
-                | Heard::NoLonger
-                | Heard::OtherLife
-                | Heard::UnknownNumber
-                | Heard::GivenUp => {}
-            },
+            Verdict::Given => {
+                let answer = Answer { incarnation, number, role };
+                let heard = own.holder.hear(now, voter, &answer);
+                let counts = matches!(heard, Heard::Extended | Heard::NoLonger) && voter == OtherVoter::Peer;
+                let more = grants.peer_voted.as_ref().is_none_or(|known| known.epoch < answer.role.epoch);
+                if counts && more {
+                    grants.peer_voted = Some(answer.role);
+                }
+            }
             Verdict::Refused { promised, why } => {
                 let refused = Refused { asked: role, promised, because: Objection::Higher };
                 out.quiet.push(Because::new(Rule::VoteRefused, why).fact("asked", &refused.asked));

@@ -16,6 +16,9 @@ impl Control {
                 .as_ref()
                 .map_or_else(|| "none: nobody was ever primary".to_owned(), ToString::to_string),
         );
+        if let Some(granting) = &pair.granting {
+            because = because.fact("promise", self.promise_told(now, granting));
+        }
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }

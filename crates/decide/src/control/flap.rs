@@ -191,6 +191,9 @@ fn is_automatic(rule: Rule) -> bool {
         Rule::PrimaryExited
             | Rule::PrimaryUnavailable
             | Rule::HostLost
+            | Rule::PromiseExpired
+            | Rule::PromiseReleased
+            | Rule::FencedByDevice
             | Rule::OtherMemberInstead
             | Rule::MemberDemoted
     )

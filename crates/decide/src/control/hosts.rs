@@ -1,9 +1,9 @@
 //! Agents: connected, lost, and what they report.
 
 use understudy_model::{
-    Answer, ApplicationName, ApplicationReport, ApplicationStatus, Assignment, Because, Event, EventKind,
-    Goal, HostName, HostStatus, Inventory, Moment, Outcome, PairPlace, Refusal, Rule, Severity, Subject,
-    Work,
+    AddpSettings, Answer, ApplicationName, ApplicationReport, ApplicationStatus, Assignment, Because, Event,
+    EventKind, Goal, HostName, HostStatus, Inventory, Moment, Outcome, PairPlace, Policy, Refusal, Rule,
+    Severity, StrictPlace, Subject, Work,
 };
 
 use super::loss::gone;
@@ -45,6 +45,7 @@ impl Control {
         if let Some(back) = back {
             self.give_fresh_chance(now, back);
         }
+        self.forget_pre_votes(host);
         self.touch_host(host);
         self.touch_gone_hosts();
         self.send_assignments(host, out);
@@ -79,6 +80,9 @@ impl Control {
         for known in self.applications.values_mut().filter(|known| known.host == *host && known.heard) {
             known.heard = false;
             known.since = now;
+        }
+        if was.is_some() {
+            self.forget_pre_votes(host);
         }
         self.touch_host(host);
         self.touch_gone_hosts();
@@ -142,7 +146,8 @@ impl Control {
             because = because.fact("pid", pid);
         }
         let changed = status != report.status || mode != report.run_mode;
-        let about = Subject { host: Some(host.clone()), application: Some(name), pair: known.pair.clone() };
+        let about =
+            Subject { host: Some(host.clone()), application: Some(name.clone()), pair: known.pair.clone() };
         self.touched.extend(known.pair.clone());
         known.told = Some(report.status);
         if changed {
@@ -168,6 +173,7 @@ impl Control {
             });
         }
         known.report = Some(report);
+        self.hear_release(&name);
     }
 
     /// What became of an order.
@@ -215,6 +221,15 @@ impl Control {
                 self.note_refusal(now, &role.holder, &refusal);
                 self.promotion_refused(now, &pair, &role, &refusal, out);
             }
+            (OrderedWork::PreVote { pair }, outcome) => {
+                self.pre_vote_answered(now, answer.order, &pair, outcome);
+            }
+            (OrderedWork::Word { pair, member }, Outcome::Done | Outcome::Refused(_)) => {
+                self.hear_word(now, &pair, &member);
+            }
+            // That it knows is in its next report.
+            (OrderedWork::Learn { .. }, Outcome::Done) => {}
+            (OrderedWork::Learn { member, .. }, Outcome::Refused(_)) => self.not_learned(now, &member),
             (OrderedWork::LetGo, Outcome::Done | Outcome::Refused(_)) => {}
             // That it serves no more is in the report that came with this.
             (OrderedWork::Demote { .. }, Outcome::Done) => {}
@@ -232,7 +247,10 @@ impl Control {
     fn note_refusal(&mut self, now: Moment, application: &ApplicationName, refusal: &Refusal) {
         let Some(known) = self.applications.get_mut(application) else { return };
         known.ordered = None;
-        let wait = RETRY.saturating_mul(1 << known.refusals.min(5)).min(LONGEST_REFUSAL_WAIT);
+        let wait = match refusal {
+            Refusal::Promised(_, left) => (*left).min(LONGEST_REFUSAL_WAIT),
+            _ => RETRY.saturating_mul(1 << known.refusals.min(5)).min(LONGEST_REFUSAL_WAIT),
+        };
         known.refusals = known.refusals.saturating_add(1);
         known.refused_until = Some(now + wait);
         known.refusal = refusal.to_string();
@@ -294,7 +312,14 @@ fn place(cluster: &understudy_model::Cluster, application: &ApplicationName) -> 
     let (name, pair) = cluster.pair_of(application)?;
     let peer = pair.application(pair.member_of(application)?.other());
     let spec = cluster.applications.get(peer)?;
-    let address = cluster.hosts.get(&spec.host).and_then(|host| host.addresses.first());
+    let host = cluster.hosts.get(&spec.host);
+    let address = host.and_then(|host| host.addresses.first());
+    let strict = (pair.policy == Policy::Strict).then(|| StrictPlace {
+        terms: pair.terms(),
+        peer_host: spec.host.clone(),
+        peer_addresses: host.map(|host| host.addresses.clone()).unwrap_or_default(),
+        peer_addp: host.map_or(AddpSettings::OFF, |host| host.addp),
+    });
     Some(PairPlace {
         pair: name.clone(),
         peer: peer.clone(),
@@ -302,7 +327,7 @@ fn place(cluster: &understudy_model::Cluster, application: &ApplicationName) -> 
         peer_ports: spec.ports.iter().map(|port| (port.id.clone(), port.port)).collect(),
         fence_budget: pair.timers.fence_budget,
         link_grace: pair.timers.link_grace,
-        strict: None,
+        strict,
     })
 }
 

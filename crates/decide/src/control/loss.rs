@@ -1,4 +1,4 @@
-//! When a host counts as lost: silence, refusal and a closed link kept apart, and doubt in oneself.
+//! When a host counts as lost under policy `available`: silence, refusal and a closed link kept apart, and doubt in oneself.
 //!
 //! It knows no sockets: how a link ended is observed. The law (policy `available`): a host is lost only by its own
 //! silence or refusal for its whole time, never by what it says, never while this control server has reason to doubt
@@ -6,9 +6,7 @@
 
 use std::time::Duration;
 
-use understudy_model::{
-    Because, EventKind, HostName, Member, Moment, PairName, Policy, Rule, Severity, Subject,
-};
+use understudy_model::{Because, EventKind, HostName, Member, Moment, PairName, Rule, Severity, Subject};
 
 use super::state::{Gone, Pair};
 use super::{Control, LinkEnd, Out, about_pair, event};
@@ -142,6 +140,11 @@ impl Control {
         member: Member,
     ) -> Option<(Rule, String)> {
         let name = pair.spec.application(member);
+        if let Some(granting) = &pair.granting
+            && self.app(pair, member).is_some_and(|app| !app.heard)
+        {
+            return self.not_gone_because(now, pair, granting, member);
+        }
         let Some((host, gone)) = self.gone_host(pair, member) else {
             return Some((Rule::HostSilent, "its agent is heard, or nothing is known of it yet".to_owned()));
         };
@@ -149,9 +152,6 @@ impl Control {
             return None;
         }
         let silent_for = now.since(gone.since).as_secs_f64();
-        if pair.spec.policy != Policy::Available {
-            return Some((Rule::HostSilent, format!("policy {} waits for proof", pair.spec.policy)));
-        }
         let Some(from) = self.lost_from(pair, member) else {
             let (rule, text) = match gone.end {
                 LinkEnd::Unwelcome => (Rule::AgentUnwelcome, "an agent that answers has not lost its host"),

@@ -6,7 +6,9 @@
 
 mod asks;
 mod explain;
+mod fence;
 mod flap;
+mod gone;
 mod hosts;
 mod leaving;
 mod loss;
@@ -18,6 +20,7 @@ mod saw;
 mod sequences;
 mod situation;
 mod state;
+mod strict;
 mod touched;
 mod view;
 mod viewing;
@@ -30,6 +33,8 @@ pub use view::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::grants::leader::Leadership;
+use fence::Call;
 use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
@@ -77,11 +82,24 @@ pub struct Control {
     due: BTreeSet<(Moment, PairName)>,
     /// Look at every pair at every observation, as a test of the above.
     looks_at_all: bool,
+    /// This leadership, as far as promises are concerned.
+    leadership: Leadership,
+    /// Pairs whose next epoch is being stored: it is, unless the next observation says otherwise.
+    unacknowledged: BTreeSet<PairName>,
+    /// Pairs whose silent holder's host is off, as an operator says; durable unless the next observation says otherwise.
+    words_given: BTreeSet<PairName>,
+    /// When something was handed over that the next observation acknowledges.
+    handed_over: Option<Moment>,
+    /// The fencing commands that run.
+    calls: BTreeMap<HostName, Call>,
+    /// Those of the last decision.
+    just_called: BTreeSet<HostName>,
 }
 
 impl Control {
     /// A machine at the start of a leadership; its first observation must be [`ControlSaw::Configured`].
     pub fn new(memory: ControlMemory) -> Self {
+        let leadership = Leadership::held_by_lock(memory.controller_epoch);
         Self {
             memory,
             cluster: None,
@@ -102,6 +120,12 @@ impl Control {
             touched: BTreeSet::new(),
             due: BTreeSet::new(),
             looks_at_all: false,
+            leadership,
+            unacknowledged: BTreeSet::new(),
+            words_given: BTreeSet::new(),
+            handed_over: None,
+            calls: BTreeMap::new(),
+            just_called: BTreeSet::new(),
         }
     }
 
@@ -154,6 +178,7 @@ impl Control {
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        self.read_grants(now);
         self.due.retain(|(_, name)| cluster.pairs.contains_key(name));
         self.touch_all();
         let (kind, because) = if first {
@@ -251,8 +276,16 @@ impl Control {
                 }
                 OrderedWork::Demote { pair, .. } => self.fire(now, &pair, PairTrigger::StoreFailed, out),
                 OrderedWork::LetGo => self.not_let_go(&host),
-                // Taken back with the goal, the maintenance or the epoch that was not stored.
-                OrderedWork::Level { application: Some(_), .. } | OrderedWork::Promote { .. } => {}
+                // Under `strict` its epoch was stored before: it is ordered again.
+                OrderedWork::Promote { role, .. } => {
+                    if let Some(app) = self.applications.get_mut(&role.holder) {
+                        app.ordered.take_if(|ordered| *ordered == role);
+                    }
+                }
+                // Taken back with the goal or the maintenance that was not stored.
+                OrderedWork::Level { application: Some(_), .. } => {}
+                // Asked and told anew: nobody waits for its answer any more.
+                OrderedWork::PreVote { .. } | OrderedWork::Word { .. } | OrderedWork::Learn { .. } => {}
             }
         }
     }
@@ -272,9 +305,14 @@ impl Control {
         for record in records {
             match record {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
+                    self.epoch_not_stored(now, pair, definite);
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                ControlRecord::SetGoal { .. }
+                // It is in the same decision as the epoch that it is the lease of.
+                ControlRecord::SetLease { .. }
+                // The next refusal brings it again.
+                | ControlRecord::RaiseLeadership { .. }
+                | ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
@@ -294,6 +332,14 @@ impl Machine for Control {
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
+        self.handed_over = None;
+        let called = std::mem::take(&mut self.just_called);
+        if !matches!(saw, ControlSaw::StoreFailed { .. }) {
+            self.acknowledge_epochs(now, &mut out);
+            self.acknowledge_words(now, &mut out);
+        } else {
+            self.words_given.clear();
+        }
         self.notice_sleep(now, &mut out);
         match saw {
             ControlSaw::Configured { cluster, own_hosts } => {
@@ -315,12 +361,18 @@ impl Machine for Control {
                 self.touch_all();
                 self.store_failed(now, &records, &why, definite, &mut out);
                 self.not_sent(now, sent, &why, &mut out);
+                self.not_called(now, called, &mut out);
                 out.actions.extend(unsaid);
                 if let Some(undo) = undo {
                     self.take_back(undo, &why, &mut out);
                 }
             }
-            ControlSaw::VoteAsked { .. } | ControlSaw::FenceEnded { .. } | ControlSaw::DeadlinePassed => {}
+            ControlSaw::VoteAsked { host, ask } => self.vote_asked(now, host, ask, &mut out),
+            ControlSaw::FenceEnded { host, confirmed, said } => {
+                self.fence_ended(now, &host, confirmed, &said, &mut out);
+            }
+            ControlSaw::Outranked { host, highest } => self.outranked(&host, highest, &mut out),
+            ControlSaw::DeadlinePassed => {}
         }
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
@@ -332,6 +384,9 @@ impl Machine for Control {
         }
         self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
+        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() {
+            self.handed_over = Some(now);
+        }
         out
     }
 
@@ -341,7 +396,7 @@ impl Machine for Control {
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
-        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).min()
+        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
     }
 
     fn deadline_passed() -> ControlSaw {

@@ -31,6 +31,8 @@ axis! {
         NoneActsChosenComing => "nobody acts, the preferred member is coming and has time left",
         NoneActsOtherReady => "nobody acts, the preferred member does not come, the other one is ready",
         NoneActsNoneReady => "nobody acts and nobody is ready",
+        AwaitsRelease => "nobody acts, and the promise to the last holder is not over",
+        HolderUntold => "the promised holder is heard, does not act, and has not got its order",
         NoneActsHandsOff => "nobody acts and maintenance is on",
         SwitchoverAsked => "an operator asked for a change of roles, and every check holds",
         PromotionRefused => "the ordered member refused, and its epoch is given up",
@@ -57,6 +59,8 @@ pub enum PairMove {
     Promote,
     /// Raise the epoch durably for the member that acts already.
     Reaffirm,
+    /// Order the promised holder to be primary once more, in the epoch that it was promised.
+    OrderAgain,
     /// Order the holder to be a backup, to promote the other.
     Change,
     /// Order the member whose role is not stored to be a backup.
@@ -124,6 +128,14 @@ pub fn next(state: PairState, trigger: PairTrigger) -> PairMove {
             | T::NoneActsNoneReady
             | T::NoneActsHandsOff,
         ) => M::Stay,
+
+        // What was promised ends by a release or by time, whatever else is so.
+        (S::Learning | S::Vacant | S::Promoting | S::Held | S::Demoting | S::Withheld, T::AwaitsRelease) => {
+            M::Stay
+        }
+        (S::Learning | S::Vacant | S::Promoting | S::Held | S::Withheld, T::HolderUntold) => M::OrderAgain,
+        // It is being demoted: its answer comes, or its link is lost.
+        (S::Demoting, T::HolderUntold) => M::Stay,
 
         (S::Held, T::SwitchoverAsked) => M::Change,
         (S::Learning | S::Vacant | S::Promoting | S::Demoting | S::Withheld, T::SwitchoverAsked) => M::Ignore,

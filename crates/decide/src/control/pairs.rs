@@ -37,6 +37,9 @@ impl Control {
         }
         self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
+        self.inform_agents(now, name, out);
+        self.call_device(now, name, out);
+        self.ask_pre_vote(now, name, out);
         for _ in 0..MOST_MOVES {
             let Some(situation) = self.situation(now, name) else { break };
             let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
@@ -77,6 +80,7 @@ impl Control {
             PairMove::Hold => self.hold(now, name),
             PairMove::Promote => self.promote(now, name, trigger, out),
             PairMove::Reaffirm => self.reaffirm(now, name, out),
+            PairMove::OrderAgain => self.order_again(now, name, out),
             PairMove::Change => self.change(now, name, trigger, out),
             PairMove::DemoteIntruder => self.demote_intruder(now, name, out),
             PairMove::Retreat => self.retreat(now, name),
@@ -91,7 +95,7 @@ impl Control {
         }
     }
 
-    fn enter(&mut self, now: Moment, name: &PairName, state: PairState) {
+    pub(super) fn enter(&mut self, now: Moment, name: &PairName, state: PairState) {
         if let Some(known) = self.pairs.get_mut(name)
             && known.state != state
         {
@@ -165,8 +169,8 @@ impl Control {
         self.enter(now, name, PairState::Held);
     }
 
-    /// The next epoch: above everything stored, promised or given up that was ever heard of.
-    fn next_epoch(&self, pair: &Pair) -> Epoch {
+    /// The highest epoch of everything stored, promised or given up that was ever heard of.
+    pub(super) fn highest_heard(&self, pair: &Pair) -> Epoch {
         let stored = pair.stored.as_ref().map(|stored| stored.epoch).unwrap_or_default();
         let heard =
             Member::BOTH.iter().filter_map(|member| self.app(pair, *member)?.report.as_ref()?.role.as_ref());
@@ -177,7 +181,6 @@ impl Control {
                 [promised, role.closed, acting]
             })
             .fold(stored, Epoch::max)
-            .next()
     }
 
     fn promote(&mut self, now: Moment, name: &PairName, trigger: PairTrigger, out: &mut Out) {
@@ -192,14 +195,16 @@ impl Control {
         let Some(member) = chosen else { return };
         let rule = self.promotion_rule(now, known, member);
         let mut because = self.considered(now, known, rule, rule.says());
-        let left = known.holder().filter(|_| matches!(rule, Rule::HostLost | Rule::OperatorForced));
+        let available = known.granting.is_none();
+        let left =
+            known.holder().filter(|_| available && matches!(rule, Rule::HostLost | Rule::OperatorForced));
         if let Some(left) = left {
             let silence = self.silence_of(now, known, left).unwrap_or_default();
             because = because.fact("the host that counts as lost", silence);
             because = because.fact("two may act", "yes, until that host is heard again");
         }
         let role = known.stored.clone();
-        self.raise(now, name, member, because, out);
+        self.raise(now, name, member, None, because, out);
         if let Some(known) = self.pairs.get_mut(name).filter(|known| known.stored != role)
             && let Some(member) = left
         {
@@ -215,6 +220,12 @@ impl Control {
             return if member == Member::First { Rule::FirstStart } else { Rule::OtherMemberInstead };
         }
         let holder = pair.holder();
+        if let Some((granting, holder)) = pair.granting.as_ref().zip(holder)
+            && holder != member
+            && self.app(pair, holder).is_some_and(|app| !app.heard)
+        {
+            return self.gone_rule(pair, granting, holder);
+        }
         let lost = |holder: Member| {
             holder != member && self.may_act_unheard(pair, holder) && self.lost(now, pair, holder)
         };
@@ -249,10 +260,23 @@ impl Control {
     }
 
     /// Raises the epoch for a member, and orders it to be primary once that is durable.
-    fn raise(&mut self, now: Moment, name: &PairName, member: Member, because: Because, out: &mut Out) {
+    ///
+    /// Under `strict` that are two decisions; `acting` is the role in which the member acts already.
+    fn raise(
+        &mut self,
+        now: Moment,
+        name: &PairName,
+        member: Member,
+        acting: Option<&RoleEpoch>,
+        because: Because,
+        out: &mut Out,
+    ) {
         let Some(known) = self.pairs.get(name) else { return };
+        if known.granting.is_some() {
+            return self.store_granted(now, name, member, acting, because, out);
+        }
         let holder = known.spec.application(member).clone();
-        let next = RoleEpoch::new(self.next_epoch(known), holder.clone());
+        let next = RoleEpoch::new(self.highest_heard(known).next(), holder.clone());
         let expected = known.stored.clone();
         let time_limit = known.spec.timers.switchover_timeout / 2;
         let operation = known.operation;
@@ -305,8 +329,8 @@ impl Control {
             return;
         }
         let because =
-            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", role);
-        self.raise(now, name, member, because, out);
+            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", &role);
+        self.raise(now, name, member, Some(&role), because, out);
     }
 
     /// The first half of a change of roles: the holder is ordered to be a backup.
@@ -458,6 +482,9 @@ impl Control {
             ..event(EventKind::PromotionFailed, Severity::Warning, about, because)
         });
         self.trouble(name, text);
+        if matches!(refusal, Refusal::Promised(..) | Refusal::NotVoting(_)) {
+            self.note_bound_agent(now, name, refusal);
+        }
         self.fire(now, name, PairTrigger::PromotionRefused, out);
     }
 

@@ -1,6 +1,7 @@
 //! What a control server can observe, what it wants remembered, and what it can have done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
@@ -31,6 +32,27 @@ pub struct ControlMemory {
     /// The hosts on which nothing is promoted.
     #[serde(default)]
     pub drained: BTreeSet<HostName>,
+    /// What promises of `strict` pairs rest on.
+    #[serde(default)]
+    pub grants: GrantMemory,
+}
+
+/// What is remembered of promises, beside the roles themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GrantMemory {
+    /// The lease that the stored epoch of a pair was given, where one was.
+    pub leases: BTreeMap<PairName, Duration>,
+    /// The store was restored from a backup: what it holds of a pair may be older than what was promised (G11).
+    pub restored: bool,
+    /// The pairs whose role was stored since.
+    pub trusted: BTreeSet<PairName>,
+}
+
+impl GrantMemory {
+    /// What the store holds of this pair may be older than what was promised.
+    pub fn distrusts(&self, pair: &PairName) -> bool {
+        self.restored && !self.trusted.contains(pair)
+    }
 }
 
 /// What maintenance can be set on.
@@ -184,6 +206,13 @@ pub enum ControlSaw {
         /// What it printed, or why it could not be run; bounded.
         said: String,
     },
+    /// An agent turned this control server away, as it has obeyed a higher controller epoch.
+    Outranked {
+        /// Of which host.
+        host: HostName,
+        /// What it obeyed.
+        highest: ControllerEpoch,
+    },
     /// A deadline may have passed.
     DeadlinePassed,
     /// An agent that is connected has said nothing for its link's timeout and is being asked whether it lives. Said right
@@ -305,6 +334,19 @@ pub enum ControlRecord {
         pair: PairName,
         /// All of it.
         flap: Flap,
+    },
+    /// The lease of the epoch that is stored with it (G13).
+    SetLease {
+        /// Of which pair.
+        pair: PairName,
+        /// How long a promise of it lasts.
+        lease: Duration,
+    },
+    /// Leaderships are counted on from here: the store was restored, and an agent obeyed this one. The next leadership is above
+    /// it, and the present one ends.
+    RaiseLeadership {
+        /// What the agent obeyed.
+        highest: ControllerEpoch,
     },
     /// A host is used for primaries no more, or again.
     SetDrained {

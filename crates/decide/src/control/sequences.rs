@@ -425,9 +425,13 @@ impl Control {
         let reasons = self.not_ready_because(asker.now, pair, target);
         let to = pair.spec.application(target).clone();
         let host = self.app(pair, holder).map_or_else(String::new, |app| app.host.to_string());
-        let given_up = format!(
-            "the role {role}: its agent on host {host} has not said that it ended, so two may act until {host} is heard"
-        );
+        let strict = pair.granting.is_some();
+        let given_up = match &pair.granting {
+            Some(granting) => self.promise_given_up(asker.now, pair, granting, &host),
+            None => format!(
+                "the role {role}: its agent on host {host} has not said that it ended, so two may act until {host} is heard"
+            ),
+        };
         let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
         let check = |what: String, ok: bool, found: String| Check { what, ok, found };
         let found = if reasons.is_empty() { "yes".to_owned() } else { reasons.join("; ") };
@@ -462,6 +466,9 @@ impl Control {
         if let Some(known) = self.pairs.get_mut(&name) {
             known.operation = Some(id);
             known.forced = Some(role);
+        }
+        if strict {
+            self.give_word(&name);
         }
         Reply::Begun(id)
     }

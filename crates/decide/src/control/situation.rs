@@ -27,6 +27,9 @@ impl Control {
         if known.heard {
             return false;
         }
+        if let Some(granting) = &pair.granting {
+            return self.silent_may_act(pair, granting, member);
+        }
         let held = pair.holder() == Some(member);
         known.ordered.is_some() || known.report.as_ref().map_or(held, |_| known.acting().is_some())
     }
@@ -130,6 +133,9 @@ impl Control {
         if lost_holder && pair.state == PairState::Promoting {
             return Some(PairTrigger::Unheard);
         }
+        if let Some(trigger) = self.promise_stands(now, name, pair) {
+            return Some(trigger);
+        }
         let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
         let second = self.acts(pair, Member::Second).map(|role| (Member::Second, role));
         let situation = match (first, second) {
@@ -151,7 +157,8 @@ impl Control {
     }
 
     fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
-        if pair.stored.as_ref() != Some(role) {
+        let withdrawn = |granting: &super::state::Granting| granting.leader.is_withdrawn(role);
+        if pair.stored.as_ref() != Some(role) || pair.granting.as_ref().is_some_and(withdrawn) {
             return PairTrigger::OtherRoleActs;
         }
         let Some(known) = self.app(pair, member) else { return PairTrigger::HolderComing };

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
-    LastExit, Member, Moment, OperationId, PairName, PairSpec, RoleEpoch, RunMode,
+    LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RunMode,
 };
 
 use super::pair::PairState;
+use crate::grants::leader::Leader;
+
 use super::{Flap, LinkEnd, OperationState, RequestId};
 
 /// What is known of one host.
@@ -135,6 +137,50 @@ impl App {
     }
 }
 
+/// The control server's side of a `strict` pair's grants.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Granting {
+    /// What was promised, stored, ordered.
+    pub leader: Leader,
+    /// Whether the agent of the member that would come next is bound to a silent one.
+    pub pre_vote: PreVote,
+    /// The device was called for this silence.
+    pub device_tried: bool,
+    /// An operator's word that the holder's host is off waits to be durable.
+    pub word_given: bool,
+    pub votes_given: u64,
+    pub votes_refused: u64,
+    /// Why the last vote was refused, if none was given since.
+    pub refused_because: Option<String>,
+}
+
+impl Granting {
+    pub fn new(leader: Leader) -> Self {
+        Self {
+            leader,
+            pre_vote: PreVote::NotAsked,
+            device_tried: false,
+            word_given: false,
+            votes_given: 0,
+            votes_refused: 0,
+            refused_because: None,
+        }
+    }
+}
+
+/// Whether an agent would promise a role; binds nobody (G6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum PreVote {
+    NotAsked,
+    Asked(OrderId),
+    Yes,
+    /// Asked again from then on.
+    No {
+        why: Refusal,
+        again: Moment,
+    },
+}
+
 /// One pair.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Pair {
@@ -176,6 +222,8 @@ pub(super) struct Pair {
     pub last_primary: Option<Member>,
     /// Its automatic changes of roles.
     pub flap: Flap,
+    /// Its grants; only under `strict`.
+    pub granting: Option<Granting>,
 }
 
 impl Pair {
@@ -202,6 +250,7 @@ impl Pair {
             due: None,
             last_primary: None,
             flap: Flap::default(),
+            granting: None,
         }
     }
 
@@ -236,6 +285,20 @@ pub(super) enum OrderedWork {
     },
     /// A host that leaves may go.
     LetGo,
+    /// The agent of the next holder is asked whether it is bound.
+    PreVote {
+        pair: PairName,
+    },
+    /// The agent of this member is asked for its word, for a restored store.
+    Word {
+        pair: PairName,
+        member: ApplicationName,
+    },
+    /// The agent of this member is told what the store holds.
+    Learn {
+        pair: PairName,
+        member: ApplicationName,
+    },
 }
 
 impl OrderedWork {
@@ -243,7 +306,11 @@ impl OrderedWork {
     pub fn pair(&self) -> Option<&PairName> {
         match self {
             OrderedWork::Level { .. } | OrderedWork::LetGo => None,
-            OrderedWork::Promote { pair, .. } | OrderedWork::Demote { pair, .. } => Some(pair),
+            OrderedWork::Promote { pair, .. }
+            | OrderedWork::Demote { pair, .. }
+            | OrderedWork::PreVote { pair }
+            | OrderedWork::Word { pair, .. }
+            | OrderedWork::Learn { pair, .. } => Some(pair),
         }
     }
 }

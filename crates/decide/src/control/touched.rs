@@ -52,7 +52,14 @@ impl Control {
         let refusals = members.into_iter().filter_map(|member| self.refused_until(member));
         let losses = Member::BOTH.into_iter().filter_map(|member| self.lost_from(pair, member));
         let later = |due: &Moment| *due > now;
-        let due = refusals.chain(losses).chain(self.hold_ends(pair)).filter(later).chain(pair.deadline).min();
+        let grants = self.grants_due(pair);
+        let due = refusals
+            .chain(losses)
+            .chain(grants)
+            .chain(self.hold_ends(pair))
+            .filter(later)
+            .chain(pair.deadline)
+            .min();
         let before = pair.due;
         if before == due {
             return;

@@ -122,10 +122,31 @@ pub struct PairView {
     pub two_acted: u32,
     /// Why automatic changes of roles are held; absent if they are not.
     pub held_because: Option<String>,
+    /// Under `strict`: what this control server has promised; absent under `available`, and if nothing was ever promised.
+    #[serde(default)]
+    pub promise: Option<PromiseView>,
+    /// The primary cannot be heard here, and this member's agent renews it.
+    #[serde(default)]
+    pub alive_through: Option<ApplicationName>,
+    /// Votes that were given in this leadership.
+    #[serde(default)]
+    pub votes_given: u64,
+    /// Votes that were refused in this leadership.
+    #[serde(default)]
+    pub votes_refused: u64,
     /// Why the pair is as it is: the last decision.
     pub because: Option<Because>,
     /// What the rules would say now: the one that holds, and by how much the others miss.
     pub considered: Because,
+}
+
+/// A control server's promise of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromiseView {
+    /// To whom, in which epoch.
+    pub role: RoleEpoch,
+    /// For how long it binds, if the holder is not renewed; nothing if it is over.
+    pub left: Option<Duration>,
 }
 
 /// One operation.

@@ -6,7 +6,9 @@ use understudy_model::{ApplicationStatus, ControllerEpoch, ControllerName, HostN
 
 use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
-use super::{ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView};
+use super::{
+    ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView, PromiseView,
+};
 
 impl Control {
     /// Who leads, and under which leadership.
@@ -50,12 +52,24 @@ impl Control {
                 status: host.status,
                 since: host.since,
                 heard: host.heard,
-                problem: host.problem.clone(),
+                problem: self.problem_of(name, host),
                 drained: self.memory.drained.contains(name),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
             })
             .collect()
+    }
+
+    /// Why a host is not running, and who else hears it.
+    fn problem_of(&self, name: &HostName, host: &super::Host) -> String {
+        let through = |pair: &Pair| {
+            let (silent, through) = self.alive_through(pair)?;
+            (self.app(pair, silent)?.host == *name).then(|| pair.spec.application(through).clone())
+        };
+        match self.pairs.values().find_map(through) {
+            Some(through) => format!("{}; unreachable from here, alive through {through}", host.problem),
+            None => host.problem.clone(),
+        }
     }
 
     /// What the loss of each host would take that nobody could take over now.
@@ -154,6 +168,16 @@ impl Control {
                 .is_some_and(|left| self.may_act_unheard(pair, left.member)),
             two_acted: pair.two_acted,
             held_because: self.held_because(now, pair),
+            promise: pair.granting.as_ref().and_then(|granting| {
+                let role = granting.leader.promised()?.clone();
+                let left = granting.leader.bound(now).map(|_| granting.leader.promise_until().since(now));
+                Some(PromiseView { role, left })
+            }),
+            alive_through: self
+                .alive_through(pair)
+                .map(|(_, through)| pair.spec.application(through).clone()),
+            votes_given: pair.granting.as_ref().map_or(0, |granting| granting.votes_given),
+            votes_refused: pair.granting.as_ref().map_or(0, |granting| granting.votes_refused),
             because: pair.because.clone(),
             considered: self.considered(now, pair, rule, &reason),
         })
@@ -295,9 +319,13 @@ impl Control {
 
     /// The holder, while nothing says that it has stopped acting.
     fn assumed_primary(&self, now: Moment, pair: &Pair) -> Option<Member> {
-        let holder = pair.holder()?;
-        let acts = self.acts(pair, holder).is_some() || self.unheard_may_act(now, pair, holder);
-        (pair.state != PairState::Promoting && acts).then_some(holder)
+        let acts =
+            |member: &Member| self.acts(pair, *member).is_some() || self.unheard_may_act(now, pair, *member);
+        let holder = match self.alive_through(pair) {
+            Some((member, _)) => member,
+            None => pair.holder()?,
+        };
+        (pair.state != PairState::Promoting && acts(&holder)).then_some(holder)
     }
 
     pub(super) fn same_host(&self, pair: &Pair) -> bool {

@@ -4,10 +4,11 @@
 //! own clock votes, writes and orders nothing; nothing is promised or ordered before the store acknowledged it; an unknown
 //! outcome ends the leadership; what an earlier leadership knew is forgotten.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch};
+use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch, Rule};
 
 use super::terms::Terms;
 use super::{Given, GrantRule, Objection, Promise, Refused, Vote};
@@ -22,6 +23,11 @@ pub struct Leadership {
 }
 
 impl Leadership {
+    /// The store is this process's own while it lives, by a lock that the system takes back when it ends: no lease runs out.
+    pub fn held_by_lock(controller_epoch: ControllerEpoch) -> Self {
+        Self { controller_epoch, until: Moment(u64::MAX) }
+    }
+
     /// The store gave the lease to a request that was sent at `sent`.
     pub fn acquired(controller_epoch: ControllerEpoch, sent: Moment, terms: &Terms) -> Self {
         Self { controller_epoch, until: sent + terms.leader_share() }
@@ -35,6 +41,11 @@ impl Leadership {
     /// True while it may vote, write and order.
     pub fn leads(&self, now: Moment) -> bool {
         now < self.until
+    }
+
+    /// It is over, whatever the clock says: nobody knows what the store holds, or somebody else leads (G2).
+    pub fn give_up(&mut self) {
+        self.until = Moment::default();
     }
 
     /// As of the other machines.
@@ -99,6 +110,36 @@ pub enum Blocked {
     NothingToReaffirm,
 }
 
+impl Blocked {
+    /// The rule that stands against it.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Blocked::NotLeading => Rule::VoteRefused,
+            Blocked::Writing(_) => Rule::AnswerOutstanding,
+            Blocked::Promised(..) => Rule::PromiseRuns,
+            Blocked::Fencing(_) => Rule::FenceCalled,
+            Blocked::Restored => Rule::RestoredStore,
+            Blocked::NothingPromised | Blocked::NothingToReaffirm => Rule::AlreadySo,
+        }
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocked::NotLeading => write!(f, "this control server does not lead any more"),
+            Blocked::Writing(role) => write!(f, "{role} is being stored"),
+            Blocked::Promised(role, until) => write!(f, "{role} is promised until {until}"),
+            Blocked::Fencing(role) => write!(f, "the host of {role} is being switched off"),
+            Blocked::Restored => {
+                write!(f, "the store was restored: both agents have to be heard, and a lease has to pass")
+            }
+            Blocked::NothingPromised => write!(f, "nothing is promised"),
+            Blocked::NothingToReaffirm => write!(f, "it acts in the stored role"),
+        }
+    }
+}
+
 /// What follows from the outcome of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,8 +159,9 @@ pub enum Written {
 struct Restored {
     /// The lease of the leadership that the restored store does not know may last until then.
     former_leader_until: Moment,
-    /// The highest epoch that an agent has promised or closed; each is asked after the former leadership is over.
-    heard: [Option<Epoch>; 2],
+    /// The highest epoch that the agent of each member has promised or closed; each is asked after the former leadership is
+    /// over.
+    heard: [(ApplicationName, Option<Epoch>); 2],
     /// Counted from the later of both answers; nothing while one is missing.
     quiet_until: Option<Moment>,
 }
@@ -173,9 +215,11 @@ impl Leader {
         now: Moment,
         stored: Option<RoleEpoch>,
         terms: &Terms,
+        members: [ApplicationName; 2],
     ) -> Self {
         let former_leader_until = now + terms.leader_lease;
-        let restored = Some(Restored { former_leader_until, heard: [None, None], quiet_until: None });
+        let heard = members.map(|member| (member, None));
+        let restored = Some(Restored { former_leader_until, heard, quiet_until: None });
         Self { restored, ..Self::read(leadership, now, stored, terms.lease) }
     }
 
@@ -194,6 +238,60 @@ impl Leader {
         self.until
     }
 
+    /// The promise that binds now, if one does.
+    pub fn bound(&self, now: Moment) -> Option<&RoleEpoch> {
+        self.promised().filter(|_| !self.over && now < self.until)
+    }
+
+    /// The promise was ended before its time, or a device was called for it: this voter gives nothing for that role again,
+    /// so a member that acts in it all the same needs a new epoch (G8).
+    pub fn is_withdrawn(&self, role: &RoleEpoch) -> bool {
+        (self.over && self.promised() == Some(role)) || self.fencing.as_ref() == Some(role)
+    }
+
+    /// The promise to `member` was ended before its time: it gave it up, or its host was switched off.
+    pub fn has_ended(&self, member: &ApplicationName) -> bool {
+        self.over && self.promised().is_some_and(|role| role.holder == *member)
+    }
+
+    /// As [`Leader::has_ended`], by a device.
+    pub fn has_fenced(&self, member: &ApplicationName) -> bool {
+        self.has_ended(member) && self.fenced.as_ref() == self.promised()
+    }
+
+    /// How long the promises of the next epoch last. The present one keeps its own (G13).
+    pub fn set_lease(&mut self, lease: Duration) {
+        self.lease = lease;
+    }
+
+    /// The role whose host a device was asked to switch off.
+    pub fn fencing(&self) -> Option<&RoleEpoch> {
+        self.fencing.as_ref()
+    }
+
+    /// The store was restored, and no write has been acknowledged since (G11).
+    pub fn is_restored(&self) -> bool {
+        self.restored.is_some()
+    }
+
+    /// Whether the waiting after a restore is over, and a new epoch can be stored (G11).
+    pub fn is_writable(&self, now: Moment) -> bool {
+        self.restored.as_ref().is_none_or(|restored| restored.quiet_until.is_some_and(|until| now >= until))
+    }
+
+    /// Whether the agent of this member has to be asked what it promised and closed; an answer counts from `now` on (G11).
+    pub fn wants_word(&self, now: Moment, member: &ApplicationName) -> bool {
+        let Some(restored) = &self.restored else { return false };
+        let unheard = restored.heard.iter().any(|(known, heard)| known == member && heard.is_none());
+        unheard && now >= restored.former_leader_until
+    }
+
+    /// When this leader of a restored store has something to do next, if time alone tells: to ask, or to write (G11).
+    pub fn restored_until(&self) -> Option<Moment> {
+        let restored = self.restored.as_ref()?;
+        Some(restored.quiet_until.unwrap_or(restored.former_leader_until))
+    }
+
     /// The role that is being stored.
     pub fn writing(&self) -> Option<&RoleEpoch> {
         self.writing.as_ref()
@@ -207,33 +305,37 @@ impl Leader {
             return Vote::Refused(Refused { asked: role.clone(), promised, because });
         }
         let lease = self.promised.as_ref().map_or(self.lease, |promise| promise.lease);
-        self.until = now + lease;
+        self.until = self.until.max(now + lease);
         let (role, until) = (role.clone(), self.until);
         Vote::Given(Given { keep: None, role, until, retire: None, rule: GrantRule::G2 })
     }
 
-    /// Begins to store a new epoch for `holder`. Whatever the reason is, the promise to any other holder is over (G6, G9).
+    /// Begins to store a new epoch for `holder`, above the stored one and above `heard`, the highest that any agent of the
+    /// pair has named. Whatever the reason is, the promise to any other holder is over (G6, G9).
     pub fn promote(
         &mut self,
         leadership: &Leadership,
         now: Moment,
         holder: &ApplicationName,
+        heard: Epoch,
     ) -> Result<Write, Blocked> {
-        self.begin(leadership, now, holder, Epoch::NONE)
+        self.begin(leadership, now, holder, heard)
     }
 
     /// Begins to store a new epoch for a member that acts in a role which is not the stored one (G8). The caller has heard
-    /// from its agent that it acts in `acting`; the new epoch is above that too.
+    /// from its agent that it acts in `acting`; the new epoch is above that and above `heard` too. One that acts in the stored
+    /// role is reaffirmed only if this voter withdrew its promise for it, or the store was restored.
     pub fn reaffirm(
         &mut self,
         leadership: &Leadership,
         now: Moment,
         acting: &RoleEpoch,
+        heard: Epoch,
     ) -> Result<Write, Blocked> {
-        if self.stored.as_ref() == Some(acting) {
+        if self.stored.as_ref() == Some(acting) && !self.is_withdrawn(acting) && self.restored.is_none() {
             return Err(Blocked::NothingToReaffirm);
         }
-        self.begin(leadership, now, &acting.holder, acting.epoch)
+        self.begin(leadership, now, &acting.holder, acting.epoch.max(heard))
     }
 
     /// The store answered, or nobody knows (G6 step 4, G2).
@@ -255,8 +357,12 @@ impl Leader {
                     self.promised = None;
                     return Written::GiveUpLeadership;
                 }
+                // The same holder may act on a vote for its former epoch, which may have been given for a longer lease (G13).
+                let same = |former: &Promise| former.role.holder == role.holder;
+                let bound = self.promised.as_ref().is_some_and(same) && !self.over;
+                let least = if bound { self.until } else { Moment::default() };
                 self.promised = Some(Promise { role, lease: self.lease });
-                self.until = now + self.lease;
+                self.until = least.max(now + self.lease);
                 self.over = false;
                 self.restored = None;
                 match self.order(leadership, now) {
@@ -330,16 +436,17 @@ impl Leader {
         ends
     }
 
-    /// An agent was asked in this leadership for the highest epoch that it has promised or closed; `agent` is 0 or 1. Only
-    /// for a restored store (G11). An answer before the former leadership is over counts nothing: it is asked again.
-    pub fn agent_said(&mut self, now: Moment, agent: usize, highest: Epoch) -> bool {
+    /// The agent of `member` was asked in this leadership for the highest epoch that it has promised or closed. Only for a
+    /// restored store (G11). An answer before the former leadership is over counts nothing: it is asked again.
+    pub fn agent_said(&mut self, now: Moment, member: &ApplicationName, highest: Epoch) -> bool {
         let Some(restored) = &mut self.restored else { return false };
         if now < restored.former_leader_until {
             return false;
         }
-        let Some(heard) = restored.heard.get_mut(agent) else { return false };
+        let found = restored.heard.iter_mut().find(|(known, _)| known == member);
+        let Some((_, heard)) = found else { return false };
         *heard = Some(highest.max(heard.unwrap_or(Epoch::NONE)));
-        if restored.heard.iter().all(Option::is_some) && restored.quiet_until.is_none() {
+        if restored.heard.iter().all(|(_, heard)| heard.is_some()) && restored.quiet_until.is_none() {
             restored.quiet_until = Some(now + self.lease);
         }
         true
@@ -366,10 +473,10 @@ impl Leader {
         let mut highest = self.stored.as_ref().map_or(Epoch::NONE, |role| role.epoch).max(above);
         match &self.restored {
             Some(restored) => {
-                if restored.quiet_until.is_none_or(|until| now < until) {
+                if !self.is_writable(now) {
                     return Err(Blocked::Restored);
                 }
-                highest = restored.heard.iter().flatten().fold(highest, |highest, heard| highest.max(*heard));
+                highest = restored.heard.iter().filter_map(|(_, heard)| *heard).fold(highest, Epoch::max);
             }
             None => self.is_free(now, holder)?,
         }

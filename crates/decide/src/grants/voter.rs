@@ -170,6 +170,32 @@ impl Voter {
         Some(self.kept.clone())
     }
 
+    /// The other agent remembers that this one voted for `voted`, or released everything up to `released`. If this one does
+    /// not, its memory was set back (A3): what it voted for binds it anew, what it released is closed, and it is as silent
+    /// as one that remembers nothing (G11). What is returned is durable before the next vote.
+    pub fn reminded(
+        &mut self,
+        now: Moment,
+        voted: Option<&RoleEpoch>,
+        released: Epoch,
+        lease: Duration,
+    ) -> Option<Kept> {
+        let known = self.promised().map_or(Epoch::NONE, |role| role.epoch);
+        let forgotten = voted.filter(|voted| !self.is_own(&voted.holder) && voted.epoch > known);
+        if forgotten.is_none() && released <= self.kept.closed {
+            return None;
+        }
+        if let Some(voted) = forgotten {
+            self.kept.promised = Some(Promise { role: voted.clone(), lease });
+        }
+        self.kept.closed = self.kept.closed.max(released);
+        self.over = false;
+        self.until = now + lease;
+        self.silent_until = self.silent_until.max(now + lease);
+        self.unread = true;
+        Some(self.kept.clone())
+    }
+
     /// Moves the origin of the clock later by `by`: every moment comes nearer, and what is before the new origin becomes
     /// the origin. Explorations use it to see that two states are one; no product code does.
     pub fn shift(&mut self, by: Duration) {
@@ -183,7 +209,7 @@ impl Voter {
         }
         let rule = match &self.kept.promised {
             Some(promise) if promise.role == *role => {
-                self.until = now + promise.lease;
+                self.until = self.until.max(now + promise.lease);
                 let role = role.clone();
                 return Vote::Given(Given {
                     keep: None,
@@ -199,8 +225,10 @@ impl Voter {
         let former =
             self.promised().filter(|former| self.is_own(&former.holder) && former.holder != role.holder);
         let retire = former.cloned();
+        // The same holder may act on an answer for its former epoch, which may have been given for a longer lease (G13).
+        let least = if rule == GrantRule::G8 && !self.over { self.until } else { Moment::default() };
         self.kept.promised = Some(Promise { role: role.clone(), lease });
-        self.until = now + lease;
+        self.until = least.max(now + lease);
         self.over = false;
         let keep = Some(self.kept.clone());
         Vote::Given(Given { keep, role: role.clone(), until: self.until, retire, rule })

@@ -92,6 +92,7 @@ impl World {
                 last_operation: OperationId(0),
                 flaps: Default::default(),
                 drained: Default::default(),
+                grants: Default::default(),
             },
             full_store: false,
             links: 0,
@@ -510,6 +511,9 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
+                    unreachable!("no pair is strict here")
+                }
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {

@@ -147,7 +147,11 @@ impl Peers {
                 format!("the agent there refused this one: {reason} (it speaks versions {versions})"),
             )),
             Ok(Ok(Some(
-                PeerSaid::Hello(_) | PeerSaid::Ask(_) | PeerSaid::Vote(_) | PeerSaid::Release(_),
+                PeerSaid::Hello(_)
+                | PeerSaid::Ask(_)
+                | PeerSaid::Vote(_)
+                | PeerSaid::Release(_)
+                | PeerSaid::Remembered(_),
             ))) => Err(NotMet::unwelcome("early-word", "the agent there spoke before it answered the Hello")),
         }
     }

@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
 use understudy_decide::agent::{Agent, Peer};
 use understudy_drive::Inbox;
-use understudy_model::{AddpSettings, AgentId, HostName, Incarnation, Release, VoteAnswer, VoteAsk};
+use understudy_model::{
+    AddpSettings, AgentId, HostName, Incarnation, Release, Remembered, VoteAnswer, VoteAsk,
+};
 use understudy_transport::{Address, LinkTally, Security, SendError, Sender};
 use understudy_wire::{PeerSaid, SPOKEN, VOTES_SINCE, VersionRange};
 
@@ -131,6 +133,11 @@ impl Peers {
     /// Tells a peer that a role was given up; lost if there is no link.
     pub fn tell(&self, host: &HostName, release: Release) {
         self.say(host, &PeerSaid::Release(release));
+    }
+
+    /// Tells a peer what is remembered of it; lost if there is no link.
+    pub fn remember(&self, host: &HostName, remembered: Remembered) {
+        self.say(host, &PeerSaid::Remembered(remembered));
     }
 
     /// How many peers are linked.

@@ -68,6 +68,7 @@ impl Peers {
                 Ok(Some(PeerSaid::Ask(ask))) => AgentSaw::PeerAsked { host, ask },
                 Ok(Some(PeerSaid::Vote(answer))) => AgentSaw::PeerVoted { host, answer },
                 Ok(Some(PeerSaid::Release(release))) => AgentSaw::PeerReleased { host, release },
+                Ok(Some(PeerSaid::Remembered(remembered))) => AgentSaw::PeerRemembers { host, remembered },
                 Ok(Some(PeerSaid::Hello(_) | PeerSaid::Welcome { .. } | PeerSaid::Refused { .. })) => {
                     self.refusals.count_word(
                         host.as_str(),

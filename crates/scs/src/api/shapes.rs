@@ -303,6 +303,10 @@ mod tests {
             held_because: None,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
+            promise: None,
+            alive_through: None,
+            votes_given: 0,
+            votes_refused: 0,
         }
     }
 

@@ -198,9 +198,21 @@ impl Talk {
             Ok(Err(error)) => Err(broken(&error)),
             Ok(Ok(None)) => Err(Down::closed("closed-at-once", "the agent closed the link at once")),
             Ok(Ok(Some(message))) => {
+                self.say_if_outranked(&message).await;
                 let (version, inventory) = self.welcome(message)?;
                 Ok(Welcomed { sender, receiver, version, inventory })
             }
+        }
+    }
+
+    /// Tells the machine of an agent that has obeyed a higher controller epoch.
+    async fn say_if_outranked(&self, answer: &FromAgent) {
+        if let FromAgent::HelloRefused { highest_controller_epoch: highest, .. } = answer
+            && *highest > self.introduction.controller_epoch
+        {
+            let saw = ControlSaw::Outranked { host: self.host.clone(), highest: *highest };
+            // If the machine has ended, so does this link.
+            self.links.inbox.saw(saw).await;
         }
     }
 

@@ -203,6 +203,36 @@ impl Body for Release {
     }
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Remembered {
+    #[prost(string, tag = "1")]
+    pair: String,
+    #[prost(message, optional, tag = "2")]
+    voted: Option<RoleEpoch>,
+    #[prost(uint64, tag = "3")]
+    released: u64,
+}
+
+impl Body for Remembered {
+    type Said = model::Remembered;
+
+    fn write(said: &model::Remembered) -> Result<Self, EncodeError> {
+        Ok(Self {
+            pair: said.pair.to_string(),
+            voted: check::write_optional(&said.voted)?,
+            released: said.released.0,
+        })
+    }
+
+    fn read(self) -> Result<model::Remembered, MessageError> {
+        Ok(model::Remembered {
+            pair: check::name(&self.pair, "Remembered.pair")?,
+            voted: check::read_optional(self.voted)?,
+            released: Epoch(self.released),
+        })
+    }
+}
+
 impl Body for GrantReport {
     type Said = model::GrantReport;
 

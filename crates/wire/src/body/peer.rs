@@ -5,7 +5,7 @@
 
 use understudy_model::{AgentId, Incarnation};
 
-use super::grant::{Release, VoteAnswer, VoteAsk};
+use super::grant::{Release, Remembered, VoteAnswer, VoteAsk};
 use super::greeting::VersionRange;
 use super::{Body, check};
 use crate::error::{EncodeError, MessageError};
@@ -14,7 +14,7 @@ use crate::peer;
 /// Frame kind 6.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct PeerSaid {
-    #[prost(oneof = "PeerChoice", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "PeerChoice", tags = "1, 2, 3, 4, 5, 6, 7")]
     said: Option<PeerChoice>,
 }
 
@@ -32,6 +32,8 @@ pub(crate) enum PeerChoice {
     Vote(VoteAnswer),
     #[prost(message, tag = "6")]
     Release(Release),
+    #[prost(message, tag = "7")]
+    Remembered(Remembered),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -84,6 +86,7 @@ impl Body for PeerSaid {
             peer::PeerSaid::Ask(ask) => PeerChoice::Ask(VoteAsk::write(ask)?),
             peer::PeerSaid::Vote(answer) => PeerChoice::Vote(VoteAnswer::write(answer)?),
             peer::PeerSaid::Release(release) => PeerChoice::Release(Release::write(release)?),
+            peer::PeerSaid::Remembered(remembered) => PeerChoice::Remembered(Remembered::write(remembered)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -106,6 +109,7 @@ impl Body for PeerSaid {
             PeerChoice::Ask(ask) => peer::PeerSaid::Ask(ask.read()?),
             PeerChoice::Vote(answer) => peer::PeerSaid::Vote(answer.read()?),
             PeerChoice::Release(release) => peer::PeerSaid::Release(release.read()?),
+            PeerChoice::Remembered(remembered) => peer::PeerSaid::Remembered(remembered.read()?),
         })
     }
 }

@@ -406,6 +406,9 @@ pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
         vote_ask().prop_map(PeerSaid::Ask),
         vote().prop_map(PeerSaid::Vote),
         (name(), role()).prop_map(|(pair, role)| PeerSaid::Release(Release { pair, role })),
+        (name(), option_of(role()), any::<u64>()).prop_map(|(pair, voted, released)| {
+            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released) })
+        }),
     ]
 }
 

@@ -53,10 +53,10 @@ fn a_leadership_lasts_less_than_the_store_keeps_it_and_counts_from_sending() {
 fn what_was_read_counts_as_promised_then() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
     assert_eq!(
-        leader.promote(&leadership, at(110), &name("b")),
+        leader.promote(&leadership, at(110), &name("b"), Epoch::NONE),
         Err(Blocked::Promised(role(4, "a"), at(111)))
     );
-    let write = leader.promote(&leadership, at(111), &name("b")).unwrap();
+    let write = leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
     assert_eq!((write.expected, write.role), (Some(role(4, "a")), role(5, "b")));
 }
 
@@ -75,7 +75,7 @@ fn only_exactly_the_promised_role_is_renewed() {
 #[test]
 fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
     let (leadership, mut leader) = leading(None);
-    let write = leader.promote(&leadership, at(102), &name("a")).unwrap();
+    let write = leader.promote(&leadership, at(102), &name("a"), Epoch::NONE).unwrap();
     assert_eq!((write.expected, write.role.clone()), (None, role(1, "a")));
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Writing(role(1, "a"))));
     assert_eq!(objection(leader.asked(&leadership, at(102), &role(1, "a"))), Objection::NotStored);
@@ -88,20 +88,20 @@ fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
 #[test]
 fn the_former_holder_is_not_renewed_while_a_write_for_another_is_under_way() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
     let refused = objection(leader.asked(&leadership, at(112), &role(4, "a")));
     assert_eq!(refused, Objection::Writing(role(5, "b")));
     assert_eq!(leader.written(&leadership, at(113), WriteOutcome::Failed), Written::AsBefore);
     assert!(leader.asked(&leadership, at(113), &role(4, "a")).given().is_some());
     // A write for the same holder takes nothing from it.
-    leader.promote(&leadership, at(114), &name("a")).unwrap();
+    leader.promote(&leadership, at(114), &name("a"), Epoch::NONE).unwrap();
     assert!(leader.asked(&leadership, at(114), &role(4, "a")).given().is_some());
 }
 
 #[test]
 fn an_unknown_outcome_or_a_late_one_ends_the_leadership() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
     let mut late = leader.clone();
     let unknown = leader.written(&leadership, at(112), WriteOutcome::Unknown);
     assert_eq!(unknown, Written::GiveUpLeadership);
@@ -114,29 +114,35 @@ fn an_unknown_outcome_or_a_late_one_ends_the_leadership() {
 fn a_release_ends_what_it_names_and_too_slow_ends_nothing() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
     assert!(!leader.released(&name("a"), Epoch(3)) && !leader.released(&name("b"), Epoch(9)));
-    assert!(leader.promote(&leadership, at(102), &name("b")).is_err());
+    assert!(leader.promote(&leadership, at(102), &name("b"), Epoch::NONE).is_err());
     assert!(leader.released(&name("a"), Epoch(4)));
     assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Released);
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::NothingPromised));
-    leader.promote(&leadership, at(102), &name("b")).unwrap();
+    leader.promote(&leadership, at(102), &name("b"), Epoch::NONE).unwrap();
     leader.written(&leadership, at(103), WriteOutcome::Done);
     // G9: back only after the new member's agent gave it up.
-    assert!(matches!(leader.promote(&leadership, at(104), &name("a")), Err(Blocked::Promised(..))));
+    assert!(matches!(
+        leader.promote(&leadership, at(104), &name("a"), Epoch::NONE),
+        Err(Blocked::Promised(..))
+    ));
     leader.released(&name("b"), Epoch(5));
-    assert_eq!(leader.promote(&leadership, at(104), &name("a")).unwrap().role, role(6, "a"));
+    assert_eq!(leader.promote(&leadership, at(104), &name("a"), Epoch::NONE).unwrap().role, role(6, "a"));
 }
 
 #[test]
 fn an_acting_member_is_reaffirmed_above_what_it_acts_in() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    let same = leader.reaffirm(&leadership, at(102), &role(4, "a"));
+    let same = leader.reaffirm(&leadership, at(102), &role(4, "a"), Epoch::NONE);
     assert_eq!(same, Err(Blocked::NothingToReaffirm));
     let mut other = leader.clone();
-    assert_eq!(leader.reaffirm(&leadership, at(102), &role(7, "a")).unwrap().role, role(8, "a"));
+    assert_eq!(leader.reaffirm(&leadership, at(102), &role(7, "a"), Epoch::NONE).unwrap().role, role(8, "a"));
     // The stored holder is the other one: only once the promise to it is over.
-    assert!(matches!(other.reaffirm(&leadership, at(102), &role(3, "b")), Err(Blocked::Promised(..))));
+    assert!(matches!(
+        other.reaffirm(&leadership, at(102), &role(3, "b"), Epoch::NONE),
+        Err(Blocked::Promised(..))
+    ));
     other.released(&name("a"), Epoch(4));
-    assert_eq!(other.reaffirm(&leadership, at(102), &role(3, "b")).unwrap().role, role(5, "b"));
+    assert_eq!(other.reaffirm(&leadership, at(102), &role(3, "b"), Epoch::NONE).unwrap().role, role(5, "b"));
 }
 
 #[test]
@@ -145,8 +151,14 @@ fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_onl
     assert_eq!(leader.fence(&leadership, at(102)), Ok(role(4, "a")));
     assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Fencing);
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Fencing(role(4, "a"))));
-    assert!(matches!(leader.promote(&leadership, at(102), &name("a")), Err(Blocked::Fencing(_))));
-    assert!(matches!(leader.promote(&leadership, at(102), &name("b")), Err(Blocked::Promised(..))));
+    assert!(matches!(
+        leader.promote(&leadership, at(102), &name("a"), Epoch::NONE),
+        Err(Blocked::Fencing(_))
+    ));
+    assert!(matches!(
+        leader.promote(&leadership, at(102), &name("b"), Epoch::NONE),
+        Err(Blocked::Promised(..))
+    ));
     assert!(!leader.fenced(ControllerEpoch(2), &role(4, "a"), true), "of an earlier leadership");
     assert!(!leader.fenced(ControllerEpoch(3), &role(3, "a"), true), "of another role");
     assert!(!leader.fenced(ControllerEpoch(3), &role(4, "a"), false));
@@ -156,7 +168,7 @@ fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_onl
         "a failed call does not bring the vote back"
     );
     assert!(leader.fenced(ControllerEpoch(3), &role(4, "a"), true));
-    leader.promote(&leadership, at(104), &name("b")).unwrap();
+    leader.promote(&leadership, at(104), &name("b"), Epoch::NONE).unwrap();
     let Written::Order(order) = leader.written(&leadership, at(105), WriteOutcome::Done) else { panic!() };
     assert_eq!((order.role, order.fenced), (role(5, "b"), Some(role(4, "a"))));
 }
@@ -165,7 +177,7 @@ fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_onl
 fn a_device_that_never_answers_holds_nothing_up_for_longer_than_the_promise() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
     leader.fence(&leadership, at(102)).unwrap();
-    leader.promote(&leadership, at(111), &name("b")).unwrap();
+    leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
     let written = leader.written(&leadership, at(112), WriteOutcome::Done);
     assert!(matches!(written, Written::Order(order) if order.fenced.is_none()));
     assert!(leader.asked(&leadership, at(113), &role(5, "b")).given().is_some());
@@ -178,15 +190,16 @@ fn a_restored_store_waits_asks_both_and_writes_above_everything() {
         at(100),
         &Terms { leader_lease: Duration::from_secs(999), ..terms() },
     );
-    let mut leader = Leader::read_restored(&leadership, at(100), Some(role(2, "a")), &terms());
+    let mut leader =
+        Leader::read_restored(&leadership, at(100), Some(role(2, "a")), &terms(), ["a", "b"].map(name));
     assert_eq!(objection(leader.asked(&leadership, at(101), &role(2, "a"))), Objection::NotRead);
     assert!(!leader.released(&name("a"), Epoch(9)));
-    assert!(!leader.agent_said(at(119), 0, Epoch(9)), "the former leader may still vote");
-    assert!(leader.agent_said(at(120), 0, Epoch(6)));
-    assert_eq!(leader.promote(&leadership, at(199), &name("b")), Err(Blocked::Restored));
-    assert!(leader.agent_said(at(200), 1, Epoch(4)));
-    assert_eq!(leader.promote(&leadership, at(209), &name("b")), Err(Blocked::Restored));
-    let write = leader.promote(&leadership, at(210), &name("b")).unwrap();
+    assert!(!leader.agent_said(at(119), &name("a"), Epoch(9)), "the former leader may still vote");
+    assert!(leader.agent_said(at(120), &name("a"), Epoch(6)));
+    assert_eq!(leader.promote(&leadership, at(199), &name("b"), Epoch::NONE), Err(Blocked::Restored));
+    assert!(leader.agent_said(at(200), &name("b"), Epoch(4)));
+    assert_eq!(leader.promote(&leadership, at(209), &name("b"), Epoch::NONE), Err(Blocked::Restored));
+    let write = leader.promote(&leadership, at(210), &name("b"), Epoch::NONE).unwrap();
     assert_eq!((write.expected, write.role), (Some(role(2, "a")), role(7, "b")));
     assert!(matches!(leader.written(&leadership, at(211), WriteOutcome::Done), Written::Order(_)));
     assert!(leader.asked(&leadership, at(212), &role(7, "b")).given().is_some());
@@ -195,7 +208,7 @@ fn a_restored_store_waits_asks_both_and_writes_above_everything() {
 #[test]
 fn who_does_not_lead_does_nothing() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    assert_eq!(leader.promote(&leadership, at(118), &name("a")), Err(Blocked::NotLeading));
+    assert_eq!(leader.promote(&leadership, at(118), &name("a"), Epoch::NONE), Err(Blocked::NotLeading));
     assert_eq!(leader.order(&leadership, at(118)), Err(Blocked::NotLeading));
     assert_eq!(leader.fence(&leadership, at(118)), Err(Blocked::NotLeading));
 }
@@ -206,6 +219,6 @@ fn moving_the_origin_moves_every_moment() {
     leadership.shift(Duration::from_secs(100));
     leader.shift(Duration::from_secs(100));
     assert!(leadership.leads(at(17)) && !leadership.leads(at(18)));
-    assert!(leader.promote(&leadership, at(10), &name("b")).is_err());
-    assert!(leader.promote(&leadership, at(11), &name("b")).is_ok());
+    assert!(leader.promote(&leadership, at(10), &name("b"), Epoch::NONE).is_err());
+    assert!(leader.promote(&leadership, at(11), &name("b"), Epoch::NONE).is_ok());
 }

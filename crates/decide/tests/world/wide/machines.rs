@@ -332,6 +332,7 @@ impl Wide {
             | AgentDo::AskController { .. }
             | AgentDo::AnswerPeer { .. }
             | AgentDo::TellPeer { .. }
+            | AgentDo::RemindPeer { .. }
             | AgentDo::Guard { .. }
             | AgentDo::Unguard { .. } => unreachable!(),
             AgentDo::Welcome { link, inventory } => {
@@ -451,6 +452,9 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
+                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
+                    unreachable!("no pair is strict here")
+                }
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {

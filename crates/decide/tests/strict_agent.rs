@@ -413,3 +413,49 @@ fn a_vote_that_is_being_stored_is_not_renewed_before_it_is() {
     one.agent.step(one.now, AgentSaw::DeadlinePassed);
     assert!(one.agent.aside(one.now, &asked(3)).is_some());
 }
+
+#[test]
+fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() {
+    // It voted for (5, two), and its files say (2, two).
+    let mut one = Bench::new(kept(2, "two", 1));
+    one.pass(3_000);
+    let remembered = Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4) };
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered: remembered.clone() });
+    assert!(one.has(promises) && one.has(closes), "{:#?}", one.log);
+    one.log.clear();
+    one.pass(2_900);
+    let order = one.promote(6, "one");
+    one.pass(0);
+    assert!(
+        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
+        "silent for a lease: {:#?}",
+        one.log
+    );
+    one.pass(200);
+    let order = one.promote(7, "one");
+    one.pass(0);
+    assert!(
+        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
+        "and until it is told"
+    );
+    one.order(Work::Learn { pair: pair(), stored: Epoch(7) });
+    let order = one.promote(8, "one");
+    one.pass(0);
+    assert!(one.answer_to(order).is_none() && one.has(asks));
+    // One that remembers as much is not concerned.
+    let mut one = Bench::new(kept(5, "two", 4));
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
+    assert!(!one.has(promises) && !one.has(closes));
+}
+
+#[test]
+fn agents_that_meet_say_what_they_remember_of_each_other() {
+    let mut one = Bench::primary(2);
+    one.sees(AgentSaw::PeerLeft { host: host("beta") });
+    one.sees(AgentSaw::PeerJoined { host: host("beta") });
+    let reminds = |did: &Did| match did {
+        Did::Done(AgentDo::RemindPeer { remembered, .. }) => remembered.voted == Some(role(2, "one")),
+        _ => false,
+    };
+    one.at("what it remembers", reminds);
+}

@@ -1,0 +1,245 @@
+//! When a silent member of a `strict` pair is gone: when the promises to it are over, and nothing else says so.
+//!
+//! It knows no timeouts of links: silence is no proof, an expired promise is. The law (G6): nobody is promoted in the place of
+//! a member that this control server or the other member's agent may still be bound to. Where the second of these is not
+//! known, that agent is asked first, so that a primary which only this control server cannot hear costs no epoch.
+
+use std::time::Duration;
+
+use understudy_model::{Member, Moment, OrderId, Outcome, PairName, Refusal, RoleEpoch, Rule, Work};
+
+use super::pair::PairTrigger;
+use super::state::{Granting, OrderedWork, Pair, PreVote};
+use super::{Control, MaintenanceOf, Out, RETRY};
+
+/// The least time between two questions to the same agent.
+const LEAST_WAIT: Duration = Duration::from_millis(10);
+
+impl PreVote {
+    /// An agent would not promise the role now.
+    pub(super) fn refused(now: Moment, why: Refusal) -> Self {
+        let wait = match &why {
+            Refusal::Promised(_, left) => (*left).max(LEAST_WAIT),
+            _ => RETRY,
+        };
+        PreVote::No { why, again: now + wait }
+    }
+
+    /// The role of another that binds the agent.
+    fn bound_to(&self) -> Option<&RoleEpoch> {
+        match self {
+            PreVote::No { why: Refusal::Promised(role, _), .. } => Some(role),
+            PreVote::No { .. } | PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => None,
+        }
+    }
+}
+
+impl Control {
+    /// Whether a silent member of a `strict` pair may act as far as is known: it holds the stored role and has not given it
+    /// up, or the other member's agent said that it renews it.
+    pub(super) fn silent_may_act(&self, pair: &Pair, granting: &Granting, member: Member) -> bool {
+        let name = pair.spec.application(member);
+        if let Some(role) = granting.pre_vote.bound_to() {
+            return role.holder == *name;
+        }
+        let forced = pair.forced.is_some() && pair.forced == pair.stored;
+        let over = forced || granting.pre_vote == PreVote::Yes || granting.leader.has_ended(name);
+        pair.holder() == Some(member) && !over
+    }
+
+    /// Why a silent member of a `strict` pair does not count as gone; none if it does.
+    pub(super) fn not_gone_because(
+        &self,
+        now: Moment,
+        pair: &Pair,
+        granting: &Granting,
+        member: Member,
+    ) -> Option<(Rule, String)> {
+        let name = pair.spec.application(member);
+        let host = self.app(pair, member).map_or_else(String::new, |app| app.host.to_string());
+        if !granting.leader.is_writable(now) {
+            let text = "the store was restored: both agents have to be heard, and a lease has to pass, before anybody is promoted";
+            return Some((Rule::RestoredStore, text.to_owned()));
+        }
+        if let Some(role) = granting.leader.bound(now).filter(|role| role.holder == *name) {
+            let left = granting.leader.promise_until().since(now).as_secs_f64();
+            let device =
+                if granting.leader.fencing() == Some(role) { "; its fencing command runs" } else { "" };
+            let text = format!(
+                "{host} is silent, and the promise of {role} that was made here runs for {left:.3} s more{device}"
+            );
+            return Some((Rule::PromiseRuns, text));
+        }
+        if self.hands_off(name) {
+            return Some((Rule::HandsOff, format!("maintenance is on for {name} or its host {host}")));
+        }
+        if !self.silent_may_act(pair, granting, member) {
+            return None;
+        }
+        let other = pair.spec.application(member.other());
+        if self.app(pair, member.other()).is_none_or(|app| !app.heard) {
+            let text = format!("the agent of {other} is not heard either, and may renew {name}");
+            return Some((Rule::WaitForAgents, text));
+        }
+        Some(match &granting.pre_vote {
+            PreVote::No { why: Refusal::Promised(role, _), again } => {
+                let left = again.since(now).as_secs_f64();
+                let text = format!(
+                    "{host} is unreachable from here and alive through {other}, whose agent is bound to {role} and is asked \
+                     again in {left:.3} s"
+                );
+                (Rule::HeldByPeer, text)
+            }
+            PreVote::No { why, .. } => {
+                (Rule::PreVoteRefused, format!("the agent of {other} would not promise a new role: {why}"))
+            }
+            PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => {
+                (Rule::PreVoteAsked, format!("the agent of {other} is being asked whether it renews {name}"))
+            }
+        })
+    }
+
+    /// The member that cannot be heard here and is renewed by the other one's agent, with that one.
+    pub(super) fn alive_through(&self, pair: &Pair) -> Option<(Member, Member)> {
+        let role = pair.granting.as_ref()?.pre_vote.bound_to()?;
+        let member = pair.spec.member_of(&role.holder)?;
+        let silent = self.app(pair, member).is_some_and(|app| !app.heard);
+        silent.then_some((member, member.other()))
+    }
+
+    /// What a heard member that does not act has to do with the promise that binds: its release is on the way, or it has not
+    /// got its order.
+    pub(super) fn promise_stands(&self, now: Moment, name: &PairName, pair: &Pair) -> Option<PairTrigger> {
+        let granting = pair.granting.as_ref()?;
+        if granting.leader.is_restored() {
+            return self.restored_stands(now, pair, granting);
+        }
+        let role = granting.leader.bound(now)?;
+        let member = pair.spec.member_of(&role.holder)?;
+        let app = self.app(pair, member).filter(|app| app.heard)?;
+        if self.acts(pair, member).is_some() {
+            return None;
+        }
+        let report = app.report.as_ref().and_then(|report| report.role.as_ref());
+        let untold = report.is_some_and(|report| {
+            let unread = report.strict.as_ref().is_some_and(|strict| strict.unread);
+            report.promised.as_ref() != Some(role) && !unread
+        });
+        let may_be_told = untold
+            && app.ordered.is_none()
+            && granting.leader.writing().is_none()
+            && !self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()))
+            && self.not_ready_because(now, pair, member).is_empty();
+        Some(if may_be_told { PairTrigger::HolderUntold } else { PairTrigger::AwaitsRelease })
+    }
+
+    /// A restored store: nothing is written before the waiting is over, and then something is, whoever acts (G11).
+    fn restored_stands(&self, now: Moment, pair: &Pair, granting: &Granting) -> Option<PairTrigger> {
+        let acts = Member::BOTH.into_iter().filter(|member| self.acts(pair, *member).is_some()).count();
+        match acts {
+            0 if !granting.leader.is_writable(now) => Some(PairTrigger::AwaitsRelease),
+            1 => Some(PairTrigger::OtherRoleActs),
+            _ => None,
+        }
+    }
+
+    /// Asks the other member's agent whether it would promise a role, where a silent member may be renewed by it.
+    pub(super) fn ask_pre_vote(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let Some(pair) = self.pairs.get(name) else { return };
+        let Some(granting) = &pair.granting else { return };
+        let asked = match &granting.pre_vote {
+            PreVote::NotAsked => false,
+            PreVote::Asked(order) => self.outstanding.contains_key(order),
+            PreVote::No { again, .. } => now < *again,
+            PreVote::Yes => true,
+        };
+        let busy = granting.leader.is_restored() || granting.leader.writing().is_some();
+        if asked || busy {
+            return;
+        }
+        let silent = |member: &Member| {
+            let heard = |member: Member| self.app(pair, member).is_some_and(|app| app.heard);
+            let bound =
+                granting.leader.bound(now).is_some_and(|role| role.holder == *pair.spec.application(*member));
+            !heard(*member) && heard(member.other()) && !bound && self.silent_may_act(pair, granting, *member)
+        };
+        let Some(silent) = Member::BOTH.into_iter().find(silent) else { return };
+        let candidate = pair.spec.application(silent.other()).clone();
+        let role = RoleEpoch::new(self.highest_heard(pair).next(), candidate.clone());
+        let Some(host) = self.applications.get(&candidate).map(|app| app.host.clone()) else { return };
+        let about = OrderedWork::PreVote { pair: name.clone() };
+        let sent = self.send(&host, Work::WouldPromise { pair: name.clone(), role }, about, out);
+        let order = self.last_order;
+        if let Some(granting) =
+            self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut()).filter(|_| sent)
+        {
+            granting.pre_vote = PreVote::Asked(order);
+        }
+    }
+
+    /// What the agent said to that.
+    pub(super) fn pre_vote_answered(
+        &mut self,
+        now: Moment,
+        order: OrderId,
+        name: &PairName,
+        outcome: Outcome,
+    ) {
+        let granting = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut());
+        let Some(granting) = granting.filter(|granting| granting.pre_vote == PreVote::Asked(order)) else {
+            return;
+        };
+        granting.pre_vote = match outcome {
+            Outcome::Done => PreVote::Yes,
+            Outcome::Refused(why) => PreVote::refused(now, why),
+        };
+    }
+
+    /// When time alone changes something about the promises of a pair.
+    pub(super) fn grants_due(&self, pair: &Pair) -> impl Iterator<Item = Moment> {
+        let granting = pair.granting.as_ref();
+        // A holder that is heard to act is renewed again and again; nothing is due before it is silent.
+        let idle = |granting: &Granting| {
+            let holder = granting.leader.promised().and_then(|role| pair.spec.member_of(&role.holder));
+            holder.is_some_and(|holder| self.acts(pair, holder).is_none())
+        };
+        let until =
+            granting.filter(|granting| idle(granting)).map(|granting| granting.leader.promise_until());
+        let again = granting.and_then(|granting| match &granting.pre_vote {
+            PreVote::No { again, .. } => Some(*again),
+            PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => None,
+        });
+        let restored = granting.and_then(|granting| granting.leader.restored_until());
+        [until, again, restored].into_iter().flatten()
+    }
+
+    /// Why the other member is promoted in the place of a silent one.
+    pub(super) fn gone_rule(&self, pair: &Pair, granting: &Granting, member: Member) -> Rule {
+        let name = pair.spec.application(member);
+        if pair.forced.is_some() && pair.forced == pair.stored {
+            Rule::OperatorForced
+        } else if granting.leader.has_fenced(name) {
+            Rule::FencedByDevice
+        } else if granting.leader.has_ended(name) {
+            Rule::PromiseReleased
+        } else {
+            Rule::PromiseExpired
+        }
+    }
+
+    /// How the promise of a `strict` pair stands, for people.
+    pub(super) fn promise_told(&self, now: Moment, granting: &Granting) -> String {
+        let leader = &granting.leader;
+        let Some(role) = leader.promised() else { return "nobody is promised anything here".to_owned() };
+        let left = leader.promise_until().since(now).as_secs_f64();
+        match leader.bound(now) {
+            Some(_) => format!("{role} is promised here for {left:.3} s more"),
+            None if leader.has_fenced(&role.holder) => format!("{role}: over, its host was switched off"),
+            None if leader.has_ended(&role.holder) => format!("{role}: over, its agent gave it up"),
+            None => format!(
+                "{role}: over, it ran out {:.3} s ago",
+                now.since(leader.promise_until()).as_secs_f64()
+            ),
+        }
+    }
+}

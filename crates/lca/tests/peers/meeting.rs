@@ -1,0 +1,143 @@
+//! Two agents meet, talk, lose each other and meet again.
+
+use std::time::Duration;
+
+use understudy_decide::agent::{AgentSaw, Peer};
+use understudy_model::{AddpSettings, Verdict};
+use understudy_transport::{Address, Listener, Security, SendError};
+use understudy_wire::PeerSaid;
+
+use super::authority::Authority;
+use super::play::*;
+
+/// Everything that agents say, both ways, over a link that both want.
+async fn talk(mut alpha: End, mut beta: End) {
+    beta.keep("alpha", &alpha);
+    alpha.keep("beta", &beta);
+    alpha.joined("beta").await;
+    beta.joined("alpha").await;
+    assert_eq!((alpha.peers.linked(), beta.peers.linked()), (1, 1));
+
+    let (to_alpha, to_beta) = (host("alpha"), host("beta"));
+    alpha.peers.ask(&to_beta, ask(1));
+    assert_eq!(beta.saw().await, AgentSaw::PeerAsked { host: to_alpha.clone(), ask: ask(1) });
+    beta.peers.answer(&to_alpha, answer(1, Verdict::Given));
+    let voted = AgentSaw::PeerVoted { host: to_beta.clone(), answer: answer(1, Verdict::Given) };
+    assert_eq!(alpha.saw().await, voted);
+    beta.peers.ask(&to_alpha, ask(2));
+    assert_eq!(alpha.saw().await, AgentSaw::PeerAsked { host: to_beta.clone(), ask: ask(2) });
+    let no = Verdict::Refused { promised: Some(role(9)), why: "it is promised".to_owned() };
+    alpha.peers.answer(&to_beta, answer(2, no.clone()));
+    assert_eq!(beta.saw().await, AgentSaw::PeerVoted { host: to_alpha.clone(), answer: answer(2, no) });
+    alpha.peers.tell(&to_beta, release(8));
+    assert_eq!(beta.saw().await, AgentSaw::PeerReleased { host: to_alpha, release: release(8) });
+    beta.peers.tell(&host("alpha"), release(9));
+    assert_eq!(alpha.saw().await, AgentSaw::PeerReleased { host: to_beta, release: release(9) });
+    assert_eq!((alpha.peers.tally().begun(), beta.peers.tally().begun()), (1, 1), "one link for both");
+}
+
+#[tokio::test]
+async fn asks_votes_and_releases_travel_both_ways() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", directory.path().join("lca.sock").display());
+    talk(End::plain("alpha").await, End::plain("beta").await).await;
+    talk(End::plain("alpha").await, End::new("beta", 4, Security::Plain, &socket).await).await;
+    let authority = Authority::new();
+    let (alpha, beta) = (authority.security("agent/alpha"), authority.security("agent/beta"));
+    talk(End::new("alpha", 5, alpha, "127.0.0.1:0").await, End::new("beta", 4, beta, "127.0.0.1:0").await)
+        .await;
+}
+
+#[tokio::test]
+async fn the_agent_whose_host_sorts_first_dials_and_the_other_waits() {
+    let mut beta = End::plain("beta").await;
+    let gamma = End::plain("gamma").await;
+    let first = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Security::Plain).await.unwrap();
+    let peer = |name: &str, address: &Address| Peer {
+        host: host(name),
+        addresses: vec![address.to_string()],
+        addp: AddpSettings::OFF,
+    };
+    beta.peers.keep(vec![peer("alpha", first.address()), peer("gamma", &gamma.address)]);
+    gamma.keep("beta", &beta);
+    beta.joined("gamma").await;
+    // Both would have been dialed together.
+    assert!(tokio::time::timeout(Duration::from_millis(1), first.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn peers_meet_again_after_either_let_the_other_go_or_was_away() {
+    let (mut alpha, mut beta) = (End::plain("alpha").await, End::plain("beta").await);
+    alpha.keep("beta", &beta);
+    // Not named yet on the other side: asked again until it is.
+    beta.refuses("not-a-peer").await;
+    beta.keep("alpha", &alpha);
+    for _ in 0..3 {
+        alpha.joined("beta").await;
+        beta.joined("alpha").await;
+        beta.peers.keep(Vec::new());
+        beta.left("alpha").await;
+        alpha.left("beta").await;
+        assert_eq!(beta.peers.linked(), 0);
+        // What has no link is lost, and harms nobody.
+        beta.peers.ask(&host("alpha"), ask(1));
+        beta.keep("alpha", &alpha);
+    }
+    alpha.joined("beta").await;
+    beta.joined("alpha").await;
+    alpha.peers.keep(Vec::new());
+    alpha.left("beta").await;
+    beta.left("alpha").await;
+    assert_eq!((beta.ended("let-go"), beta.ended("closed"), alpha.ended("let-go")), (3, 1, 1));
+}
+
+#[tokio::test]
+async fn a_peer_is_found_at_its_second_address_and_one_that_is_none_is_left_out() {
+    let (mut alpha, beta) = (End::plain("alpha").await, End::plain("beta").await);
+    let gamma = End::plain("gamma").await;
+    beta.keep("alpha", &alpha);
+    let addresses = vec!["nonsense".to_owned(), gamma.address.to_string(), beta.address.to_string()];
+    alpha.peers.keep(vec![Peer { host: host("beta"), addresses, addp: AddpSettings::OFF }]);
+    alpha.joined("beta").await;
+    assert_eq!(gamma.refused("other-host"), 1, "it was asked first");
+}
+
+#[tokio::test]
+async fn of_two_links_of_one_peer_the_newer_one_stays_and_the_older_one_is_heard_no_more() {
+    let (alpha, mut beta) = (End::plain("alpha").await, End::plain("beta").await);
+    beta.keep("alpha", &alpha);
+    let (old, mut old_hears, welcome) = call(&beta.address, &Security::Plain, hello("alpha", "beta")).await;
+    assert!(matches!(welcome, PeerSaid::Welcome { version: 3, .. }), "{welcome:?}");
+    beta.joined("alpha").await;
+    let flood = tokio::spawn(async move {
+        loop {
+            match old.try_send(&PeerSaid::Ask(ask(1000))) {
+                Ok(()) | Err(SendError::Full { .. }) => tokio::task::yield_now().await,
+                Err(_) => return,
+            }
+        }
+    });
+    let (new, _new_hears, _) = call(&beta.address, &Security::Plain, hello("alpha", "beta")).await;
+    new.try_send(&PeerSaid::Ask(ask(1))).unwrap();
+    let mut asked = Vec::new();
+    loop {
+        match beta.saw().await {
+            AgentSaw::PeerAsked { ask, .. } => assert_eq!(ask.number, 1000, "the new one comes after"),
+            AgentSaw::PeerLeft { .. } => break,
+            saw => panic!("{saw:?}"),
+        }
+    }
+    beta.joined("alpha").await;
+    new.try_send(&PeerSaid::Ask(ask(2))).unwrap();
+    for _ in 0..2 {
+        let AgentSaw::PeerAsked { ask, .. } = beta.saw().await else { panic!("only the new one speaks") };
+        asked.push(ask.number);
+    }
+    assert_eq!(asked, [1, 2]);
+    assert_eq!(beta.ended("replaced"), 1);
+    // Whatever waited for the old one ends with it.
+    while let Ok(Some(said)) = limited(old_hears.next()).await {
+        panic!("{said:?}");
+    }
+    limited(flood).await.unwrap();
+}
