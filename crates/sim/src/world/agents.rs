@@ -358,10 +358,10 @@ impl World {
                     self.post(number, 0, Letter::Welcome(inventory));
                 }
             }
-            AgentDo::TurnAway { link, .. } => {
+            AgentDo::TurnAway { link, controller_epoch, .. } => {
                 if let Some(number) = self.door(host, link) {
                     self.sometimes.turned_away += 1;
-                    self.post(number, 0, Letter::TurnedAway);
+                    self.post(number, 0, Letter::TurnedAway(controller_epoch));
                     self.close_end(number, 1);
                     self.agents[host].doors.retain(|(known, _)| *known != link);
                     self.agent_mail(host, AgentSaw::ControllerLeft { link });
@@ -374,6 +374,9 @@ impl World {
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
             AgentDo::AskPeer { host: to, ask } => self.to_peer(host, &to, Letter::Ask(ask)),
             AgentDo::AnswerPeer { host: to, answer } => self.to_peer(host, &to, Letter::Vote(answer)),
+            AgentDo::RemindPeer { host: to, remembered } => {
+                self.to_peer(host, &to, Letter::Remembered(remembered));
+            }
             AgentDo::TellPeer { host: to, release } => self.to_peer(host, &to, Letter::Release(release)),
             AgentDo::ShowPage { application, page, epoch } => self.show_page(host, &application, page, epoch),
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
@@ -439,14 +442,15 @@ impl World {
             Letter::Finish | Letter::Reset => self.accepted_link_ends(host, number),
             Letter::Signal(_) => {}
             Letter::Welcome(_)
-            | Letter::TurnedAway
+            | Letter::TurnedAway(_)
             | Letter::Report(_)
             | Letter::Answer(_)
             | Letter::Leaving(_)
             | Letter::PeerHello
             | Letter::PeerWelcome
             | Letter::Ask(_)
-            | Letter::Release(_) => self.accepted_link_ends(host, number),
+            | Letter::Release(_)
+            | Letter::Remembered(_) => self.accepted_link_ends(host, number),
         }
     }
 
@@ -545,6 +549,9 @@ impl World {
             Letter::Ask(ask) => self.agent_mail(host, AgentSaw::PeerAsked { host: peer, ask }),
             Letter::Vote(answer) => self.agent_mail(host, AgentSaw::PeerVoted { host: peer, answer }),
             Letter::Release(release) => self.agent_mail(host, AgentSaw::PeerReleased { host: peer, release }),
+            Letter::Remembered(remembered) => {
+                self.agent_mail(host, AgentSaw::PeerRemembers { host: peer, remembered });
+            }
             Letter::Finish | Letter::Reset if side == 0 => {
                 self.dialed_link_ends(number, super::dialing::Why::Closed);
             }
@@ -552,7 +559,7 @@ impl World {
             Letter::Signal(_) => {}
             Letter::Hello(_)
             | Letter::Welcome(_)
-            | Letter::TurnedAway
+            | Letter::TurnedAway(_)
             | Letter::Order(_)
             | Letter::Report(_)
             | Letter::Answer(_)

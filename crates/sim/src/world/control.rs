@@ -215,7 +215,13 @@ impl World {
         if stored {
             self.keep_control(&decision.persist);
         }
+        let overtaken = |record: &ControlRecord| matches!(record, ControlRecord::RaiseLeadership { .. });
         match failed {
+            None if decision.persist.iter().any(overtaken) => {
+                self.control_acts(decision);
+                self.control_starts_anew();
+                return true;
+            }
             None => self.control_acts(decision),
             Some(definite) => {
                 self.sometimes.store_failures += 1;
@@ -224,16 +230,21 @@ impl World {
                 self.control_sees(at, saw);
                 if !definite {
                     // Only a new leadership can know what is stored.
-                    self.control_dies();
-                    let life = self.control.daemon.life;
-                    let wait = self.dice.disk.between(50 * MS, SECOND);
-                    self.queue.put(self.now + wait, Event::ControlStarts { life });
+                    self.control_starts_anew();
                     return true;
                 }
             }
         }
         self.pump_control();
         true
+    }
+
+    /// It ends itself, and the system starts it again.
+    fn control_starts_anew(&mut self) {
+        self.control_dies();
+        let life = self.control.daemon.life;
+        let wait = self.dice.disk.between(50 * MS, SECOND);
+        self.queue.put(self.now + wait, Event::ControlStarts { life });
     }
 
     fn keep_control(&mut self, records: &[ControlRecord]) {
@@ -243,7 +254,14 @@ impl World {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
                     self.laws.compare_and_set(self.now, store.roles.get(&pair), expected.as_ref(), &next);
                     self.sometimes.epochs += 1;
+                    if store.grants.restored {
+                        store.grants.trusted.insert(pair.clone());
+                    }
                     store.roles.insert(pair, next);
+                }
+                ControlRecord::SetLease { pair, lease } => drop(store.grants.leases.insert(pair, lease)),
+                ControlRecord::RaiseLeadership { highest } => {
+                    store.controller_epoch = store.controller_epoch.max(highest);
                 }
                 ControlRecord::SetGoal { application, goal } => drop(store.goals.insert(application, goal)),
                 ControlRecord::SetMaintenance { of, on } => {
@@ -322,7 +340,12 @@ impl World {
                 self.welcomed(link);
                 self.control_mail(ControlSaw::LinkUp { host, inventory });
             }
-            Letter::TurnedAway => self.dialed_link_ends(link, Why::Unwelcome),
+            Letter::TurnedAway(highest) => {
+                if highest > self.control.store.controller_epoch {
+                    self.control_mail(ControlSaw::Outranked { host, highest });
+                }
+                self.dialed_link_ends(link, Why::Unwelcome);
+            }
             Letter::Report(report) => self.control_mail(ControlSaw::Reported { host, report }),
             Letter::Answer(answer) => self.control_mail(ControlSaw::Answered { host, answer }),
             Letter::Leaving(leaving) => self.control_mail(ControlSaw::Leaving { host, leaving }),
@@ -334,7 +357,8 @@ impl World {
             | Letter::PeerHello
             | Letter::PeerWelcome
             | Letter::Vote(_)
-            | Letter::Release(_) => self.dialed_link_ends(link, Why::Unwelcome),
+            | Letter::Release(_)
+            | Letter::Remembered(_) => self.dialed_link_ends(link, Why::Unwelcome),
         }
     }
 

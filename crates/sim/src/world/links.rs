@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use understudy_addp::{Addp, Outcome, Signal};
 use understudy_decide::agent::LinkId;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Inventory, Order, Release, VoteAnswer, VoteAsk,
+    Answer, ApplicationReport, ControllerEpoch, Inventory, Order, Release, Remembered, VoteAnswer, VoteAsk,
 };
 
 use super::World;
@@ -30,8 +30,8 @@ pub enum Letter {
     Hello(ControllerEpoch),
     /// The agent takes it.
     Welcome(Inventory),
-    /// The agent does not take it.
-    TurnedAway,
+    /// The agent does not take it, and has obeyed this one.
+    TurnedAway(ControllerEpoch),
     /// From the control server.
     Order(Order),
     /// From an agent.
@@ -50,6 +50,8 @@ pub enum Letter {
     Vote(VoteAnswer),
     /// To a peer.
     Release(Release),
+    /// To a peer.
+    Remembered(Remembered),
     /// ADDP.
     Signal(Signal),
     /// The other end closed in order.
