@@ -37,6 +37,8 @@ pub struct Guard {
     unread: Vec<Result<Watched, StartId>>,
     /// When it was last dead or stopped.
     pub away_until: u64,
+    /// When it wakes; 0 if it does not.
+    wakes: u64,
 }
 
 fn put(list: &mut Vec<Watched>, watched: Watched) {
@@ -136,14 +138,22 @@ impl World {
     fn plan_guard(&mut self, host: usize) {
         let clock = &self.machines[host].clock;
         let due = self.agents[host].guard.watched.iter().map(|watched| clock.when(watched.kill_at)).min();
-        if let Some(due) = due.filter(|due| *due < u64::MAX / 2) {
-            self.queue.put(due.max(self.now), Event::GuardWakes { host: host as u8 });
+        let Some(due) = due.filter(|due| *due < u64::MAX / 2) else { return };
+        let due = due.max(self.now);
+        let guard = &mut self.agents[host].guard;
+        // One that comes too early plans the next.
+        if guard.wakes == 0 || due < guard.wakes {
+            guard.wakes = due;
+            self.queue.put(due, Event::GuardWakes { host: host as u8 });
         }
     }
 
     pub(super) fn guard_wakes(&mut self, host: usize) -> bool {
         let now = self.clock(host);
         let guard = &mut self.agents[host].guard;
+        if guard.wakes <= self.now {
+            guard.wakes = 0;
+        }
         if !guard.alive {
             return false;
         }
@@ -163,6 +173,7 @@ impl World {
             self.notice(host, AgentSaw::GuardFired { application, start: *start });
             self.agents[host].guard.told.retain(|known| known.start != *start);
         }
+        self.plan_guard(host);
         !killed.is_empty()
     }
 }
