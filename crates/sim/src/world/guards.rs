@@ -90,6 +90,7 @@ impl World {
         }
         guard.watched.clear();
         guard.unread.clear();
+        guard.wakes = 0;
         guard.put_off.clear();
         if self.agents[host].daemon.machine.is_some() {
             self.notice(host, AgentSaw::GuardChanged { up: false });
