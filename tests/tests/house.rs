@@ -16,12 +16,14 @@ const PLAN: &[(&str, &[&str])] = &[
     ("drive", &["model"]),
     ("transport", &["model", "addp", "wire", "drive"]),
     ("pki", &["model", "transport"]),
-    ("understudy", &["model", "wire"]),
-    ("lca", &["model", "decide", "wire", "settings", "transport", "drive"]),
+    ("page", &["model"]),
+    ("guard", &["model"]),
+    ("understudy", &["model", "wire", "page"]),
+    ("lca", &["model", "decide", "wire", "settings", "transport", "drive", "page", "guard"]),
     ("scs", &["model", "decide", "wire", "settings", "store", "transport", "drive"]),
     ("scsctl", &["model", "settings", "transport", "pki"]),
     ("refapps", &["model", "understudy"]),
-    ("stage", &["model", "wire", "settings", "transport", "understudy", "pki"]),
+    ("stage", &["model", "wire", "settings", "transport", "understudy", "pki", "page"]),
     ("models", &["model", "decide"]),
     ("sim", &["model", "decide", "addp"]),
     ("tests", &["model", "decide", "settings"]),
@@ -167,5 +169,5 @@ fn unsafe_code_stays_in_its_rooms() {
             rooms.push(path);
         }
     }
-    assert!(rooms.len() <= 6, "more rooms with unsafe code than there should be: {rooms:#?}");
+    assert!(rooms.len() <= 8, "more rooms with unsafe code than there should be: {rooms:#?}");
 }

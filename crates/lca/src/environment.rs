@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub host: HostName,
     /// The socket that applications connect to.
     pub link: PathBuf,
+    /// The directory of the role pages.
+    pub pages: PathBuf,
     /// The directory of the notify sockets.
     pub notify: PathBuf,
     /// Home of the user, if it has one.
@@ -72,6 +74,8 @@ pub fn environment(around: &Surroundings, spawn: &Spawn, options: &Path) -> Vec<
     }
     if let Some(place) = &spawn.pair {
         set("PAIR".to_owned(), place.pair.to_string());
+        let page = around.pages.join(spawn.application.as_str());
+        set("ROLE_PAGE".to_owned(), page.display().to_string());
         set("PEER".to_owned(), place.peer.to_string());
         set("PEER_ADDRESS".to_owned(), place.peer_address.clone());
         for (id, port) in &place.peer_ports {
@@ -161,6 +165,7 @@ mod tests {
         let around = Surroundings {
             host: HostName::new("alpha").unwrap(),
             link: PathBuf::from("/run/x/lca.sock"),
+            pages: PathBuf::from("/run/x/role"),
             notify: PathBuf::from("/run/x/notify"),
             home: Some("/root".to_owned()),
             user: Some("tserver".to_owned()),
@@ -199,6 +204,7 @@ mod tests {
             "UNDERSTUDY_PEER=tserver-2",
             "UNDERSTUDY_PEER_ADDRESS=127.0.0.12",
             "UNDERSTUDY_PEER_PORT_HA_SYNC=7001",
+            "UNDERSTUDY_ROLE_PAGE=/run/x/role/tserver-1",
             "UNDERSTUDY_RUN_MODE=primary",
             "USER=tserver",
         ];

@@ -29,6 +29,7 @@ use crate::links::Links;
 use crate::local::Local;
 use crate::log_files::LogFiles;
 use crate::log_reader::LogReader;
+use crate::pages::Pages;
 use crate::peers::{Me, Peers};
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
@@ -371,11 +372,13 @@ fn adopt(
             tracing::warn!(application = %note.application, cause = %cause(&error), "cannot remove an old note");
         }
     }
+    let pages = Arc::new(Pages::open(runtime).map_err(failed)?);
     let notify = runtime.join("notify");
     notices::make_directory(&notify).map_err(failed)?;
     let around = Surroundings {
         host: settings.host.clone(),
         link: link.to_owned(),
+        pages: pages.directory().to_owned(),
         notify,
         home: home_of(rustix::process::geteuid().as_raw()),
         user: None,
@@ -400,6 +403,7 @@ fn adopt(
         around,
         doors,
         logs: Arc::clone(logs),
+        pages,
         policy: settings.policy.clone(),
     });
     let found = processes.adopt(survivors, &notes);

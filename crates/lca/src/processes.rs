@@ -5,11 +5,12 @@
 
 mod hooks;
 mod launching;
+mod members;
 pub mod notices;
 mod signs;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Si
 use understudy_settings::HostPolicy;
 
 use self::hooks::Hooks;
+use self::members::Warned;
 use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::accepting::Refusals;
@@ -28,6 +30,7 @@ use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::log_files::LogFiles;
 use crate::output;
+use crate::pages::Pages;
 use crate::permission::Own;
 use crate::platform::{Platform, Survivor, TreeEnd};
 use crate::secrets::Secrets;
@@ -67,6 +70,8 @@ pub struct Processes<P: Platform> {
     logs: Arc<LogFiles>,
     own: Own,
     policy: Mutex<HostPolicy>,
+    pages: Arc<Pages>,
+    warned: Mutex<BTreeSet<(ApplicationName, Warned)>>,
     /// What is needed to tell the last words of a start whose output goes to a file.
     printed: Mutex<BTreeMap<StartId, Printed>>,
     hooks: Hooks<P::Tree>,
@@ -101,6 +106,8 @@ pub struct Footing<P> {
     pub doors: Doors,
     /// Output of applications that goes to files.
     pub logs: Arc<LogFiles>,
+    /// Role pages of members.
+    pub pages: Arc<Pages>,
     /// What may be started.
     pub policy: HostPolicy,
 }
@@ -108,7 +115,7 @@ pub struct Footing<P> {
 impl<P: Platform> Processes<P> {
     /// Nothing runs yet. Must be called inside a tokio runtime.
     pub fn new(footing: Footing<P>) -> Arc<Self> {
-        let Footing { platform, inbox, starts, boot, places, around, doors, logs, policy } = footing;
+        let Footing { platform, inbox, starts, boot, places, around, doors, logs, pages, policy } = footing;
         let own = Own::look();
         let runtime = Handle::current();
         let table = Table::default();
@@ -127,6 +134,8 @@ impl<P: Platform> Processes<P> {
             logs,
             own,
             policy,
+            pages,
+            warned: Mutex::default(),
             printed,
             hooks: Hooks::default(),
             heard: Heard::default(),
@@ -165,6 +174,7 @@ impl<P: Platform> Processes<P> {
                 found.push(known);
                 continue;
             }
+            self.check_clock(&application, &tree);
             self.table.insert_running(start, application.clone(), Arc::new(tree), !main_lives);
             if note.is_some_and(|note| note.notifies) {
                 match self.bind_notices(start, None) {
@@ -239,6 +249,7 @@ impl<P: Platform> Processes<P> {
         if let Some(pid) = self.platform.pid(&tree) {
             self.inbox.saw_blocking(AgentSaw::Spawned { application: application.clone(), start, pid });
         }
+        self.check_clock(&application, &tree);
         let asked = self.table.now_running(start, Arc::clone(&tree));
         for signal in asked.signals {
             self.deliver(&application, &tree, signal);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, LinkEnd, Reply, RequestId};
-use understudy_drive::{Hands, Inbox, Stop};
+use understudy_drive::{Hands, Inbox, Kept, Stop};
 use understudy_model::{
     ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Moment, OperationId, PairName, RoleEpoch,
 };
@@ -52,6 +52,20 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
     Bench { directory, hands, journal, standing, replies, stop }
 }
 
+impl Bench {
+    /// As the loop does.
+    async fn keep(
+        &mut self,
+        at: Moment,
+        saw: &ControlSaw,
+        decision: &Decision<ControlRecord, ControlDo>,
+    ) -> Kept {
+        let kept = self.hands.persist(at, saw, decision).await;
+        self.hands.persisted(&kept);
+        kept
+    }
+}
+
 fn raise(epoch: u64, expected: Option<RoleEpoch>) -> Decision<ControlRecord, ControlDo> {
     let next = RoleEpoch::new(Epoch(epoch), ApplicationName::new("tserver-1").unwrap());
     let pair = PairName::new("tserver").unwrap();
@@ -77,7 +91,7 @@ async fn a_full_store_is_certain_and_shown_until_it_has_room_again() {
     // The file may have room inside; a few long entries fill it.
     let mut refused = None;
     for _ in 0..20 {
-        refused = refused.or(bench.hands.persist(Moment(1), &saw(900_000), &use_operation(1)).await.err());
+        refused = refused.or(bench.keep(Moment(1), &saw(900_000), &use_operation(1)).await.err());
     }
     let (why, definite) = refused.expect("the store was never full");
     assert!(definite, "{why}");
@@ -85,15 +99,15 @@ async fn a_full_store_is_certain_and_shown_until_it_has_room_again() {
     let warnings = bench.standing.beside().warnings;
     assert!(warnings.iter().any(|warning| warning.contains("nobody can be promoted")), "{warnings:?}");
     assert!(!bench.stop.is_asked(), "a full disk is no reason to end");
-    bench.hands.persist(Moment(2), &saw(10), &use_operation(2)).await.unwrap();
+    bench.keep(Moment(2), &saw(10), &use_operation(2)).await.unwrap();
     assert!(bench.standing.beside().warnings.is_empty(), "{:?}", bench.standing.beside().warnings);
 }
 
 #[tokio::test]
 async fn a_role_that_is_not_as_expected_is_certain() {
     let mut bench = bench(|_| {});
-    bench.hands.persist(Moment(1), &saw(10), &raise(1, None)).await.unwrap();
-    let (why, definite) = bench.hands.persist(Moment(2), &saw(10), &raise(2, None)).await.unwrap_err();
+    bench.keep(Moment(1), &saw(10), &raise(1, None)).await.unwrap();
+    let (why, definite) = bench.keep(Moment(2), &saw(10), &raise(2, None)).await.unwrap_err();
     assert!(definite && why.contains("not the expected one"), "{why}");
     assert!(!bench.stop.is_asked());
 }
@@ -102,7 +116,7 @@ async fn a_role_that_is_not_as_expected_is_certain() {
 async fn a_lost_leadership_ends_the_program() {
     let mut bench = bench(|_| {});
     bench.hands.controller_epoch = ControllerEpoch(0);
-    let (_, definite) = bench.hands.persist(Moment(1), &saw(10), &raise(1, None)).await.unwrap_err();
+    let (_, definite) = bench.keep(Moment(1), &saw(10), &raise(1, None)).await.unwrap_err();
     assert!(definite && bench.stop.is_asked());
     assert!(bench.hands.lost.get().is_some());
 }
@@ -110,7 +124,7 @@ async fn a_lost_leadership_ends_the_program() {
 #[tokio::test]
 async fn an_entry_that_is_too_long_does_not_keep_an_epoch_from_being_stored() {
     let mut bench = bench(|_| {});
-    bench.hands.persist(Moment(1), &saw(2 * 1024 * 1024), &raise(1, None)).await.unwrap();
+    bench.keep(Moment(1), &saw(2 * 1024 * 1024), &raise(1, None)).await.unwrap();
     let reader = Reader::open(bench.directory.path()).unwrap();
     assert_eq!(reader.roles().unwrap().len(), 1);
     let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
@@ -122,7 +136,7 @@ async fn the_journal_can_be_read_back_as_what_was_seen_and_decided() {
     let mut bench = bench(|_| {});
     let (observed, decided) = (saw(3), raise(1, None));
     bench.hands.record(Moment(5), &ControlSaw::DeadlinePassed, &Decision::default());
-    bench.hands.persist(Moment(7), &observed, &decided).await.unwrap();
+    bench.keep(Moment(7), &observed, &decided).await.unwrap();
     let reader = Reader::open(bench.directory.path()).unwrap();
     let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
     let kinds: Vec<EntryKind> = entries.iter().map(|entry| entry.kind).collect();

@@ -9,9 +9,11 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 use understudy_decide::agent::StartId;
+use understudy_guard::guards::Grip;
 use understudy_model::{ApplicationName, ExitCause, OutputKind, ProcessSpec, Signal};
 
 #[cfg(target_os = "linux")]
@@ -20,6 +22,9 @@ mod linux;
 pub use linux::accounts::{Account, AccountError, find as find_account};
 #[cfg(target_os = "linux")]
 pub use linux::{BoundError, Datagram, Linux, NotifySocket, PlatformError, with_rights_of};
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+pub(crate) use linux::{group_name, mark_text};
 
 /// Everything that a process needs to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,6 +230,21 @@ pub trait Platform: Send + Sync + 'static {
     /// The same start with another main process, if that is one of its own and lives. The former one is waited for as
     /// any other of its processes.
     fn other_main(&self, tree: &Self::Tree, pid: u32) -> io::Result<Option<Self::Tree>>;
+
+    /// What a guard needs to kill all of it. An error if its main process was gone when the tree was found.
+    fn grip(&self, tree: &Self::Tree) -> io::Result<Grip>;
+
+    /// Whether its main process is known to read another boot clock than this one does.
+    fn has_other_clock(&self, tree: &Self::Tree) -> bool;
+
+    /// Where a guard is kept apart from the agent, if that can be had; made if it is missing.
+    fn guard_container(&self) -> Option<PathBuf>;
+
+    /// Starts a guard; its number. It is never taken for a process of an application.
+    fn launch_guard(&self, command: &mut Command) -> io::Result<u32>;
+
+    /// The same goes for one that lives already.
+    fn know_guard(&self, pid: u32);
 
     /// Gives back what the system keeps for a tree of which nothing lives.
     fn release(&self, tree: &Self::Tree);

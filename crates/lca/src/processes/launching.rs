@@ -43,6 +43,7 @@ impl<P: Platform> Processes<P> {
     pub(super) fn try_launch(&self, spawn: &Spawn) -> Result<(P::Tree, Option<NotifySocket>), String> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let account = self.permit(program, &spawn.spec.process)?;
+        self.prepare_page(spawn, &account)?;
         let options = self.give_options(spawn, &account)?;
         let mut around = self.around_of(spawn, &account)?;
         if account.uid != self.own.uid {

@@ -326,15 +326,17 @@ impl Wide {
     pub fn agent_does(&mut self, site: usize, action: AgentDo) {
         let name = host(site);
         match action {
-            // Its pairs are `available`: nobody votes, and nobody looks at pages here.
-            AgentDo::KeepPeers(_) | AgentDo::ShowPage { .. } | AgentDo::ForgetPage { .. } => {}
-            AgentDo::AskPeer { .. }
+            // Nobody votes here, and nobody looks at pages: what is asked for is lost.
+            AgentDo::KeepPeers(_)
+            | AgentDo::ShowPage { .. }
+            | AgentDo::ForgetPage { .. }
+            | AgentDo::AskPeer { .. }
             | AgentDo::AskController { .. }
             | AgentDo::AnswerPeer { .. }
             | AgentDo::TellPeer { .. }
             | AgentDo::RemindPeer { .. }
             | AgentDo::Guard { .. }
-            | AgentDo::Unguard { .. } => unreachable!(),
+            | AgentDo::Unguard { .. } => {}
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
@@ -428,7 +430,8 @@ impl Wide {
         self.events.extend(decision.events);
         for action in decision.actions {
             match action {
-                ControlDo::Vote { .. } | ControlDo::Fence { .. } => unreachable!(),
+                // Nobody asked for a vote here, and no host has a command.
+                ControlDo::Vote { .. } | ControlDo::Fence { .. } => {}
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Reply { reply, .. } => self.replies.push(reply),
             }
@@ -452,9 +455,8 @@ impl Wide {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
-                    unreachable!("no pair is strict here")
-                }
+                // No control server follows another one of a strict pair here.
+                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {}
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {

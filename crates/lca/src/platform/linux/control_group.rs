@@ -20,6 +20,9 @@ const DEEPEST: usize = 8;
 /// as a signal to "everything of that unit" must not reach them. systemd makes it, for the unit of this name.
 const SLICE: &str = "understudy.slice";
 
+/// The group of the guard, beside those of the starts: what ends the agent with everything in its unit must not end it too.
+const GUARD: &str = "guard";
+
 /// The place of this agent's groups.
 #[derive(Debug, Clone)]
 pub struct Hierarchy {
@@ -120,11 +123,24 @@ impl Hierarchy {
         Ok(groups)
     }
 
+    /// The group of the guard, made if it is missing; none if it cannot be had.
+    pub fn guard_group(&self) -> Option<PathBuf> {
+        let path = self.base.join(GUARD);
+        match fs::create_dir_all(&path) {
+            Ok(()) => Some(path),
+            Err(error) => {
+                tracing::warn!(%error, "the guard has no control group of its own: what ends the agent's ends it too");
+                None
+            }
+        }
+    }
+
     /// Removes the groups that nothing lives in, and the agent's own if none is left. What is in use stays.
     pub fn remove_empty(&self) {
         for (_, _, group) in self.groups().unwrap_or_default() {
             group.remove();
         }
+        let _ = fs::remove_dir(self.base.join(GUARD));
         let _ = fs::remove_dir(&self.base);
     }
 }
@@ -143,7 +159,7 @@ fn seen_at(mount: &Path, root: &str, group: &str) -> Option<PathBuf> {
 }
 
 /// What the group of a start is called; no name of an application has an `@`.
-fn name_of(application: &ApplicationName, start: StartId) -> String {
+pub(crate) fn name_of(application: &ApplicationName, start: StartId) -> String {
     format!("{application}@{}.{}", start.incarnation, start.number)
 }
 

@@ -10,6 +10,7 @@ mod conditions;
 mod control_group;
 mod directory;
 mod fork;
+mod guard;
 mod launch;
 mod membership;
 mod notify_socket;
@@ -22,12 +23,15 @@ mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 use understudy_decide::agent::StartId;
+use understudy_guard::guards::Grip;
 use understudy_model::{AgentId, ApplicationName, ExitCause, Signal};
 
 pub use self::bounds::BoundError;
@@ -35,6 +39,8 @@ use self::control_group::{Group, Hierarchy};
 pub use self::notify_socket::{Datagram, NotifySocket};
 pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
+#[cfg(test)]
+pub(crate) use self::{control_group::name_of as group_name, proc::mark_text};
 use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
 
 /// How long the end of a process that is not our child may take to be told by the kernel: its parent waits for it first.
@@ -79,6 +85,8 @@ struct Children {
     begun: u64,
     /// Launches ended, ever.
     done: u64,
+    /// The guard, which is no application's: its number and when it began.
+    guard: Option<(u32, u64)>,
 }
 
 #[derive(Debug)]
@@ -286,6 +294,26 @@ impl Platform for Linux {
 
     fn kill(&self, tree: &Tree) -> io::Result<()> {
         self.kill_all(tree)
+    }
+
+    fn grip(&self, tree: &Tree) -> io::Result<Grip> {
+        guard::grip(tree)
+    }
+
+    fn has_other_clock(&self, tree: &Tree) -> bool {
+        tree.number.is_some_and(guard::has_other_clock)
+    }
+
+    fn guard_container(&self) -> Option<PathBuf> {
+        self.hierarchy.as_ref()?.guard_group()
+    }
+
+    fn launch_guard(&self, command: &mut Command) -> io::Result<u32> {
+        guard::launch(self, command)
+    }
+
+    fn know_guard(&self, pid: u32) {
+        guard::know(self, pid);
     }
 
     fn release(&self, tree: &Tree) {

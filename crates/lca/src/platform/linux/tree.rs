@@ -77,7 +77,10 @@ impl Linux {
 
     fn search(&self, tree: &Tree) -> io::Result<Vec<Seen>> {
         let before = self.orphans(tree.start);
-        let all = proc::all()?;
+        let mut all = proc::all()?;
+        // A child of ours, and nobody's.
+        let guard = self.children().guard;
+        all.retain(|seen| guard != Some((seen.pid, seen.began)));
         let marks = all.iter().filter_map(|seen| Some((seen.pid, proc::mark(seen.pid)?))).collect();
         let mains = self.mains();
         // While a child is between fork and exec it looks like an orphan.

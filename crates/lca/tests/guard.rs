@@ -1,0 +1,176 @@
+//! The guard beside a real platform: started apart from applications, given what it needs to kill one, and left alone when
+//! an application is killed.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use understudy_decide::agent::StartId;
+use understudy_guard::guards::{GuardEvent, Guards};
+use understudy_lca::guarding;
+use understudy_lca::platform::{Launch, Linux, Output, Platform, find_account};
+use understudy_model::{AgentId, ApplicationName, Incarnation, ProcessSpec};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One platform looks after the children of this process at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The guard's program, beside the agent's; none, said aloud, if it was not built.
+fn agent_program() -> Option<PathBuf> {
+    let agent = PathBuf::from(env!("CARGO_BIN_EXE_lca"));
+    if understudy_guard::guards::program_beside(&agent).is_file() {
+        return Some(agent);
+    }
+    println!("skipped: lca-guard is not built; run: cargo build -p understudy-guard");
+    None
+}
+
+struct Bench {
+    platform: Arc<Linux>,
+    agent: AgentId,
+    guards: Guards,
+    events: Receiver<GuardEvent>,
+    directory: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    fn new(with_groups: bool) -> Option<Self> {
+        let program = agent_program()?;
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let agent = AgentId(understudy_lca::state::random().unwrap());
+        let platform = match with_groups {
+            true => Linux::new(agent).unwrap().0,
+            false => Linux::without_control_groups(agent).unwrap(),
+        };
+        let platform = Arc::new(platform);
+        let directory = tempfile::tempdir().unwrap();
+        let (tell, events) = channel();
+        let tell = move |event| {
+            // Whoever listened may have ended.
+            let _ = tell.send(event);
+        };
+        let guards = guarding::start(directory.path(), &program, Arc::clone(&platform), tell).unwrap();
+        Some(Self { platform, agent, guards, events, directory, _alone: alone })
+    }
+
+    fn launch(&self, number: u64, script: &str) -> (StartId, <Linux as Platform>::Tree) {
+        let start = StartId { incarnation: Incarnation(7), number };
+        let account = find_account(None, None, &[]).unwrap();
+        let launch = Launch {
+            application: application(),
+            start,
+            command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            directory: self.directory.path().join("app"),
+            output: Output::File(self.directory.path().join("app.log")),
+            spec: ProcessSpec::default(),
+            directory_of: account.clone(),
+            may_begin_outside: false,
+            account,
+            own_directory: true,
+        };
+        (start, self.platform.launch(&launch).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn next(&self) -> GuardEvent {
+        self.events.recv_timeout(PATIENCE).expect("something happens")
+    }
+}
+
+fn application() -> ApplicationName {
+    ApplicationName::new("app").unwrap()
+}
+
+fn until(what: &str, is: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < limit, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits for the end of a whole tree, as the agent does.
+fn end_of(bench: &Bench, tree: &<Linux as Platform>::Tree) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let ended = async { tokio::time::timeout(PATIENCE, bench.platform.ended(tree)).await };
+        let end = runtime.block_on(ended).expect("it ends in time").unwrap();
+        if !end.others_live {
+            break;
+        }
+        assert!(Instant::now() < limit, "something of it lives on");
+    }
+    bench.platform.release(tree);
+}
+
+fn kills_a_whole_tree(with_groups: bool) {
+    let Some(bench) = Bench::new(with_groups) else { return };
+    bench.guards.need();
+    let pid = match bench.next() {
+        GuardEvent::Up { pid, .. } => pid,
+        other => panic!("{other:?}"),
+    };
+    let (start, tree) = bench.launch(1, "sleep 1000 & setsid sleep 1000 & wait");
+    let kill_at = understudy_guard::now() + Duration::from_millis(100);
+    let named = guarding::start_of(bench.agent, start);
+    bench.guards.guard(&application(), named, kill_at, || bench.platform.grip(&tree)).unwrap();
+    match bench.next() {
+        GuardEvent::Fired { start: fired, application: whose, .. } => {
+            assert_eq!((guarding::start_id(fired), whose), (start, application()));
+        }
+        other => panic!("{other:?}"),
+    }
+    end_of(&bench, &tree);
+
+    // And the other way round: what kills an application leaves the guard alone, though it is a child of the agent too.
+    let (_, tree) = bench.launch(2, "sleep 1000 & setsid sleep 1000 & wait");
+    bench.platform.kill(&tree).unwrap();
+    end_of(&bench, &tree);
+    assert!(bench.guards.is_up());
+    assert!(bench.platform.start_of(pid).is_none(), "it is no application's");
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let its = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    if bench.platform.guard_container().is_some() {
+        assert_ne!(own, its, "what ends everything in the agent's group must not end the guard");
+    }
+    drop(bench.guards);
+    until("the guard ends by itself", || {
+        bench.platform.know_guard(0);
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.is_empty() || status.contains("State:\tZ")
+    });
+    bench.platform.remove_leftovers();
+}
+
+#[test]
+fn with_control_groups_it_kills_a_whole_tree_and_is_nobodys() {
+    kills_a_whole_tree(true);
+}
+
+#[test]
+fn without_control_groups_it_kills_a_whole_tree_and_is_nobodys() {
+    kills_a_whole_tree(false);
+}
+
+#[test]
+fn a_guard_that_is_missing_is_named() {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let platform = Arc::new(Linux::without_control_groups(AgentId(1)).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let (tell, events) = channel();
+    let nowhere = directory.path().join("lca");
+    let guards =
+        guarding::start(directory.path(), &nowhere, platform, move |event| tell.send(event).unwrap());
+    let guards = guards.unwrap();
+    guards.need();
+    match events.recv_timeout(PATIENCE).unwrap() {
+        GuardEvent::Down { why } => assert!(why.contains("lca-guard"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!guards.is_up());
+    drop((guards, alone));
+}
