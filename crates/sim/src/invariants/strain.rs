@@ -11,18 +11,27 @@ use crate::fault::{Fault, Wish};
 #[derive(Debug, Clone, Default)]
 pub struct Wound {
     count: u32,
-    until: u64,
+    /// Since when it is broken, or whole.
+    since: u64,
 }
 
 impl Wound {
     fn change(&mut self, now: u64, begins: bool) {
+        let before = self.count;
         self.count = if begins { self.count + 1 } else { self.count.saturating_sub(1) };
-        self.until = now;
+        if before == 0 || self.count == 0 {
+            self.since = now;
+        }
     }
 
     /// It has been whole for that long.
     pub fn whole_for(&self, now: u64, span: u64) -> bool {
-        self.count == 0 && now.saturating_sub(self.until) >= span
+        self.count == 0 && now.saturating_sub(self.since) >= span
+    }
+
+    /// It has been broken for that long.
+    pub fn broken_for(&self, now: u64, span: u64) -> bool {
+        self.count > 0 && now.saturating_sub(self.since) >= span
     }
 }
 
@@ -43,6 +52,8 @@ pub struct Strain {
     pub parts: Vec<Wound>,
     /// The control server, its machine, its store.
     pub control: Wound,
+    /// The control server is dead or frozen.
+    pub control_gone: Wound,
     /// The ways between two machines, lower number first.
     pub ways: Vec<Vec<Wound>>,
     /// Operators asked for something.
@@ -64,6 +75,7 @@ impl Strain {
             hosts: vec![Wound::default(); climate.hosts],
             parts: vec![Wound::default(); parts],
             control: Wound::default(),
+            control_gone: Wound::default(),
             ways: vec![vec![Wound::default(); machines]; machines],
             wishes: Wound::default(),
             control_on: climate.control_on,
@@ -98,9 +110,11 @@ impl Strain {
             | Fault::CannotStart { host }
             | Fault::HooksFail { host, .. }
             | Fault::HooksHang { host } => self.hosts[host].change(now, begins),
-            Fault::ControlDies | Fault::ControlFreezes | Fault::StoreDisk { .. } => {
+            Fault::ControlDies | Fault::ControlFreezes => {
                 self.control.change(now, begins);
+                self.control_gone.change(now, begins);
             }
+            Fault::StoreDisk { .. } => self.control.change(now, begins),
             Fault::MachineDies { machine } | Fault::MachineFreezes { machine } => {
                 if let Some(host) = self.hosts.get_mut(machine) {
                     host.change(now, begins);
