@@ -233,6 +233,16 @@ impl Agent {
         })
     }
 
+    /// The role in which a member acts is held, and its time is not over: it may be started again in it (G5).
+    pub(super) fn role_lasts(&self, now: Moment, name: &ApplicationName) -> bool {
+        let role = self.applications.get(name).and_then(|known| known.role.as_ref());
+        let Some(role) = role.filter(|role| self.grants.contains_key(&role.place.pair)) else { return true };
+        self.own(name).is_some_and(|own| {
+            let holder = &own.holder;
+            !own.expired && holder.held() == role.role.as_ref() && now < holder.may_act_until()
+        })
+    }
+
     /// Promises a role to an own member, on an order (G1, G8, G10). `None`: the pair is not strict.
     pub(super) fn grant(
         &mut self,
