@@ -305,7 +305,13 @@ fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
     assert!(one.has(closes) && !unread(&one));
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
     assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
+    one.log.clear();
     one.pass(3_000);
+    let speaks = |did: &Did| match did {
+        Did::Done(AgentDo::Report(report)) => !report.role.as_ref().unwrap().strict.as_ref().unwrap().silent,
+        _ => false,
+    };
+    one.at("that it votes again", speaks);
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
 }

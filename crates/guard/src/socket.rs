@@ -19,7 +19,7 @@ use crate::message::LONGEST_BYTES;
 use crate::now;
 
 /// Most connections that wait to be accepted.
-const BACKLOG: i32 = 8;
+pub const BACKLOG: i32 = 8;
 
 /// A packet that arrived.
 #[derive(Debug)]

@@ -42,13 +42,24 @@ const _: () = assert!(size_of::<Words>() == BYTES);
 
 impl Words {
     /// What the page says; nothing if it was being written each time that this looked.
+    #[inline]
     pub(crate) fn read(&self) -> Option<Standing> {
+        self.read_disturbed(|| ())
+    }
+
+    /// The same, with something that happens between any two looks: so that a test can be the writer that comes in between.
+    #[inline]
+    fn read_disturbed(&self, mut between: impl FnMut()) -> Option<Standing> {
         for _ in 0..TRIES {
             let before = self.sequence.load(Ordering::Acquire);
+            between();
             if before & 1 == 0 {
                 let run_mode = self.run_mode.load(Ordering::Relaxed);
+                between();
                 let epoch = self.epoch.load(Ordering::Relaxed);
+                between();
                 let until = self.until.load(Ordering::Relaxed);
+                between();
                 fence(Ordering::Acquire);
                 if self.sequence.load(Ordering::Relaxed) == before {
                     let run_mode = run_mode_of(run_mode);
@@ -119,7 +130,7 @@ mod tests {
         let other = Standing { run_mode: RunMode::Backup, epoch: Epoch(8), until: Moment(800) };
         let words = Words::default();
         words.write(one);
-        let (mut seen_one, mut seen_other) = (0_u32, 0_u32);
+        let (mut seen_one, mut seen_other, mut mixed) = (0_u32, 0_u32, None);
         let stop = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -128,22 +139,49 @@ mod tests {
                     words.write(one);
                 }
             });
-            let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
-            while seen_one < 20_000 || seen_other < 20_000 {
+            let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            while (seen_one < 20_000 || seen_other < 20_000) && std::time::Instant::now() < limit {
                 match words.read() {
                     Some(seen) if seen == one => seen_one += 1,
                     Some(seen) if seen == other => seen_other += 1,
-                    Some(mix) => panic!("{mix:?}"),
+                    Some(mix) => mixed = Some(mix),
                     // The writer was put aside in the middle.
                     None => std::thread::yield_now(),
                 }
-                assert!(
-                    std::time::Instant::now() < limit,
-                    "saw {seen_one} of one, {seen_other} of the other"
-                );
             }
             stop.store(true, Ordering::Relaxed);
         });
+        assert_eq!(mixed, None);
+        assert!(
+            seen_one >= 20_000 && seen_other >= 20_000,
+            "saw {seen_one} of one, {seen_other} of the other"
+        );
+    }
+
+    #[test]
+    fn a_write_between_any_two_looks_is_no_mix_and_one_between_all_is_nobody() {
+        let one = Standing { run_mode: RunMode::Primary, epoch: Epoch(7), until: Moment(700) };
+        let other = Standing { run_mode: RunMode::Backup, epoch: Epoch(8), until: Moment(800) };
+        for at in 0..4 {
+            let words = Words::default();
+            words.write(one);
+            let mut looks = 0;
+            let seen = words.read_disturbed(|| {
+                if looks == at {
+                    words.write(other);
+                }
+                looks += 1;
+            });
+            assert_eq!(seen, Some(other), "written after look {at}");
+        }
+        let words = Words::default();
+        words.write(one);
+        let mut looks = 0;
+        let seen = words.read_disturbed(|| {
+            looks += 1;
+            words.write(if looks % 2 == 0 { one } else { other });
+        });
+        assert_eq!((seen, looks), (None, 4 * TRIES));
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl Voter {
         self.also_own.is_some()
     }
 
+    /// Before this moment it votes for nobody, as it remembers nothing (G7, G11).
+    pub fn silent_until(&self) -> Moment {
+        self.silent_until
+    }
+
     /// True if it has to learn what the store holds before it may vote (G11).
     pub fn is_unread(&self) -> bool {
         self.unread

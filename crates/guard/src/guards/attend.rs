@@ -164,10 +164,11 @@ impl Attendant {
             let mut waiting =
                 [PollFd::new(connection, PollFlags::IN), PollFd::new(self.shared.bell(), PollFlags::IN)];
             socket::wait(&mut waiting, unconfirmed_since.map(|since| since + ANSWER_WITHIN))?;
+            // First the bell, then what it may have been rung for.
+            self.shared.hush();
             if self.shared.has_ended() {
                 return Err(Parting::Ended);
             }
-            self.shared.hush();
             while let Some(answer) = next(connection)? {
                 self.take(answer)?;
             }

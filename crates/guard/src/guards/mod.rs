@@ -171,6 +171,11 @@ impl Guards {
         self.shared.release(start);
     }
 
+    /// Whether the guard that is there has confirmed that it guards that start.
+    pub fn is_armed(&self, start: Start) -> bool {
+        self.shared.is_armed(start)
+    }
+
     /// When that start is killed, as far as this life of the agent has armed it.
     pub fn kill_at(&self, start: Start) -> Option<Moment> {
         self.shared.kill_at(start)

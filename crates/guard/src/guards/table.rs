@@ -112,6 +112,10 @@ impl Shared {
         grip: Grip,
     ) -> Result<(), GuardError> {
         let mut inner = self.lock();
+        if inner.dying.contains_key(&start) {
+            // It is being killed, and nothing undoes that.
+            return Ok(());
+        }
         let slot = match inner.remaining.get(&start) {
             Some(remaining) => remaining.slot,
             None => inner.free_slot().ok_or(GuardError::Full)?,
@@ -146,6 +150,10 @@ impl Shared {
 
     pub(super) fn kill_at(&self, start: Start) -> Option<Moment> {
         self.lock().wanted.get(&start).map(|wanted| wanted.kill_at)
+    }
+
+    pub(super) fn is_armed(&self, start: Start) -> bool {
+        self.lock().wanted.get(&start).is_some_and(|wanted| wanted.confirmed)
     }
 
     pub(super) fn left(&self) -> Vec<Left> {

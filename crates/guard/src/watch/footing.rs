@@ -2,16 +2,19 @@
 //!
 //! Refuses to know what it guards. The law: what cannot be had is done without, and the agent is told.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::net::SocketType;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Place;
 use super::priority::hurry;
 use crate::socket;
+
+/// Enough for every slot.
+const DESCRIPTORS: u64 = 1024;
 
 /// What could be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +34,22 @@ impl Footing {
         let _ = rustix::process::chdir("/");
         if let Some(group) = &place.group {
             // In its agent's group it is as safe as its agent.
-            let _ = std::fs::write(group.join("cgroup.procs"), "0");
+            if let Err(error) = std::fs::write(group.join("cgroup.procs"), "0") {
+                // Said to whoever started it, who may be gone.
+                let _ = writeln!(io::stderr(), "lca-guard: cannot enter {}: {error}", group.display());
+            }
         }
+        allow_descriptors();
         Self { locked: lock_memory(), hurried: hurry() }
+    }
+}
+
+/// Two for each slot, and a few; where the limit cannot be raised, what does not fit is refused.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|now| now < wanted) {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
     }
 }
 

@@ -32,6 +32,8 @@ const MOST_CONNECTIONS: usize = 4;
 const MOST_AT_ONCE: usize = 4096;
 /// How long a guard that nobody connected to waits for somebody.
 const WAIT_FOR_FIRST: Duration = Duration::from_secs(10);
+/// How long nobody is accepted after that failed.
+const DEAF_FOR: Duration = Duration::from_millis(100);
 /// How long it is remembered what was killed while no agent was there to be told.
 const REMEMBER: Duration = Duration::from_secs(600);
 
@@ -101,6 +103,8 @@ pub struct Watch {
     ends_at: Moment,
     /// An agent was here.
     was_met: bool,
+    /// Nobody is accepted before this, as that failed.
+    deaf_until: Option<Moment>,
     bytes: Vec<u8>,
     /// Held until the end.
     _lock: File,
@@ -125,7 +129,7 @@ impl Watch {
         footing::be_quiet().map_err(system("close its output"))?;
         let ends_at = now() + WAIT_FOR_FIRST;
         let (slots, bytes) = (Slots::new(), Vec::with_capacity(LONGEST_BYTES));
-        let (timer_at, was_met) = (None, false);
+        let (timer_at, was_met, deaf_until) = (None, false, None);
         Ok(Self {
             listener,
             timer,
@@ -136,6 +140,7 @@ impl Watch {
             path,
             ends_at,
             was_met,
+            deaf_until,
             bytes,
             _lock: lock,
         })
@@ -144,7 +149,7 @@ impl Watch {
     /// Keeps watch until nobody is connected and nothing is armed.
     pub fn keep(mut self) -> io::Result<()> {
         loop {
-            self.hear()?;
+            self.hear();
             let fired = self.slots.fire(now());
             for answer in fired {
                 self.tell_all(&answer);
@@ -159,14 +164,39 @@ impl Watch {
         }
     }
 
-    /// Everything that was sent until now.
-    fn hear(&mut self) -> io::Result<()> {
-        while let Some(socket) = socket::accept(&self.listener)? {
-            // Others are hung up on by not being kept.
-            if self.connections.len() < MOST_CONNECTIONS && socket::peer(&socket).is_ok() {
-                self.connections.push(Connection { socket, greeted: false, over: false });
+    /// Whoever waits at the door.
+    fn accept(&mut self) {
+        self.deaf_until = None;
+        for _ in 0..socket::BACKLOG {
+            match socket::accept(&self.listener) {
+                Ok(Some(socket)) if socket::peer(&socket).is_ok() => self.take_in(socket),
+                // Another user's: hung up on by not being kept.
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                // Short of memory or descriptors. A guard goes on, and does not ask all the time.
+                Err(_) => {
+                    self.deaf_until = Some(now() + DEAF_FOR);
+                    return;
+                }
             }
         }
+    }
+
+    /// Who has not said hello makes room for who comes later.
+    fn take_in(&mut self, socket: OwnedFd) {
+        if self.connections.len() >= MOST_CONNECTIONS
+            && let Some(first) = self.connections.iter().position(|connection| !connection.greeted)
+        {
+            self.connections.remove(first);
+        }
+        if self.connections.len() < MOST_CONNECTIONS {
+            self.connections.push(Connection { socket, greeted: false, over: false });
+        }
+    }
+
+    /// Everything that was sent until now.
+    fn hear(&mut self) {
+        self.accept();
         for index in 0..self.connections.len() {
             for _ in 0..MOST_AT_ONCE {
                 if self.connections[index].over || !self.hear_one(index) {
@@ -174,7 +204,6 @@ impl Watch {
                 }
             }
         }
-        Ok(())
     }
 
     /// The next packet of one connection; false if there is none.
@@ -255,7 +284,7 @@ impl Watch {
     /// When something is to be done whoever says nothing.
     fn next(&self) -> Option<Moment> {
         let end = self.is_idle().then_some(self.ends_at);
-        [self.slots.next(), end].into_iter().flatten().min()
+        [self.slots.next(), end, self.deaf_until].into_iter().flatten().min()
     }
 
     fn set_timer(&mut self) -> io::Result<()> {
@@ -278,7 +307,8 @@ impl Watch {
 
     fn wait(&mut self) -> io::Result<()> {
         let mut waiting = Vec::with_capacity(MOST_CONNECTIONS + 2);
-        waiting.push(PollFd::new(&self.listener, PollFlags::IN));
+        let ask = if self.deaf_until.is_none() { PollFlags::IN } else { PollFlags::empty() };
+        waiting.push(PollFd::new(&self.listener, ask));
         waiting.push(PollFd::new(&self.timer, PollFlags::IN));
         waiting.extend(self.connections.iter().map(|one| PollFd::new(&one.socket, PollFlags::IN)));
         socket::wait(&mut waiting, None)?;

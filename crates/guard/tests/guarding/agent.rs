@@ -135,7 +135,7 @@ fn an_agent_that_is_killed_takes_nothing_with_it_and_its_start_ends_at_its_time(
     let directory = tempfile::tempdir().unwrap();
     let mut prey = Prey::start(1, "sleep 1000 & wait");
     bench::until("it has made its child", || prey.marked().len() == 2);
-    let kill_at = now() + Duration::from_secs(1);
+    let kill_at = now() + bench::AWAY;
     let mut agent = PlayedAgent::start(directory.path(), &prey, kill_at);
     agent.child.kill().unwrap();
     agent.child.wait().unwrap();
@@ -156,7 +156,7 @@ fn an_agent_that_is_killed_takes_nothing_with_it_and_its_start_ends_at_its_time(
 fn an_agent_that_comes_back_in_time_claims_what_it_had_armed() {
     let directory = tempfile::tempdir().unwrap();
     let mut prey = Prey::start(1, "sleep 1000");
-    let kill_at = now() + Duration::from_secs(2);
+    let kill_at = now() + bench::AWAY;
     let mut agent = PlayedAgent::start(directory.path(), &prey, kill_at);
     agent.child.kill().unwrap();
     agent.child.wait().unwrap();
@@ -175,7 +175,7 @@ fn an_agent_that_comes_back_in_time_claims_what_it_had_armed() {
 fn an_agent_that_is_stopped_keeps_nothing_alive_and_hears_of_it_when_it_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let mut prey = Prey::start(1, "sleep 1000");
-    let kill_at = now() + Duration::from_secs(1);
+    let kill_at = now() + bench::AWAY;
     let mut agent = PlayedAgent::start(directory.path(), &prey, kill_at);
     bench::stop(agent.child.id());
     prey.was_killed();

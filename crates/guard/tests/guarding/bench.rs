@@ -17,6 +17,8 @@ use understudy_model::{AgentId, ApplicationName, Incarnation, Moment};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A moment that is near, and far enough to say something before.
 pub const SOON: Duration = Duration::from_millis(150);
+/// A moment before which a busy machine can do what a story needs.
+pub const AWAY: Duration = Duration::from_secs(3);
 
 /// The guard's program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_lca-guard");

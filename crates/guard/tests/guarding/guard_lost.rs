@@ -7,13 +7,13 @@ use rustix::process::Signal;
 use understudy_guard::guards::GuardEvent;
 use understudy_guard::now;
 
-use crate::bench::{self, Bench, PROGRAM, Prey, SOON, start_of, until};
+use crate::bench::{self, AWAY, Bench, PROGRAM, Prey, SOON, start_of, until};
 
 #[test]
 fn a_guard_that_is_killed_is_replaced_and_everything_is_armed_again() {
     let bench = Bench::new();
     let (mut prey, mut moved) = (Prey::start(1, "sleep 1000"), Prey::start(2, "sleep 1000"));
-    let kill_at = now() + Duration::from_secs(2);
+    let kill_at = now() + AWAY;
     bench.guard(&prey, kill_at).unwrap();
     bench.guard(&moved, kill_at).unwrap();
     let first = bench.up_pid();
@@ -55,10 +55,13 @@ fn again_and_again() {
 fn a_guard_that_slept_kills_late_and_says_so() {
     let bench = Bench::new();
     let mut prey = Prey::start(1, "sleep 1000");
-    let kill_at = now() + SOON;
-    bench.guard(&prey, kill_at).unwrap();
+    bench.guards.need();
     let guard = bench.up_pid();
+    let kill_at = now() + AWAY;
+    bench.guard(&prey, kill_at).unwrap();
+    until("it is armed", || bench.guards.is_armed(prey.start));
     bench::stop(guard);
+    assert!(now() < kill_at, "this machine is too busy for this story");
     let resume_at = kill_at + SOON;
     bench::pass(resume_at);
     assert!(prey.lives());
@@ -78,10 +81,13 @@ fn a_guard_that_slept_kills_late_and_says_so() {
 fn a_guard_that_slept_does_not_kill_what_was_moved_meanwhile() {
     let bench = Bench::new();
     let mut prey = Prey::start(1, "sleep 1000");
-    let kill_at = now() + SOON;
-    bench.guard(&prey, kill_at).unwrap();
+    bench.guards.need();
     let guard = bench.up_pid();
+    let kill_at = now() + AWAY;
+    bench.guard(&prey, kill_at).unwrap();
+    until("it is armed", || bench.guards.is_armed(prey.start));
     bench::stop(guard);
+    assert!(now() < kill_at, "this machine is too busy for this story");
     bench.guard(&prey, now() + Duration::from_secs(3_600)).unwrap();
     bench::pass(kill_at);
     bench::kill(guard, Signal::CONT);

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use understudy_guard::guards::GuardEvent;
@@ -16,7 +18,11 @@ struct Stranger(OwnedFd);
 
 impl Stranger {
     fn connect(bench: &Bench) -> Self {
-        Self(socket::connect(&bench.directory.path().join(SOCKET)).unwrap())
+        Self::connect_at(bench.directory.path())
+    }
+
+    fn connect_at(directory: &Path) -> Self {
+        Self(socket::connect(&directory.join(SOCKET)).unwrap())
     }
 
     fn send(&self, bytes: &[u8]) {
@@ -100,11 +106,15 @@ fn a_flood_of_connections_shuts_nobody_out_for_good() {
 
 #[test]
 fn what_may_not_be_armed_is_refused_by_name() {
-    let bench = Bench::new();
-    bench.guards.need();
-    bench.up_pid();
-    // Whoever says hello is the next agent; the other one is hung up on, and is back after this.
-    let agent = Stranger::connect(&bench);
+    let directory = tempfile::tempdir().unwrap();
+    let mut guard = Command::new(bench::PROGRAM)
+        .arg("--directory")
+        .arg(directory.path())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it listens", || socket::connect(&directory.path().join(SOCKET)).is_ok());
+    let agent = Stranger::connect_at(directory.path());
     agent.say(&Request::Hello, None);
     assert!(matches!(agent.hear(), Some(Answer::Welcome { .. })));
     let mut prey = Prey::start(1, "sleep 1000");
@@ -142,4 +152,6 @@ fn what_may_not_be_armed_is_refused_by_name() {
     agent.say(&Request::Move { post: Post { slot: 0, start: bench::start(1) }, kill_at: now() }, None);
     prey.was_killed();
     assert!(matches!(agent.hear(), Some(Answer::Fired { .. })));
+    guard.kill().unwrap();
+    guard.wait().unwrap();
 }

@@ -13,6 +13,7 @@ mod cost;
 mod crowd;
 mod floor;
 mod loss;
+mod may_act;
 mod member;
 mod plain;
 mod redis;
@@ -81,6 +82,8 @@ pub enum Bench {
     AgentCost,
     /// Memory and processor time of a control server with 200 agents and 2,000 applications
     ScsCost,
+    /// One call of may_act() in a primary, beside one look at the boot clock
+    MayAct,
 }
 
 /// How long a cost may be measured: less than a second counts nothing, more than a day nobody waits for.
@@ -99,6 +102,8 @@ enum Aim {
     Time(Bar, fn(u32, &Programs, Ground, &Interrupt) -> Result<Measured, StageError>),
     /// What a program costs, and what else should be known of it.
     Cost(Budget, MeasureCost),
+    /// What one call takes, far below a millisecond; gives the whole line.
+    Call(fn(u32, &Ground) -> Result<serde_json::Value, StageError>),
 }
 
 /// What a figure should not exceed, in milliseconds. For people: nothing is asserted.
@@ -115,7 +120,7 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 8] = [
+    const ALL: [Bench; 9] = [
         Bench::CrashFailover,
         Bench::SwitchoverGap,
         Bench::LocalRestart,
@@ -124,6 +129,7 @@ impl Bench {
         Bench::HostLoss,
         Bench::AgentCost,
         Bench::ScsCost,
+        Bench::MayAct,
     ];
 
     fn name(self) -> &'static str {
@@ -136,6 +142,7 @@ impl Bench {
             Bench::HostLoss => "host_loss",
             Bench::AgentCost => "agent_cost",
             Bench::ScsCost => "scs_cost",
+            Bench::MayAct => "may_act",
         }
     }
 
@@ -168,6 +175,7 @@ impl Bench {
             }
             Bench::AgentCost => Aim::Cost(agent_cost::BUDGET, agent_cost::measure),
             Bench::ScsCost => Aim::Cost(scs_cost::BUDGET, scs_cost::measure),
+            Bench::MayAct => Aim::Call(may_act::measure),
         }
     }
 
@@ -181,7 +189,8 @@ impl Bench {
             | Bench::LocalRestart
             | Bench::HangFailover
             | Bench::AgentCost
-            | Bench::ScsCost => 200,
+            | Bench::ScsCost
+            | Bench::MayAct => 200,
         }
     }
 
@@ -195,7 +204,8 @@ impl Bench {
             | Bench::LocalRestart
             | Bench::HangFailover
             | Bench::AgentCost
-            | Bench::ScsCost => None,
+            | Bench::ScsCost
+            | Bench::MayAct => None,
         }
     }
 }
@@ -233,6 +243,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StageError> {
                 let (cost, more) = measure(stretch, &programs, ground, &interrupt)?;
                 cost::line(bench.name(), budget, &cost, &more)
             }
+            Aim::Call(measure) => measure(arguments.rounds.unwrap_or(bench.rounds()), &ground)?,
         };
         say(&line)?;
     }

@@ -82,7 +82,7 @@ impl Hosts {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::write(to, text).unwrap();
         };
-        for program in ["lca", "scs", "scsctl", "tserver"] {
+        for program in ["lca", "lca-guard", "scs", "scsctl", "tserver"] {
             put(programs().join(program), &format!("usr/bin/{program}"));
         }
         for unit in UNITS {
