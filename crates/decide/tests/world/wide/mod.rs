@@ -106,6 +106,8 @@ pub struct Wide {
     /// A second machine that looks at everything must decide the same.
     pub shadow: Option<Control>,
     pub shadowed: bool,
+    /// The agents hear nothing of each other.
+    pub peers_cut: bool,
 }
 
 impl Wide {
@@ -150,6 +152,7 @@ impl Wide {
             forced: BTreeSet::new(),
             shadow: None,
             shadowed: false,
+            peers_cut: false,
         }
     }
 
