@@ -89,8 +89,7 @@ fn a_strict_primary_that_nobody_hears_steps_down_and_is_followed() {
     for _ in 0..40 {
         world.deliver_all();
         world.pass(ms(50));
-        // Looks at every step that at most one acts.
-        world.check();
+        assert!(world.primaries("p").len() <= 1, "{}", world.told());
     }
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
 }

@@ -499,6 +499,10 @@ impl Wide {
         let Some(other) = spec.member_of(&role.holder).map(|member| spec.application(member.other())) else {
             return;
         };
+        if spec.policy == Policy::Strict {
+            // As above: who may act is a matter of pages.
+            return;
+        }
         let acts = |site: &usize| {
             self.sites[*site].trees.iter().any(|tree| tree.app == *other && tree.mode == RunMode::Primary)
         };
