@@ -3,21 +3,20 @@
 //! Refuses to know what they are good for. The law: a reader sees the last whole page, and its own host's clock.
 
 use understudy_decide::grants::holder::Page;
-use understudy_model::{ApplicationName, Epoch, Moment};
+use understudy_model::{ApplicationName, Moment};
 
 use super::World;
 use super::agents::Shown;
 
 impl World {
-    pub(super) fn show_page(&mut self, host: usize, name: &ApplicationName, page: Page, epoch: Epoch) {
+    pub(super) fn show_page(&mut self, host: usize, name: &ApplicationName, page: Page) {
         let Some(part) = self.cast.part(name) else { return };
-        self.agents[host].pages[part] = Some(Shown { page, epoch });
+        self.agents[host].pages[part] = Some(Shown { page });
     }
 
     pub(super) fn forget_page(&mut self, host: usize, name: &ApplicationName) {
         let Some(part) = self.cast.part(name) else { return };
-        let epoch = self.agents[host].pages[part].as_ref().map(|shown| shown.epoch).unwrap_or_default();
         let page = Page { role: None, until: Moment::default() };
-        self.agents[host].pages[part] = Some(Shown { page, epoch });
+        self.agents[host].pages[part] = Some(Shown { page });
     }
 }
