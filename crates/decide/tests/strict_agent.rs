@@ -465,3 +465,14 @@ fn agents_that_meet_say_what_they_remember_of_each_other() {
     };
     one.at("what it remembers", reminds);
 }
+
+#[test]
+fn word_of_a_kill_that_comes_after_the_end_leaves_nothing_behind() {
+    let mut one = Bench::primary(2);
+    let start = one.start_of(&app("one"));
+    one.exit();
+    one.sees(AgentSaw::GuardFired { application: app("one"), start });
+    one.order(Work::SetHandsOff { application: app("one"), hands_off: true });
+    // Comes to rest, which `pass` checks.
+    one.pass(10_000);
+}

@@ -299,11 +299,11 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
-        // Its end may be known already.
+        // Its end may have been observed already.
         if known.pid.is_some() {
             known.stopping.get_or_insert(StopReason::Fence);
-            known.problem = "its grants ran out, and its guard killed it".to_owned();
         }
+        known.problem = "its grants ran out, and its guard killed it".to_owned();
         let because = Because::new(Rule::GuardFired, Rule::GuardFired.says());
         out.events.push(self.event(EventKind::Fenced, Severity::Critical, name, because));
     }

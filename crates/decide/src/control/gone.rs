@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use understudy_model::{Member, Moment, OrderId, Outcome, PairName, Refusal, RoleEpoch, Rule, Work};
+use understudy_model::{
+    ApplicationStatus, Member, Moment, OrderId, Outcome, PairName, Refusal, RoleEpoch, Rule, Work,
+};
 
 use super::pair::PairTrigger;
 use super::state::{Granting, OrderedWork, Pair, PreVote};
@@ -181,7 +183,9 @@ impl Control {
             let app = self.app(pair, *member).filter(|app| app.heard);
             let role = app.and_then(|app| app.report.as_ref()?.role.as_ref());
             let reads = role.and_then(|role| role.strict.as_ref()).is_some_and(|strict| !strict.unread);
-            reads && self.not_voting_because(pair, *member).is_some()
+            // One that cannot be promoted anyway must not keep the other one from being asked.
+            let started = app.is_some_and(|app| app.status() == ApplicationStatus::Started);
+            started && reads && self.not_voting_because(pair, *member).is_some()
         };
         [first, first.other()].into_iter().find(asks)
     }
@@ -194,7 +198,10 @@ impl Control {
             PreVote::NotAsked => false,
             PreVote::Asked(order, _) => self.outstanding.contains_key(order),
             PreVote::No { again, .. } => now < *again,
-            PreVote::Yes(_) => true,
+            PreVote::Yes(member) => {
+                let started = |app: &super::state::App| app.status() == ApplicationStatus::Started;
+                self.app(pair, *member).is_none_or(|app| !app.heard || started(app))
+            }
         };
         let busy = granting.leader.is_restored() || granting.leader.writing().is_some();
         if asked || busy {

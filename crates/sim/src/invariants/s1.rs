@@ -55,7 +55,7 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         let reads = world.cast.parts[member.part].way == Way::Library;
         if world.climate.options.policy == Policy::Strict && reads {
             let page = site.pages.get(member.part).and_then(Option::as_ref);
-            found.acts[place] |= page.is_some_and(|shown| shown.page.may_act(world.clock(member.host)));
+            found.acts[place] |= page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
             continue;
         }
         found.acts[place] |= member.mode == RunMode::Primary;

@@ -22,13 +22,6 @@ use crate::story::words;
 /// A machine that looks at its deadlines so often without anything new never comes to rest.
 pub const MOST_TURNS: u32 = 64;
 
-/// A role page as it stands in the host's memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// What an application reads.
-    pub page: Page,
-}
-
 /// One host's agent, and what it leaves behind.
 pub struct AgentSite {
     /// The program.
@@ -54,7 +47,7 @@ pub struct AgentSite {
     /// Hooks so far.
     pub hook_count: u32,
     /// Role pages, by part; they outlive the agent.
-    pub pages: Vec<Option<Shown>>,
+    pub pages: Vec<Option<Page>>,
     /// The guard; it outlives the agent too.
     pub guard: Guard,
     /// Nothing can be started, if above 0.
@@ -106,8 +99,7 @@ impl World {
         let found = self.found_on(host);
         let shown = self.agents[host].pages.iter().enumerate();
         let pages = shown.filter_map(|(part, shown)| Some((part, shown.as_ref()?)));
-        let pages =
-            pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.page.clone())).collect();
+        let pages = pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.clone())).collect();
         self.agent_mail(host, AgentSaw::Awake { found, pages });
         self.begin_dialing(Party::Agent(host));
         true

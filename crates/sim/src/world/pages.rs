@@ -6,17 +6,16 @@ use understudy_decide::grants::holder::Page;
 use understudy_model::{ApplicationName, Moment};
 
 use super::World;
-use super::agents::Shown;
 
 impl World {
     pub(super) fn show_page(&mut self, host: usize, name: &ApplicationName, page: Page) {
         let Some(part) = self.cast.part(name) else { return };
-        self.agents[host].pages[part] = Some(Shown { page });
+        self.agents[host].pages[part] = Some(page);
     }
 
     pub(super) fn forget_page(&mut self, host: usize, name: &ApplicationName) {
         let Some(part) = self.cast.part(name) else { return };
         let page = Page { role: None, until: Moment::default() };
-        self.agents[host].pages[part] = Some(Shown { page });
+        self.agents[host].pages[part] = Some(page);
     }
 }
