@@ -70,6 +70,9 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
     }
     let due = world.laws.l1.due() + SECOND;
     while world.laws.broken().is_none() && !world.laws.l1.is_well_for(world.now, TAIL) && world.step(due) {}
+    if world.laws.broken().is_some() {
+        world.tell_all();
+    }
     let mut sometimes = world.sometimes.clone();
     sometimes.spared_by_peer += world.laws.l2.spared;
     Outcome {

@@ -101,7 +101,6 @@ impl World {
         let pages = shown.filter_map(|(part, shown)| Some((part, shown.as_ref()?)));
         let pages = pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.clone())).collect();
         self.agent_mail(host, AgentSaw::Awake { found, pages });
-        self.guard_meets_agent(host);
         self.begin_dialing(Party::Agent(host));
         true
     }
@@ -120,6 +119,7 @@ impl World {
         site.peers.clear();
         site.notices.clear();
         site.guard.told.clear();
+        site.guard.needed = false;
         let starting = std::mem::take(&mut site.starting);
         self.close_all_of(Party::Agent(host));
         for dialer in &mut self.dialers {
@@ -196,6 +196,7 @@ impl World {
                     just_saw = saw != AgentSaw::DeadlinePassed;
                     turns = if just_saw { 0 } else { turns + 1 };
                     if turns > MOST_TURNS {
+                        self.tell_at(host, |world| format!("it is: {:?}", world.agents[host].daemon.machine));
                         self.laws.spins(self.now, "an agent");
                         return;
                     }
@@ -368,10 +369,9 @@ impl World {
                 self.to_peer(host, &to, Letter::Remembered(remembered));
             }
             AgentDo::TellPeer { host: to, release } => self.to_peer(host, &to, Letter::Release(release)),
-            // It has one from its first moment on.
-            AgentDo::NeedGuard => {}
             AgentDo::ShowPage { application, page } => self.show_page(host, &application, page),
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
+            AgentDo::NeedGuard => self.guard_is_needed(host),
             AgentDo::Guard { application, start, kill_at } => self.guard(host, &application, start, kill_at),
             AgentDo::Unguard { application, start } => self.unguard(host, &application, start),
             AgentDo::Spawn(spawn) => self.spawn(host, spawn),

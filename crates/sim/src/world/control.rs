@@ -372,4 +372,25 @@ impl World {
         self.control_mail(ControlSaw::Asked { request, actor: "sim".to_owned(), ask });
         true
     }
+
+    /// What the control server makes of every pair, for whoever reads the story.
+    pub fn tell_all(&mut self) {
+        let now = self.clock(self.climate.control_on);
+        let Some(view) = self.control.daemon.machine.as_ref().map(|machine| machine.view(now)) else {
+            return;
+        };
+        for pair in view.pairs {
+            let (name, state, considered) = (pair.name, pair.state, pair.considered);
+            let stored = pair.stored.map_or_else(|| "nothing".to_owned(), |stored| stored.to_string());
+            let nearly: Vec<_> = considered
+                .nearly
+                .iter()
+                .map(|nearly| format!("[{}] {}", nearly.rule, nearly.missed))
+                .collect();
+            self.tell(|_| {
+                let (rule, reason) = (considered.rule, &considered.reason);
+                format!("pair {name} is {state}, stored {stored}: [{rule}] {reason}; nearly {nearly:?}")
+            });
+        }
+    }
 }
