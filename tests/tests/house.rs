@@ -25,11 +25,12 @@ const PLAN: &[(&str, &[&str])] = &[
     ("refapps", &["model", "understudy"]),
     ("stage", &["model", "wire", "settings", "transport", "understudy", "pki", "page"]),
     ("models", &["model", "decide"]),
+    ("sim", &["model", "decide", "addp"]),
     ("tests", &["model", "decide", "settings"]),
 ];
 
-/// Crates that decide, or only name and translate: no door to the street.
-const PURE: &[&str] = &["model", "addp", "decide", "wire"];
+/// Crates that decide, or only name and translate, or invent a world for those that do: no door to the street.
+const PURE: &[&str] = &["model", "addp", "decide", "wire", "sim"];
 
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))

@@ -305,7 +305,13 @@ fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
     assert!(one.has(closes) && !unread(&one));
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
     assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
+    one.log.clear();
     one.pass(3_000);
+    let speaks = |did: &Did| match did {
+        Did::Done(AgentDo::Report(report)) => !report.role.as_ref().unwrap().strict.as_ref().unwrap().silent,
+        _ => false,
+    };
+    one.at("that it votes again", speaks);
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
 }
@@ -458,4 +464,15 @@ fn agents_that_meet_say_what_they_remember_of_each_other() {
         _ => false,
     };
     one.at("what it remembers", reminds);
+}
+
+#[test]
+fn word_of_a_kill_that_comes_after_the_end_leaves_nothing_behind() {
+    let mut one = Bench::primary(2);
+    let start = one.start_of(&app("one"));
+    one.exit();
+    one.sees(AgentSaw::GuardFired { application: app("one"), start });
+    one.order(Work::SetHandsOff { application: app("one"), hands_off: true });
+    // Comes to rest, which `pass` checks.
+    one.pass(10_000);
 }

@@ -196,8 +196,13 @@ impl Links {
                 Ok(Some(ToAgent::Order(order))) => {
                     self.inbox.saw(AgentSaw::Ordered { link, order }).await;
                 }
-                Ok(Some(ToAgent::Vote(answer))) => {
+                // Nobody was asked before the Welcome.
+                Ok(Some(ToAgent::Vote(answer))) if self.is_welcome(link) => {
                     self.inbox.saw(AgentSaw::ControllerVoted { link, answer }).await;
+                }
+                Ok(Some(ToAgent::Vote(_))) => {
+                    self.refusals.count_word(peer, "vote-unasked", "a vote came before the Welcome");
+                    return "vote-unasked";
                 }
                 Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
@@ -213,9 +218,13 @@ impl Links {
         }
     }
 
+    fn is_welcome(&self, link: LinkId) -> bool {
+        self.open().get(&link).is_some_and(|entry| entry.welcomed)
+    }
+
     /// Answers on the same link, if that is a welcome one now and still is then.
     fn read_logs(self: &Arc<Self>, link: LinkId, question: LogQuestion) {
-        if !self.open().get(&link).is_some_and(|entry| entry.welcomed) {
+        if !self.is_welcome(link) {
             return;
         }
         let this = Arc::clone(self);

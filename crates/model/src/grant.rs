@@ -101,6 +101,8 @@ pub struct GrantTold {
 pub struct GrantReport {
     /// Its memory was empty: it has to be told what the store holds before it may vote (G11).
     pub unread: bool,
+    /// Its memory was empty a moment ago: it votes for nobody for a lease (G7).
+    pub silent: bool,
     /// The link to the other member's agent is open.
     pub peer_heard: bool,
     /// The highest epoch that it heard the other member's agent release.

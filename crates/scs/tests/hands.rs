@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, LinkEnd, Reply, RequestId};
 use understudy_drive::{Hands, Inbox, Kept, Stop};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Moment, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Incarnation, Moment, OperationId, PairName,
+    RoleEpoch, Verdict, VoteAnswer, VoteAsk,
 };
 use understudy_scs::hands::ControlHands;
 use understudy_scs::journal::Journal;
@@ -155,4 +156,81 @@ async fn a_reply_reaches_its_asker() {
     bench.hands.act(ControlDo::Reply { request, reply: reply.clone() });
     assert_eq!(answer.await.unwrap(), reply);
     drop(bench.journal);
+}
+
+#[tokio::test]
+async fn a_raised_leadership_ends_this_one_and_the_next_is_above_it() {
+    let mut bench = bench(|_| ());
+    let highest = ControllerEpoch(70);
+    let decision =
+        Decision { persist: vec![ControlRecord::RaiseLeadership { highest }], ..Decision::default() };
+    bench.keep(Moment(1), &saw(1), &decision).await.unwrap();
+    assert!(bench.hands.lost.get().is_some_and(|why| why.contains("higher controller epoch")));
+    assert!(bench.stop.is_asked());
+    let Bench { directory, hands, journal, .. } = bench;
+    drop(hands);
+    journal.close().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.take_leadership(&"scs-1".parse().unwrap()).unwrap(), ControllerEpoch(71));
+}
+
+#[tokio::test]
+async fn a_vote_that_is_given_again_is_not_in_the_journal_and_a_refused_one_is() {
+    let mut bench = bench(|_| ());
+    let role = RoleEpoch::new(Epoch(1), ApplicationName::new("tserver-1").unwrap());
+    let ask = |number| VoteAsk {
+        pair: PairName::new("tserver").unwrap(),
+        incarnation: Incarnation(1),
+        number,
+        role: role.clone(),
+        lease: std::time::Duration::from_secs(1),
+    };
+    let vote = |number, verdict| {
+        let VoteAsk { pair, incarnation, number, role, .. } = ask(number);
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict };
+        let host = HostName::new("alpha").unwrap();
+        Decision { actions: vec![ControlDo::Vote { host, answer }], ..Decision::default() }
+    };
+    let asked = |number| ControlSaw::VoteAsked { host: HostName::new("alpha").unwrap(), ask: ask(number) };
+    bench.hands.record(Moment(1), &asked(1), &vote(1, Verdict::Given));
+    let refused = Verdict::Refused { promised: None, why: "because".to_owned() };
+    bench.hands.record(Moment(2), &asked(2), &vote(2, refused));
+    let Bench { directory, hands, journal, .. } = bench;
+    drop(hands);
+    journal.close().unwrap();
+    let entries = Reader::open(directory.path())
+        .unwrap()
+        .journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 })
+        .unwrap();
+    let texts: Vec<&str> = entries.iter().map(|entry| entry.text.as_str()).collect();
+    assert!(texts.iter().any(|text| text.contains("because")), "{texts:?}");
+    assert!(!texts.iter().any(|text| text.contains("\"number\":1,")), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_fencing_command_is_run_with_the_host_in_its_environment_and_its_end_is_observed() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = |command: &str| {
+        format!(
+            "[cluster]\nname = \"demo\"\n[[host]]\nname = \"alpha\"\naddresses = [\"127.0.0.1\"]\n\
+             fence = [\"/bin/sh\", \"-c\", \"{command}\"]\nfence-timeout = 1\n"
+        )
+    };
+    let cases = [
+        ("echo $UNDERSTUDY_HOST is off", true, "alpha is off"),
+        ("echo cannot reach it; exit 3", false, "cannot reach it"),
+        ("sleep 600", false, "longer than 1s"),
+    ];
+    for (command, confirmed, said) in cases {
+        let cluster = understudy_settings::parse_cluster("c", &text(command)).unwrap().value;
+        let standing = Standing::new(directory.path(), Arc::new(cluster));
+        let (inbox, mut mail) = Inbox::<Control>::new(8);
+        understudy_scs::fencing::Fencing::new(inbox, standing).call(HostName::new("alpha").unwrap());
+        let limit = std::time::Duration::from_secs(20);
+        let seen = tokio::time::timeout(limit, mail.recv()).await.unwrap().unwrap();
+        let understudy_drive::Mail::Saw(_, seen) = seen else { panic!("nobody looks") };
+        let ControlSaw::FenceEnded { confirmed: found, said: heard, .. } = seen else { panic!("{seen:?}") };
+        assert_eq!(found, confirmed, "{heard}");
+        assert!(heard.contains(said), "{heard}");
+    }
 }

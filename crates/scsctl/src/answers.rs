@@ -109,6 +109,8 @@ pub struct Pair {
     pub ready: bool,
     pub not_ready_because: Vec<String>,
     pub held_because: Option<String>,
+    /// The primary cannot be heard by the control server; this member's agent renews it.
+    pub alive_through: Option<String>,
     pub because: Option<Reason>,
     pub considered: Option<Reason>,
     pub members: Vec<Application>,

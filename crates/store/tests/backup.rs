@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use understudy_model::{ControllerName, Epoch, PairName, RoleEpoch};
+use understudy_model::{ControllerEpoch, ControllerName, Epoch, PairName, RoleEpoch};
 use understudy_store::{
-    Batch, Change, DATABASE_FILE, KeptFile, OpenError, RestoreError, Store, back_up, kept_files, restore,
+    Batch, Change, CommitError, DATABASE_FILE, KeptFile, OpenError, RestoreError, Store, back_up, kept_files,
+    restore,
 };
 
 fn controller() -> ControllerName {
@@ -111,4 +112,49 @@ fn what_is_no_backup_is_named_and_a_failed_backup_leaves_nothing() {
     back_up(from.path(), &backup, &[evil]).unwrap();
     assert!(said(&backup).contains("a path for a name"), "{}", said(&backup));
     assert!(!to.path().join("state").join(DATABASE_FILE).exists());
+}
+
+#[test]
+fn a_restored_store_says_which_pairs_were_stored_since_and_others_say_nothing() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = Store::open(from.path()).unwrap();
+    store.take_leadership(&controller()).unwrap();
+    raise(&mut store, 1);
+    assert_eq!(store.stored_since_restore().unwrap(), None);
+    let backup = to.path().join("backup");
+    back_up(from.path(), &backup, &settings()).unwrap();
+    let state = to.path().join("state");
+    restore(&backup, &state).unwrap();
+    let mut store = Store::open(&state).unwrap();
+    store.take_leadership(&controller()).unwrap();
+    assert_eq!(store.stored_since_restore().unwrap(), Some(Default::default()));
+    raise(&mut store, 2);
+    let since = store.stored_since_restore().unwrap().unwrap();
+    assert_eq!(since, [PairName::new("t").unwrap()].into());
+    // A copy of that is as old as any other.
+    let again = to.path().join("again");
+    back_up(&state, &again, &settings()).unwrap();
+    let third = to.path().join("third");
+    restore(&again, &third).unwrap();
+    assert_eq!(Store::open(&third).unwrap().stored_since_restore().unwrap(), Some(Default::default()));
+}
+
+#[test]
+fn the_lease_of_an_epoch_is_kept_and_leaderships_count_on_from_where_they_are_raised_to() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = Store::open(place.path()).unwrap();
+    let own = store.take_leadership(&controller()).unwrap();
+    let pair = PairName::new("t").unwrap();
+    let set = |lease| Change::SetLease { pair: pair.clone(), lease };
+    let batch = |changes| Batch { changes, durable: true, ..Batch::default() };
+    let second = std::time::Duration::from_secs(1);
+    store.commit(batch(vec![set(second), set(second * 3)])).unwrap();
+    assert_eq!(store.leases().unwrap()[&pair], second * 3);
+    let far = ControllerEpoch(own.0 + 8);
+    store.commit(batch(vec![Change::RaiseLeadership(far), Change::RaiseLeadership(own)])).unwrap();
+    let next = RoleEpoch::new(Epoch(1), "t-1".parse().unwrap());
+    let late = Change::RaiseEpoch { pair, expected: None, next, controller_epoch: own };
+    let refused = store.commit(batch(vec![late])).unwrap_err();
+    assert!(matches!(refused, CommitError::NotLeading { .. }), "{refused}");
+    assert_eq!(store.take_leadership(&controller()).unwrap(), ControllerEpoch(far.0 + 1));
 }

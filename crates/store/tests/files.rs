@@ -122,8 +122,7 @@ fn tokens_are_kept_and_an_older_file_gets_room_for_them() {
     let place = tempfile::tempdir().unwrap();
     drop(Store::open(place.path()).unwrap());
     let file = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
-    file.execute_batch("DROP TABLE token; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2")
-        .unwrap();
+    file.execute_batch("DROP TABLE token; DROP TABLE lease; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2").unwrap();
     drop(file);
     let mut store = Store::open(place.path()).unwrap();
     let token = |name: &str, hash| StoredToken {

@@ -221,7 +221,7 @@ fn what_is_said_of_votes() {
     compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
     compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
     let mut report = report();
-    let strict = GrantReport { unread: true, peer_heard: true, peer_released: Epoch(7) };
+    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7) };
     report.role.as_mut().unwrap().strict = Some(strict);
     compare_in("v3/report", FromAgent::Report(report));
     for (file, refusal) in [

@@ -54,8 +54,13 @@ impl PairGrants {
     }
 
     /// How its vote stands, for whoever is told.
-    fn report(&self, peer_heard: bool) -> GrantReport {
-        GrantReport { unread: self.voter.is_unread(), peer_heard, peer_released: self.peer_released }
+    fn report(&self, now: Moment, peer_heard: bool) -> GrantReport {
+        GrantReport {
+            unread: self.voter.is_unread(),
+            silent: now < self.voter.silent_until(),
+            peer_heard,
+            peer_released: self.peer_released,
+        }
     }
 }
 
@@ -67,6 +72,10 @@ fn refusal(now: Moment, refused: Refused) -> Refusal {
         (Objection::Promised(until), Some(role)) => Refusal::Promised(role, until.since(now)),
         (Objection::Higher | Objection::Released, Some(role)) => Refusal::StaleEpoch(role),
         (Objection::NotOwn, _) => Refusal::UnknownApplication,
+        (Objection::Silent(until), _) => Refusal::NotVoting(format!(
+            "its memory was empty; it votes for nobody for {:.1} s more",
+            until.since(now).as_secs_f64()
+        )),
         (other, _) => Refusal::NotVoting(other.to_string()),
     }
 }
@@ -207,7 +216,7 @@ impl Agent {
     pub(super) fn grant_report(&self, name: &ApplicationName) -> Option<GrantReport> {
         let role = self.applications.get(name)?.role.as_ref()?;
         let grants = self.grants.get(&role.place.pair)?;
-        Some(grants.report(self.peers.contains(&grants.place.peer_host)))
+        Some(grants.report(self.clock, self.peers.contains(&grants.place.peer_host)))
     }
 
     /// An own member may be told that it is primary: nobody votes for its pair, or somebody voted for this role.
@@ -221,6 +230,16 @@ impl Agent {
         self.own(name).is_some_and(|own| {
             let page = own.holder.page();
             page.role.as_ref() == role && page.may_act(now)
+        })
+    }
+
+    /// The role in which a member acts is held, and its time is not over: it may be started again in it (G5).
+    pub(super) fn role_lasts(&self, now: Moment, name: &ApplicationName) -> bool {
+        let role = self.applications.get(name).and_then(|known| known.role.as_ref());
+        let Some(role) = role.filter(|role| self.grants.contains_key(&role.place.pair)) else { return true };
+        self.own(name).is_some_and(|own| {
+            let holder = &own.holder;
+            !own.expired && holder.held() == role.role.as_ref() && now < holder.may_act_until()
         })
     }
 

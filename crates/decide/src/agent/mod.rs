@@ -338,8 +338,10 @@ impl Machine for Agent {
         if calm && out.persist.is_empty() && (awakes || !out.speaks()) {
             self.close_due(now, &mut out);
         }
+        // Observations may come in out of order. A clock that goes back would make the next look seem late.
+        self.clock = self.clock.max(now);
         self.report_changes(&mut out);
-        self.set_pulse(now);
+        self.set_pulse();
         if !out.persist.is_empty() {
             self.held.append(&mut out.process);
         }

@@ -216,6 +216,11 @@ impl Agent {
             out.answer(waiting, Outcome::Done);
             return;
         }
+        let given_up = part.closing.as_ref().map(|closing| closing.epoch);
+        if let Some(epoch) = given_up.filter(|epoch| *epoch >= role.epoch) {
+            // It is about to be closed, and that comes before the refusal is said (G5).
+            return part.close(role.epoch, now, [(waiting, Outcome::Refused(Refusal::ClosedEpoch(epoch)))]);
+        }
         if let Some(refusal) = refuse_promotion(&durable, &role).filter(|_| !strict) {
             out.answer(waiting, Outcome::Refused(refusal));
             return;

@@ -102,9 +102,7 @@ impl Agent {
     }
 
     /// Sets when it looks at its own clock next, if anybody is silent.
-    pub(super) fn set_pulse(&mut self, now: Moment) {
-        // Observations may come in out of order. A clock that goes back would make the next look seem late.
-        self.clock = self.clock.max(now);
+    pub(super) fn set_pulse(&mut self) {
         let regular = self.clock + PULSE;
         let wanted = self.applications.values().flat_map(|known| {
             let silences = limits(known).into_iter().flatten();

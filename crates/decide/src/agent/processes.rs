@@ -139,6 +139,7 @@ impl Agent {
     /// No process of the application is left: its role ends, and what follows is decided.
     pub(super) fn gone(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let alone = self.controllers.is_empty();
+        let lasts = self.role_lasts(now, name);
         let Some(known) = self.applications.get_mut(name) else { return };
         let cause = known.last_exit.as_ref().map_or(ExitCause::Unknown, |last| last.cause.clone());
         let acting = known.role.as_ref().is_some_and(|role| role.part == Part::Acting);
@@ -147,8 +148,9 @@ impl Agent {
             && known.role.as_ref().is_some_and(|role| role.part == Part::Promoting);
         let after = known.after_end(now, &cause);
         known.ready_since = None;
-        // G5, last sentence but one: with no control server to promote the other, the role is kept.
-        let in_place = acting && alone && unwanted_end && matches!(after, AfterEnd::Now | AfterEnd::Later(_));
+        // G5, last sentence but one: with no control server to promote the other, the role is kept while its grants last.
+        let in_place =
+            acting && alone && lasts && unwanted_end && matches!(after, AfterEnd::Now | AfterEnd::Later(_));
         if in_place && let Some(role) = &mut known.role {
             role.confirmed = false;
             let because = Because::new(Rule::RestartInPlace, "started again as primary in the same epoch")

@@ -143,12 +143,15 @@ impl Agent {
             let Some(grants) = self.grants.get(&pair) else { continue };
             let Some(own) = grants.own.get(&name) else { continue };
             let part = self.part_of(&name);
+            let runs = self.applications.get(&name).is_some_and(|known| known.pid.is_some());
+            let asks = own.holder.ask_at() <= now && self.may_ask(&pair, part);
             match own.holder.due(now, &grants.place.terms) {
                 Due::GiveUp if !own.expired && part != Part::Idle => self.expire(now, &name, out),
-                Due::Demote if matches!(part, Part::Promoting | Part::Acting) => {
+                Due::Demote if runs && matches!(part, Part::Promoting | Part::Acting) => {
                     self.step_down(now, &name, out)
                 }
-                Due::Ask if self.may_ask(&pair, part) => self.ask(now, &pair, &name, out),
+                // One that waits to be started again in its role needs no demotion: an answer may still come in time.
+                Due::Ask | Due::Demote if asks => self.ask(now, &pair, &name, out),
                 Due::GiveUp | Due::Demote | Due::Ask | Due::Wait(_) => {}
             }
         }
@@ -172,7 +175,9 @@ impl Agent {
             };
             Some(if self.may_ask(pair, part) { end.min(holder.ask_at()) } else { end })
         });
-        next.min()
+        // The end of a silence is told.
+        let silent = self.grants.values().map(|grants| grants.voter.silent_until());
+        next.chain(silent.filter(|until| *until > self.clock)).min()
     }
 
     pub(super) fn part_of(&self, name: &ApplicationName) -> Part {
@@ -217,11 +222,6 @@ impl Agent {
 
     /// Only the fence budget is left: it is demoted while there is time (G4).
     fn step_down(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
-        let Some(known) = self.applications.get(name) else { return };
-        if known.pid.is_none() {
-            // It waits to be started again in its role: nothing acts.
-            return;
-        }
         let because = self.run_out(now, name, Rule::GrantRunsOut);
         out.events.push(self.event(EventKind::Anomaly, Severity::Critical, name, because));
         self.part(now, name, RoleTrigger::GiveUp, out);
@@ -299,7 +299,10 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
             return;
         };
-        known.stopping.get_or_insert(StopReason::Fence);
+        // Its end may have been observed already.
+        if known.pid.is_some() {
+            known.stopping.get_or_insert(StopReason::Fence);
+        }
         known.problem = "its grants ran out, and its guard killed it".to_owned();
         let because = Because::new(Rule::GuardFired, Rule::GuardFired.says());
         out.events.push(self.event(EventKind::Fenced, Severity::Critical, name, because));

@@ -17,19 +17,19 @@ const LEAST_WAIT: Duration = Duration::from_millis(10);
 
 impl PreVote {
     /// An agent would not promise the role now.
-    pub(super) fn refused(now: Moment, why: Refusal) -> Self {
+    pub(super) fn refused(now: Moment, member: Member, why: Refusal, lease: Duration) -> Self {
         let wait = match &why {
             Refusal::Promised(_, left) => (*left).max(LEAST_WAIT),
-            _ => RETRY,
+            _ => lease.min(RETRY),
         };
-        PreVote::No { why, again: now + wait }
+        PreVote::No { member, why, again: now + wait }
     }
 
     /// The role of another that binds the agent.
     fn bound_to(&self) -> Option<&RoleEpoch> {
         match self {
             PreVote::No { why: Refusal::Promised(role, _), .. } => Some(role),
-            PreVote::No { .. } | PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => None,
+            PreVote::No { .. } | PreVote::NotAsked | PreVote::Asked(..) | PreVote::Yes(_) => None,
         }
     }
 }
@@ -43,7 +43,8 @@ impl Control {
             return role.holder == *name;
         }
         let forced = pair.forced.is_some() && pair.forced == pair.stored;
-        let over = forced || granting.pre_vote == PreVote::Yes || granting.leader.has_ended(name);
+        let free = granting.pre_vote == PreVote::Yes(member.other());
+        let over = forced || free || granting.leader.has_ended(name);
         pair.holder() == Some(member) && !over
     }
 
@@ -82,7 +83,7 @@ impl Control {
             return Some((Rule::WaitForAgents, text));
         }
         Some(match &granting.pre_vote {
-            PreVote::No { why: Refusal::Promised(role, _), again } => {
+            PreVote::No { why: Refusal::Promised(role, _), again, .. } => {
                 let left = again.since(now).as_secs_f64();
                 let text = format!(
                     "{host} is unreachable from here and alive through {other}, whose agent is bound to {role} and is asked \
@@ -93,7 +94,7 @@ impl Control {
             PreVote::No { why, .. } => {
                 (Rule::PreVoteRefused, format!("the agent of {other} would not promise a new role: {why}"))
             }
-            PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => {
+            PreVote::NotAsked | PreVote::Asked(..) | PreVote::Yes(_) => {
                 (Rule::PreVoteAsked, format!("the agent of {other} is being asked whether it renews {name}"))
             }
         })
@@ -143,15 +144,30 @@ impl Control {
         }
     }
 
+    /// Why a member's agent is not ordered yet: it does not vote (G7, G11), and its refusal would cost an epoch.
+    pub(super) fn not_voting_because(&self, pair: &Pair, member: Member) -> Option<String> {
+        pair.granting.as_ref()?;
+        let role = self.app(pair, member)?.report.as_ref()?.role.as_ref()?;
+        let strict = role.strict.as_ref()?;
+        let text = if strict.unread {
+            "its agent has no memory of promises, and is being told what the store holds"
+        } else if strict.silent {
+            "its agent had no memory of promises when it started, and votes for nobody for a lease"
+        } else {
+            return None;
+        };
+        Some(text.to_owned())
+    }
+
     /// Asks the other member's agent whether it would promise a role, where a silent member may be renewed by it.
     pub(super) fn ask_pre_vote(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(pair) = self.pairs.get(name) else { return };
         let Some(granting) = &pair.granting else { return };
         let asked = match &granting.pre_vote {
             PreVote::NotAsked => false,
-            PreVote::Asked(order) => self.outstanding.contains_key(order),
+            PreVote::Asked(order, _) => self.outstanding.contains_key(order),
             PreVote::No { again, .. } => now < *again,
-            PreVote::Yes => true,
+            PreVote::Yes(_) => true,
         };
         let busy = granting.leader.is_restored() || granting.leader.writing().is_some();
         if asked || busy {
@@ -163,8 +179,8 @@ impl Control {
                 granting.leader.bound(now).is_some_and(|role| role.holder == *pair.spec.application(*member));
             !heard(*member) && heard(member.other()) && !bound && self.silent_may_act(pair, granting, *member)
         };
-        let Some(silent) = Member::BOTH.into_iter().find(silent) else { return };
-        let candidate = pair.spec.application(silent.other()).clone();
+        let Some(member) = Member::BOTH.into_iter().find(silent).map(Member::other) else { return };
+        let candidate = pair.spec.application(member).clone();
         let role = RoleEpoch::new(self.highest_heard(pair).next(), candidate.clone());
         let Some(host) = self.applications.get(&candidate).map(|app| app.host.clone()) else { return };
         let about = OrderedWork::PreVote { pair: name.clone() };
@@ -173,7 +189,7 @@ impl Control {
         if let Some(granting) =
             self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut()).filter(|_| sent)
         {
-            granting.pre_vote = PreVote::Asked(order);
+            granting.pre_vote = PreVote::Asked(order, member);
         }
     }
 
@@ -185,13 +201,16 @@ impl Control {
         name: &PairName,
         outcome: Outcome,
     ) {
-        let granting = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut());
-        let Some(granting) = granting.filter(|granting| granting.pre_vote == PreVote::Asked(order)) else {
+        let Some(pair) = self.pairs.get_mut(name) else { return };
+        let lease = pair.spec.terms().lease;
+        let Some(granting) = &mut pair.granting else { return };
+        let PreVote::Asked(asked, member) = granting.pre_vote else { return };
+        if asked != order {
             return;
-        };
+        }
         granting.pre_vote = match outcome {
-            Outcome::Done => PreVote::Yes,
-            Outcome::Refused(why) => PreVote::refused(now, why),
+            Outcome::Done => PreVote::Yes(member),
+            Outcome::Refused(why) => PreVote::refused(now, member, why, lease),
         };
     }
 
@@ -207,7 +226,7 @@ impl Control {
             granting.filter(|granting| idle(granting)).map(|granting| granting.leader.promise_until());
         let again = granting.and_then(|granting| match &granting.pre_vote {
             PreVote::No { again, .. } => Some(*again),
-            PreVote::NotAsked | PreVote::Asked(_) | PreVote::Yes => None,
+            PreVote::NotAsked | PreVote::Asked(..) | PreVote::Yes(_) => None,
         });
         let restored = granting.and_then(|granting| granting.leader.restored_until());
         [until, again, restored].into_iter().flatten()

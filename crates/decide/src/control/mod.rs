@@ -399,6 +399,15 @@ impl Machine for Control {
         pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
     }
 
+    /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being
+    /// stored meanwhile (G2).
+    fn aside(&mut self, now: Moment, saw: &ControlSaw) -> Option<Out> {
+        let ControlSaw::VoteAsked { host, ask } = saw else { return None };
+        let mut out = Out::default();
+        self.vote_asked(now, host.clone(), ask.clone(), &mut out);
+        Some(out)
+    }
+
     fn deadline_passed() -> ControlSaw {
         ControlSaw::DeadlinePassed
     }

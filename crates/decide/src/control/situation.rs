@@ -76,6 +76,7 @@ impl Control {
             }
             Some(_) => {}
         }
+        reasons.extend(self.not_voting_because(pair, member));
         if let Some(until) = known.refused_until {
             let wait = until.since(now).as_secs_f64();
             reasons.push(format!("it refused a promotion ({}); tried again in {wait:.1} s", known.refusal));

@@ -172,10 +172,13 @@ impl Granting {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum PreVote {
     NotAsked,
-    Asked(OrderId),
-    Yes,
-    /// Asked again from then on.
+    /// The agent of this member.
+    Asked(OrderId, Member),
+    /// It would.
+    Yes(Member),
+    /// It would not; asked again from then on.
     No {
+        member: Member,
         why: Refusal,
         again: Moment,
     },

@@ -248,9 +248,10 @@ impl Control {
 
     /// A promotion was refused because the agent is bound to another: when that ends is when it is asked again.
     pub(super) fn note_bound_agent(&mut self, now: Moment, name: &PairName, refusal: &Refusal) {
-        let granting = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut());
-        if let Some(granting) = granting {
-            granting.pre_vote = PreVote::refused(now, refusal.clone());
+        let Some(pair) = self.pairs.get_mut(name) else { return };
+        let (lease, member) = (pair.spec.terms().lease, pair.holder());
+        if let Some((granting, member)) = pair.granting.as_mut().zip(member) {
+            granting.pre_vote = PreVote::refused(now, member, refusal.clone(), lease);
         }
     }
 

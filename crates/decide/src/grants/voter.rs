@@ -86,6 +86,11 @@ impl Voter {
         self.also_own.is_some()
     }
 
+    /// Before this moment it votes for nobody, as it remembers nothing (G7, G11).
+    pub fn silent_until(&self) -> Moment {
+        self.silent_until
+    }
+
     /// True if it has to learn what the store holds before it may vote (G11).
     pub fn is_unread(&self) -> bool {
         self.unread
@@ -459,6 +464,14 @@ mod tests {
         assert_eq!(vote.given().unwrap().retire, Some(role(1, "a")));
         voter.close(Epoch(2));
         assert_eq!(rule(voter.ordered(at(13), &role(3, "a"), L, None)), GrantRule::G1);
+    }
+
+    #[test]
+    fn a_shorter_lease_of_a_new_epoch_takes_nothing_from_what_was_promised_before() {
+        let mut voter = voter(kept(1, "a", 0));
+        assert_eq!(rule(voter.asked(at(10), &role(2, "a"), Duration::from_secs(1))), GrantRule::G8);
+        assert_eq!(objection(voter.asked(at(12), &role(3, "b"), L)), Objection::Promised(at(13)));
+        assert_eq!(rule(voter.ordered(at(13), &role(3, "b"), L, None)), GrantRule::G1);
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn what_the_primarys_own_agent_hears_counts_more_than_what_the_control_server_he
             world.deliver_all();
         }
         let role = holder(&world);
-        let strict = Some(GrantReport { unread: false, peer_heard, peer_released: Epoch(0) });
+        let strict = Some(GrantReport { peer_heard, ..GrantReport::default() });
         let report = ApplicationReport {
             application: app("one"),
             pid: Some(1),

@@ -372,11 +372,12 @@ pub fn acting(epoch: u64, name: &str) -> ApplicationReport {
     report(name, Some(10), RunMode::Primary, told)
 }
 
-/// A ready member that does not act, whose agent gave up everything to this epoch.
+/// A ready member that does not act, whose agent voted for the other one and gave up everything to this epoch.
 pub fn idle(name: &str, closed: u64) -> ApplicationReport {
+    let other = if name == "a" { "b" } else { "a" };
     let told = RoleReport {
         pair: pair(),
-        promised: None,
+        promised: Some(role(1, other)),
         closed: Epoch(closed),
         acting: None,
         strict: Some(GrantReport::default()),

@@ -9,6 +9,7 @@ mod inherited;
 mod member;
 mod notify;
 mod orders;
+mod peers;
 mod play;
 mod process;
 mod status;

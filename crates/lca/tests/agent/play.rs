@@ -22,11 +22,17 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// Directories and settings of one agent.
 pub struct Place {
     directory: tempfile::TempDir,
+    host: &'static str,
 }
 
 impl Place {
     pub fn new() -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
+        Self::of_host("alpha")
+    }
+
+    /// One of an agent of that host.
+    pub fn of_host(host: &'static str) -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap(), host };
         place.write_settings("run");
         place
     }
@@ -35,8 +41,8 @@ impl Place {
     pub fn open_to_others() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let mode = PermissionsExt::from_mode(0o755);
-        let place =
-            Self { directory: tempfile::Builder::new().permissions(mode).tempdir_in("/tmp").unwrap() };
+        let directory = tempfile::Builder::new().permissions(mode).tempdir_in("/tmp").unwrap();
+        let place = Self { directory, host: "alpha" };
         place.write_settings("run");
         place
     }
@@ -84,7 +90,8 @@ impl Place {
 
     pub fn write_settings(&self, runtime: &str) {
         let text = format!(
-            "[agent]\nhost = \"alpha\"\nlisten = [\"unix:{}\"]\nstatus-listen = [\"127.0.0.1:0\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
+            "[agent]\nhost = {:?}\nlisten = [\"unix:{}\"]\nstatus-listen = [\"127.0.0.1:0\"]\nstate-directory = {:?}\nruntime-directory = {:?}\nlog-directory = {:?}\n[policy]\nallow-root = true\n",
+            self.host,
             self.listen().display(),
             self.state(),
             self.at(runtime),
@@ -123,7 +130,7 @@ impl Place {
 
     /// What agents that were killed could not remove.
     fn remove_control_groups(&self) {
-        let owner = Owner { host: "alpha".to_owned(), machine: understudy_lca::state::machine_id() };
+        let owner = Owner { host: self.host.to_owned(), machine: understudy_lca::state::machine_id() };
         let path = self.state().join("promises");
         let Ok((_, promises)) = PromiseFile::open(&path, &owner, AgentId(1)) else { return };
         let Ok((platform, _)) = Linux::new(promises.agent) else { return };
@@ -174,6 +181,12 @@ impl RunningAgent {
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
+    /// Stops it as it stands, or lets it go on: it says nothing meanwhile, and its links stay open.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT };
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Asks it to end; its exit code.
     pub fn terminate(&mut self, limit: Duration) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -209,14 +222,14 @@ pub struct Controller {
 }
 
 impl Controller {
-    fn hello(epoch: u64) -> Hello {
+    fn hello(epoch: u64, host: &str) -> Hello {
         Hello {
             versions: SPOKEN,
             controller: ControllerName::new("scs-1").unwrap(),
             controller_epoch: ControllerEpoch(epoch),
             cluster_name: "test".to_owned(),
             cluster: None,
-            host: "alpha".parse().unwrap(),
+            host: host.parse().unwrap(),
         }
     }
 
@@ -229,7 +242,7 @@ impl Controller {
     }
 
     pub async fn connect(place: &Place, epoch: u64) -> Self {
-        let (sender, receiver, answer) = Self::say(place, Self::hello(epoch)).await;
+        let (sender, receiver, answer) = Self::say(place, Self::hello(epoch, place.host)).await;
         let FromAgent::Welcome { inventory, .. } = answer else { panic!("{answer:?}") };
         let epoch = ControllerEpoch(epoch);
         Self { sender, receiver, inventory, epoch, orders: 0, unread: Vec::new(), answers: Vec::new() }
@@ -237,7 +250,7 @@ impl Controller {
 
     /// Why a Hello with that change is refused.
     pub async fn refused(place: &Place, change: impl FnOnce(&mut Hello)) -> String {
-        let mut hello = Self::hello(1);
+        let mut hello = Self::hello(1, place.host);
         change(&mut hello);
         let (_, mut receiver, answer) = Self::say(place, hello).await;
         let FromAgent::HelloRefused { reason, .. } = answer else { panic!("{answer:?}") };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use understudy_decide::agent::{AgentSaw, Peer};
-use understudy_model::{AddpSettings, Verdict};
+use understudy_model::{AddpSettings, Epoch, Remembered, Verdict};
 use understudy_transport::{Address, Listener, Security, SendError};
 use understudy_wire::PeerSaid;
 
@@ -33,6 +33,9 @@ async fn talk(mut alpha: End, mut beta: End) {
     assert_eq!(beta.saw().await, AgentSaw::PeerReleased { host: to_alpha, release: release(8) });
     beta.peers.tell(&host("alpha"), release(9));
     assert_eq!(alpha.saw().await, AgentSaw::PeerReleased { host: to_beta, release: release(9) });
+    let remembered = Remembered { pair: "db".parse().unwrap(), voted: Some(role(8)), released: Epoch(7) };
+    alpha.peers.remember(&host("beta"), remembered.clone());
+    assert_eq!(beta.saw().await, AgentSaw::PeerRemembers { host: host("alpha"), remembered });
     assert_eq!((alpha.peers.tally().begun(), beta.peers.tally().begun()), (1, 1), "one link for both");
 }
 
@@ -119,16 +122,19 @@ async fn of_two_links_of_one_peer_the_newer_one_stays_and_the_older_one_is_heard
     });
     let (new, _new_hears, _) = call(&beta.address, &Security::Plain, hello("alpha", "beta")).await;
     new.try_send(&PeerSaid::Ask(ask(1))).unwrap();
-    let mut asked = Vec::new();
-    loop {
-        match beta.saw().await {
-            AgentSaw::PeerAsked { ask, .. } => assert_eq!(ask.number, 1000, "the new one comes after"),
-            AgentSaw::PeerLeft { .. } => break,
-            saw => panic!("{saw:?}"),
+    limited(async {
+        loop {
+            match beta.saw().await {
+                AgentSaw::PeerAsked { ask, .. } => assert_eq!(ask.number, 1000, "the new one comes after"),
+                AgentSaw::PeerLeft { .. } => return,
+                saw => panic!("{saw:?}"),
+            }
         }
-    }
+    })
+    .await;
     beta.joined("alpha").await;
     new.try_send(&PeerSaid::Ask(ask(2))).unwrap();
+    let mut asked = Vec::new();
     for _ in 0..2 {
         let AgentSaw::PeerAsked { ask, .. } = beta.saw().await else { panic!("only the new one speaks") };
         asked.push(ask.number);
@@ -136,8 +142,7 @@ async fn of_two_links_of_one_peer_the_newer_one_stays_and_the_older_one_is_heard
     assert_eq!(asked, [1, 2]);
     assert_eq!(beta.ended("replaced"), 1);
     // Whatever waited for the old one ends with it.
-    while let Ok(Some(said)) = limited(old_hears.next()).await {
-        panic!("{said:?}");
-    }
+    let rest = limited(old_hears.next()).await;
+    assert!(!matches!(rest, Ok(Some(_))), "{rest:?}");
     limited(flood).await.unwrap();
 }

@@ -79,6 +79,15 @@ async fn an_older_control_server_is_not_asked_and_reads_refusals_as_text() {
 }
 
 #[tokio::test]
+async fn a_vote_before_the_welcome_is_nobody_s_answer() {
+    let mut alpha = End::plain("alpha").await;
+    let (link, sender, _receiver) = control_server(&mut alpha, VersionRange { min: 3, max: 3 }).await;
+    sender.try_send(&ToAgent::Vote(answer(1, Verdict::Given))).unwrap();
+    assert_eq!(alpha.saw().await, AgentSaw::ControllerLeft { link });
+    assert!(alpha.links.refused().contains(&("control link", "vote-unasked", 1)));
+}
+
+#[tokio::test]
 async fn a_vote_before_the_hello_is_refused() {
     let alpha = End::plain("alpha").await;
     let connection = dial(std::slice::from_ref(&alpha.address), LIMIT, &Security::Plain).await.unwrap();

@@ -118,6 +118,12 @@ fn pair_members() -> Vec<(&'static str, Value)> {
         ("since", text()),
         ("ready", boolean()),
         ("not_ready_because", list(text())),
+        ("promised_to", maybe("string")),
+        ("promised_epoch", maybe("integer")),
+        ("promise_left_ms", maybe("number")),
+        ("alive_through", maybe("string")),
+        ("votes_given", integer()),
+        ("votes_refused", integer()),
         ("because", or_null("Because")),
         ("considered", the("Because")),
     ]

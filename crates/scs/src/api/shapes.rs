@@ -179,6 +179,13 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "not_ready_because": pair.not_ready_because,
         "two_acted": pair.two_acted,
         "held_because": pair.held_because,
+        // Flat, and null under `available`: what this control server has promised, and for how long.
+        "promised_to": pair.promise.as_ref().map(|promise| &promise.role.holder),
+        "promised_epoch": pair.promise.as_ref().map(|promise| promise.role.epoch),
+        "promise_left_ms": pair.promise.as_ref().and_then(|promise| promise.left).map(ms),
+        "alive_through": pair.alive_through,
+        "votes_given": pair.votes_given,
+        "votes_refused": pair.votes_refused,
         "because": pair.because.as_ref().map(because),
         "considered": because(&pair.considered),
     })
@@ -301,12 +308,12 @@ mod tests {
             second_may_act: false,
             two_acted: 0,
             held_because: None,
-            because: None,
-            considered: Because::new(Rule::NobodyReady, "nobody"),
             promise: None,
             alive_through: None,
             votes_given: 0,
             votes_refused: 0,
+            because: None,
+            considered: Because::new(Rule::NobodyReady, "nobody"),
         }
     }
 

@@ -248,6 +248,7 @@ pub fn pair(pair: &Pair, show: Show) -> String {
             ("status", word.to_owned()),
             ("not ready because", pair.not_ready_because.join("; ")),
             ("changes held", pair.held_because.clone().unwrap_or_default()),
+            ("alive through", pair.alive_through.clone().unwrap_or_default()),
             ("state", format!("{}, since {}", pair.state, ago(show.now, pair.since.as_deref()))),
             ("redundancy", pair.redundancy.clone()),
             ("policy", pair.policy.clone()),

@@ -78,6 +78,8 @@ pub(crate) struct GrantReport {
     peer_heard: bool,
     #[prost(uint64, tag = "3")]
     peer_released: u64,
+    #[prost(bool, tag = "4")]
+    silent: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -237,12 +239,18 @@ impl Body for GrantReport {
     type Said = model::GrantReport;
 
     fn write(said: &model::GrantReport) -> Result<Self, EncodeError> {
-        Ok(Self { unread: said.unread, peer_heard: said.peer_heard, peer_released: said.peer_released.0 })
+        Ok(Self {
+            unread: said.unread,
+            peer_heard: said.peer_heard,
+            peer_released: said.peer_released.0,
+            silent: said.silent,
+        })
     }
 
     fn read(self) -> Result<model::GrantReport, MessageError> {
         Ok(model::GrantReport {
             unread: self.unread,
+            silent: self.silent,
             peer_heard: self.peer_heard,
             peer_released: Epoch(self.peer_released),
         })

@@ -268,7 +268,7 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
 
 fn role_report() -> impl Strategy<Value = RoleReport> {
     let strict = (any::<bool>(), any::<bool>(), any::<u64>()).prop_map(|(unread, peer_heard, released)| {
-        GrantReport { unread, peer_heard, peer_released: Epoch(released) }
+        GrantReport { unread, silent: !unread, peer_heard, peer_released: Epoch(released) }
     });
     (name(), option_of(role()), any::<u64>(), option_of(role()), option_of(strict)).prop_map(
         |(pair, promised, closed, acting, strict)| RoleReport {

@@ -222,3 +222,25 @@ fn moving_the_origin_moves_every_moment() {
     assert!(leader.promote(&leadership, at(10), &name("b"), Epoch::NONE).is_err());
     assert!(leader.promote(&leadership, at(11), &name("b"), Epoch::NONE).is_ok());
 }
+
+#[test]
+fn a_reaffirmed_holder_stays_bound_for_what_a_longer_lease_before_gave_it() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    assert!(leader.asked(&leadership, at(105), &role(4, "a")).given().is_some());
+    leader.set_lease(Duration::from_secs(1));
+    leader.reaffirm(&leadership, at(106), &role(3, "a"), Epoch(6)).unwrap();
+    assert!(matches!(leader.written(&leadership, at(106), WriteOutcome::Done), Written::Order(_)));
+    // A vote of 105 s for 10 s is worth that long to it, whatever the next epoch is given.
+    let early = leader.promote(&leadership, at(114), &name("b"), Epoch::NONE);
+    assert_eq!(early, Err(Blocked::Promised(role(7, "a"), at(115))));
+    assert!(leader.promote(&leadership, at(115), &name("b"), Epoch::NONE).is_ok());
+}
+
+#[test]
+fn a_leadership_by_lock_lasts_until_it_is_given_up() {
+    let mut leadership = Leadership::held_by_lock(ControllerEpoch(3));
+    let mut leader = Leader::read(&leadership, at(1), Some(role(4, "a")), terms().lease);
+    assert!(leader.asked(&leadership, at(9_000_000), &role(4, "a")).given().is_some());
+    leadership.give_up();
+    assert_eq!(objection(leader.asked(&leadership, at(9_000_001), &role(4, "a"))), Objection::NotLeading);
+}

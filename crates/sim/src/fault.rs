@@ -1,0 +1,319 @@
+//! What goes wrong, and when: the whole plan of a run, drawn before it begins, so that a plan with fewer faults is a run too.
+//!
+//! Refuses to know what becomes of it. The law: every fault has an end, and none is later than the end of the storm.
+
+use std::fmt;
+
+use crate::cast::Cast;
+use crate::climate::{Climate, Focus};
+use crate::random::Dice;
+
+/// How a disk answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// As it should.
+    Works,
+    /// Nothing is stored, and that is certain.
+    Full,
+    /// It is stored, and that is said not to be known.
+    StoresUnseen,
+    /// It is not stored, and that is said not to be known.
+    LosesUnseen,
+    /// It takes very long.
+    Slow,
+}
+
+/// Something that goes wrong, or that somebody wishes. Hosts, machines and parts by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields say whose
+pub enum Fault {
+    /// `kill -9`, and a new start when the fault ends.
+    AgentDies {
+        host: usize,
+    },
+    ControlDies,
+    /// Power is lost; what was not synced is lost with it.
+    MachineDies {
+        machine: usize,
+    },
+    /// SIGSTOP, and SIGCONT when the fault ends.
+    AgentFreezes {
+        host: usize,
+    },
+    ControlFreezes,
+    MemberFreezes {
+        part: usize,
+    },
+    GuardFreezes {
+        host: usize,
+    },
+    /// Everything on it, as a hypervisor does.
+    MachineFreezes {
+        machine: usize,
+    },
+    MemberDies {
+        part: usize,
+        others: bool,
+    },
+    GuardDies {
+        host: usize,
+    },
+    /// Nothing gets through, one way.
+    Cut {
+        from: usize,
+        to: usize,
+    },
+    /// To and from everybody.
+    Lonely {
+        machine: usize,
+    },
+    /// Late and lossy, one way.
+    Slow {
+        from: usize,
+        to: usize,
+    },
+    /// A connection is reset.
+    Reset {
+        dialer: usize,
+    },
+    AgentDisk {
+        host: usize,
+        disk: Disk,
+    },
+    StoreDisk {
+        disk: Disk,
+    },
+    Unready {
+        part: usize,
+    },
+    Refuses {
+        part: usize,
+    },
+    /// It closes its link, and opens it again.
+    Leaves {
+        part: usize,
+    },
+    /// It ends very slowly, and children of it longer still.
+    Lingers {
+        part: usize,
+    },
+    CannotStart {
+        host: usize,
+    },
+    HooksFail {
+        host: usize,
+        half: bool,
+    },
+    HooksHang {
+        host: usize,
+    },
+    Wish(Wish),
+}
+
+/// What an operator asks for; taken back when the fault ends, if it can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields say whose
+pub enum Wish {
+    Switchover { pair: usize },
+    Stop { part: usize, graceful: bool },
+    StopForGood { part: usize },
+    Restart { part: usize },
+    Maintenance { part: usize },
+    MaintenanceOfPair { pair: usize },
+    Drain { host: usize },
+    Rolling { pair: usize },
+    HostLeaves { host: usize },
+}
+
+/// One entry of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// When it begins.
+    pub at: u64,
+    /// When it ends.
+    pub until: u64,
+    /// What.
+    pub fault: Fault,
+}
+
+/// The plan of a seed.
+pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
+    let mut dice = Dice::new(seed, 2);
+    let mut planned = Vec::new();
+    // First everybody comes up in peace.
+    let mut at = climate.options.preset.timers().switchover_timeout.as_nanos() as u64 / 4;
+    while at < climate.stormy && planned.len() < MOST_FAULTS {
+        // Now and then several things break at once.
+        let together = if dice.chance(200) { dice.between(2, 4) } else { 1 };
+        for _ in 0..together {
+            let Some(fault) = draw_within(&mut dice, climate, cast) else { continue };
+            let late = if together > 1 { dice.below(climate.longest / 8) } else { 0 };
+            let begins = (at + late).min(climate.stormy);
+            let until = (begins + span(&mut dice, climate, fault)).min(climate.stormy);
+            planned.push(Planned { at: begins, until, fault });
+        }
+        at += dice.between(climate.between / 4, climate.between * 7 / 4).max(1);
+    }
+    planned
+}
+
+/// The most entries of a plan.
+pub const MOST_FAULTS: usize = 2_000;
+
+fn span(dice: &mut Dice, climate: &Climate, fault: Fault) -> u64 {
+    let longest = climate.longest;
+    match fault {
+        Fault::MemberDies { .. } | Fault::GuardDies { .. } | Fault::Reset { .. } => 0,
+        Fault::AgentDies { .. } | Fault::ControlDies => dice.scaled(longest / 2_000, longest),
+        _ => dice.scaled(longest / 500, longest),
+    }
+}
+
+/// One that the climate allows; none if chance gives none.
+fn draw_within(dice: &mut Dice, climate: &Climate, cast: &Cast) -> Option<Fault> {
+    (0..MOST_THROWS).map(|_| draw(dice, climate, cast)).find(|fault| is_within(*fault, climate, cast))
+}
+
+/// So often it is thrown for a fault that the climate allows.
+const MOST_THROWS: usize = 200;
+
+fn is_within(fault: Fault, climate: &Climate, cast: &Cast) -> bool {
+    let is_on = |machine: usize| match climate.focus {
+        Focus::All => true,
+        Focus::ControlPlane => machine == climate.control_on,
+        Focus::Voter(host) => machine == host,
+    };
+    match fault {
+        Fault::ControlDies | Fault::ControlFreezes | Fault::StoreDisk { .. } => is_on(climate.control_on),
+        Fault::MachineDies { machine } | Fault::MachineFreezes { machine } | Fault::Lonely { machine } => {
+            is_on(machine)
+        }
+        Fault::Cut { from, to } | Fault::Slow { from, to } => is_on(from) || is_on(to),
+        Fault::AgentDies { host }
+        | Fault::AgentFreezes { host }
+        | Fault::GuardFreezes { host }
+        | Fault::GuardDies { host }
+        | Fault::AgentDisk { host, .. }
+        | Fault::CannotStart { host }
+        | Fault::HooksFail { host, .. }
+        | Fault::HooksHang { host } => is_on(host),
+        Fault::MemberFreezes { part }
+        | Fault::MemberDies { part, .. }
+        | Fault::Unready { part }
+        | Fault::Refuses { part }
+        | Fault::Leaves { part }
+        | Fault::Lingers { part } => is_on(cast.parts[part].host),
+        Fault::Reset { .. } | Fault::Wish(_) => climate.focus == Focus::All,
+    }
+}
+
+fn draw_disk(dice: &mut Dice) -> Disk {
+    [Disk::Full, Disk::Full, Disk::StoresUnseen, Disk::LosesUnseen, Disk::Slow, Disk::Slow][dice.index(6)]
+}
+
+fn draw(dice: &mut Dice, climate: &Climate, cast: &Cast) -> Fault {
+    let host = dice.index(climate.hosts);
+    let machines = climate.hosts.max(climate.control_on + 1);
+    let machine = dice.index(machines);
+    let other = (machine + 1 + dice.index(machines - 1)) % machines;
+    let part = dice.index(cast.parts.len());
+    let disk = draw_disk(dice);
+    match dice.below(100) {
+        0..=17 => Fault::MemberDies { part, others: dice.chance(300) },
+        18..=25 => Fault::AgentDies { host },
+        26..=29 => Fault::ControlDies,
+        30..=32 => Fault::MachineDies { machine },
+        33..=37 => Fault::AgentFreezes { host },
+        38..=40 => Fault::ControlFreezes,
+        41..=43 => Fault::MemberFreezes { part },
+        44..=45 => Fault::GuardFreezes { host },
+        46..=48 => Fault::MachineFreezes { machine },
+        49..=50 => Fault::GuardDies { host },
+        51..=56 => Fault::Cut { from: machine, to: other },
+        57..=61 => Fault::Lonely { machine },
+        62..=64 => Fault::Slow { from: machine, to: other },
+        65..=66 => Fault::Reset { dialer: dice.index(climate.hosts + cast.pairs.len()) },
+        67..=69 => Fault::AgentDisk { host, disk },
+        70..=71 => Fault::StoreDisk { disk },
+        72..=74 => Fault::Unready { part },
+        75..=76 => Fault::Refuses { part },
+        77 => Fault::Leaves { part },
+        78..=79 => Fault::Lingers { part },
+        80 => Fault::CannotStart { host },
+        81..=82 => Fault::HooksFail { host, half: dice.chance(500) },
+        83 => Fault::HooksHang { host },
+        _ => Fault::Wish(draw_wish(dice, climate, cast)),
+    }
+}
+
+fn draw_wish(dice: &mut Dice, climate: &Climate, cast: &Cast) -> Wish {
+    let part = dice.index(cast.parts.len());
+    let pair = dice.index(cast.pairs.len());
+    let host = dice.index(climate.hosts);
+    match dice.below(16) {
+        0..=6 => Wish::Switchover { pair },
+        7..=8 => Wish::Stop { part, graceful: dice.chance(500) },
+        9 if dice.chance(300) => Wish::StopForGood { part },
+        9..=10 => Wish::Restart { part },
+        11 => Wish::Maintenance { part },
+        12 => Wish::MaintenanceOfPair { pair },
+        13 => Wish::Drain { host },
+        14 => Wish::Rolling { pair },
+        _ => Wish::HostLeaves { host },
+    }
+}
+
+/// A fault in words, with names.
+pub struct Words<'a>(pub &'a Cast, pub Fault);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(cast, fault) = self;
+        let part = |part: usize| cast.parts[part].name.clone();
+        let at = |machine: usize| cast.machine(machine);
+        match *fault {
+            Fault::AgentDies { host } => write!(f, "{}'s agent is killed", at(host)),
+            Fault::ControlDies => write!(f, "the control server is killed"),
+            Fault::MachineDies { machine } => write!(f, "{} loses its power", at(machine)),
+            Fault::AgentFreezes { host } => write!(f, "{}'s agent is stopped (SIGSTOP)", at(host)),
+            Fault::ControlFreezes => write!(f, "the control server is stopped (SIGSTOP)"),
+            Fault::MemberFreezes { part: number } => write!(f, "{} is stopped (SIGSTOP)", part(number)),
+            Fault::GuardFreezes { host } => write!(f, "{}'s guard is stopped (SIGSTOP)", at(host)),
+            Fault::MachineFreezes { machine } => write!(f, "everything on {} is frozen", at(machine)),
+            Fault::MemberDies { part: number, others } => {
+                write!(f, "{} is killed; children of it live on: {others}", part(number))
+            }
+            Fault::GuardDies { host } => write!(f, "{}'s guard is killed", at(host)),
+            Fault::Cut { from, to } => write!(f, "nothing gets from {} to {}", at(from), at(to)),
+            Fault::Lonely { machine } => write!(f, "nothing gets to or from {}", at(machine)),
+            Fault::Slow { from, to } => write!(f, "from {} to {} it is slow and lossy", at(from), at(to)),
+            Fault::Reset { dialer } => write!(f, "link {dialer} is reset"),
+            Fault::AgentDisk { host, disk } => write!(f, "the disk of {}'s agent: {disk:?}", at(host)),
+            Fault::StoreDisk { disk } => write!(f, "the control server's store: {disk:?}"),
+            Fault::Unready { part: number } => write!(f, "{} cannot serve", part(number)),
+            Fault::Refuses { part: number } => write!(f, "{} refuses promotions", part(number)),
+            Fault::Leaves { part: number } => write!(f, "{} closes its link", part(number)),
+            Fault::Lingers { part: number } => write!(f, "{} ends slowly", part(number)),
+            Fault::CannotStart { host } => write!(f, "nothing can be started on {}", at(host)),
+            Fault::HooksFail { host, half } => {
+                write!(f, "hooks on {} fail, half done: {half}", at(host))
+            }
+            Fault::HooksHang { host } => write!(f, "hooks on {} hang", at(host)),
+            Fault::Wish(wish) => match wish {
+                Wish::Switchover { pair } => write!(f, "operator: switchover {}", cast.pairs[pair].name),
+                Wish::Stop { part: number, graceful } => {
+                    write!(f, "operator: stop {}, graceful: {graceful}", part(number))
+                }
+                Wish::StopForGood { part: number } => write!(f, "operator: stop {} for good", part(number)),
+                Wish::Restart { part: number } => write!(f, "operator: restart {}", part(number)),
+                Wish::Maintenance { part: number } => write!(f, "operator: maintenance on {}", part(number)),
+                Wish::MaintenanceOfPair { pair } => {
+                    write!(f, "operator: maintenance on pair {}", cast.pairs[pair].name)
+                }
+                Wish::Drain { host } => write!(f, "operator: drain {}", at(host)),
+                Wish::Rolling { pair } => write!(f, "operator: rolling restart of {}", cast.pairs[pair].name),
+                Wish::HostLeaves { host } => write!(f, "operator: {} leaves", at(host)),
+            },
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! L3: with only the control plane gone, nothing that runs stops.
+//!
+//! Judged where it is certain: for a long span nothing but the control server, its store and the ways to it was broken, and
+//! nobody wished anything; and the control server has been dead or frozen for two leases. Under `policy = "available"` the ways to it must have been whole too.
+
+use understudy_model::Policy;
+
+use super::Objection;
+use super::strain::Strain;
+use crate::climate::Climate;
+
+/// L3.
+#[derive(Debug)]
+pub struct L3 {
+    pub(super) objection: Objection,
+    /// How long nothing else was broken.
+    long: u64,
+    strict: bool,
+    /// A lease, in nanoseconds.
+    lease: u64,
+}
+
+impl L3 {
+    pub(super) fn new(climate: &Climate) -> Self {
+        let strict = climate.options.policy == Policy::Strict;
+        let lease = climate.options.preset.timers().lease;
+        let lease = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
+        Self { objection: Objection::default(), long: climate.long(), strict, lease }
+    }
+
+    /// A member has ended.
+    pub fn ended(&mut self, now: u64, part: usize, strain: &Strain) {
+        // Whoever accepts two primaries promotes the other member of a host that is cut off.
+        let ways = self.strict || strain.ways_to_control_whole(now, self.long);
+        let gone = strain.control_gone.broken_for(now, self.lease * 2);
+        if gone && ways && strain.all_but_control_whole(now, self.long) {
+            self.objection
+                .raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
+        }
+    }
+}

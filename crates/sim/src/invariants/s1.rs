@@ -1,0 +1,117 @@
+//! S1: at any instant at most one member of a pair can pass the "may I act?" check; of members that do not read a page, at
+//! most one that was told that it is primary lives.
+//!
+//! Under `policy = "available"` it is counted and not demanded. A plain member cannot look: one that lives on because its
+//! guard was dead or stopped together with its agent is counted apart, as the documents say.
+
+use understudy_model::{Policy, RunMode};
+
+use super::Objection;
+use crate::cast::Cast;
+use crate::climate::{MS, Way};
+use crate::sometimes::Sometimes;
+use crate::world::World;
+
+/// Who of a pair acts, and why it may be excused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acting {
+    /// By member: it passes the check, or lives as one that was told.
+    pub acts: [bool; 2],
+    /// By member: it has no library, and its guard could not run a moment ago.
+    pub unguarded: [bool; 2],
+    /// By member: the part.
+    pub parts: [usize; 2],
+}
+
+impl Acting {
+    /// Both.
+    pub fn two(&self) -> bool {
+        self.acts[0] && self.acts[1]
+    }
+
+    /// The only one.
+    pub fn sole(&self) -> Option<usize> {
+        match self.acts {
+            [true, false] => Some(self.parts[0]),
+            [false, true] => Some(self.parts[1]),
+            [true, true] | [false, false] => None,
+        }
+    }
+}
+
+/// A guard that runs again has so long to kill what is overdue.
+const CATCHES_UP: u64 = 10 * MS;
+
+/// Who of a pair acts now.
+pub fn acting(world: &World, pair: usize) -> Acting {
+    let parts = world.cast.pairs[pair].members;
+    let mut found = Acting { parts, ..Acting::default() };
+    for member in &world.members {
+        if !member.lives || (member.part != parts[0] && member.part != parts[1]) {
+            continue;
+        }
+        let place = usize::from(member.part == parts[1]);
+        let site = &world.agents[member.host];
+        let reads = world.cast.parts[member.part].way == Way::Library;
+        if world.climate.options.policy == Policy::Strict && reads {
+            let page = site.pages.get(member.part).and_then(Option::as_ref);
+            found.acts[place] |= page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
+            continue;
+        }
+        found.acts[place] |= member.mode == RunMode::Primary;
+        let guard = &site.guard;
+        let away = !guard.alive || guard.frozen > 0 || world.now < guard.away_until + CATCHES_UP;
+        found.unguarded[place] |= !reads && away;
+    }
+    found
+}
+
+/// S1.
+#[derive(Debug)]
+pub struct S1 {
+    pub(super) objection: Objection,
+    /// Since when two act, by pair.
+    since: Vec<Option<u64>>,
+    excused: Vec<bool>,
+}
+
+impl S1 {
+    pub(super) fn new(cast: &Cast) -> Self {
+        let count = cast.pairs.len();
+        Self { objection: Objection::default(), since: vec![None; count], excused: vec![false; count] }
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        now: u64,
+        pair: usize,
+        acting: &Acting,
+        strict: bool,
+        sometimes: &mut Sometimes,
+    ) {
+        if !acting.two() {
+            if let Some(since) = self.since[pair].take() {
+                let span = now - since;
+                if self.excused[pair] {
+                    sometimes.excused_longest_ns = sometimes.excused_longest_ns.max(span);
+                } else {
+                    sometimes.two_acted_ns += span;
+                }
+            }
+            return;
+        }
+        if self.since[pair].is_some() {
+            return;
+        }
+        self.since[pair] = Some(now);
+        self.excused[pair] = strict && acting.unguarded.contains(&true);
+        if self.excused[pair] {
+            sometimes.excused += 1;
+            return;
+        }
+        sometimes.two_acted += 1;
+        if strict {
+            self.objection.raise("S1", now, || format!("both members of pair {pair} can act"));
+        }
+    }
+}

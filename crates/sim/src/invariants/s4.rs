@@ -1,0 +1,111 @@
+//! S4: an operator's stop, or maintenance, is never undone by a restart rule.
+//!
+//! A stop counts from when it is on the agent's disk. What ended under maintenance stays down until it is asked for, or
+//! maintenance is over. After a table that may or may not be on the disk nothing is judged until one is.
+
+use understudy_decide::agent::{AgentMemory, AgentRecord, Spawn};
+use understudy_model::{Assignment, Goal, Order, Work};
+
+use super::Objection;
+use crate::cast::Cast;
+use crate::climate::Climate;
+
+/// S4.
+#[derive(Debug)]
+pub struct S4 {
+    pub(super) objection: Objection,
+    /// By host: the table on the disk is not known to be the one that the agent goes by.
+    unknown: Vec<bool>,
+    /// By part: it ended by itself under maintenance, and nobody asked for it since.
+    left: Vec<bool>,
+    /// By part: it is to end, by its agent's doing or by a person's, and what follows is theirs.
+    to_end: Vec<bool>,
+    names: Vec<understudy_model::ApplicationName>,
+}
+
+impl S4 {
+    pub(super) fn new(climate: &Climate, cast: &Cast) -> Self {
+        Self {
+            objection: Objection::default(),
+            unknown: vec![false; climate.hosts],
+            left: vec![false; cast.parts.len()],
+            to_end: vec![false; cast.parts.len()],
+            names: cast.parts.iter().map(|part| part.name.clone()).collect(),
+        }
+    }
+
+    fn has_table(records: &[AgentRecord]) -> bool {
+        records.iter().any(|record| matches!(record, AgentRecord::Assignments(_)))
+    }
+
+    /// A table could not be stored, or nobody knows.
+    pub fn table_unknown(&mut self, host: usize, records: &[AgentRecord]) {
+        if Self::has_table(records) {
+            self.unknown[host] = true;
+        }
+    }
+
+    /// The agent was told that its records are stored.
+    pub fn table_known(&mut self, host: usize, records: &[AgentRecord]) {
+        if Self::has_table(records) {
+            self.unknown[host] = false;
+        }
+    }
+
+    /// A table is on the disk, whether its agent knows or not. What it does not put under maintenance, or puts to rest, is not
+    /// left alone any more: only an operator starts it again.
+    pub fn table_stored(&mut self, table: &[Assignment]) {
+        for assigned in table.iter().filter(|assigned| !assigned.hands_off || assigned.goal == Goal::Stopped)
+        {
+            if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
+                self.left[part] = false;
+            }
+        }
+    }
+
+    /// An order about an application.
+    pub fn ordered(&mut self, cast: &Cast, order: &Order) {
+        let (asked, ends) = match &order.work {
+            Work::SetGoal { application, goal, .. } => (application, *goal == Goal::Stopped),
+            Work::Restart { application } => (application, true),
+            _ => return,
+        };
+        if let Some(part) = cast.part(asked) {
+            self.left[part] = false;
+            self.to_end[part] |= ends;
+        }
+    }
+
+    /// Somebody ends it, or asked for that.
+    pub fn to_end(&mut self, part: usize) {
+        self.to_end[part] = true;
+    }
+
+    /// An agent sees that a main process ended.
+    pub fn ended(&mut self, host: usize, part: usize, memory: &AgentMemory) {
+        let asked = self.to_end[part];
+        let name = &self.names[part];
+        let assigned = memory.assignments.iter().find(|assigned| assigned.application == *name);
+        let under = assigned.is_some_and(|assigned| assigned.hands_off && assigned.goal == Goal::Started);
+        if under && !asked && !self.unknown[host] {
+            self.left[part] = true;
+        }
+    }
+
+    /// An agent starts an application.
+    pub fn spawned(&mut self, now: u64, host: usize, part: usize, spawn: &Spawn, memory: &AgentMemory) {
+        self.to_end[part] = false;
+        if self.unknown[host] {
+            return;
+        }
+        let name = &spawn.application;
+        let goal = memory.assignments.iter().find(|assigned| assigned.application == *name);
+        if goal.map(|assigned| assigned.goal) != Some(Goal::Started) {
+            self.objection.raise("S4", now, || format!("{name} is started, and its goal is {goal:?}"));
+        }
+        if std::mem::take(&mut self.left[part]) {
+            let what = || format!("{name} is started again, though maintenance is on");
+            self.objection.raise("S4", now, what);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs as tests: the same seed is the same run, kept seeds hold, fresh ones reach something, and a law that is broken is seen.
+
+use understudy_model::{Policy, Preset};
+use understudy_sim::climate::Options;
+use understudy_sim::run::{Wanted, run};
+use understudy_sim::seeds;
+use understudy_sim::sometimes::Sometimes;
+
+fn options(policy: Policy, preset: Preset) -> Options {
+    Options { preset, policy, ..Options::default() }
+}
+
+#[test]
+fn one_seed_is_one_run_bit_for_bit() {
+    let wanted = Wanted { fingerprint: true, ..Wanted::default() };
+    let mut seen = Vec::new();
+    for seed in 1..=6 {
+        let options = options(Policy::Available, if seed % 2 == 0 { Preset::Fast } else { Preset::Normal });
+        let (one, other) = (run(seed, options, &wanted), run(seed, options, &wanted));
+        assert_eq!(one.fingerprint, other.fingerprint, "seed {seed}");
+        assert_eq!((one.events, one.steps, one.time), (other.events, other.steps, other.time), "seed {seed}");
+        seen.push(one.fingerprint);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 6, "seeds differ");
+}
+
+#[test]
+fn a_run_that_is_told_is_the_same_run() {
+    let options = options(Policy::Available, Preset::Normal);
+    let told = Wanted { fingerprint: true, story: true, ..Wanted::default() };
+    let silent = Wanted { fingerprint: true, ..Wanted::default() };
+    let (told, silent) = (run(3, options, &told), run(3, options, &silent));
+    assert_eq!(told.fingerprint, silent.fingerprint);
+    assert!(silent.story.is_empty());
+    let says = |words: &str| told.story.iter().any(|line| line.contains(words));
+    assert!(says("promote (1, ") && says("because [first-start]"), "who, which epoch, and why");
+}
+
+#[test]
+fn kept_seeds_hold() {
+    for kept in seeds::read(seeds::TEXT).unwrap() {
+        let outcome = run(kept.seed, kept.options, &Wanted::default());
+        assert_eq!(outcome.violation, None, "seed {}: {}", kept.seed, kept.why);
+    }
+}
+
+#[test]
+fn the_first_seeds_hold_and_get_somewhere() {
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=150 {
+        let outcome = run(seed, options(Policy::Available, Preset::Normal), &Wanted::default());
+        assert_eq!(outcome.violation, None, "./scripts/sim --seed {seed} --policy available --trace");
+        assert!(outcome.healed.is_some(), "seed {seed}");
+        sometimes.add(&outcome.sometimes);
+    }
+    assert!(sometimes.failovers > 100 && sometimes.switchovers > 50, "{:?}", sometimes.lines());
+}
+
+#[test]
+fn a_run_without_some_of_its_faults_is_a_run() {
+    let options = options(Policy::Available, Preset::Normal);
+    let whole = run(4, options, &Wanted::default());
+    let less = run(4, options, &Wanted { without: (0..whole.faults / 2).collect(), ..Wanted::default() });
+    assert_eq!(less.faults, whole.faults - whole.faults / 2);
+    assert_eq!(less.violation, None);
+}
