@@ -88,6 +88,9 @@ fn refusal(now: Moment, refused: Refused) -> Refusal {
 impl Agent {
     /// Makes the grants of every strict pair of this host those of its present place, and forgets what is gone.
     pub(super) fn settle_grants(&mut self, now: Moment, out: &mut Out) {
+        if self.grants_are_settled() {
+            return;
+        }
         let mut places: BTreeMap<PairName, Vec<(ApplicationName, PairPlace)>> = BTreeMap::new();
         for (name, known) in &self.applications {
             let Some(role) = known.role.as_ref().filter(|role| role.place.strict.is_some()) else { continue };
@@ -114,6 +117,24 @@ impl Agent {
             }
         }
         self.keep_peers(out);
+    }
+
+    /// Every strict pair of this host has its grants, as its present place says. Looked at in every step.
+    fn grants_are_settled(&self) -> bool {
+        let mut members = 0;
+        for (name, known) in &self.applications {
+            let Some(place) = known.role.as_ref().map(|role| &role.place) else { continue };
+            let Some(strict) = &place.strict else { continue };
+            let Some(grants) = self.grants.get(&place.pair) else { return false };
+            let is_first = grants.own.keys().next() == Some(name);
+            let fits = grants.own.contains_key(name) && grants.place == *strict;
+            if !fits || (is_first && grants.other != place.peer) {
+                return false;
+            }
+            members += 1;
+        }
+        let told = self.grants.is_empty() || (self.guard_needed && self.kept_peers.is_some());
+        told && members == self.grants.values().map(|grants| grants.own.len()).sum::<usize>()
     }
 
     /// First observation of a life (G7): what the files and pages of the life before say.

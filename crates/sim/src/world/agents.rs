@@ -252,8 +252,10 @@ impl World {
             }
             _ => {}
         }
+        let began = self.metered();
         let Some(machine) = &mut self.agents[host].daemon.machine else { return };
         let decision = machine.step(at, saw);
+        self.spent_since(began);
         self.agents[host].daemon.steps += 1;
         if let Some(order) = order {
             self.laws.s2.obeyed(self.now, host, &order, &self.agents[host].memory, &decision);
@@ -331,8 +333,8 @@ impl World {
 
     fn agent_acts(&mut self, host: usize, decision: Decision<AgentRecord, AgentDo>) {
         self.laws.s4.table_known(host, &decision.persist);
-        for event in &decision.events {
-            self.sometimes.count_rule(event.because.rule);
+        for because in decision.events.iter().map(|event| &event.because).chain(&decision.quiet) {
+            self.sometimes.count_rule(because.rule);
         }
         for action in decision.actions {
             self.laws.s3.agent_acts(self.now, &action, &self.agents[host].memory);

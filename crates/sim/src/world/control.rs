@@ -181,8 +181,10 @@ impl World {
         if let Some(fingerprint) = &mut self.fingerprint {
             fingerprint.take(&(at, &saw));
         }
+        let began = self.metered();
         let Some(machine) = &mut self.control.daemon.machine else { return };
         let decision = machine.step(at, saw);
+        self.spent_since(began);
         self.control.daemon.steps += 1;
         self.control_decided(decision);
     }
@@ -281,6 +283,9 @@ impl World {
     fn control_acts(&mut self, decision: Decision<ControlRecord, ControlDo>) {
         for event in &decision.events {
             self.control_tells(event);
+        }
+        for because in &decision.quiet {
+            self.sometimes.count_rule(because.rule);
         }
         for action in decision.actions {
             match action {
