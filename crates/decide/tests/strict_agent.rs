@@ -476,3 +476,54 @@ fn word_of_a_kill_that_comes_after_the_end_leaves_nothing_behind() {
     // Comes to rest, which `pass` checks.
     one.pass(10_000);
 }
+
+fn confirms(one: &mut Bench, number: u64) {
+    let start = one.start_of(&app("one"));
+    let said = FromApplication::Confirm(number);
+    one.sees(AgentSaw::Said { application: app("one"), start, said });
+}
+
+fn confirmed(one: &Bench, wanted: u64) -> Option<Option<Epoch>> {
+    one.log.iter().find_map(|did| match did {
+        Did::Done(AgentDo::Say { message: ToApplication::Confirmed { number, epoch }, .. }) => {
+            (*number == wanted).then_some(*epoch)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_role_is_confirmed_by_a_vote_that_was_asked_for_after_the_question() {
+    let mut one = Bench::primary(2);
+    one.pass(600);
+    let before = one.asked().expect("a renewal");
+    one.log.clear();
+    confirms(&mut one, 7);
+    let asked = one.asked().expect("a round of its own");
+    assert!(asked.number > before.number);
+    // One that comes while a round is under way waits for the next one.
+    one.log.clear();
+    confirms(&mut one, 8);
+    assert!(!one.has(asks));
+    one.peer_says(Bench::yes(&before));
+    assert_eq!(confirmed(&one, 7), None, "that was asked for before");
+    one.peer_says(Bench::yes(&asked));
+    assert_eq!((confirmed(&one, 7), confirmed(&one, 8)), (Some(Some(Epoch(2))), None));
+    let next = one.asked().expect("the next round");
+    one.control_says(Bench::yes(&next));
+    assert_eq!(confirmed(&one, 8), Some(Some(Epoch(2))));
+}
+
+#[test]
+fn nobody_confirms_a_backup_a_primary_that_steps_down_and_too_many() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    confirms(&mut one, 1);
+    assert_eq!(confirmed(&one, 1), Some(None));
+    let mut one = Bench::primary(2);
+    confirms(&mut one, 2);
+    one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(1_000) });
+    assert_eq!(confirmed(&one, 2), Some(None));
+    let mut one = Bench::primary(2);
+    (0..300).for_each(|number| confirms(&mut one, number));
+    assert_eq!((confirmed(&one, 255), confirmed(&one, 256)), (None, Some(None)));
+}

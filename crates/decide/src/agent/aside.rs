@@ -63,7 +63,10 @@ impl Agent {
             let Some(grants) = self.grants.get_mut(&pair) else { continue };
             let Some(own) = grants.own.get_mut(&name) else { continue };
             match own.holder.due(now, &grants.place.terms) {
-                Due::Ask => self.ask(now, &pair, &name, &mut out),
+                Due::Ask => {
+                    self.ask(now, &pair, &name, &mut out);
+                    self.asked_aside(&pair, &name);
+                }
                 // It has to be demoted or ended, which waits for its turn; page and guard do not.
                 Due::Demote | Due::GiveUp | Due::Wait(_) => {
                     own.holder.postpone(now + grants.place.terms.renew_every);
@@ -71,6 +74,13 @@ impl Agent {
             }
         }
         self.without_inventory(out)
+    }
+
+    /// No question that waits for its turn was there before this request.
+    fn asked_aside(&mut self, pair: &PairName, name: &ApplicationName) {
+        if let Some(own) = self.grants.get_mut(pair).and_then(|grants| grants.own.get_mut(name)) {
+            own.asked_before = own.holder.last_asked();
+        }
     }
 
     /// The holders that may ask although something is being stored, and when each does next.

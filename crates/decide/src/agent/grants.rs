@@ -12,6 +12,7 @@ use understudy_model::{
     PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
 };
 
+use super::confirm::Confirm;
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleTrigger, Waiting};
 use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer};
@@ -41,6 +42,10 @@ pub(super) struct Own {
     pub holder: Holder,
     /// Its time was over, and it is being ended for it.
     pub expired: bool,
+    /// Who waits for another voter's word.
+    pub confirms: Vec<Confirm>,
+    /// The last request before this step.
+    pub asked_before: u64,
 }
 
 impl PairGrants {
@@ -174,7 +179,7 @@ impl Agent {
             let runs = self.applications.get(name).is_some_and(|known| known.pid.is_some());
             let page = pages.get(name).filter(|_| runs);
             let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
-            (name.clone(), Own { holder, expired: false })
+            (name.clone(), Own { holder, expired: false, confirms: Vec::new(), asked_before: 0 })
         });
         let grants = PairGrants {
             place: strict,

@@ -8,6 +8,7 @@ mod adoption;
 mod after;
 pub mod application;
 mod aside;
+mod confirm;
 mod grants;
 mod hang;
 mod hooks;
@@ -332,6 +333,7 @@ impl Machine for Agent {
         self.deadlines(now, &mut out);
         // One that needed no stop makes way for the next.
         self.go_on_leaving(now);
+        self.confirm_waiting(now, &mut out);
         self.show(&mut out);
         // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
         // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).

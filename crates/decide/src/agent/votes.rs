@@ -114,6 +114,9 @@ impl Agent {
                 if counts && more {
                     grants.peer_voted = Some(answer.role);
                 }
+                if matches!(heard, Heard::Extended | Heard::NoLonger) {
+                    self.confirm_heard(now, &name, number, out);
+                }
             }
             Verdict::Refused { promised, why } => {
                 let refused = Refused { asked: role, promised, because: Objection::Higher };

@@ -118,7 +118,7 @@ impl Wide {
     }
 
     /// A word of one agent to the other, unless the network between the two is cut.
-    fn to_peer(&mut self, site: usize, saw: AgentSaw) {
+    fn tell_peer(&mut self, site: usize, saw: AgentSaw) {
         if !self.peers_cut {
             self.agent_sees(1 - site, saw);
         }
@@ -347,12 +347,12 @@ impl Wide {
                     self.agent_sees(other, AgentSaw::PeerJoined { host: name });
                 }
             }
-            AgentDo::AskPeer { ask, .. } => self.to_peer(site, AgentSaw::PeerAsked { host: name, ask }),
+            AgentDo::AskPeer { ask, .. } => self.tell_peer(site, AgentSaw::PeerAsked { host: name, ask }),
             AgentDo::AnswerPeer { answer, .. } => {
-                self.to_peer(site, AgentSaw::PeerVoted { host: name, answer });
+                self.tell_peer(site, AgentSaw::PeerVoted { host: name, answer });
             }
             AgentDo::TellPeer { release, .. } => {
-                self.to_peer(site, AgentSaw::PeerReleased { host: name, release });
+                self.tell_peer(site, AgentSaw::PeerReleased { host: name, release });
             }
             AgentDo::AskController { link, ask } => {
                 self.fly_back(site, Some(link), ControlSaw::VoteAsked { host: name, ask });
