@@ -360,17 +360,17 @@ impl World {
                     self.agent_mail(host, AgentSaw::ControllerLeft { link });
                 }
             }
-            AgentDo::Report(report) => self.to_all(host, |_| Letter::Report(report.clone())),
-            AgentDo::TellLeaving { leaving } => self.to_all(host, |_| Letter::Leaving(leaving)),
-            AgentDo::Answer { link, answer } => self.to_one(host, link, Letter::Answer(answer)),
-            AgentDo::AskController { link, ask } => self.to_one(host, link, Letter::Ask(ask)),
+            AgentDo::Report(report) => self.tell_every(host, |_| Letter::Report(report.clone())),
+            AgentDo::TellLeaving { leaving } => self.tell_every(host, |_| Letter::Leaving(leaving)),
+            AgentDo::Answer { link, answer } => self.tell_one(host, link, Letter::Answer(answer)),
+            AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
-            AgentDo::AskPeer { host: to, ask } => self.to_peer(host, &to, Letter::Ask(ask)),
-            AgentDo::AnswerPeer { host: to, answer } => self.to_peer(host, &to, Letter::Vote(answer)),
+            AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
+            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, Letter::Vote(answer)),
             AgentDo::RemindPeer { host: to, remembered } => {
-                self.to_peer(host, &to, Letter::Remembered(remembered));
+                self.tell_peer(host, &to, Letter::Remembered(remembered));
             }
-            AgentDo::TellPeer { host: to, release } => self.to_peer(host, &to, Letter::Release(release)),
+            AgentDo::TellPeer { host: to, release } => self.tell_peer(host, &to, Letter::Release(release)),
             AgentDo::ShowPage { application, page } => self.show_page(host, &application, page),
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
             AgentDo::NeedGuard => self.guard_is_needed(host),
@@ -405,13 +405,13 @@ impl World {
         self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
     }
 
-    fn to_one(&mut self, host: usize, link: LinkId, letter: Letter) {
+    fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
         if let Some(number) = self.door(host, link) {
             self.post(number, 0, letter);
         }
     }
 
-    fn to_all(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
+    fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
         for index in 0..self.agents[host].doors.len() {
             let (_, number) = self.agents[host].doors[index];
             if self.links[number].ends[1].welcomed {
@@ -510,7 +510,7 @@ impl World {
         })
     }
 
-    fn to_peer(&mut self, host: usize, to: &HostName, letter: Letter) {
+    fn tell_peer(&mut self, host: usize, to: &HostName, letter: Letter) {
         let Some(other) = self.cast.host(to) else { return };
         if let Some(link) = self.peer_link(host, other) {
             let side = usize::from(self.links[link].ends[0].party == Party::Agent(host));
