@@ -21,6 +21,7 @@ fn an_order_is_permission_to_ask_and_the_first_yes_makes_it_primary() {
     let ask = one.asked().unwrap();
     assert_eq!((ask.role.clone(), ask.lease), (role(2, "one"), ms(3_000)));
     one.control_says(Bench::yes(&ask));
+    one.pass(0);
     let page = one.at("the page", page_says_yes);
     assert!(page < one.at("the word", tells_primary));
     assert!(one.at("the guard", guards) < one.at("the word", tells_primary));

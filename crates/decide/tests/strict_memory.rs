@@ -77,13 +77,13 @@ fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
         report.role.unwrap().strict.unwrap().unread
     };
     assert!(unread(&one));
-    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
-    assert_eq!(one.answer_to(learned), Some(Outcome::Done));
-    assert!(one.has(closes) && !unread(&one));
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
     assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
     one.log.clear();
     one.pass(3_000);
+    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    assert_eq!(one.answer_to(learned), Some(Outcome::Done));
+    assert!(one.has(closes) && !unread(&one));
     let speaks = |did: &Did| match did {
         Did::Done(AgentDo::Report(report)) => !report.role.as_ref().unwrap().strict.as_ref().unwrap().silent,
         _ => false,
@@ -111,6 +111,7 @@ fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() 
     one.pass(3_000);
     let remembered = Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4) };
     one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered: remembered.clone() });
+    one.pass(0);
     assert!(one.has(promises) && one.has(closes), "{:#?}", one.log);
     one.log.clear();
     one.pass(2_900);
@@ -166,6 +167,7 @@ fn a_page_without_its_process_proves_nothing() {
 #[test]
 fn what_could_not_be_closed_is_as_unknown_as_before() {
     let mut one = Bench::new(kept(0, "", 0));
+    one.pass(3_000);
     one.broken_disk = true;
     one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
     one.broken_disk = false;

@@ -28,6 +28,8 @@ impl Agent {
                 self.peer_voted(now, host, answer.clone(), &mut out);
                 self.show_longer(&answer.role.holder, &mut out);
             }
+            // It needs nothing durable, and nothing is asked for without a guard.
+            AgentSaw::GuardChanged { up } => self.guard_changed(*up, &mut out),
             AgentSaw::PeerAsked { host, ask } => {
                 let grants = self.grants.get(&ask.pair)?;
                 let renews = grants.voter.promised() == Some(&ask.role) && !grants.unkept;
@@ -92,7 +94,7 @@ impl Agent {
         members.filter_map(|(pair, grants, name, own)| {
             let open = own.holder.held().is_some() && own.holder.held() == grants.voter.own_role();
             let asks = open && !own.expired && !self.is_being_stored(pair);
-            (asks && self.may_ask(pair, self.part_of(name))).then(|| (pair, name, own.holder.ask_at()))
+            (asks && self.may_ask(pair, name)).then(|| (pair, name, own.holder.ask_at()))
         })
     }
 
@@ -116,6 +118,9 @@ impl Agent {
         let same = page.role.is_some() && self.shown.get(name).is_some_and(|shown| shown.role == page.role);
         if same {
             self.show_member(name, out);
+        } else {
+            // Somebody waits for it, or it must say no: that has its turn as soon as what is being stored is.
+            self.settle = true;
         }
     }
 

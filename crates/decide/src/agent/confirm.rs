@@ -68,7 +68,7 @@ impl Agent {
             .flat_map(|(pair, grants)| grants.own.keys().map(|name| (pair.clone(), name.clone())))
             .collect();
         for (pair, name) in members {
-            let acts = self.page_of(&name).may_act(now) && self.may_ask(&pair, self.part_of(&name));
+            let acts = self.page_of(&name).may_act(now) && self.may_ask(&pair, &name);
             let Some(own) = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(&name)) else {
                 continue;
             };

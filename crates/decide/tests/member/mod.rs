@@ -274,6 +274,7 @@ impl Bench {
         let ask = member.asked().expect("it asks");
         member.peer_says(Self::yes(&ask));
         member.control_says(Self::yes(&ask));
+        member.pass(0);
         member.done(RunMode::Primary, epoch);
         member.pass(0);
         member.log.clear();
