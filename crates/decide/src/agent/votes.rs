@@ -282,8 +282,16 @@ impl Agent {
             return self.kill(name, out);
         }
         if known.phase == Phase::Spawning {
-            // It was being made as primary: it is made anew.
-            known.stopping.get_or_insert(StopReason::NewMode);
+            // It is being made as primary, and may live before that is known here: it is killed as soon as it does, and only
+            // then its epoch is given up.
+            part.part = Part::Demoting;
+            part.confirmed = false;
+            part.deadline = None;
+            known.stopping.get_or_insert(StopReason::Fence);
+            if let Some(start) = known.start {
+                out.process.push(AgentDo::KillTree { application: name.clone(), start });
+            }
+            return self.kill_hook(name, out);
         }
         if known.phase != Phase::Lingering {
             self.part(now, name, RoleTrigger::ProcessGone, out);

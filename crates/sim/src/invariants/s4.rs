@@ -1,7 +1,8 @@
 //! S4: an operator's stop, or maintenance, is never undone by a restart rule.
 //!
 //! A stop counts from when it is on the agent's disk. What ended under maintenance stays down until it is asked for, or
-//! maintenance is over. After a table that may or may not be on the disk nothing is judged until one is.
+//! maintenance is over. A start that was decided before a stop was on the disk, and waited for the same disk, may come with
+//! the next decision; it is ended at once. After a table that may or may not be on the disk nothing is judged until one is.
 
 use understudy_decide::agent::{AgentMemory, AgentRecord, Spawn};
 use understudy_model::{Assignment, Goal, Order, Work};
@@ -20,6 +21,8 @@ pub struct S4 {
     left: Vec<bool>,
     /// By part: it is to end, by its agent's doing or by a person's, and what follows is theirs.
     to_end: Vec<bool>,
+    /// By part: a stop has just been stored, and what was decided before and waited for the disk has not been done yet.
+    fresh: Vec<bool>,
     names: Vec<understudy_model::ApplicationName>,
 }
 
@@ -30,6 +33,7 @@ impl S4 {
             unknown: vec![false; climate.hosts],
             left: vec![false; cast.parts.len()],
             to_end: vec![false; cast.parts.len()],
+            fresh: vec![false; cast.parts.len()],
             names: cast.parts.iter().map(|part| part.name.clone()).collect(),
         }
     }
@@ -50,6 +54,11 @@ impl S4 {
         if Self::has_table(records) {
             self.unknown[host] = false;
         }
+    }
+
+    /// An agent did what had waited for its disk.
+    pub fn caught_up(&mut self, parts: impl Iterator<Item = usize>) {
+        parts.for_each(|part| self.fresh[part] = false);
     }
 
     /// A table is on the disk, whether its agent knows or not. What it does not put under maintenance, or puts to rest, is not
@@ -100,7 +109,7 @@ impl S4 {
         }
         let name = &spawn.application;
         let goal = memory.assignments.iter().find(|assigned| assigned.application == *name);
-        if goal.map(|assigned| assigned.goal) != Some(Goal::Started) {
+        if goal.map(|assigned| assigned.goal) != Some(Goal::Started) && !self.fresh[part] {
             self.objection.raise("S4", now, || format!("{name} is started, and its goal is {goal:?}"));
         }
         if std::mem::take(&mut self.left[part]) {
