@@ -40,6 +40,9 @@ impl Control {
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
+        if self.promotion_is_given_up(name) {
+            self.fire(now, name, PairTrigger::PromotionRefused, out);
+        }
         for _ in 0..MOST_MOVES {
             let Some(situation) = self.situation(now, name) else { break };
             let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));
@@ -51,6 +54,18 @@ impl Control {
         self.show_primary(now, name, out);
         self.look_at_left_behind(now, name, out);
         self.tell_held_with_most(now, name, out);
+    }
+
+    /// The promoted member's agent has answered, and gave the epoch up before it was seen to act in it: nobody is on the way.
+    fn promotion_is_given_up(&self, name: &PairName) -> bool {
+        let Some(pair) = self.pairs.get(name).filter(|pair| pair.state == PairState::Promoting) else {
+            return false;
+        };
+        let Some((stored, member)) = pair.stored.as_ref().zip(pair.holder()) else { return false };
+        let answered = |app: &&super::state::App| app.heard && app.ordered.is_none();
+        let report =
+            self.app(pair, member).filter(answered).and_then(|app| app.report.as_ref()?.role.as_ref());
+        report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
     }
 
     /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.

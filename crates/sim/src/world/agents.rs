@@ -341,11 +341,6 @@ impl World {
             self.sometimes.count_act(&action);
             self.agent_does(host, action);
         }
-        if decision.persist.is_empty() {
-            let here = |(_, part): &(usize, &crate::cast::Part)| part.host == host;
-            let parts = self.cast.parts.iter().enumerate().filter(here);
-            self.laws.s4.caught_up(parts.map(|(number, _)| number));
-        }
     }
 
     fn agent_does(&mut self, host: usize, action: AgentDo) {
