@@ -41,6 +41,13 @@ pub struct AgentHands<P: Platform> {
 
 impl<P: Platform> Hands<Agent> for AgentHands<P> {
     fn record(&mut self, at: Moment, saw: &AgentSaw, _: &Decision<AgentRecord, AgentDo>) {
+        if let AgentSaw::MainChanged { start, .. } = saw {
+            match self.processes.grip(*start) {
+                Ok(grip) => self.guards.replace_grip(guarding::start_of(self.agent, *start), grip),
+                // It has ended already, which is observed next.
+                Err(error) => tracing::debug!(?start, %error, "the guard keeps its former main process"),
+            }
+        }
         // The journal is the control server's; here it is for those who look closely.
         tracing::trace!(%at, observed = word(saw));
     }

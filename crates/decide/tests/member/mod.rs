@@ -347,3 +347,17 @@ pub fn kills(did: &Did) -> bool {
 pub fn guards(did: &Did) -> bool {
     matches!(did, Did::Done(AgentDo::Guard { .. }))
 }
+
+pub fn ask(epoch: u64, number: u64) -> VoteAsk {
+    let (incarnation, role) = (Incarnation(9), role(epoch, "two"));
+    VoteAsk { pair: pair(), incarnation, number, role, lease: ms(3_000) }
+}
+
+pub fn verdict(one: &Bench, number: u64) -> Option<Verdict> {
+    one.log.iter().find_map(|did| match did {
+        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => {
+            Some(answer.verdict.clone())
+        }
+        _ => None,
+    })
+}
