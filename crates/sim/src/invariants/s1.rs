@@ -67,7 +67,9 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         // A guard is told of a process only when that lives.
         let back = guard.away_until.max(member.born) + CATCHES_UP;
         let away = !guard.alive || guard.frozen > 0 || member.frozen > 0 || world.now < back;
-        found.unguarded[place] |= !reads && away;
+        // Its agent ended, or was stopped, between its start and the word to the guard.
+        let untold = !site.daemon.runs() && !guard.watched.iter().any(|known| known.start == member.start);
+        found.unguarded[place] |= !reads && (away || untold);
     }
     found
 }
