@@ -56,18 +56,6 @@ impl Control {
         self.tell_held_with_most(now, name, out);
     }
 
-    /// The promoted member's agent has answered, and gave the epoch up before it was seen to act in it: nobody is on the way.
-    fn promotion_is_given_up(&self, name: &PairName) -> bool {
-        let Some(pair) = self.pairs.get(name).filter(|pair| pair.state == PairState::Promoting) else {
-            return false;
-        };
-        let Some((stored, member)) = pair.stored.as_ref().zip(pair.holder()) else { return false };
-        let answered = |app: &&super::state::App| app.heard && app.ordered.is_none();
-        let report =
-            self.app(pair, member).filter(answered).and_then(|app| app.report.as_ref()?.role.as_ref());
-        report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
-    }
-
     /// A member should run again: if nobody acts, the last holder comes first once more, and has its time.
     pub(super) fn renew_preference(&mut self, now: Moment, application: &understudy_model::ApplicationName) {
         let pair = self.applications.get(application).and_then(|known| known.pair.clone());
