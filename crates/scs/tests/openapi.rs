@@ -121,6 +121,8 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/why/{name}", "/v1/why/tserver-1", ""),
     ("GET", "/v1/what-if", "/v1/what-if?what=host-lost&name=alpha", ""),
     ("GET", "/v1/what-if", "/v1/what-if?what=scs-lost", ""),
+    ("GET", "/v1/replay", "/v1/replay", ""),
+    ("GET", "/v1/replay", "/v1/replay?from=1h&to=0s", ""),
     ("GET", "/metrics", "/metrics", ""),
     ("GET", "/v1/openapi.json", "/v1/openapi.json", ""),
     ("POST", "/v1/config/reload", "/v1/config/reload", "{}"),

@@ -17,6 +17,7 @@ mod look;
 pub mod openapi;
 pub mod reading;
 mod repeats;
+mod replay;
 pub mod routes;
 pub mod schemas;
 mod sequences;
