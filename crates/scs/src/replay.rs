@@ -131,7 +131,9 @@ impl Replay {
 
     fn keep(&mut self, n: u64, entry: StoredEntry) {
         let slot = self.waiting.entry(n).or_default();
-        (slot.at, slot.at_wall_ms) = (entry.at_boot, entry.at_wall_ms);
+        if entry.kind == EntryKind::Observation {
+            (slot.at, slot.at_wall_ms) = (entry.at_boot, entry.at_wall_ms);
+        }
         let piece = is_piece(&entry.text).then(|| serde_json::from_str::<Piece>(&entry.text).ok()).flatten();
         let (whole, pieces) = match entry.kind {
             EntryKind::Observation => (&mut slot.observed, &mut slot.observed_pieces),

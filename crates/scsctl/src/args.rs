@@ -133,6 +133,15 @@ pub enum Command {
     /// What would happen: asks the deciding function, and does nothing
     #[command(name = "what-if", subcommand)]
     WhatIf(WhatIf),
+    /// Decide again on what was recorded, and compare; does nothing. Exit 1 if a decision is not the same
+    Replay {
+        /// Leaderships that went on then or began later: a time, or how long ago as 90s, 10m, 2h, 7d [default: the newest]
+        #[arg(long)]
+        from: Option<String>,
+        /// Nothing that was recorded later
+        #[arg(long)]
+        to: Option<String>,
+    },
     /// What happened, oldest first
     Events(Events),
     /// What an application printed

@@ -89,6 +89,29 @@ fn what_would_happen_is_asked_in_the_words_of_the_server() {
 }
 
 #[test]
+fn a_replay_ends_with_one_if_a_decision_is_not_the_same_or_not_all_was_played() {
+    let one = |difference: Value, stopped: Value| {
+        let same = difference.is_null();
+        let one = json!({"controller": "scs-1", "epoch": 3, "version": "0.1.0", "began": "2026-11-20T08:00:00.000Z",
+                         "steps": 900, "decisions": 41, "difference": difference, "stopped": stopped});
+        ok(json!({"same": same, "leaderships": [one]}))
+    };
+    let other =
+        json!({"step": 7, "at": "2026-11-20T08:00:01.000Z", "saw": "x", "recorded": null, "replayed": "y"});
+    let answers =
+        vec![one(Value::Null, Value::Null), one(other, Value::Null), one(Value::Null, json!("a gap"))];
+    let server = FakeServer::start(&[("GET /v1/replay", answers)]);
+    for (code, expected) in
+        [(0, "41 decisions, all the same"), (1, "recorded  nothing"), (1, "it stopped: a gap")]
+    {
+        let ended = server.run(&["replay", "--from", "2h"]);
+        assert_eq!(ended.status.code(), Some(code));
+        assert!(text(&ended.stdout).contains(expected), "{}", text(&ended.stdout));
+    }
+    assert!(server.asked()[0].0.ends_with("?from=2h"));
+}
+
+#[test]
 fn refusals_end_with_three_and_say_why_and_what_next() {
     let refused = error(409, "not-ready", "the backup is not ready");
     let server = FakeServer::start(&[("POST /v1/pairs/tserver/switchover", vec![refused])]);
