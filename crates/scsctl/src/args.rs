@@ -68,7 +68,15 @@ pub enum Command {
     /// All hosts
     Hosts,
     /// One host
-    Host(Named),
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Host {
+        /// Its name
+        #[arg(required = true)]
+        name: Option<String>,
+        /// What to do with it
+        #[command(subcommand)]
+        doing: Option<HostDoing>,
+    },
     /// All applications
     #[command(alias = "applications")]
     Apps,
@@ -258,6 +266,16 @@ pub enum Context {
     Set {
         /// Which
         name: String,
+    },
+}
+
+/// What can be done with a host.
+#[derive(Debug, Subcommand)]
+pub enum HostDoing {
+    /// Accept its agent, which was reinstalled or lost its memory and is another one now; needs --yes
+    Rejoin {
+        /// Host
+        host: String,
     },
 }
 

@@ -16,6 +16,7 @@ pub mod logs;
 mod look;
 pub mod openapi;
 pub mod reading;
+mod rejoin;
 mod repeats;
 mod replay;
 pub mod routes;

@@ -9,7 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
 use super::{
-    Seat, ask, events, figures_call, logs, look, openapi, replay, sequences, token_calls, what_if, why,
+    Seat, ask, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
+    why,
 };
 
 /// One question.
@@ -206,6 +207,16 @@ fn does() -> Vec<Route> {
         )
         .asked(WHICH_SPAN)
         .gives("Replayed"),
+        Route::new(
+            Method::POST,
+            "/v1/hosts/{name}/rejoin",
+            Role::Operator,
+            "Accepts the agent of a host that was refused as its identity is another one than before; with `dry_run` it is \
+             only said what that gives up.",
+            post(rejoin::rejoin),
+        )
+        .takes("DryRun")
+        .gives("Done"),
         operator("/v1/applications/{name}/start", "Starts an application.", post(ask::start)).takes("Nothing"),
         operator("/v1/applications/{name}/stop", "Stops an application.", post(ask::stop)).takes("Stop"),
         operator("/v1/applications/{name}/restart", "Stops an application and starts it.", post(ask::restart))

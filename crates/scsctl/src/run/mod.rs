@@ -20,7 +20,7 @@ use clap::CommandFactory;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::args::{self, Args, Command, Config, Flap, Output};
+use crate::args::{self, Args, Command, Config, Flap, HostDoing, Output};
 use crate::contexts::Contexts;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
@@ -122,7 +122,10 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Status { watch, check } => looks::status(session, *watch, *check).await,
         Command::Hosts => looks::hosts(session).await,
-        Command::Host(named) => looks::host(session, &named.name).await,
+        Command::Host { doing: Some(HostDoing::Rejoin { host }), .. } => does::rejoin(session, host).await,
+        Command::Host { name, doing: None } => {
+            looks::host(session, name.as_deref().unwrap_or_default()).await
+        }
         Command::Apps => looks::applications(session).await,
         Command::App(named) => looks::application(session, &named.name).await,
         Command::Pairs => looks::pairs(session).await,
