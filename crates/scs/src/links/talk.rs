@@ -433,6 +433,6 @@ mod tests {
         let (_, other) = identity_problem(&alpha, None, &inventory("beta", 7)).unwrap();
         assert!(other.contains("beta") && other.contains("alpha"), "{other}");
         let (_, changed) = identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 8)).unwrap();
-        assert!(changed.contains("reload"), "{changed}");
+        assert!(changed.contains("scsctl host rejoin alpha"), "{changed}");
     }
 }
