@@ -156,6 +156,35 @@ async fn the_journal_can_be_read_back_as_what_was_seen_and_decided() {
 }
 
 #[tokio::test]
+async fn a_decision_that_could_not_be_stored_is_in_the_journal_all_the_same_and_what_came_meanwhile_too() {
+    let mut bench = bench(|_| {});
+    let expected = RoleEpoch::new(Epoch(7), ApplicationName::new("tserver-1").unwrap());
+    let decided = raise(8, Some(expected));
+    let persisting = bench.hands.persist(Moment(7), &saw(3), &decided);
+    bench.hands.record(Moment(8), &saw(4), &Decision::default());
+    let kept = persisting.await;
+    assert!(kept.is_err(), "the store holds no such role");
+    bench.hands.persisted(&kept);
+    bench.hands.record(Moment(9), &saw(5), &Decision::default());
+    let Bench { directory, hands, journal, .. } = bench;
+    drop(hands);
+    journal.close().unwrap();
+    let reader = Reader::open(directory.path()).unwrap();
+    let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
+    let mut texts: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
+    texts.sort();
+    let row = |n, is| serde_json::to_string(&ObservedRow { n, is }).unwrap();
+    let mut wanted = vec![
+        row(0, Recorded::Saw(saw(3))),
+        decided_text(0, &decided).unwrap(),
+        row(1, Recorded::Aside(saw(4))),
+        row(2, Recorded::Saw(saw(5))),
+    ];
+    wanted.sort();
+    assert_eq!(texts, wanted);
+}
+
+#[tokio::test]
 async fn a_reply_reaches_its_asker() {
     let mut bench = bench(|_| {});
     let (request, answer) = bench.replies.open().unwrap();
