@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use understudy_model::{Policy, Preset};
 use understudy_stage::net::{Lane, Station};
 use understudy_stage::{Host, Interrupt, Plan};
 
@@ -47,8 +48,12 @@ fn losses_and_jitter_change_nothing() {
 
 #[test]
 fn a_way_that_is_slower_than_the_timers_allow_is_given_up_once_and_not_again_and_again() {
-    let Some(mut play) = Play::networked(|_| ()) else { return };
-    play.set("name = \"attacked\"\n", "name = \"attacked\"\ntimers = \"fast\"\n");
+    let Some(mut play) = Play::networked(|plan| {
+        plan.preset = Some(Preset::Fast);
+        plan.set_policy(Policy::Available);
+    }) else {
+        return;
+    };
     play.stage.start_all().unwrap();
     let before = play.until_well();
     // There and back takes 600 ms; fast timers give up after 200.
@@ -86,6 +91,7 @@ fn a_host_that_is_lost_together_with_its_name_is_replaced() {
     let Some(mut play) = Play::networked(|plan| {
         addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);
         plan.timers.push("disconnect-switchover-timeout = \"4s\"".to_owned());
+        plan.set_policy(Policy::Available);
         plan.timers.push("addp-timeout = \"400ms\"\naddp-remote-timeout = \"400ms\"".to_owned());
     }) else {
         return;
@@ -115,6 +121,7 @@ fn a_name_that_comes_to_mean_another_address_is_followed() {
         addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);
         // The host is away for a moment, and nothing else is looked at here.
         plan.timers.push("disconnect-switchover-timeout = \"20s\"".to_owned());
+        plan.set_policy(Policy::Available);
     }) else {
         return;
     };
