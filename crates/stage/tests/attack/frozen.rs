@@ -87,7 +87,7 @@ fn nobody_who_was_stopped_acts_in_an_epoch_that_is_over() {
         held.iter().for_each(|one| one.resume().unwrap());
         play.network().heal();
         let after = play.until_well();
-        let seen = witness.end();
+        let seen = witness.end().unwrap();
         assert_one(&seen, &what);
         let acted = seen.epochs();
         let moved = pair(&after, "t").epoch > epoch;

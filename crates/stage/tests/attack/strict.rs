@@ -10,10 +10,10 @@ use understudy_model::Policy;
 use understudy_stage::clock::boot_ns;
 use understudy_stage::load::Load;
 use understudy_stage::net::{Lane, Network, Station};
+use understudy_stage::witness::{Seen, Witness};
 use understudy_stage::{Daemon, Host, Interrupt, Plan};
 
 use crate::play::{Play, app, assert_nothing_changed, assert_undisturbed, pair, programs, role};
-use crate::witness::{Seen, Witness};
 
 const ALPHA: Station = Station::Host(Host::Alpha);
 const BETA: Station = Station::Host(Host::Beta);
@@ -24,7 +24,8 @@ const BUSY: Duration = Duration::from_secs(4);
 /// How long a cut lasts that must change nothing.
 const CUT: Duration = Duration::from_millis(2_500);
 
-fn strict(plan: &mut Plan) {
+/// Pairs with a short lease.
+pub fn strict(plan: &mut Plan) {
     plan.timers.push("addp-timeout = \"200ms\"\naddp-remote-timeout = \"200ms\"".to_owned());
     let lease = LEASE.as_millis();
     plan.timers.push(format!("lease = \"{lease}ms\"\nrenew = \"150ms\"\nfence-budget = \"200ms\""));
@@ -33,11 +34,19 @@ fn strict(plan: &mut Plan) {
 
 /// Watches pair `t`.
 pub fn watch(play: &Play) -> Witness {
-    let places = [("t-1", Host::Alpha), ("t-2", Host::Beta)].map(|(name, host)| {
-        let place = play.stage.network().ok().map(|network| network.place(Station::Host(host)).clone());
-        (play.address(name), place)
-    });
-    Witness::begin(places)
+    Witness::over(&play.stage, "t").unwrap()
+}
+
+/// Waits until the agents have their link to one another: after a cut it is called again, which is a fault of its own.
+pub fn until_linked(play: &Play) {
+    for host in Host::ALL {
+        play.until_so("the agents have their link to one another", || {
+            let log = play.log(Daemon::Agent(host));
+            let (linked, ended) =
+                (log.rfind("linked to the agent there"), log.rfind("the link to the agent there ended"));
+            if linked > ended { Ok(()) } else { Err(log) }
+        });
+    }
 }
 
 /// No two acted; and what was seen was enough to say so.
@@ -66,6 +75,7 @@ fn whoever_keeps_a_majority_goes_on() {
         ("the backup's host from all", |net| net.set_around(BETA, Lane::CUT)),
     ];
     for (what, cut) in cuts {
+        until_linked(&play);
         let (witness, from) = (watch(&play), boot_ns());
         cut(play.network());
         Interrupt::default().let_pass(CUT).unwrap();
@@ -73,7 +83,7 @@ fn whoever_keeps_a_majority_goes_on() {
         assert!(play.serves("t-1") && !play.serves("t-2"), "{what}");
         play.network().heal();
         assert_nothing_changed(&before, &play.until_well());
-        let seen = witness.end();
+        let seen = witness.end().unwrap();
         assert_one(&seen, what);
         let gap = seen.longest_gap(from, until);
         eprintln!("cut: {what}: nobody answered for {gap:?} at most; bound: none, nothing stops");
@@ -102,6 +112,7 @@ fn whoever_has_no_majority_steps_down_before_the_other_acts() {
     ];
     for (what, cut) in cuts {
         let status = play.until_well();
+        until_linked(&play);
         let now = pair(&status, "t");
         let (primary, backup, epoch) = (now.primary.clone().unwrap(), now.backup.clone().unwrap(), now.epoch);
         let witness = watch(&play);
@@ -119,7 +130,7 @@ fn whoever_has_no_majority_steps_down_before_the_other_acts() {
         let end = play.until_primary(&backup);
         play.until_well();
         assert!(role(&end, "t").1 > epoch);
-        let seen = witness.end();
+        let seen = witness.end().unwrap();
         assert_one(&seen, what);
         assert!(seen.epochs().len() > 1, "{what}: {:?}", seen.epochs());
         let gap = seen.longest_gap(from, until);

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use understudy_stage::clock::boot_ns;
-use understudy_stage::net::Place;
+use crate::clock::boot_ns;
+use crate::net::{Place, Station};
+use crate::{Stage, StageError};
 
 /// How long an answer is waited for before the next question is asked on a connection of its own.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -25,14 +26,18 @@ const MOST_WAITING: usize = 128;
 /// An answer that only a primary gives.
 #[derive(Debug, Clone, Copy)]
 pub struct Act {
+    /// Who answered: 0 or 1.
     pub member: usize,
+    /// In which epoch.
     pub epoch: u64,
-    /// Right before the question was sent, and right after the answer came.
+    /// Right before the question was sent, on the boot clock.
     pub sent_ns: u64,
+    /// Right after the answer came.
     pub received_ns: u64,
 }
 
 /// A question without an answer yet.
+#[derive(Debug)]
 struct Asked {
     stream: TcpStream,
     sent_ns: u64,
@@ -80,7 +85,7 @@ pub struct Witness {
 
 impl Witness {
     /// Begins to ask both members, each from within its own network if it has one.
-    pub fn begin(members: [(SocketAddr, Option<Arc<Place>>); 2]) -> Self {
+    fn begin(members: [(SocketAddr, Option<Arc<Place>>); 2]) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let watch = |(member, (address, place)): (usize, (SocketAddr, Option<Arc<Place>>))| {
             let ends = Arc::clone(&ends);
@@ -89,18 +94,32 @@ impl Witness {
         Self { watches: members.into_iter().enumerate().map(watch).collect(), ends }
     }
 
+    /// Begins to watch the call servers of a pair.
+    pub fn over(stage: &Stage, pair: &str) -> Result<Self, StageError> {
+        let plan = stage.plan();
+        let unknown = || StageError::Unexpected(format!("nobody planned call servers of pair {pair}"));
+        let planned = plan.pairs.iter().find(|one| one.name == pair).ok_or_else(unknown)?;
+        let member = |name: &str| -> Result<_, StageError> {
+            let one = plan.applications.iter().find(|one| one.name == name).ok_or_else(unknown)?;
+            let place = stage.network().ok().map(|net| Arc::clone(net.place(Station::Host(one.host))));
+            Ok((plan.served_at(one).ok_or_else(unknown)?, place))
+        };
+        Ok(Self::begin([member(&planned.primary)?, member(&planned.backup)?]))
+    }
+
     /// Ends it; answers what was seen.
-    pub fn end(self) -> Seen {
+    pub fn end(self) -> Result<Seen, StageError> {
         self.ends.store(true, Ordering::Relaxed);
         let mut all = Seen::default();
         for watch in self.watches {
-            let seen = watch.join().unwrap();
+            let panicked = |_| StageError::Unexpected("a thread that asks a member has panicked".to_owned());
+            let seen = watch.join().map_err(panicked)?;
             all.acts.extend(seen.acts);
             all.refusals += seen.refusals;
             all.late_refusals += seen.late_refusals;
         }
         all.acts.sort_by_key(|act| act.received_ns);
-        all
+        Ok(all)
     }
 }
 
@@ -190,13 +209,18 @@ impl Seen {
     }
 }
 
-#[test]
-fn an_act_in_an_epoch_that_was_over_is_found_and_a_late_answer_alone_is_none() {
-    let act = |member, epoch, sent_ns, received_ns| Act { member, epoch, sent_ns, received_ns };
-    let seen = |acts: &[Act]| Seen { acts: acts.to_vec(), ..Seen::default() };
-    assert!(seen(&[act(0, 1, 0, 1), act(1, 2, 2, 3), act(0, 1, 0, 9)]).two_acted().is_empty());
-    assert_eq!(seen(&[act(0, 1, 0, 1), act(1, 2, 2, 3), act(0, 1, 4, 9)]).two_acted().len(), 1);
-    assert_eq!(seen(&[act(0, 1, 0, 1), act(1, 1, 2, 3)]).two_acted().len(), 1);
-    let gap = seen(&[act(0, 1, 0, 5), act(1, 2, 9, 25)]).longest_gap(0, 30);
-    assert_eq!(gap, Duration::from_nanos(20));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_in_an_epoch_that_was_over_is_found_and_a_late_answer_alone_is_none() {
+        let act = |member, epoch, sent_ns, received_ns| Act { member, epoch, sent_ns, received_ns };
+        let seen = |acts: &[Act]| Seen { acts: acts.to_vec(), ..Seen::default() };
+        assert!(seen(&[act(0, 1, 0, 1), act(1, 2, 2, 3), act(0, 1, 0, 9)]).two_acted().is_empty());
+        assert_eq!(seen(&[act(0, 1, 0, 1), act(1, 2, 2, 3), act(0, 1, 4, 9)]).two_acted().len(), 1);
+        assert_eq!(seen(&[act(0, 1, 0, 1), act(1, 1, 2, 3)]).two_acted().len(), 1);
+        let gap = seen(&[act(0, 1, 0, 5), act(1, 2, 9, 25)]).longest_gap(0, 30);
+        assert_eq!(gap, Duration::from_nanos(20));
+    }
 }
