@@ -566,6 +566,30 @@ fn the_very_first_epoch_is_not_spent_on_an_agent_that_does_not_vote_yet() {
 }
 
 #[test]
+fn a_first_member_that_does_not_start_keeps_the_other_one_from_nothing() {
+    let mut desk = Desk::new(None);
+    let starting = ApplicationReport { status: ApplicationStatus::StartPending, ..blank("a", false) };
+    desk.reports.insert(app("a"), starting);
+    desk.reports.insert(app("b"), blank("b", false));
+    desk.link_up("alpha");
+    desk.link_up("beta");
+    // The agent of the first would promise, or is not even asked; then its member is given up.
+    for _ in 0..2 {
+        let Some((to, order, _)) = desk.take_pre_vote() else { break };
+        desk.answers(&to, &order, Outcome::Done);
+    }
+    desk.reports(ApplicationReport { status: ApplicationStatus::Stopped, ..blank("a", false) });
+    for _ in 0..40 {
+        if let Some((to, order, _)) = desk.take_pre_vote() {
+            desk.answers(&to, &order, Outcome::Done);
+        }
+        desk.pass(ms(1_000));
+    }
+    assert_eq!(desk.take_promotion().expect("an order").2, role(1, "b"), "{}", desk.story());
+    assert!(desk.take_pre_vote().is_none(), "it is asked again and again: {}", desk.story());
+}
+
+#[test]
 fn a_restored_store_that_holds_the_very_role_that_acts_is_written_anew_all_the_same() {
     let mut desk = Desk::with(cluster(), Some(role(1, "a")), |memory| memory.grants.restored = true);
     desk.reports.insert(app("a"), acting(1, "a"));

@@ -183,21 +183,26 @@ impl Control {
             let reads = role.and_then(|role| role.strict.as_ref()).is_some_and(|strict| !strict.unread);
             reads && self.not_voting_because(pair, *member).is_some()
         };
-        [first, first.other()].into_iter().find(asks)
+        let ready_but =
+            |member: &Member, reasons: usize| self.not_ready_because(now, pair, *member).len() == reasons;
+        if let PreVote::Yes(member) = &granting.pre_vote
+            && ready_but(member, 0)
+        {
+            return None;
+        }
+        // Asked as soon as its agent reads, so that nothing is waited for later; but whoever lacks nothing else is not kept
+        // waiting by a first one that does not start.
+        let both = [first, first.other()];
+        let lacks_only_this = both.iter().find(|member| asks(member) && ready_but(member, 1)).copied();
+        let early = || both.into_iter().find(asks).filter(|_| !matches!(granting.pre_vote, PreVote::Yes(_)));
+        lacks_only_this.or_else(early)
     }
 
     /// Asks the other member's agent whether it would promise a role, where a silent member may be renewed by it.
     pub(super) fn ask_pre_vote(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(pair) = self.pairs.get(name) else { return };
         let Some(granting) = &pair.granting else { return };
-        let asked = match &granting.pre_vote {
-            PreVote::NotAsked => false,
-            PreVote::Asked(order, _) => self.outstanding.contains_key(order),
-            PreVote::No { again, .. } => now < *again,
-            PreVote::Yes(_) => true,
-        };
-        let busy = granting.leader.is_restored() || granting.leader.writing().is_some();
-        if asked || busy {
+        if granting.leader.is_restored() || granting.leader.writing().is_some() {
             return;
         }
         let silent = |member: &Member| {
@@ -210,6 +215,15 @@ impl Control {
         let Some(member) = silent.or_else(|| self.member_without_promises(now, pair, granting)) else {
             return;
         };
+        let asked = match &granting.pre_vote {
+            PreVote::NotAsked => false,
+            PreVote::Asked(order, _) => self.outstanding.contains_key(order),
+            PreVote::No { member: other, again, .. } => *other == member && now < *again,
+            PreVote::Yes(other) => *other == member,
+        };
+        if asked {
+            return;
+        }
         let candidate = pair.spec.application(member).clone();
         let role = RoleEpoch::new(self.highest_heard(pair).next(), candidate.clone());
         let Some(host) = self.applications.get(&candidate).map(|app| app.host.clone()) else { return };
