@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
+use understudy_model::Policy;
 
 use crate::demo::add_tservers;
 use crate::dice::Dice;
@@ -101,6 +102,8 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     for number in 1..=chaos.pairs {
         add_tservers(&mut plan, &format!("pair{number}"), &programs, &mut ports)?;
     }
+    // What is counted here is the price of this policy; `freeze` is about the other one.
+    plan.set_policy(Policy::Available);
     let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, network)?;
     let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs);
     if let Some(why) = without_strains {
