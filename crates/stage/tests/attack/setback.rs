@@ -9,7 +9,7 @@ use std::time::Duration;
 use understudy_stage::{Daemon, Host};
 
 use crate::play::{Play, pair, role, said};
-use crate::strict::{assert_one, strict, until_linked, watch};
+use crate::strict::{LEASE, assert_one, strict, until_linked, watch};
 
 const ALPHA: Daemon = Daemon::Agent(Host::Alpha);
 
@@ -49,7 +49,8 @@ fn an_agent_whose_promises_were_set_back_hears_it_from_the_other_and_is_healed()
     assert!(pair(&after, "t").epoch > before.1, "an epoch of the lost time is entered again: {after:?}");
     let seen = witness.end().unwrap();
     assert_one(&seen, "promises set back");
-    // It is a whole voter again.
+    // It is a whole voter again, when the lease is over for which it voted for nobody.
+    play.stage.interrupt().let_pass(LEASE * 2).unwrap();
     switch_to(&mut play, &["t-2", "t-1"]);
 }
 

@@ -18,7 +18,7 @@ use crate::play::{Play, app, assert_nothing_changed, assert_undisturbed, pair, p
 const ALPHA: Station = Station::Host(Host::Alpha);
 const BETA: Station = Station::Host(Host::Beta);
 /// Long enough that a busy machine renews in time, short enough for a test.
-const LEASE: Duration = Duration::from_secs(1);
+pub const LEASE: Duration = Duration::from_secs(1);
 /// What a busy machine may add to a bound.
 const BUSY: Duration = Duration::from_secs(4);
 /// How long a cut lasts that must change nothing.
