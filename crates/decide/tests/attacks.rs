@@ -16,6 +16,8 @@ mod on_control;
 mod on_order;
 #[path = "attacks/sequences.rs"]
 mod sequences;
+#[path = "attacks/strict.rs"]
+mod strict;
 #[path = "attacks/voters.rs"]
 mod voters;
 #[path = "world/wide/mod.rs"]

@@ -4,11 +4,8 @@
 
 mod member;
 
-use std::collections::BTreeMap;
-
 use member::*;
 use understudy_decide::agent::*;
-use understudy_decide::grants::holder::Page;
 use understudy_model::*;
 
 #[test]
@@ -24,6 +21,7 @@ fn an_order_is_permission_to_ask_and_the_first_yes_makes_it_primary() {
     let ask = one.asked().unwrap();
     assert_eq!((ask.role.clone(), ask.lease), (role(2, "one"), ms(3_000)));
     one.control_says(Bench::yes(&ask));
+    one.pass(0);
     let page = one.at("the page", page_says_yes);
     assert!(page < one.at("the word", tells_primary));
     assert!(one.at("the guard", guards) < one.at("the word", tells_primary));
@@ -165,20 +163,6 @@ fn an_order_to_be_a_backup_silences_the_page_first() {
     assert!(!one.has(asks), "it holds nothing");
 }
 
-fn ask(epoch: u64, number: u64) -> VoteAsk {
-    let (incarnation, role) = (Incarnation(9), role(epoch, "two"));
-    VoteAsk { pair: pair(), incarnation, number, role, lease: ms(3_000) }
-}
-
-fn verdict(one: &Bench, number: u64) -> Option<Verdict> {
-    one.log.iter().find_map(|did| match did {
-        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => {
-            Some(answer.verdict.clone())
-        }
-        _ => None,
-    })
-}
-
 #[test]
 fn a_vote_for_the_other_member_is_durable_before_it_is_said_and_a_renewal_costs_nothing() {
     let mut one = Bench::new(kept(1, "two", 0));
@@ -234,88 +218,6 @@ fn no_guard_no_renewal() {
     assert!(one.has(asks));
 }
 
-fn found(running: bool) -> Found {
-    Found {
-        application: app("one"),
-        start: StartId { incarnation: Incarnation(3), number: 1 },
-        pid: running.then_some(100),
-        running_for: ms(100_000),
-        restarts: 0,
-        acts: Some(Epoch(2)),
-        ready: true,
-    }
-}
-
-fn reborn(page: Option<Page>) -> Bench {
-    let table = vec![assignment("one", "two", "beta", Interface::Library)];
-    let pages = page.map(|page| (app("one"), page)).into_iter().collect();
-    Bench::begin(kept(2, "one", 0), table, 8, vec![found(true)], pages)
-}
-
-#[test]
-fn a_restarted_agent_adopts_what_the_page_proves_and_leaves_its_expiry() {
-    let until = Moment(100_000_000_000) + ms(1_000);
-    let mut one = reborn(Some(Page { role: Some(role(2, "one")), until }));
-    one.sees(AgentSaw::GuardChanged { up: true });
-    one.attach(&app("one"), RunMode::Primary, 2);
-    one.join(1);
-    one.pass(0);
-    assert!(!one.has(page_says_no) && !one.has(closes) && !one.has(tells_backup), "{:#?}", one.log);
-    let asked = one.asked().expect("it asks at once");
-    one.pass(499);
-    assert!(!one.has(tells_backup));
-    one.pass(1);
-    assert!(one.has(tells_backup), "the page kept its expiry");
-    let mut again = reborn(Some(Page { role: Some(role(2, "one")), until }));
-    again.sees(AgentSaw::GuardChanged { up: true });
-    again.attach(&app("one"), RunMode::Primary, 2);
-    again.join(1);
-    again.pass(0);
-    again.control_says(Bench::yes(&again.asked().unwrap()));
-    again.pass(2_400);
-    assert!(!again.has(tells_backup));
-    assert_eq!(asked.role, role(2, "one"));
-}
-
-#[test]
-fn a_restarted_agent_demotes_what_no_page_proves_and_closes_its_epoch() {
-    let other = Page { role: Some(role(1, "one")), until: Moment(u64::MAX) };
-    for page in [None, Some(other)] {
-        let mut one = reborn(page);
-        one.sees(AgentSaw::GuardChanged { up: true });
-        one.attach(&app("one"), RunMode::Primary, 2);
-        one.pass(0);
-        assert!(one.has(tells_backup) && !one.has(asks) && !one.has(page_says_yes), "{:#?}", one.log);
-        one.done(RunMode::Backup, 2);
-        one.pass(0);
-        one.at("the end", closes);
-    }
-}
-
-#[test]
-fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
-    let mut one = Bench::new(kept(0, "", 0));
-    let unread = |one: &Bench| {
-        let report = one.agent.inventory().applications.remove(0);
-        report.role.unwrap().strict.unwrap().unread
-    };
-    assert!(unread(&one));
-    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
-    assert_eq!(one.answer_to(learned), Some(Outcome::Done));
-    assert!(one.has(closes) && !unread(&one));
-    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
-    assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
-    one.log.clear();
-    one.pass(3_000);
-    let speaks = |did: &Did| match did {
-        Did::Done(AgentDo::Report(report)) => !report.role.as_ref().unwrap().strict.as_ref().unwrap().silent,
-        _ => false,
-    };
-    one.at("that it votes again", speaks);
-    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
-    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
-}
-
 #[test]
 fn with_both_members_here_the_one_vote_counts_twice() {
     let members = vec![
@@ -350,17 +252,6 @@ fn a_disk_that_keeps_nothing_promotes_nobody_and_lets_promises_run_out() {
     one.exit();
     one.pass(10_000);
     assert!(!one.has(asks) && !one.has(releases));
-}
-
-#[test]
-fn pages_of_another_life_are_told_no_before_anything_is_said() {
-    let table = vec![assignment("one", "two", "beta", Interface::Library)];
-    let page = Page { role: Some(role(2, "one")), until: Moment(u64::MAX) };
-    let pages = BTreeMap::from([(app("one"), page)]);
-    let one = Bench::begin(kept(2, "one", 0), table, 8, Vec::new(), pages);
-    let said = |did: &Did| matches!(did, Did::Done(AgentDo::Report(_) | AgentDo::TellPeer { .. }));
-    assert!(one.at("the page", page_says_no) < one.at("the first word", said));
-    one.at("the end", closes);
 }
 
 #[test]
@@ -421,52 +312,6 @@ fn a_vote_that_is_being_stored_is_not_renewed_before_it_is() {
 }
 
 #[test]
-fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() {
-    // It voted for (5, two), and its files say (2, two).
-    let mut one = Bench::new(kept(2, "two", 1));
-    one.pass(3_000);
-    let remembered = Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4) };
-    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered: remembered.clone() });
-    assert!(one.has(promises) && one.has(closes), "{:#?}", one.log);
-    one.log.clear();
-    one.pass(2_900);
-    let order = one.promote(6, "one");
-    one.pass(0);
-    assert!(
-        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
-        "silent for a lease: {:#?}",
-        one.log
-    );
-    one.pass(200);
-    let order = one.promote(7, "one");
-    one.pass(0);
-    assert!(
-        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
-        "and until it is told"
-    );
-    one.order(Work::Learn { pair: pair(), stored: Epoch(7) });
-    let order = one.promote(8, "one");
-    one.pass(0);
-    assert!(one.answer_to(order).is_none() && one.has(asks));
-    // One that remembers as much is not concerned.
-    let mut one = Bench::new(kept(5, "two", 4));
-    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
-    assert!(!one.has(promises) && !one.has(closes));
-}
-
-#[test]
-fn agents_that_meet_say_what_they_remember_of_each_other() {
-    let mut one = Bench::primary(2);
-    one.sees(AgentSaw::PeerLeft { host: host("beta") });
-    one.sees(AgentSaw::PeerJoined { host: host("beta") });
-    let reminds = |did: &Did| match did {
-        Did::Done(AgentDo::RemindPeer { remembered, .. }) => remembered.voted == Some(role(2, "one")),
-        _ => false,
-    };
-    one.at("what it remembers", reminds);
-}
-
-#[test]
 fn word_of_a_kill_that_comes_after_the_end_leaves_nothing_behind() {
     let mut one = Bench::primary(2);
     let start = one.start_of(&app("one"));
@@ -475,4 +320,167 @@ fn word_of_a_kill_that_comes_after_the_end_leaves_nothing_behind() {
     one.order(Work::SetHandsOff { application: app("one"), hands_off: true });
     // Comes to rest, which `pass` checks.
     one.pass(10_000);
+}
+
+fn confirms(one: &mut Bench, number: u64) {
+    let start = one.start_of(&app("one"));
+    let said = FromApplication::Confirm(number);
+    one.sees(AgentSaw::Said { application: app("one"), start, said });
+}
+
+fn confirmed(one: &Bench, wanted: u64) -> Option<Option<Epoch>> {
+    one.log.iter().find_map(|did| match did {
+        Did::Done(AgentDo::Say { message: ToApplication::Confirmed { number, epoch }, .. }) => {
+            (*number == wanted).then_some(*epoch)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_role_is_confirmed_by_a_vote_that_was_asked_for_after_the_question() {
+    let mut one = Bench::primary(2);
+    one.pass(600);
+    let before = one.asked().expect("a renewal");
+    one.log.clear();
+    confirms(&mut one, 7);
+    let asked = one.asked().expect("a round of its own");
+    assert!(asked.number > before.number);
+    // One that comes while a round is under way waits for the next one.
+    one.log.clear();
+    confirms(&mut one, 8);
+    assert!(!one.has(asks));
+    one.peer_says(Bench::yes(&before));
+    assert_eq!(confirmed(&one, 7), None, "that was asked for before");
+    one.peer_says(Bench::yes(&asked));
+    assert_eq!((confirmed(&one, 7), confirmed(&one, 8)), (Some(Some(Epoch(2))), None));
+    let next = one.asked().expect("the next round");
+    one.control_says(Bench::yes(&next));
+    assert_eq!(confirmed(&one, 8), Some(Some(Epoch(2))));
+}
+
+#[test]
+fn nobody_confirms_a_backup_a_primary_that_steps_down_and_too_many() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    confirms(&mut one, 1);
+    assert_eq!(confirmed(&one, 1), Some(None));
+    let mut one = Bench::primary(2);
+    confirms(&mut one, 2);
+    one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(1_000) });
+    assert_eq!(confirmed(&one, 2), Some(None));
+    let mut one = Bench::primary(2);
+    (0..300).for_each(|number| confirms(&mut one, number));
+    assert_eq!((confirmed(&one, 255), confirmed(&one, 256)), (None, Some(None)));
+}
+
+#[test]
+fn a_member_that_steps_down_is_asked_for_no_more() {
+    let mut one = Bench::primary(2);
+    one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(2_000) });
+    one.log.clear();
+    one.pass(1_500);
+    assert!(!one.has(asks), "{:#?}", one.log);
+}
+
+#[test]
+fn a_page_says_no_in_an_earlier_decision_than_the_end_of_its_epoch() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.sees(AgentSaw::PeerLeft { host: host("beta") });
+    // Nobody is there to be told anything: the end could follow at once.
+    one.sees(AgentSaw::Said {
+        application: app("one"),
+        start: one.start_of(&app("one")),
+        said: FromApplication::RunModeDone { run_mode: RunMode::Backup, epoch: Epoch(2) },
+    });
+    let mut decisions = 0;
+    while let Some(due) = one.agent.next_deadline().filter(|due| *due <= one.now) {
+        let decision = one.agent.step(one.now.max(due), AgentSaw::DeadlinePassed);
+        let page = decision.actions.iter().any(|action| matches!(action, AgentDo::ShowPage { .. }));
+        assert!(!(page && !decision.persist.is_empty()), "{decision:?}");
+        decisions += 1;
+        assert!(decisions < 10);
+        if !decision.persist.is_empty() {
+            return;
+        }
+    }
+    panic!("it is never closed");
+}
+
+#[test]
+fn what_was_released_while_the_other_agent_was_away_is_said_again() {
+    let mut one = Bench::primary(2);
+    one.sees(AgentSaw::PeerLeft { host: host("beta") });
+    one.exit();
+    one.pass(0);
+    one.log.clear();
+    one.sees(AgentSaw::PeerJoined { host: host("beta") });
+    let again = |did: &Did| match did {
+        Did::Done(AgentDo::TellPeer { release, .. }) => release.role == role(2, "one"),
+        _ => false,
+    };
+    one.at("the release", again);
+}
+
+#[test]
+fn the_vote_of_a_control_server_that_is_not_obeyed_counts_nothing() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    one.promote(2, "one");
+    one.pass(0);
+    let ask = one.asked().unwrap();
+    one.sees(AgentSaw::ControllerVoted { link: LinkId(9), answer: Bench::yes(&ask) });
+    assert!(!one.has(page_says_yes));
+    one.control_says(Bench::yes(&ask));
+    assert!(one.has(page_says_yes));
+}
+
+#[test]
+fn only_the_other_members_agent_releases_it() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    let release = Release { pair: pair(), role: role(1, "two") };
+    one.sees(AgentSaw::PeerReleased { host: host("gamma"), release: release.clone() });
+    let would = |one: &mut Bench| one.order(Work::WouldPromise { pair: pair(), role: role(2, "one") });
+    let asked = would(&mut one);
+    assert!(matches!(one.answer_to(asked), Some(Outcome::Refused(Refusal::Promised(..)))));
+    one.sees(AgentSaw::PeerReleased { host: host("beta"), release });
+    let asked = would(&mut one);
+    assert_eq!(one.answer_to(asked), Some(Outcome::Done));
+}
+
+fn kill_times(one: &Bench) -> Vec<Moment> {
+    let time = |did: &Did| match did {
+        Did::Done(AgentDo::Guard { kill_at, .. }) => Some(*kill_at),
+        _ => None,
+    };
+    one.log.iter().filter_map(time).collect()
+}
+
+#[test]
+fn a_member_that_reads_no_page_is_killed_as_much_earlier_as_a_kill_takes() {
+    for (interface, early) in [(Interface::Library, ms(0)), (Interface::Plain, ms(50))] {
+        let table = vec![assignment("one", "two", "beta", interface)];
+        let mut one = Bench::with(kept(1, "two", 0), table);
+        one.pass(3_000);
+        one.promote(2, "one");
+        one.pass(0);
+        let sent = one.now;
+        one.peer_says(Bench::yes(&one.asked().expect("it asks")));
+        assert_eq!(kill_times(&one), [sent + ms(3_000) - early], "{interface:?}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_dead_primarys_tree_is_guarded_until_it_is_gone() {
+    let mut one = Bench::primary(2);
+    let start = one.start_of(&app("one"));
+    let unguarded = |did: &Did| matches!(did, Did::Done(AgentDo::Unguard { .. }));
+    let cause = ExitCause::Signal(9);
+    let last_words = String::new();
+    one.sees(AgentSaw::Ended { application: app("one"), start, cause, others_live: true, last_words });
+    one.pass(100);
+    assert!(one.has(page_says_no) && !one.has(unguarded) && !one.has(closes), "{:#?}", one.log);
+    one.sees(AgentSaw::TreeGone { application: app("one"), start });
+    one.pass(0);
+    assert!(one.has(unguarded) && one.has(closes));
 }

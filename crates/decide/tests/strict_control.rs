@@ -530,11 +530,11 @@ fn a_vote_is_renewed_while_something_else_is_being_stored_and_no_pair_is_looked_
 // ---- agents that have never promised anything ----------------------------------------------------------------------------
 
 /// Of a cluster that was never used: nothing is stored, and no agent has promised anything.
-fn blank(name: &str, unread: bool) -> ApplicationReport {
+fn blank(name: &str, unread: bool, silent: bool) -> ApplicationReport {
     let mut blank = idle(name, 0);
     if let Some(told) = &mut blank.role {
         told.promised = None;
-        told.strict = Some(GrantReport { unread, ..GrantReport::default() });
+        told.strict = Some(GrantReport { unread, silent, ..GrantReport::default() });
     }
     blank
 }
@@ -543,50 +543,24 @@ fn blank(name: &str, unread: bool) -> ApplicationReport {
 fn the_very_first_epoch_is_not_spent_on_an_agent_that_does_not_vote_yet() {
     let mut desk = Desk::new(None);
     for name in ["a", "b"] {
-        desk.reports.insert(app(name), blank(name, true));
+        desk.reports.insert(app(name), blank(name, true, true));
     }
     desk.link_up("alpha");
     desk.link_up("beta");
+    let learn = |work: &Work| matches!(work, Work::Learn { .. });
+    desk.pass(ms(900));
+    assert!(desk.take(learn).is_none(), "it would not take it while it is silent");
+    assert!(desk.records.is_empty() && desk.take_promotion().is_none(), "{}", desk.story());
     for name in ["a", "b"] {
-        let (to, order) = desk.take(|work| matches!(work, Work::Learn { .. })).expect("both are told");
+        desk.reports(blank(name, true, false));
+    }
+    for name in ["a", "b"] {
+        let (to, order) = desk.take(learn).expect("both are told");
         assert_eq!(order.work, Work::Learn { pair: pair(), stored: Epoch::NONE });
-        desk.reports(blank(name, false));
+        desk.reports(blank(name, false, false));
         desk.answers(&to, &order, Outcome::Done);
     }
-    for _ in 0..3 {
-        let (to, order, asked) = desk.take_pre_vote().expect("asked, as it may not vote yet");
-        assert_eq!((to.clone(), asked), (host("alpha"), role(1, "a")));
-        desk.answers(&to, &order, Outcome::Refused(Refusal::NotVoting("its memory was empty".into())));
-        assert!(desk.records.is_empty() && desk.take_pre_vote().is_none(), "{}", desk.story());
-        desk.pass(ms(1_000));
-    }
-    let (to, order, _) = desk.take_pre_vote().unwrap();
-    desk.answers(&to, &order, Outcome::Done);
     assert_eq!(desk.take_promotion().expect("an order").2, role(1, "a"), "{}", desk.story());
-}
-
-#[test]
-fn a_first_member_that_does_not_start_keeps_the_other_one_from_nothing() {
-    let mut desk = Desk::new(None);
-    let starting = ApplicationReport { status: ApplicationStatus::StartPending, ..blank("a", false) };
-    desk.reports.insert(app("a"), starting);
-    desk.reports.insert(app("b"), blank("b", false));
-    desk.link_up("alpha");
-    desk.link_up("beta");
-    // The agent of the first would promise, or is not even asked; then its member is given up.
-    for _ in 0..2 {
-        let Some((to, order, _)) = desk.take_pre_vote() else { break };
-        desk.answers(&to, &order, Outcome::Done);
-    }
-    desk.reports(ApplicationReport { status: ApplicationStatus::Stopped, ..blank("a", false) });
-    for _ in 0..40 {
-        if let Some((to, order, _)) = desk.take_pre_vote() {
-            desk.answers(&to, &order, Outcome::Done);
-        }
-        desk.pass(ms(1_000));
-    }
-    assert_eq!(desk.take_promotion().expect("an order").2, role(1, "b"), "{}", desk.story());
-    assert!(desk.take_pre_vote().is_none(), "it is asked again and again: {}", desk.story());
 }
 
 #[test]

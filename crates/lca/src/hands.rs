@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use understudy_decide::agent::{Agent, AgentDo, AgentRecord, AgentSaw};
-use understudy_drive::{Hands, Persisting, Told};
+use understudy_drive::{Hands, Inbox, Persisting, Told};
 use understudy_model::{AgentId, Decision, Event, Moment, Severity};
 
 use understudy_guard::guards::Guards;
@@ -25,6 +25,8 @@ pub struct AgentHands<P: Platform> {
     pub keeper: Keeper,
     /// Processes.
     pub processes: Arc<Processes<P>>,
+    /// The way back to the machine.
+    pub inbox: Inbox<Agent>,
     /// Control servers.
     pub links: Arc<Links>,
     /// Agents of other hosts.
@@ -41,6 +43,13 @@ pub struct AgentHands<P: Platform> {
 
 impl<P: Platform> Hands<Agent> for AgentHands<P> {
     fn record(&mut self, at: Moment, saw: &AgentSaw, _: &Decision<AgentRecord, AgentDo>) {
+        if let AgentSaw::MainChanged { start, .. } = saw {
+            match self.processes.grip(*start) {
+                Ok(grip) => self.guards.replace_grip(guarding::start_of(self.agent, *start), grip),
+                // It has ended already, which is observed next.
+                Err(error) => tracing::debug!(?start, %error, "the guard keeps its former main process"),
+            }
+        }
         // The journal is the control server's; here it is for those who look closely.
         tracing::trace!(%at, observed = word(saw));
     }
@@ -110,9 +119,13 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::Guard { application, start, kill_at } => {
                 let grip = || self.processes.grip(start);
                 let named = guarding::start_of(self.agent, start);
-                // What runs no more needs no guard; its end is observed.
+                // What runs no more needs no guard; its end is observed as well.
                 if let Err(error) = self.guards.guard(&application, named, kill_at, grip) {
                     tracing::warn!(%application, %error, "it is not guarded");
+                    let (inbox, why) = (self.inbox.clone(), error.to_string());
+                    tokio::spawn(async move {
+                        inbox.saw(AgentSaw::GuardRefused { application, start, why }).await
+                    });
                 }
             }
             AgentDo::Unguard { start, .. } => self.guards.release(guarding::start_of(self.agent, start)),
@@ -165,6 +178,7 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::PeerRemembers { .. } => "peer-remembers",
         AgentSaw::ControllerVoted { .. } => "controller-voted",
         AgentSaw::GuardChanged { .. } => "guard-changed",
+        AgentSaw::GuardRefused { .. } => "guard-refused",
         AgentSaw::GuardFired { .. } => "guard-fired",
         AgentSaw::DeadlinePassed => "deadline-passed",
     }

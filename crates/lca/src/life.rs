@@ -212,6 +212,7 @@ impl Life {
             mail,
             hands: AgentHands {
                 keeper,
+                inbox: inbox.clone(),
                 processes,
                 links: Arc::clone(&links),
                 peers,

@@ -33,7 +33,7 @@ impl LinkMemory {
             FromApplication::RunModeRefused { .. } => self.unanswered = false,
             FromApplication::Suspended => *suspended = true,
             // A link has one Attach; a Pong says only that it lives.
-            FromApplication::Attach { .. } | FromApplication::Pong(_) => {}
+            FromApplication::Attach { .. } | FromApplication::Pong(_) | FromApplication::Confirm(_) => {}
         }
     }
 

@@ -47,6 +47,8 @@ pub enum FromApplication {
     Suspended,
     /// It lives: the answer to `Ping`, with its number.
     Pong(u64),
+    /// Asks whether another voter stands behind its role now; `Confirmed` repeats the number.
+    Confirm(u64),
 }
 
 /// Said by the agent.
@@ -68,4 +70,11 @@ pub enum ToApplication {
     Suspend,
     /// Say `Pong` with this number; only said to those that announced it.
     Ping(u64),
+    /// The answer to `Confirm`.
+    Confirmed {
+        /// Of the question.
+        number: u64,
+        /// In which epoch another voter has just renewed its role; none if nobody did.
+        epoch: Option<Epoch>,
+    },
 }

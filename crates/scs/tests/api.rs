@@ -33,12 +33,26 @@ fn every_error_has_the_one_body() {
         "/v1/operations/9",
         "/v1/why/x",
         "/v1/why?event=999999",
+        "/v1/what-if?what=host-lost&name=x",
+        "/v1/what-if?what=link-cut&name=alpha&other=x",
+        "/v1/what-if?what=app-crashed&name=alpha",
     ] {
         refused(&bench, "GET", path, "", not_found);
     }
     refused(&bench, "POST", "/v1/pairs/x/switchover", "{}", not_found);
     refused(&bench, "DELETE", "/v1/status", "", (405, "method-not-allowed"));
-    for path in ["/v1/operations/x", "/v1/events?since=yesterday", "/v1/events?colour=red", "/v1/why"] {
+    for path in [
+        "/v1/operations/x",
+        "/v1/events?since=yesterday",
+        "/v1/events?colour=red",
+        "/v1/why",
+        "/v1/what-if",
+        "/v1/what-if?what=rain",
+        "/v1/what-if?what=host-lost",
+        "/v1/what-if?what=scs-lost&name=alpha",
+        "/v1/what-if?what=link-cut&name=alpha",
+        "/v1/what-if?what=link-cut&name=alpha&other=alpha",
+    ] {
         refused(&bench, "GET", path, "", (400, "bad-request"));
     }
     for body in ["{", "[]", "{\"too\": \"tserver-2\"}", "{\"to\": 7}"] {
@@ -74,6 +88,25 @@ fn an_operation_that_cannot_be_is_refused_with_reasons() {
     let (status, answer) = bench.ask("POST", "/v1/pairs/tserver/switchover", "{}");
     assert!((400..=503).contains(&status) && status != 404, "{answer}");
     assert!(!answer["error"]["because"].as_array().unwrap().is_empty(), "{answer}");
+}
+
+#[test]
+fn what_would_happen_is_told_and_nothing_of_it_happens() {
+    let mut bench = Bench::new();
+    let (alpha, beta) = bench.start_with_agents();
+    let told = (alpha.told().len(), beta.told().len());
+    let events = bench.get("/v1/events")["events"].clone();
+    let foreseen = bench.get("/v1/what-if?what=app-crashed&name=tserver-1");
+    let pair = &foreseen["pairs"][0];
+    assert_eq!((&pair["primary_now"], &pair["primary_then"]), (&json!("tserver-1"), &json!("tserver-2")));
+    assert_eq!(pair["changed_after_ms"], 0.0, "{foreseen}");
+    let rules: Vec<&Value> =
+        foreseen["steps"].as_array().unwrap().iter().map(|step| &step["because"]["rule"]).collect();
+    assert!(rules.contains(&&json!("primary-exited")), "{foreseen}");
+    bench.get("/v1/what-if?what=host-lost&name=alpha");
+    assert_eq!(bench.pair()["primary"], "tserver-1");
+    assert_eq!((alpha.told().len(), beta.told().len()), told, "an agent was told of it");
+    assert_eq!(bench.get("/v1/events")["events"], events);
 }
 
 #[test]

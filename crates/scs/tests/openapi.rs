@@ -119,6 +119,8 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/why/{name}", "/v1/why/tserver", ""),
     ("GET", "/v1/why/{name}", "/v1/why/alpha", ""),
     ("GET", "/v1/why/{name}", "/v1/why/tserver-1", ""),
+    ("GET", "/v1/what-if", "/v1/what-if?what=host-lost&name=alpha", ""),
+    ("GET", "/v1/what-if", "/v1/what-if?what=scs-lost", ""),
     ("GET", "/metrics", "/metrics", ""),
     ("GET", "/v1/openapi.json", "/v1/openapi.json", ""),
     ("POST", "/v1/config/reload", "/v1/config/reload", "{}"),

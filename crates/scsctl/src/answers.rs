@@ -159,6 +159,45 @@ pub struct Event {
     pub reason: Reason,
 }
 
+/// What would happen.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Foreseen {
+    pub supposed: String,
+    pub assumed: Vec<String>,
+    pub steps: Vec<Foresight>,
+    pub pairs: Vec<ForeseenPair>,
+    pub warnings: Vec<String>,
+    pub looked_ahead_ms: f64,
+    pub cut_short: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Foresight {
+    pub after_ms: f64,
+    pub who: String,
+    pub host: Option<String>,
+    pub application: Option<String>,
+    pub pair: Option<String>,
+    pub severity: String,
+    pub what: String,
+    pub because: Option<Reason>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ForeseenPair {
+    pub name: String,
+    pub policy: String,
+    pub primary_now: Option<String>,
+    pub primary_then: Option<String>,
+    pub changed_after_ms: Option<f64>,
+    pub two_may_act: bool,
+    pub holds: Vec<String>,
+    pub because: Reason,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Operation {

@@ -10,8 +10,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use understudy_model::ClusterId;
 
 mod access;
+mod what_if;
 
 pub use access::Access;
+pub use what_if::WhatIf;
 
 /// Talks to an Understudy control server.
 ///
@@ -128,6 +130,9 @@ pub enum Command {
         #[arg(long)]
         event: Option<u64>,
     },
+    /// What would happen: asks the deciding function, and does nothing
+    #[command(name = "what-if", subcommand)]
+    WhatIf(WhatIf),
     /// What happened, oldest first
     Events(Events),
     /// What an application printed

@@ -52,6 +52,43 @@ fn json_is_exactly_what_the_server_said() {
 }
 
 #[test]
+fn what_would_happen_is_asked_in_the_words_of_the_server() {
+    let answer = json!({"supposed": "host alpha is lost", "assumed": [], "steps": [], "pairs": [], "warnings": [],
+                        "looked_ahead_ms": 1.0, "cut_short": false});
+    let unknown = error(404, "not-found", "there is no host");
+    let mut answers = vec![ok(answer.clone()); 6];
+    answers.push(unknown);
+    let server = FakeServer::start(&[("GET /v1/what-if", answers)]);
+    for words in [
+        &["host-lost", "alpha"][..],
+        &["link-cut", "alpha", "scs"],
+        &["app-crashed", "x y"],
+        &["agent-lost", "alpha"],
+        &["scs-lost"],
+    ] {
+        let ended = server.run(&[&["what-if"], words].concat());
+        assert_eq!(ended.status.code(), Some(0), "{words:?}: {}", text(&ended.stderr));
+        assert!(text(&ended.stdout).contains("if host alpha is lost"));
+    }
+    let printed = server.run(&["-o", "json", "what-if", "scs-lost"]);
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), answer);
+    assert_eq!(server.run(&["what-if", "host-lost", "moon"]).status.code(), Some(3));
+    assert_eq!(server.run(&["what-if", "host-lost"]).status.code(), Some(2));
+    let asked = server.asked();
+    let paths: Vec<&str> = asked.iter().map(|(path, _)| path.split('?').next_back().unwrap()).collect();
+    let expected = [
+        "what=host-lost&name=alpha",
+        "what=link-cut&name=alpha&other=scs",
+        "what=app-crashed&name=x%20y",
+        "what=agent-lost&name=alpha",
+        "what=scs-lost",
+        "what=scs-lost",
+        "what=host-lost&name=moon",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[test]
 fn refusals_end_with_three_and_say_why_and_what_next() {
     let refused = error(409, "not-ready", "the backup is not ready");
     let server = FakeServer::start(&[("POST /v1/pairs/tserver/switchover", vec![refused])]);

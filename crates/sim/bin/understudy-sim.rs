@@ -1,6 +1,7 @@
 //! Runs invented clusters and says what was found. With a seed, one run; with `--trace`, event by event.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -43,6 +44,9 @@ struct Arguments {
     /// Clocks stop with their machines: outside of what is assumed.
     #[arg(long)]
     clocks_stop: bool,
+    /// Measures what the machines themselves cost; that costs something too.
+    #[arg(long)]
+    measure: bool,
     /// How to print the end: a table, or one JSON object.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -74,6 +78,7 @@ struct Campaign {
     steps: u64,
     time: u64,
     slowest: u64,
+    spent: u64,
     sometimes: Sometimes,
     failed: Vec<u64>,
 }
@@ -85,6 +90,7 @@ impl Campaign {
         self.steps += outcome.steps;
         self.time += outcome.time;
         self.slowest = self.slowest.max(outcome.healed.unwrap_or_default());
+        self.spent += outcome.spent;
         self.sometimes.add(&outcome.sometimes);
     }
 }
@@ -123,7 +129,12 @@ impl Arguments {
 
 fn one(arguments: &Arguments, seed: u64) -> bool {
     let options = arguments.options();
-    let mut wanted = Wanted { story: arguments.trace, fingerprint: true, without: arguments.without.clone() };
+    let mut wanted = Wanted {
+        story: arguments.trace,
+        fingerprint: true,
+        without: arguments.without.clone(),
+        ..Wanted::default()
+    };
     let mut outcome = run(seed, options, &wanted);
     if let Some(violation) = outcome.violation.as_ref().filter(|_| arguments.shrink) {
         wanted.without = shrink(seed, options, violation.law);
@@ -157,10 +168,11 @@ fn many(arguments: &Arguments) -> bool {
     let first = arguments.first.unwrap_or_else(fresh_seed);
     eprintln!("seeds from {first} on");
     let mut campaign = Campaign::default();
+    let wanted = Wanted { meter: arguments.measure.then_some(nanoseconds), ..Wanted::default() };
     let began = Instant::now();
     while campaign.runs < most && limit.is_none_or(|limit| began.elapsed() < limit) {
         let seed = first.wrapping_add(campaign.runs);
-        let outcome = run(seed, options, &Wanted::default());
+        let outcome = run(seed, options, &wanted);
         campaign.add(&outcome);
         if let Some(violation) = &outcome.violation {
             let at = Duration::from_nanos(violation.at);
@@ -175,6 +187,19 @@ fn many(arguments: &Arguments) -> bool {
     tell(arguments, &campaign, began.elapsed())
 }
 
+/// What this program has had of its core so far, if the system tells.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds).as_secs_f64())
+}
+
+/// For measuring.
+fn nanoseconds() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Another one every time: the only thing here that is not from a seed, and it is printed.
 fn fresh_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -187,7 +212,11 @@ fn tell(arguments: &Arguments, campaign: &Campaign, took: Duration) -> bool {
     } else {
         Vec::new()
     };
-    let seconds = took.as_secs_f64();
+    // On a machine that has other things to do, what it takes of a core says more than what the clock on the wall says.
+    let (seconds, whose) = match processor_seconds() {
+        Some(seconds) if seconds > 0.0 => (seconds, "of processor time"),
+        _ => (took.as_secs_f64(), "by the clock on the wall"),
+    };
     let per_second = campaign.events as f64 / seconds;
     if arguments.output == Output::Json {
         let counts: Vec<String> =
@@ -206,8 +235,14 @@ fn tell(arguments: &Arguments, campaign: &Campaign, took: Duration) -> bool {
         );
     } else {
         println!("{:>14}  runs", campaign.runs);
-        println!("{:>14}  events, {per_second:.0} a second", campaign.events);
+        println!("{:>14}  events, {per_second:.0} a second {whose}", campaign.events);
+        println!("{:>14}  seconds by the clock on the wall", took.as_secs());
         println!("{:>14}  steps of machines", campaign.steps);
+        if campaign.spent > 0 {
+            let each = campaign.spent / campaign.steps.max(1);
+            let share = campaign.spent as f64 / seconds / 1e7;
+            println!("{each:>14}  ns a step, the machines alone: {share:.0} % of the time");
+        }
         println!("{:>14}  simulated hours", campaign.time / 3_600_000_000_000);
         println!("{:>14}  ms until the slowest run had healed", campaign.slowest / 1_000_000);
         for (name, count) in campaign.sometimes.lines() {

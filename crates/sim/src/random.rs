@@ -39,7 +39,7 @@ impl Dice {
 
     /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.any()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.any()) * u128::from(bound)) >> 64) as u64
     }
 
     /// An index below `bound`.

@@ -8,7 +8,7 @@ use crate::fault::{Planned, plan};
 use crate::fingerprint::Fingerprint;
 use crate::invariants::Violation;
 use crate::sometimes::Sometimes;
-use crate::world::World;
+use crate::world::{Meter, World};
 
 /// What is wanted of a run.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct Wanted {
     pub fingerprint: bool,
     /// Faults that are left out, by their numbers in the plan.
     pub without: Vec<usize>,
+    /// A clock, to measure what the machines themselves cost.
+    pub meter: Option<fn() -> u64>,
 }
 
 /// What became of it.
@@ -40,6 +42,8 @@ pub struct Outcome {
     pub sometimes: Sometimes,
     /// From the end of the faults until all was well; absent if that did not come.
     pub healed: Option<u64>,
+    /// Nanoseconds that the machines themselves took, if that was wanted.
+    pub spent: u64,
     /// If it was wanted.
     pub story: Vec<String>,
     /// If it was wanted.
@@ -62,6 +66,7 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
     if wanted.fingerprint {
         world.fingerprint = Some(Fingerprint::default());
     }
+    world.meter = wanted.meter.map(|clock| Meter { clock, spent: 0 });
     let stormy = world.climate.stormy;
     while world.laws.broken().is_none() && world.step(stormy) {}
     if world.laws.broken().is_none() {
@@ -70,6 +75,9 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
     }
     let due = world.laws.l1.due() + SECOND;
     while world.laws.broken().is_none() && !world.laws.l1.is_well_for(world.now, TAIL) && world.step(due) {}
+    if world.laws.broken().is_some() {
+        world.tell_all();
+    }
     let mut sometimes = world.sometimes.clone();
     sometimes.spared_by_peer += world.laws.l2.spared;
     Outcome {
@@ -80,6 +88,7 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
         faults: world.plan.len(),
         violation: world.laws.broken().cloned(),
         sometimes,
+        spent: world.meter.map_or(0, |meter| meter.spent),
         healed: world.laws.l1.slowest(),
         fingerprint: world.fingerprint.as_ref().map(Fingerprint::value),
         story: world.story.lines().to_vec(),

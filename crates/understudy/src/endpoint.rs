@@ -50,7 +50,8 @@ pub(crate) struct Ear {
 
 impl Ear {
     /// Waits for the agent's next message.
-    pub(crate) fn hear(&mut self) -> Result<ToApplication, HearError> {
+    /// With the version that the agent chose, if it is the first.
+    pub(crate) fn hear(&mut self) -> Result<(ToApplication, Option<u16>), HearError> {
         loop {
             if let Some(frame) = frame::decode_within(&mut self.bytes, LONGEST_HEARD_BYTES)? {
                 let heard = ApplicationHears::from_frame(&frame)?;
@@ -58,7 +59,7 @@ impl Ear {
                     Some(version) if !(SPOKEN.min..=SPOKEN.max).contains(&version) => {
                         Err(HearError::Version(version))
                     }
-                    _ => Ok(heard.into_said()),
+                    version => Ok((heard.into_said(), version)),
                 };
             }
             let mut piece = [0; READ_BYTES];

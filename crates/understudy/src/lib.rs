@@ -151,6 +151,16 @@ impl Understudy {
         self.watch.acts_in()
     }
 
+    /// As [`Understudy::acts_in`], and another voter has said so after this was asked: the agent of the other member's host, or
+    /// the control server. For machines whose clock may stand still while others run on (a paused guest): there the expiry
+    /// on the role page proves nothing by itself. Costs a round trip on the network, and waits `longest` at most; nobody
+    /// is "no", as is a pair without votes (`policy = "available"`) and an agent that is not there.
+    pub fn may_act_confirmed(&self, longest: Duration) -> Option<Epoch> {
+        self.acts_in()?;
+        let confirmed = self.truth.confirm(longest)?;
+        self.acts_in().filter(|epoch| *epoch == confirmed)
+    }
+
     /// A view of the role for other threads; it stays valid when this link is dropped, but changes no more.
     pub fn watch(&self) -> RoleWatch {
         self.watch.clone()

@@ -94,25 +94,30 @@ impl Life {
 
     fn listen(&mut self, ear: &mut Ear, attached: &mut bool) -> LinkChange {
         loop {
-            match ear.hear() {
-                Ok(ToApplication::Attached) => {
+            let (heard, version) = match ear.hear() {
+                Ok(both) => both,
+                Err(why) => return LinkChange::Lost(why.to_string()),
+            };
+            match heard {
+                ToApplication::Attached => {
                     *attached = true;
+                    self.truth.attached(version.unwrap_or_default());
                     self.tell(LinkChange::Attached);
                 }
-                Ok(ToApplication::AttachRefused(why)) => return LinkChange::Refused(shorten(why)),
+                ToApplication::AttachRefused(why) => return LinkChange::Refused(shorten(why)),
                 // An agent that has not accepted this process gives it no orders.
-                Ok(order) if !*attached => {
+                order if !*attached => {
                     return LinkChange::Lost(format!(
                         "an order before the agent accepted this process: {order:?}"
                     ));
                 }
-                Ok(ToApplication::SetRunMode { run_mode, epoch }) => {
+                ToApplication::SetRunMode { run_mode, epoch } => {
                     let said = self.obey(run_mode, epoch);
                     self.truth.say(&said);
                 }
-                Ok(ToApplication::Suspend) => self.suspend(),
-                Ok(ToApplication::Ping(number)) => self.truth.say(&FromApplication::Pong(number)),
-                Err(why) => return LinkChange::Lost(why.to_string()),
+                ToApplication::Suspend => self.suspend(),
+                ToApplication::Ping(number) => self.truth.say(&FromApplication::Pong(number)),
+                ToApplication::Confirmed { number, epoch } => self.truth.confirmed(number, epoch),
             }
         }
     }

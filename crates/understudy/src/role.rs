@@ -98,8 +98,8 @@ impl RoleWatch {
         }
         match &self.page {
             None => Some(role.epoch),
-            // Told of no other epoch than the page's: what it does is done in the name of the right one.
-            Some(page) => page.acts_in().filter(|epoch| *epoch == role.epoch),
+            // A higher epoch on the page is this member's own, of which it is being told: epochs of others end its role before.
+            Some(page) => page.acts_in().filter(|epoch| *epoch >= role.epoch).map(|_| role.epoch),
         }
     }
 }

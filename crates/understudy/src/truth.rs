@@ -3,10 +3,12 @@
 //! Knows no roles to decide about and never reads from the link. The law: what is true is changed and said under one
 //! lock, so that an agent hears changes in their order, and a new connection begins with the whole truth.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use understudy_model::{ApplicationName, FromApplication, Readiness};
+use understudy_model::{ApplicationName, Epoch, FromApplication, Readiness};
+use understudy_wire::CONFIRM_SINCE;
 
 use crate::endpoint::Mouth;
 use crate::{LONGEST_REASON_BYTES, Role, RoleWatch};
@@ -18,6 +20,7 @@ pub(crate) struct Truth {
     role: RoleWatch,
     inner: Mutex<Inner>,
     ended: Condvar,
+    answered: Condvar,
 }
 
 #[derive(Debug)]
@@ -26,6 +29,11 @@ struct Inner {
     suspension: Suspension,
     mouth: Option<Mouth>,
     ended: bool,
+    /// The version that the agent chose; 0 before it has accepted this process.
+    version: u16,
+    /// Questions that wait for an answer, and answers that wait for whoever asked.
+    confirms: BTreeMap<u64, Option<Option<Epoch>>>,
+    last_confirm: u64,
 }
 
 /// How far a graceful suspension is.
@@ -42,8 +50,16 @@ pub(crate) enum Suspension {
 impl Truth {
     pub(crate) fn new(application: ApplicationName, role: RoleWatch) -> Self {
         let readiness = Readiness::NotYet;
-        let inner = Inner { readiness, suspension: Suspension::NotAsked, mouth: None, ended: false };
-        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new() }
+        let inner = Inner {
+            readiness,
+            suspension: Suspension::NotAsked,
+            mouth: None,
+            ended: false,
+            version: 0,
+            confirms: BTreeMap::new(),
+            last_confirm: 0,
+        };
+        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new(), answered: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -82,7 +98,43 @@ impl Truth {
 
     /// The connection is gone.
     pub(crate) fn detach(&self) {
-        self.lock().mouth = None;
+        let mut inner = self.lock();
+        inner.mouth = None;
+        inner.version = 0;
+        // Nobody answers on a connection that is gone.
+        inner.confirms.values_mut().for_each(|answer| _ = answer.get_or_insert(None));
+        self.answered.notify_all();
+    }
+
+    /// The agent has accepted this process, and chose that version.
+    pub(crate) fn attached(&self, version: u16) {
+        self.lock().version = version;
+    }
+
+    /// Asks whether another voter stands behind the role now, and waits for the answer, `longest` at most.
+    pub(crate) fn confirm(&self, longest: Duration) -> Option<Epoch> {
+        let mut inner = self.lock();
+        if inner.mouth.is_none() || inner.version < CONFIRM_SINCE {
+            return None;
+        }
+        inner.last_confirm += 1;
+        let number = inner.last_confirm;
+        inner.confirms.insert(number, None);
+        inner.say(&FromApplication::Confirm(number));
+        let waits = |inner: &mut Inner| {
+            inner.mouth.is_some() && inner.confirms.get(&number).is_some_and(Option::is_none)
+        };
+        let waited = self.answered.wait_timeout_while(inner, longest, waits);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        inner.confirms.remove(&number).flatten().flatten()
+    }
+
+    /// The agent answered; somebody who waited no longer is not told.
+    pub(crate) fn confirmed(&self, number: u64, epoch: Option<Epoch>) {
+        if let Some(answer) = self.lock().confirms.get_mut(&number) {
+            *answer = Some(epoch);
+        }
+        self.answered.notify_all();
     }
 
     /// Changes the role without a word: the caller says it when the application has done its part.

@@ -25,4 +25,6 @@ pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;
 pub use notify::{LONGEST_NOTICE_BYTES, read_notice};
 pub use peer::{PeerHello, PeerSaid};
-pub use version::{LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VOTES_SINCE, VersionRange};
+pub use version::{
+    CONFIRM_SINCE, LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VOTES_SINCE, VersionRange,
+};

@@ -15,6 +15,9 @@ pub const LOGS_SINCE: u16 = 2;
 /// From this version on, agents and control servers speak of votes, and agents speak to one another.
 pub const VOTES_SINCE: u16 = 3;
 
+/// From this version on, an application can ask whether another voter stands behind its role.
+pub const CONFIRM_SINCE: u16 = 3;
+
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VersionRange {

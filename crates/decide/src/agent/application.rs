@@ -196,6 +196,12 @@ impl Application {
         self.role.as_ref().is_some_and(|role| role.part != Part::Idle)
     }
 
+    /// Its epoch may be closed: it does not act, and under `strict` nothing that was run for it lives (G5).
+    pub fn may_close(&self) -> bool {
+        let Some(role) = &self.role else { return true };
+        role.part == Part::Idle && !(role.place.strict.is_some() && self.hooked())
+    }
+
     /// An epoch has to be closed before anything is started again.
     pub fn closing(&self) -> bool {
         self.role.as_ref().is_some_and(|role| role.closing.is_some())

@@ -28,6 +28,8 @@ impl Agent {
                 self.peer_voted(now, host, answer.clone(), &mut out);
                 self.show_longer(&answer.role.holder, &mut out);
             }
+            // It needs nothing durable, and nothing is asked for without a guard.
+            AgentSaw::GuardChanged { up } => self.guard_changed(*up, &mut out),
             AgentSaw::PeerAsked { host, ask } => {
                 let grants = self.grants.get(&ask.pair)?;
                 let renews = grants.voter.promised() == Some(&ask.role) && !grants.unkept;
@@ -63,7 +65,10 @@ impl Agent {
             let Some(grants) = self.grants.get_mut(&pair) else { continue };
             let Some(own) = grants.own.get_mut(&name) else { continue };
             match own.holder.due(now, &grants.place.terms) {
-                Due::Ask => self.ask(now, &pair, &name, &mut out),
+                Due::Ask => {
+                    self.ask(now, &pair, &name, &mut out);
+                    self.asked_aside(&pair, &name);
+                }
                 // It has to be demoted or ended, which waits for its turn; page and guard do not.
                 Due::Demote | Due::GiveUp | Due::Wait(_) => {
                     own.holder.postpone(now + grants.place.terms.renew_every);
@@ -71,6 +76,13 @@ impl Agent {
             }
         }
         self.without_inventory(out)
+    }
+
+    /// No question that waits for its turn was there before this request.
+    fn asked_aside(&mut self, pair: &PairName, name: &ApplicationName) {
+        if let Some(own) = self.grants.get_mut(pair).and_then(|grants| grants.own.get_mut(name)) {
+            own.asked_before = own.holder.last_asked();
+        }
     }
 
     /// The holders that may ask although something is being stored, and when each does next.
@@ -82,7 +94,7 @@ impl Agent {
         members.filter_map(|(pair, grants, name, own)| {
             let open = own.holder.held().is_some() && own.holder.held() == grants.voter.own_role();
             let asks = open && !own.expired && !self.is_being_stored(pair);
-            (asks && self.may_ask(pair, self.part_of(name))).then(|| (pair, name, own.holder.ask_at()))
+            (asks && self.may_ask(pair, name)).then(|| (pair, name, own.holder.ask_at()))
         })
     }
 
@@ -106,6 +118,9 @@ impl Agent {
         let same = page.role.is_some() && self.shown.get(name).is_some_and(|shown| shown.role == page.role);
         if same {
             self.show_member(name, out);
+        } else {
+            // Somebody waits for it, or it must say no: that has its turn as soon as what is being stored is.
+            self.settle = true;
         }
     }
 

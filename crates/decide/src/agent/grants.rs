@@ -5,6 +5,7 @@
 //! same, and nothing is released before it is closed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
@@ -12,12 +13,16 @@ use understudy_model::{
     PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
 };
 
+use super::confirm::Confirm;
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleTrigger, Waiting};
-use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer};
+use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer, StartId};
 use crate::grants::holder::{Holder, Page};
 use crate::grants::voter::{Closing, Voter};
 use crate::grants::{Given, Kept, Objection, Promise, Refused, Vote};
+
+/// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
+pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
 
 /// One pair's grants, as this agent has them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +46,12 @@ pub(super) struct Own {
     pub holder: Holder,
     /// Its time was over, and it is being ended for it.
     pub expired: bool,
+    /// Who waits for another voter's word.
+    pub confirms: Vec<Confirm>,
+    /// The last request before this step.
+    pub asked_before: u64,
+    /// The start that the guard does not take.
+    pub unguarded: Option<StartId>,
 }
 
 impl PairGrants {
@@ -83,6 +94,9 @@ fn refusal(now: Moment, refused: Refused) -> Refusal {
 impl Agent {
     /// Makes the grants of every strict pair of this host those of its present place, and forgets what is gone.
     pub(super) fn settle_grants(&mut self, now: Moment, out: &mut Out) {
+        if self.grants_are_settled() {
+            return;
+        }
         let mut places: BTreeMap<PairName, Vec<(ApplicationName, PairPlace)>> = BTreeMap::new();
         for (name, known) in &self.applications {
             let Some(role) = known.role.as_ref().filter(|role| role.place.strict.is_some()) else { continue };
@@ -94,7 +108,11 @@ impl Agent {
             let Some(strict) = &place.strict else { continue };
             let names: Vec<&ApplicationName> = members.iter().map(|(name, _)| name).collect();
             match self.grants.get_mut(pair) {
-                Some(grants) if grants.own.keys().eq(names.iter().copied()) && grants.other == place.peer => {
+                Some(grants)
+                    if grants.own.keys().eq(names.iter().copied())
+                        && grants.other == place.peer
+                        && grants.place.peer_host == strict.peer_host =>
+                {
                     grants.place = strict.clone();
                 }
                 // A pair that is new here, became strict, or has other members: as after a restart (G7).
@@ -109,6 +127,24 @@ impl Agent {
             }
         }
         self.keep_peers(out);
+    }
+
+    /// Every strict pair of this host has its grants, as its present place says. Looked at in every step.
+    fn grants_are_settled(&self) -> bool {
+        let mut members = 0;
+        for (name, known) in &self.applications {
+            let Some(place) = known.role.as_ref().map(|role| &role.place) else { continue };
+            let Some(strict) = &place.strict else { continue };
+            let Some(grants) = self.grants.get(&place.pair) else { return false };
+            let is_first = grants.own.keys().next() == Some(name);
+            let fits = grants.own.contains_key(name) && grants.place == *strict;
+            if !fits || (is_first && grants.other != place.peer) {
+                return false;
+            }
+            members += 1;
+        }
+        let told = self.grants.is_empty() || (self.guard_needed && self.kept_peers.is_some());
+        told && members == self.grants.values().map(|grants| grants.own.len()).sum::<usize>()
     }
 
     /// First observation of a life (G7): what the files and pages of the life before say.
@@ -132,6 +168,12 @@ impl Agent {
             }
         }
         self.shown = pages;
+        // What a guard of the life before was told is not known: it is told again, or lets go.
+        for (name, known) in &self.applications {
+            if let (Some(start), true) = (known.start, self.own(name).is_some()) {
+                self.guarded.insert(name.clone(), (start, Moment::default()));
+            }
+        }
         self.keep_peers(out);
     }
 
@@ -153,7 +195,10 @@ impl Agent {
             let runs = self.applications.get(name).is_some_and(|known| known.pid.is_some());
             let page = pages.get(name).filter(|_| runs);
             let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
-            (name.clone(), Own { holder, expired: false })
+            (
+                name.clone(),
+                Own { holder, expired: false, confirms: Vec::new(), asked_before: 0, unguarded: None },
+            )
         });
         let grants = PairGrants {
             place: strict,
@@ -256,6 +301,10 @@ impl Agent {
             let why = "the order is for another policy than this pair has here".to_owned();
             return Some(Err(Refusal::NotVoting(why)));
         };
+        if told.lease > LONGEST_LEASE {
+            let why = format!("a lease of {} s is longer than any", told.lease.as_secs());
+            return Some(Err(Refusal::NotVoting(why)));
+        }
         Some(match grants.voter.ordered(now, role, told.lease, told.fenced.as_ref()) {
             Vote::Given(given) => {
                 let former = given.retire.as_ref().and_then(|former| grants.own.get_mut(&former.holder));
@@ -292,10 +341,23 @@ impl Agent {
     }
 
     /// What the store holds is closed, for an agent that remembers nothing (G11).
-    pub(super) fn learn(&mut self, pair: PairName, stored: Epoch, waiting: Waiting, out: &mut Out) {
+    pub(super) fn learn(
+        &mut self,
+        now: Moment,
+        pair: PairName,
+        stored: Epoch,
+        waiting: Waiting,
+        out: &mut Out,
+    ) {
         let Some(grants) = self.grants.get_mut(&pair) else {
             return out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
         };
+        if now < grants.voter.silent_until() {
+            // What an earlier life left may act for so long: nothing is given up, and so released, before (G5).
+            let left = grants.voter.silent_until().since(now).as_secs_f64();
+            let why = format!("its memory was empty; it votes for nobody for {left:.1} s more");
+            return out.answer(waiting, Outcome::Refused(Refusal::NotVoting(why)));
+        }
         if let Some(kept) = grants.voter.learn_stored(stored) {
             let durable = self.durable.entry(pair.clone()).or_default();
             let former = std::mem::replace(&mut durable.closed, kept.closed);
@@ -341,13 +403,14 @@ impl Agent {
         out.events.push(Event::new(EventKind::Anomaly, Severity::Critical, about, because));
         let former = self.durable.get(&pair).map(|durable| durable.closed).unwrap_or_default();
         self.keep_promise(&pair, &kept, out);
-        if kept.closed > former {
-            self.durable.entry(pair.clone()).or_default().closed = kept.closed;
-            out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
-        }
         self.unstored.push(Unstored::Vote { pair });
         for name in own {
             self.retire(now, &name, out);
+            // Closed, and so released, when nothing of it acts (G5).
+            let role = self.applications.get_mut(&name).and_then(|known| known.role.as_mut());
+            if let Some(role) = role.filter(|_| kept.closed > former) {
+                role.close(kept.closed, now, []);
+            }
         }
     }
 
@@ -360,6 +423,10 @@ impl Agent {
         out: &mut Out,
     ) -> bool {
         let Some(grants) = self.grants.get_mut(pair) else { return true };
+        // With both members here: what one of them gives up is not the role that the other one holds (G12).
+        if grants.voter.own_role().is_some_and(|role| role.holder != *application) {
+            return false;
+        }
         match grants.voter.close(epoch) {
             Closing::HeldAbove(_) => return false,
             Closing::Keep(_) | Closing::Already => {}

@@ -8,6 +8,7 @@ mod adoption;
 mod after;
 pub mod application;
 mod aside;
+mod confirm;
 mod grants;
 mod hang;
 mod hooks;
@@ -86,6 +87,8 @@ pub struct Agent {
     table_unknown: bool,
     /// Something is due now.
     settle: bool,
+    /// The moment of this step is no older than its observation: nobody slept in between.
+    fresh: bool,
     /// The host leaves.
     leave: Option<leave::Leave>,
     /// When it looks at its own clock, as somebody is silent.
@@ -123,6 +126,7 @@ impl Agent {
             unstored: Vec::new(),
             table_unknown: false,
             settle: false,
+            fresh: false,
             leave: None,
             pulse: None,
             clock: Moment::default(),
@@ -230,9 +234,15 @@ impl Agent {
                     role.close(promised.epoch, now, []);
                 }
             }
+            if !application.may_close() {
+                continue;
+            }
+            let Some(role) = &mut application.role else { continue };
             let Some(closing) = role.closing.take_if(|closing| closing.due <= now) else { continue };
             due.push((name.clone(), role.place.pair.clone(), closing));
         }
+        // The guard may let go of what was closed.
+        self.settle |= !due.is_empty();
         for (name, pair, closing) in due {
             let closes = self.close_grant(&pair, &name, closing.epoch, out);
             let durable = self.durable.entry(pair.clone()).or_default();
@@ -265,6 +275,7 @@ impl Machine for Agent {
         }
         let awakes = matches!(saw, AgentSaw::Awake { .. });
         let calm = awakes || saw == AgentSaw::DeadlinePassed;
+        self.fresh = calm;
         match saw {
             AgentSaw::Awake { found, pages } => self.awake(now, found, pages, &mut out),
             AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
@@ -321,6 +332,9 @@ impl Machine for Agent {
                 self.controller_voted(now, link, answer, &mut out);
             }
             AgentSaw::GuardChanged { up } => self.guard_changed(up, &mut out),
+            AgentSaw::GuardRefused { application, start, why } => {
+                self.guard_refused(&application, start, &why, &mut out);
+            }
             AgentSaw::GuardFired { application, start } => self.guard_fired(&application, start, &mut out),
             AgentSaw::DeadlinePassed => {}
         }
@@ -332,6 +346,7 @@ impl Machine for Agent {
         self.deadlines(now, &mut out);
         // One that needed no stop makes way for the next.
         self.go_on_leaving(now);
+        self.confirm_waiting(now, &mut out);
         self.show(&mut out);
         // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
         // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).
@@ -360,7 +375,9 @@ impl Machine for Agent {
                 application.hook.as_ref().and_then(|hook| hook.deadline),
                 application.life.next(application),
                 role.and_then(|role| role.deadline),
-                role.and_then(|role| role.closing.as_ref()).map(|closing| closing.due),
+                role.and_then(|role| role.closing.as_ref())
+                    .filter(|_| application.may_close())
+                    .map(|closing| closing.due),
             ]
             .into_iter()
             .flatten()

@@ -48,7 +48,7 @@ impl Agent {
             .filter(|(_, known)| known.epoch <= epoch)
             .map(|(link, _)| *link)
             .collect();
-        for old in superseded {
+        for old in superseded.iter().copied() {
             self.controllers.remove(&old);
             let reason = format!("control server {controller} connected with epoch {epoch}");
             out.turned_away.push(AgentDo::TurnAway { link: old, reason, controller_epoch: epoch });
@@ -56,7 +56,7 @@ impl Agent {
         if epoch > self.controller_epoch {
             let former = std::mem::replace(&mut self.controller_epoch, epoch);
             out.persist.push(AgentRecord::ControllerEpoch(epoch));
-            self.unstored.push(Unstored::ControllerEpoch { former, link });
+            self.unstored.push(Unstored::ControllerEpoch { former, link, superseded });
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
         self.hasten(None);
@@ -110,7 +110,7 @@ impl Agent {
                     self.would_promise(now, &pair, &role).map_or_else(Outcome::Refused, |()| Outcome::Done);
                 out.answer(waiting, outcome);
             }
-            Work::Learn { pair, stored } => self.learn(pair, stored, waiting, out),
+            Work::Learn { pair, stored } => self.learn(now, pair, stored, waiting, out),
         }
     }
 
@@ -216,6 +216,11 @@ impl Agent {
             out.answer(waiting, Outcome::Done);
             return;
         }
+        let given_up = part.closing.as_ref().map(|closing| closing.epoch);
+        if let Some(epoch) = given_up.filter(|epoch| *epoch >= role.epoch) {
+            // It is about to be closed, and that comes before the refusal is said (G5).
+            return part.close(role.epoch, now, [(waiting, Outcome::Refused(Refusal::ClosedEpoch(epoch)))]);
+        }
         if let Some(refusal) = refuse_promotion(&durable, &role).filter(|_| !strict) {
             out.answer(waiting, Outcome::Refused(refusal));
             return;
@@ -224,6 +229,8 @@ impl Agent {
             Some(Refusal::Busy)
         } else if stops_all {
             Some(Refusal::NotReady("its host is leaving".to_owned()))
+        } else if grant.is_some() && !strict {
+            Some(Refusal::NotVoting("the order is for another policy than this pair has here".to_owned()))
         } else {
             not_ready(known)
         };
@@ -412,7 +419,12 @@ impl Agent {
                     }
                 }
                 Unstored::Learned { pair, former } => self.unlearn(now, &pair, former),
-                Unstored::ControllerEpoch { former, link } => {
+                Unstored::ControllerEpoch { former, link, superseded } => {
+                    // They are obeyed no more, and were not told.
+                    for link in superseded {
+                        let reason = format!("another control server came, and could not be obeyed: {why}");
+                        out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: former });
+                    }
                     self.controller_epoch = former;
                     self.controllers.remove(&link);
                     let reason = format!("its controller epoch could not be made durable: {why}");

@@ -54,9 +54,10 @@ impl Out {
         let welcomes =
             self.welcomes.iter().map(|link| AgentDo::Welcome { link: *link, inventory: inventory() });
         let mut actions = self.pages;
+        // Only who was welcomed is asked.
+        actions.extend(welcomes);
         actions.extend(self.asks);
         actions.extend(self.says);
-        actions.extend(welcomes);
         actions.extend(self.reports);
         actions.extend(self.answers);
         actions.extend(self.process);
@@ -79,5 +80,5 @@ pub(super) enum Unstored {
     /// What the store held, closed by an agent that remembered nothing.
     Learned { pair: PairName, former: Epoch },
     /// A controller epoch, and the connection that brought it.
-    ControllerEpoch { former: ControllerEpoch, link: LinkId },
+    ControllerEpoch { former: ControllerEpoch, link: LinkId, superseded: Vec<LinkId> },
 }

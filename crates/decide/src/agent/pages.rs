@@ -43,13 +43,21 @@ impl Agent {
     /// Tells page and guard of one member what is different.
     pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
         let page = self.page_of(name);
-        if self.shown.get(name) != Some(&page) {
+        // With something to store, what is shown may be old when it is: only a "no" goes with it.
+        let later = !out.persist.is_empty();
+        if later && page.role.is_some() && self.shown.get(name) != Some(&page) {
+            self.settle = true;
+        } else if self.shown.get(name) != Some(&page) {
             self.shown.insert(name.clone(), page.clone());
             out.pages.push(AgentDo::ShowPage { application: name.clone(), page });
         }
-        let wanted = self.guard_of(name);
         let told = self.guarded.get(name).copied();
+        let wanted = self.guard_of(name).or_else(|| told.filter(|(start, _)| self.still_ends(name, *start)));
         if wanted == told {
+            return;
+        }
+        if later {
+            self.settle = true;
             return;
         }
         if let Some((start, _)) = told.filter(|(start, _)| wanted.is_none_or(|(now, _)| now != *start)) {
@@ -65,7 +73,8 @@ impl Agent {
     /// What could not be done with a decision that was not stored is told anew.
     pub(super) fn show_again(&mut self) {
         self.shown.clear();
-        self.guarded.clear();
+        // Whether it was told is not known.
+        self.guarded.values_mut().for_each(|(_, kill_at)| *kill_at = Moment::default());
         self.kept_peers = None;
         self.guard_needed = false;
     }
@@ -80,17 +89,29 @@ impl Agent {
         }
         let Some(own) = self.own(name).filter(|own| !own.expired) else { return NO };
         let page = own.holder.page();
-        if page.role.as_ref() == Some(acting) { page } else { NO }
+        // A higher epoch of the same member is being stored: until it is held, the former one goes on (G8).
+        let fits = page.role.as_ref().is_some_and(|role| role.epoch <= acting.epoch);
+        if fits { page } else { NO }
     }
 
-    /// Until its epoch is closed, whatever lives of a start that acted on grants is killed when they run out.
+    /// A start that was guarded is being demoted or ended, and something of it lives: its guard stays as it is.
+    fn still_ends(&self, name: &ApplicationName, start: StartId) -> bool {
+        self.applications.get(name).is_some_and(|known| {
+            let lives = known.pid.is_some() || known.phase == Phase::Lingering;
+            let acts = known.role.as_ref().is_some_and(|role| role.part != Part::Idle);
+            known.start == Some(start) && lives && acts
+        })
+    }
+
+    /// Until it is a backup again or gone, whatever lives of a start that acted on grants is killed when they run out.
     fn guard_of(&self, name: &ApplicationName) -> Option<(StartId, Moment)> {
         let known = self.applications.get(name)?;
         let pair = &known.role.as_ref()?.place.pair;
         let grants = self.grants.get(pair)?;
         let holder = &grants.own.get(name)?.holder;
         let lives = known.pid.is_some() || known.phase == Phase::Lingering;
-        holder.page().role.as_ref().filter(|_| lives)?;
+        let acts = known.role.as_ref().is_some_and(|role| role.part != Part::Idle);
+        holder.page().role.as_ref().filter(|_| lives && acts)?;
         Some((known.start?, holder.kill_at(&grants.place.terms, known.speaks())))
     }
 }

@@ -41,7 +41,10 @@ impl Agent {
         known.began = now;
         self.trigger(now, name, Trigger::Spawned, out);
         let Some(known) = self.applications.get(name) else { return };
-        if known.stopping == Some(StopReason::NewMode) {
+        if known.stopping == Some(StopReason::Fence) {
+            // Its time was over before it was there.
+            self.kill(name, out);
+        } else if known.stopping == Some(StopReason::NewMode) {
             // Its mode changed while it was being made.
             self.trigger(now, name, Trigger::StopFirmly, out);
         } else if known.stopping == Some(StopReason::Restart) {

@@ -218,6 +218,15 @@ pub enum AgentSaw {
         /// It is there.
         up: bool,
     },
+    /// The guard does not take a start that runs.
+    GuardRefused {
+        /// Of which application.
+        application: ApplicationName,
+        /// Which start of it.
+        start: StartId,
+        /// For people.
+        why: String,
+    },
     /// The guard killed a member, as its time was over.
     GuardFired {
         /// Which.

@@ -70,6 +70,7 @@ impl Agent {
             }
             FromApplication::Suspended => self.suspended(now, name, out),
             FromApplication::Pong(_) => {}
+            FromApplication::Confirm(number) => self.confirm(now, name, start, number, out),
         }
     }
 

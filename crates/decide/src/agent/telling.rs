@@ -47,7 +47,13 @@ impl Agent {
         let Some(known) = self.applications.get_mut(name).filter(|_| durable) else { return };
         let Some(role) = known.role.as_ref().filter(|role| role.untold) else { return };
         let (wanted, part) = (role.role.clone(), role.part);
+        let strict = role.place.strict.is_some();
         if part == Part::Promoting && !self.granted(now, name, wanted.as_ref()) {
+            return;
+        }
+        if strict && !self.fresh {
+            // The vote may have come long ago, if this program slept: looked at once more, at this moment.
+            self.settle = true;
             return;
         }
         let Some(known) = self.applications.get_mut(name) else { return };

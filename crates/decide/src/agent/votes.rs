@@ -9,7 +9,7 @@ use understudy_model::{
 };
 
 use super::application::StopReason;
-use super::grants::PairGrants;
+use super::grants::{LONGEST_LEASE, PairGrants};
 use super::lifecycle::Phase;
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleTrigger};
@@ -51,6 +51,12 @@ impl Agent {
     pub(super) fn peer_asked(&mut self, now: Moment, host: HostName, ask: VoteAsk, out: &mut Out) {
         let VoteAsk { pair, incarnation, number, role, lease } = ask;
         let known = |grants: &&mut PairGrants| grants.place.peer_host == host && grants.other == role.holder;
+        if lease > LONGEST_LEASE {
+            let why = format!("a lease of {} s is longer than any", lease.as_secs());
+            let verdict = Verdict::Refused { promised: None, why };
+            let answer = VoteAnswer { pair, incarnation, number, role, verdict };
+            return out.answers.push(AgentDo::AnswerPeer { host, answer });
+        }
         let answer =
             |verdict| VoteAnswer { pair: pair.clone(), incarnation, number, role: role.clone(), verdict };
         let Some(grants) = self.grants.get_mut(&pair).filter(known) else {
@@ -114,6 +120,9 @@ impl Agent {
                 if counts && more {
                     grants.peer_voted = Some(answer.role);
                 }
+                if matches!(heard, Heard::Extended | Heard::NoLonger) {
+                    self.confirm_heard(now, &name, number, out);
+                }
             }
             Verdict::Refused { promised, why } => {
                 let refused = Refused { asked: role, promised, because: Objection::Higher };
@@ -144,7 +153,7 @@ impl Agent {
             let Some(own) = grants.own.get(&name) else { continue };
             let part = self.part_of(&name);
             let runs = self.applications.get(&name).is_some_and(|known| known.pid.is_some());
-            let asks = own.holder.ask_at() <= now && self.may_ask(&pair, part);
+            let asks = own.holder.ask_at() <= now && self.may_ask(&pair, &name);
             match own.holder.due(now, &grants.place.terms) {
                 Due::GiveUp if !own.expired && part != Part::Idle => self.expire(now, &name, out),
                 Due::Demote if runs && matches!(part, Part::Promoting | Part::Acting) => {
@@ -173,7 +182,7 @@ impl Agent {
                 (None, Part::Promoting | Part::Acting) if runs => holder.may_act_until() - terms.fence_budget,
                 (None, _) => holder.may_act_until(),
             };
-            Some(if self.may_ask(pair, part) { end.min(holder.ask_at()) } else { end })
+            Some(if self.may_ask(pair, name) { end.min(holder.ask_at()) } else { end })
         });
         // The end of a silence is told.
         let silent = self.grants.values().map(|grants| grants.voter.silent_until());
@@ -185,14 +194,24 @@ impl Agent {
         role.map_or(Part::Idle, |role| role.part)
     }
 
-    /// Nothing is asked for a member that is being demoted, for a promise that may not be on the disk, while no guard would
-    /// end it, or while nobody would hear it.
-    pub(super) fn may_ask(&self, pair: &PairName, part: Part) -> bool {
+    /// Nothing is asked for a member that is being demoted or ended, for a promise that may not be on the disk or is being
+    /// stored, while no guard would end it, or while nobody would hear it.
+    pub(super) fn may_ask(&self, pair: &PairName, name: &ApplicationName) -> bool {
         let Some(grants) = self.grants.get(pair).filter(|grants| !grants.unkept) else { return false };
+        let Some(known) = self.applications.get(name) else { return false };
+        let Some(own) = grants.own.get(name) else { return false };
+        let ends = matches!(known.phase, Phase::Stopping | Phase::Lingering)
+            || matches!(known.stopping, Some(StopReason::Fence | StopReason::Hung));
+        let unguarded = own.unguarded.is_some() && own.unguarded == known.start;
+        // A higher epoch of it is being stored, and is asked for once it is.
+        let raised = grants.voter.own_role().is_some_and(|role| Some(role) != own.holder.held());
+        if ends || unguarded || raised {
+            return false;
+        }
         let heard = !self.controllers.is_empty()
             || self.peers.contains(&grants.place.peer_host)
             || grants.voter.counts_twice();
-        heard && self.guard_up && matches!(part, Part::Promoting | Part::Acting)
+        heard && self.guard_up && matches!(self.part_of(name), Part::Promoting | Part::Acting)
     }
 
     /// One round of asking: the own promise first, then both others (G3).
@@ -268,23 +287,24 @@ impl Agent {
             return self.part(now, name, RoleTrigger::SaidNo, out);
         }
         let Some(known) = self.applications.get_mut(name) else { return };
-        let lives = known.pid.is_some() || known.hooked();
-        let Some(part) = known.role.as_mut() else { return };
-        if lives {
+        let being_made = known.phase == Phase::Spawning;
+        let lives = being_made || known.pid.is_some() || known.hooked() || known.phase == Phase::Lingering;
+        if !lives {
+            return self.part(now, name, RoleTrigger::ProcessGone, out);
+        }
+        known.stopping = Some(StopReason::Fence);
+        known.problem = "its grants ran out: killed".to_owned();
+        if let Some(part) = known.role.as_mut() {
             part.part = Part::Demoting;
             part.confirmed = false;
+            part.untold = false;
             part.deadline = None;
-            known.stopping.get_or_insert(StopReason::Fence);
-            known.problem = "its grants ran out: killed".to_owned();
-            return self.kill(name, out);
         }
-        if known.phase == Phase::Spawning {
-            // It was being made as primary: it is made anew.
-            known.stopping.get_or_insert(StopReason::NewMode);
+        if being_made {
+            // Nothing is closed before it is known what became of it: it is killed as soon as it is there.
+            return self.kill_hook(name, out);
         }
-        if known.phase != Phase::Lingering {
-            self.part(now, name, RoleTrigger::ProcessGone, out);
-        }
+        self.kill(name, out);
     }
 
     pub(super) fn guard_changed(&mut self, up: bool, out: &mut Out) {
@@ -306,6 +326,18 @@ impl Agent {
         known.problem = "its grants ran out, and its guard killed it".to_owned();
         let because = Because::new(Rule::GuardFired, Rule::GuardFired.says());
         out.events.push(self.event(EventKind::Fenced, Severity::Critical, name, because));
+    }
+
+    /// The guard does not take a start: nothing is asked for it, so that it ends in time.
+    pub(super) fn guard_refused(&mut self, name: &ApplicationName, start: StartId, why: &str, out: &mut Out) {
+        let pair = self.applications.get(name).and_then(|known| known.role.as_ref());
+        let Some(pair) = pair.map(|role| role.place.pair.clone()) else { return };
+        let Some(own) = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(name)) else {
+            return;
+        };
+        own.unguarded = Some(start);
+        let because = Because::new(Rule::GuardGone, format!("its guard does not take it: {why}"));
+        out.quiet.push(because);
     }
 
     /// Tells a member with the library that it is primary.

@@ -144,65 +144,33 @@ impl Control {
         }
     }
 
-    /// Why a member's agent, which has never promised anything, is not ordered yet: it may not vote (G7, G11), and the refusal
-    /// would cost an epoch. None once it said that it would promise.
+    /// Why a member's agent is not ordered yet: it does not vote (G7, G11), and its refusal would cost an epoch.
     pub(super) fn not_voting_because(&self, pair: &Pair, member: Member) -> Option<String> {
-        let granting = pair.granting.as_ref()?;
+        pair.granting.as_ref()?;
         let role = self.app(pair, member)?.report.as_ref()?.role.as_ref()?;
         let strict = role.strict.as_ref()?;
-        if strict.unread {
-            return Some(
-                "its agent has no memory of promises, and is being told what the store holds".to_owned(),
-            );
-        }
-        if role.promised.is_some() || granting.pre_vote == PreVote::Yes(member) {
+        let text = if strict.unread {
+            "its agent has no memory of promises, and is being told what the store holds"
+        } else if strict.silent {
+            "its agent had no memory of promises when it started, and votes for nobody for a lease"
+        } else {
             return None;
-        }
-        Some(match &granting.pre_vote {
-            PreVote::No { member: asked, why, .. } if *asked == member => {
-                format!("its agent would promise nothing now: {why}")
-            }
-            PreVote::No { .. } | PreVote::NotAsked | PreVote::Asked(..) | PreVote::Yes(_) => {
-                "its agent has promised nothing yet, and is asked whether it would".to_owned()
-            }
-        })
-    }
-
-    /// The member that comes next, if nobody acts or is promised the role and its agent has never promised anything.
-    fn member_without_promises(&self, now: Moment, pair: &Pair, granting: &Granting) -> Option<Member> {
-        let idle =
-            |member: &Member| self.acts(pair, *member).is_none() && !self.unheard_may_act(now, pair, *member);
-        if granting.leader.bound(now).is_some() || !Member::BOTH.iter().all(idle) {
-            return None;
-        }
-        let first = pair.prefer.or(pair.holder()).unwrap_or(Member::First);
-        // One that has no memory at all is told first.
-        let asks = |member: &Member| {
-            let app = self.app(pair, *member).filter(|app| app.heard);
-            let role = app.and_then(|app| app.report.as_ref()?.role.as_ref());
-            let reads = role.and_then(|role| role.strict.as_ref()).is_some_and(|strict| !strict.unread);
-            reads && self.not_voting_because(pair, *member).is_some()
         };
-        let ready_but =
-            |member: &Member, reasons: usize| self.not_ready_because(now, pair, *member).len() == reasons;
-        if let PreVote::Yes(member) = &granting.pre_vote
-            && ready_but(member, 0)
-        {
-            return None;
-        }
-        // Asked as soon as its agent reads, so that nothing is waited for later; but whoever lacks nothing else is not kept
-        // waiting by a first one that does not start.
-        let both = [first, first.other()];
-        let lacks_only_this = both.iter().find(|member| asks(member) && ready_but(member, 1)).copied();
-        let early = || both.into_iter().find(asks).filter(|_| !matches!(granting.pre_vote, PreVote::Yes(_)));
-        lacks_only_this.or_else(early)
+        Some(text.to_owned())
     }
 
     /// Asks the other member's agent whether it would promise a role, where a silent member may be renewed by it.
     pub(super) fn ask_pre_vote(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(pair) = self.pairs.get(name) else { return };
         let Some(granting) = &pair.granting else { return };
-        if granting.leader.is_restored() || granting.leader.writing().is_some() {
+        let asked = match &granting.pre_vote {
+            PreVote::NotAsked => false,
+            PreVote::Asked(order, _) => self.outstanding.contains_key(order),
+            PreVote::No { again, .. } => now < *again,
+            PreVote::Yes(_) => true,
+        };
+        let busy = granting.leader.is_restored() || granting.leader.writing().is_some();
+        if asked || busy {
             return;
         }
         let silent = |member: &Member| {
@@ -211,19 +179,7 @@ impl Control {
                 granting.leader.bound(now).is_some_and(|role| role.holder == *pair.spec.application(*member));
             !heard(*member) && heard(member.other()) && !bound && self.silent_may_act(pair, granting, *member)
         };
-        let silent = Member::BOTH.into_iter().find(silent).map(Member::other);
-        let Some(member) = silent.or_else(|| self.member_without_promises(now, pair, granting)) else {
-            return;
-        };
-        let asked = match &granting.pre_vote {
-            PreVote::NotAsked => false,
-            PreVote::Asked(order, _) => self.outstanding.contains_key(order),
-            PreVote::No { member: other, again, .. } => *other == member && now < *again,
-            PreVote::Yes(other) => *other == member,
-        };
-        if asked {
-            return;
-        }
+        let Some(member) = Member::BOTH.into_iter().find(silent).map(Member::other) else { return };
         let candidate = pair.spec.application(member).clone();
         let role = RoleEpoch::new(self.highest_heard(pair).next(), candidate.clone());
         let Some(host) = self.applications.get(&candidate).map(|app| app.host.clone()) else { return };

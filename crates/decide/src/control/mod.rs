@@ -25,10 +25,12 @@ mod touched;
 mod view;
 mod viewing;
 mod voters;
+mod what_if;
 
 pub use flap::{Flap, FlapHeld};
 pub use saw::*;
 pub use view::*;
+pub use what_if::{Foreseen, ForeseenPair, Foresight, SupposeError, Supposed};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -264,7 +264,8 @@ impl Control {
             let Some(app) = self.app(pair, member).filter(|app| app.heard) else { continue };
             let Some(role) = app.report.as_ref().and_then(|report| report.role.as_ref()) else { continue };
             let application = pair.spec.application(member);
-            let unread = role.strict.as_ref().is_some_and(|strict| strict.unread);
+            // While it is silent it would not take it.
+            let unread = role.strict.as_ref().is_some_and(|strict| strict.unread && !strict.silent);
             let waits = |about: &OrderedWork| self.outstanding.values().any(|known| known.work == *about);
             if granting.leader.wants_word(now, application) {
                 let role = RoleEpoch::new(self.highest_heard(pair).next(), application.clone());

@@ -323,6 +323,11 @@ impl Holder {
         self.acted
     }
 
+    /// The number of the last request; 0 before the first one.
+    pub fn last_asked(&self) -> u64 {
+        self.next_number - 1
+    }
+
     /// When the next round of asking is due.
     pub fn ask_at(&self) -> Moment {
         self.ask_at

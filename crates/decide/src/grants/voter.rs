@@ -195,7 +195,7 @@ impl Voter {
         }
         self.kept.closed = self.kept.closed.max(released);
         self.over = false;
-        self.until = now + lease;
+        self.until = self.until.max(now + lease);
         self.silent_until = self.silent_until.max(now + lease);
         self.unread = true;
         Some(self.kept.clone())

@@ -288,6 +288,7 @@ proptest! {
     #[test]
     fn whatever_happens_ends_well(
         restart_first: bool,
+        strict: bool,
         ways in proptest::array::uniform4(0..6_u8),
         what in proptest::collection::vec(happens(), 1..400),
     ) {
@@ -295,6 +296,11 @@ proptest! {
         if restart_first {
             for pair in cluster.pairs.values_mut() {
                 pair.on_crash = OnCrash::RestartFirst;
+            }
+        }
+        if strict {
+            for pair in cluster.pairs.values_mut() {
+                pair.policy = Policy::Strict;
             }
         }
         let mut world = Wide::new(cluster);

@@ -68,8 +68,8 @@ fn told(world: &Wide) -> Vec<String> {
 fn while_the_other_agent_is_not_heard_the_control_server_is_the_vote_that_counts() {
     let (mut world, _) = seen(Policy::Strict, &[]);
     assert_eq!(told(&world), Vec::<String>::new());
+    // The primary's agent has not said yet what it hears.
     world.silence(1);
-    world.deliver_all();
     assert!(
         told(&world)[0].contains("is not heard here, and perhaps nowhere"),
         "{:#?}",

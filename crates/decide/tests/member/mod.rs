@@ -274,6 +274,7 @@ impl Bench {
         let ask = member.asked().expect("it asks");
         member.peer_says(Self::yes(&ask));
         member.control_says(Self::yes(&ask));
+        member.pass(0);
         member.done(RunMode::Primary, epoch);
         member.pass(0);
         member.log.clear();
@@ -346,4 +347,18 @@ pub fn kills(did: &Did) -> bool {
 
 pub fn guards(did: &Did) -> bool {
     matches!(did, Did::Done(AgentDo::Guard { .. }))
+}
+
+pub fn ask(epoch: u64, number: u64) -> VoteAsk {
+    let (incarnation, role) = (Incarnation(9), role(epoch, "two"));
+    VoteAsk { pair: pair(), incarnation, number, role, lease: ms(3_000) }
+}
+
+pub fn verdict(one: &Bench, number: u64) -> Option<Verdict> {
+    one.log.iter().find_map(|did| match did {
+        Did::Done(AgentDo::AnswerPeer { answer, .. }) if answer.number == number => {
+            Some(answer.verdict.clone())
+        }
+        _ => None,
+    })
 }

@@ -287,7 +287,10 @@ impl World {
                 process.says.push_back(FromApplication::RunModeDone { run_mode, epoch });
             }
             ToApplication::Suspend => process.says.push_back(FromApplication::Suspended),
-            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Ping(_) => {}
+            ToApplication::Attached
+            | ToApplication::AttachRefused(_)
+            | ToApplication::Ping(_)
+            | ToApplication::Confirmed { .. } => {}
         }
         true
     }

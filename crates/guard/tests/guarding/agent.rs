@@ -132,7 +132,7 @@ fn say(line: &str) {
 
 #[test]
 fn an_agent_that_is_killed_takes_nothing_with_it_and_its_start_ends_at_its_time() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = bench::Directory::new();
     let mut prey = Prey::start(1, "sleep 1000 & wait");
     bench::until("it has made its child", || prey.marked().len() == 2);
     let kill_at = now() + bench::AWAY;
@@ -154,7 +154,7 @@ fn an_agent_that_is_killed_takes_nothing_with_it_and_its_start_ends_at_its_time(
 
 #[test]
 fn an_agent_that_comes_back_in_time_claims_what_it_had_armed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = bench::Directory::new();
     let mut prey = Prey::start(1, "sleep 1000");
     let kill_at = now() + bench::AWAY;
     let mut agent = PlayedAgent::start(directory.path(), &prey, kill_at);
@@ -173,7 +173,7 @@ fn an_agent_that_comes_back_in_time_claims_what_it_had_armed() {
 
 #[test]
 fn an_agent_that_is_stopped_keeps_nothing_alive_and_hears_of_it_when_it_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = bench::Directory::new();
     let mut prey = Prey::start(1, "sleep 1000");
     let kill_at = now() + bench::AWAY;
     let mut agent = PlayedAgent::start(directory.path(), &prey, kill_at);

@@ -1,6 +1,7 @@
 //! What the stories share: a runtime directory with an agent's side, and processes to be guarded.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -72,19 +73,41 @@ impl Ground for Player {
     }
 }
 
+/// A runtime directory. When its story is over, so is its guard, whatever that still holds.
+pub struct Directory(tempfile::TempDir);
+
+impl Directory {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let guard = understudy_guard::socket::connect(&self.path().join(understudy_guard::SOCKET));
+        if let Some(pid) = guard.ok().and_then(|guard| understudy_guard::socket::peer(guard).ok()) {
+            kill(pid, Signal::KILL);
+        }
+    }
+}
+
 /// The agent's side, in this process.
 pub struct Bench {
     pub guards: Guards,
     pub events: Receiver<GuardEvent>,
-    pub directory: tempfile::TempDir,
+    pub directory: Directory,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        Self::at(tempfile::tempdir().unwrap())
+        Self::at(Directory::new())
     }
 
-    pub fn at(directory: tempfile::TempDir) -> Self {
+    pub fn at(directory: Directory) -> Self {
         let (guards, events) = guards_at(directory.path());
         Self { guards, events, directory }
     }
@@ -217,6 +240,16 @@ pub fn status(pid: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// A descriptor of a process: two processes may have had the same number, one after the other.
+pub fn handle(pid: u32) -> OwnedFd {
+    pidfd_open(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), PidfdFlags::empty()).unwrap()
+}
+
+/// Waits until that process has ended.
+pub fn ended(handle: &OwnedFd) {
+    until("it ends", || understudy_guard::socket::is_readable(handle));
 }
 
 /// Whether a process is stopped.

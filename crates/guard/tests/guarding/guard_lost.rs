@@ -17,15 +17,13 @@ fn a_guard_that_is_killed_is_replaced_and_everything_is_armed_again() {
     bench.guard(&prey, kill_at).unwrap();
     bench.guard(&moved, kill_at).unwrap();
     let first = bench.up_pid();
+    let handle = bench::handle(first);
     bench::kill(first, Signal::KILL);
     // Said while nobody is there, perhaps.
     bench.guard(&moved, kill_at + Duration::from_secs(3_600)).unwrap();
     assert!(matches!(bench.next(), GuardEvent::Down { .. }));
-    let second = match bench.next() {
-        GuardEvent::Up { pid, .. } => pid,
-        other => panic!("{other:?}"),
-    };
-    assert_ne!(first, second);
+    assert!(matches!(bench.next(), GuardEvent::Up { .. }));
+    bench::ended(&handle);
     assert!(now() < kill_at, "this machine is too busy for this story");
     assert_eq!(start_of(&bench.fired()), Some(prey.start));
     assert!(now() >= kill_at);
@@ -41,10 +39,10 @@ fn again_and_again() {
     bench.guard(&prey, now() + Duration::from_secs(3_600)).unwrap();
     let mut before = bench.up_pid();
     for _ in 0..5 {
+        let handle = bench::handle(before);
         bench::kill(before, Signal::KILL);
-        let next = bench.up_pid();
-        assert_ne!(next, before);
-        before = next;
+        before = bench.up_pid();
+        bench::ended(&handle);
     }
     assert!(prey.lives());
     bench.guard(&prey, now()).unwrap();
@@ -100,13 +98,13 @@ fn a_guard_that_does_not_confirm_in_time_is_replaced() {
     let bench = Bench::new();
     bench.guards.need();
     let first = bench.up_pid();
+    let handle = bench::handle(first);
     bench::stop(first);
     let mut prey = Prey::start(1, "sleep 1000");
     bench.guard(&prey, now() + Duration::from_secs(3_600)).unwrap();
     assert!(matches!(bench.next(), GuardEvent::Down { why } if why.contains("not confirmed")));
-    let second = bench.up_pid();
-    assert_ne!(first, second);
-    until("the first one is gone", || !bench::lives(first));
+    bench.up_pid();
+    bench::ended(&handle);
     bench.guard(&prey, now()).unwrap();
     assert_eq!(start_of(&bench.fired()), Some(prey.start));
     prey.was_killed();
@@ -119,6 +117,7 @@ fn a_guard_that_reads_no_more_is_replaced() {
     let far = now() + Duration::from_secs(3_600);
     bench.guard(&prey, far).unwrap();
     let first = bench.up_pid();
+    let handle = bench::handle(first);
     bench::stop(first);
     // Until its queue is full; each of them costs no more than that.
     let mut moves = 0;
@@ -128,7 +127,8 @@ fn a_guard_that_reads_no_more_is_replaced() {
     }
     println!("{moves} moves were sent to a guard that was stopped");
     assert!(matches!(bench.next(), GuardEvent::Down { why } if why.contains("does not read")));
-    assert_ne!(bench.up_pid(), first);
+    bench.up_pid();
+    bench::ended(&handle);
     assert!(prey.lives());
 }
 
@@ -139,10 +139,12 @@ fn a_stopped_guard_of_an_earlier_life_is_replaced() {
     let far = now() + Duration::from_secs(3_600);
     bench.guard(&prey, far).unwrap();
     let first = bench.up_pid();
+    let handle = bench::handle(first);
     bench::stop(first);
     let bench = bench.next_life();
     bench.guard(&prey, far).unwrap();
-    assert_ne!(bench.up_pid(), first);
+    bench.up_pid();
+    bench::ended(&handle);
     assert!(prey.lives());
 }
 
@@ -171,6 +173,7 @@ fn it_ends_by_itself_when_nobody_needs_it() {
     let prey = Prey::start(1, "sleep 1000");
     bench.guard(&prey, now() + Duration::from_secs(3_600)).unwrap();
     let guard = bench.up_pid();
+    let handle = bench::handle(guard);
     // Armed: it stays when its agent leaves.
     let bench = bench.next_life();
     assert!(bench::lives(guard) && bench.guards.left().len() == 1);
@@ -178,6 +181,6 @@ fn it_ends_by_itself_when_nobody_needs_it() {
     assert_eq!(bench.guards.left(), []);
     let Bench { guards, directory, .. } = bench;
     drop(guards);
-    until("it ends", || !bench::lives(guard));
+    bench::ended(&handle);
     assert!(!directory.path().join(understudy_guard::SOCKET).exists());
 }

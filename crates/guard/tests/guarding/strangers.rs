@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use understudy_guard::guards::GuardEvent;
 use understudy_guard::message::{Answer, LONGEST_BYTES, Post, Refusal, Request};
 use understudy_guard::socket::{self, Arrived};
 use understudy_guard::{MOST_SLOTS, SOCKET, now};
@@ -98,10 +97,8 @@ fn a_flood_of_connections_shuts_nobody_out_for_good() {
     drop(strangers);
     let next = bench.next_life();
     next.guards.need();
-    // It may hear of the kill once more.
-    while !next.guards.is_up() {
-        assert!(!matches!(next.next(), GuardEvent::Down { .. }));
-    }
+    // However often it is hung up on before.
+    next.settle();
 }
 
 #[test]

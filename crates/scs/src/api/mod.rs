@@ -27,6 +27,7 @@ mod tcp;
 pub mod tls;
 mod token_calls;
 pub mod tokens;
+mod what_if;
 mod why;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
-use super::{Seat, ask, events, figures_call, logs, look, openapi, sequences, token_calls, why};
+use super::{Seat, ask, events, figures_call, logs, look, openapi, sequences, token_calls, what_if, why};
 
 /// One question.
 pub struct Route {
@@ -107,6 +107,12 @@ const WHICH_EVENTS_OR_FOLLOW: &[(&str, &str, &str)] = &[
     ("follow", "boolean", "Goes on for ever, one event a line."),
 ];
 
+const WHAT_IF: &[(&str, &str, &str)] = &[
+    ("what", "string", "host-lost, app-crashed, link-cut, scs-lost or agent-lost."),
+    ("name", "string", "Of the host or application; of a link the one end."),
+    ("other", "string", "Of a link the other end: a host, or scs."),
+];
+
 /// The same without `follow`, which stands last.
 const WHICH_EVENTS: &[(&str, &str, &str)] = WHICH_EVENTS_OR_FOLLOW.split_at(6).0;
 
@@ -141,6 +147,14 @@ fn looks() -> Vec<Route> {
             .asked(&[("event", "integer", "The event's number.")])
             .gives("WhyEvent"),
         viewer("/v1/why/{name}", "The reasons of a pair, an application or a host.", get(why::object)).gives("Why"),
+        viewer(
+            "/v1/what-if",
+            "What would happen if a host, a process, a link, an agent or the control server were lost: the deciding function \
+             is asked, on a copy; nothing is done.",
+            get(what_if::foresee),
+        )
+        .asked(WHAT_IF)
+        .gives("Foreseen"),
         viewer("/metrics", "Figures for Prometheus.", get(figures_call::text))
             .gives_as(200, "text/plain", "Text"),
         viewer("/v1/openapi.json", "This document.", get(openapi::document)).gives("Document"),

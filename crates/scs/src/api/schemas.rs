@@ -174,6 +174,32 @@ fn objects() -> Vec<(&'static str, Value)> {
             ]),
         ),
         (
+            "Foresight",
+            object(&[
+                ("after_ms", number()),
+                ("who", text()),
+                ("host", maybe("string")),
+                ("application", maybe("string")),
+                ("pair", maybe("string")),
+                ("severity", words(["info", "warning", "critical"].into_iter())),
+                ("what", text()),
+                ("because", or_null("Because")),
+            ]),
+        ),
+        (
+            "ForeseenPair",
+            object(&[
+                ("name", text()),
+                ("policy", words(Policy::ALL.iter().map(|one| one.as_str()))),
+                ("primary_now", maybe("string")),
+                ("primary_then", maybe("string")),
+                ("changed_after_ms", maybe("number")),
+                ("two_may_act", boolean()),
+                ("holds", list(text())),
+                ("because", the("Because")),
+            ]),
+        ),
+        (
             "Operation",
             object(&[
                 ("id", integer()),
@@ -267,6 +293,18 @@ fn answers() -> Vec<(&'static str, Value)> {
                 ("because", or_null("Because")),
                 ("considered", or_null("Because")),
                 ("events", list(the("Event"))),
+            ]),
+        ),
+        (
+            "Foreseen",
+            object(&[
+                ("supposed", text()),
+                ("assumed", list(text())),
+                ("steps", list(the("Foresight"))),
+                ("pairs", list(the("ForeseenPair"))),
+                ("warnings", list(text())),
+                ("looked_ahead_ms", number()),
+                ("cut_short", boolean()),
             ]),
         ),
         ("Begun", object(&[("operation", object(&[("id", integer()), ("state", text())]))])),

@@ -125,6 +125,17 @@ pub(super) async fn why(
     look(session, &path, show::why).await
 }
 
+pub(super) async fn what_if(session: Session<'_>, supposed: &args::WhatIf) -> Result<Exit, Failure> {
+    let (what, name, other) = supposed.words();
+    let mut path = format!("/v1/what-if?what={what}");
+    for (key, value) in [("name", name), ("other", other)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", escape(value)));
+        }
+    }
+    look(session, &path, show::what_if).await
+}
+
 pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
     let mut query = format!("limit={}", which.limit);
     let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];

@@ -122,6 +122,7 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Pairs => looks::pairs(session).await,
         Command::Pair(named) => looks::pair(session, &named.name).await,
         Command::Why { name, event } => looks::why(session, name.as_deref(), *event).await,
+        Command::WhatIf(supposed) => looks::what_if(session, supposed).await,
         Command::Events(which) => looks::events(session, which).await,
         Command::Logs(which) => looks::logs(session, which).await,
         Command::Operations { id } => looks::operations(session, *id).await,

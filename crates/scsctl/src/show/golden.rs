@@ -104,6 +104,31 @@ fn the_reasons_and_the_story() {
 }
 
 #[test]
+fn what_would_happen() {
+    let step = |after_ms: f64, who: &str, what: &str, because: Value| {
+        json!({"after_ms": after_ms, "who": who, "host": null, "application": null, "pair": "tserver",
+               "severity": "info", "what": what, "because": because})
+    };
+    let pair = |name: &str, then: Option<&str>, after: Option<f64>, hold: &str| {
+        json!({"name": name, "policy": "strict", "primary_now": "tserver-1", "primary_then": then,
+               "changed_after_ms": after, "two_may_act": false, "holds": [hold], "because": reason()})
+    };
+    let foreseen = json!({
+        "supposed": "host alpha is lost",
+        "assumed": ["the silence of host alpha is found after two ADDP timeouts, 2s"],
+        "steps": [step(0.0, "host alpha", "tserver-1 is gone with its host", Value::Null),
+                  step(3000.0, "control server", "epoch 8 is stored for tserver-2", reason()),
+                  step(3000.0, "agent of beta", "tserver-2 is primary", Value::Null)],
+        "pairs": [pair("tserver", Some("tserver-2"), Some(3000.0), "tserver-1 is gone with its host"),
+                  pair("other", None, None, "x is gone with its host")],
+        "warnings": ["host alpha: its agent is not heard"], "looked_ahead_ms": 31000.0, "cut_short": false
+    });
+    assert_looks(&super::what_if(&read(&foreseen).unwrap(), show(false)), include_str!("golden/what-if.txt"));
+    let nothing = super::what_if(&read(&json!({"supposed": "x"})).unwrap(), show(false));
+    assert!(nothing.contains("nothing would be decided"), "{nothing}");
+}
+
+#[test]
 fn a_plan_and_an_operation() {
     let plan = json!({"checks": [{"what": "the backup is ready", "ok": true, "found": "started"},
                                  {"what": "no maintenance", "ok": false, "found": "host beta"}],

@@ -12,6 +12,7 @@ mod printed;
 mod status;
 pub mod table;
 mod tokens;
+mod what_if;
 mod why;
 
 pub use events::event_line;
@@ -20,6 +21,7 @@ pub use operation::{operation, operations, plan, step};
 pub use printed::harmless;
 pub use status::status;
 pub use tokens::tokens;
+pub use what_if::what_if;
 pub use why::why;
 
 use std::sync::OnceLock;

@@ -56,6 +56,11 @@ impl L2 {
         }
         self.sole[pair] = sole.map(|part| (part, now));
         let Some((part, since)) = former.filter(|(_, since)| now - since >= self.long) else { return };
+        let place = usize::from(acting.parts[1] == part);
+        if acting.acts[place] {
+            // Another one acts beside it: that is judged elsewhere.
+            return;
+        }
         let other = if acting.parts[0] == part { acting.parts[1] } else { acting.parts[0] };
         let (host, peer) = (strain.host_of(part), strain.host_of(other));
         let by_peer = self.strict && strain.peer_whole(now, host, peer, self.long);

@@ -17,6 +17,8 @@ use crate::world::World;
 pub struct Acting {
     /// By member: it passes the check, or lives as one that was told.
     pub acts: [bool; 2],
+    /// By member: its page names a role whose time is over.
+    pub ran_out: [bool; 2],
     /// By member: it has no library, and its guard could not run a moment ago.
     pub unguarded: [bool; 2],
     /// By member: the part.
@@ -55,7 +57,9 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         let reads = world.cast.parts[member.part].way == Way::Library;
         if world.climate.options.policy == Policy::Strict && reads {
             let page = site.pages.get(member.part).and_then(Option::as_ref);
-            found.acts[place] |= page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
+            let may = page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
+            found.acts[place] |= may;
+            found.ran_out[place] |= !may && page.is_some_and(|shown| shown.role.is_some());
             continue;
         }
         found.acts[place] |= member.mode == RunMode::Primary;
@@ -73,12 +77,19 @@ pub struct S1 {
     /// Since when two act, by pair.
     since: Vec<Option<u64>>,
     excused: Vec<bool>,
+    /// By pair and member: its page had run out when it was last looked at.
+    ran_out: Vec<[bool; 2]>,
 }
 
 impl S1 {
     pub(super) fn new(cast: &Cast) -> Self {
         let count = cast.pairs.len();
-        Self { objection: Objection::default(), since: vec![None; count], excused: vec![false; count] }
+        Self {
+            objection: Objection::default(),
+            since: vec![None; count],
+            excused: vec![false; count],
+            ran_out: vec![[false; 2]; count],
+        }
     }
 
     pub(super) fn judge(
@@ -89,6 +100,9 @@ impl S1 {
         strict: bool,
         sometimes: &mut Sometimes,
     ) {
+        let before = std::mem::replace(&mut self.ran_out[pair], acting.ran_out);
+        let ran_out = acting.ran_out.iter().zip(before).filter(|(now, before)| **now && !before);
+        sometimes.expiries += ran_out.count() as u64;
         if !acting.two() {
             if let Some(since) = self.since[pair].take() {
                 let span = now - since;

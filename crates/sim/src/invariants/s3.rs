@@ -46,11 +46,13 @@ impl S3 {
             AgentDo::Welcome { inventory, .. } => {
                 inventory.applications.iter().for_each(|report| self.report(now, report, memory));
             }
-            AgentDo::Say { application, message, .. } => {
-                if let ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch } = message {
-                    let role = RoleEpoch::new(*epoch, application.clone());
-                    self.promised("is told to a member", now, None, &role, memory);
-                }
+            AgentDo::Say {
+                application,
+                message: ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch },
+                ..
+            } => {
+                let role = RoleEpoch::new(*epoch, application.clone());
+                self.promised("is told to a member", now, None, &role, memory);
             }
             AgentDo::ShowPage { page, .. } => {
                 if let Some(role) = &page.role {

@@ -101,7 +101,6 @@ impl World {
         let pages = shown.filter_map(|(part, shown)| Some((part, shown.as_ref()?)));
         let pages = pages.map(|(part, shown)| (self.cast.parts[part].name.clone(), shown.clone())).collect();
         self.agent_mail(host, AgentSaw::Awake { found, pages });
-        self.guard_meets_agent(host);
         self.begin_dialing(Party::Agent(host));
         true
     }
@@ -120,6 +119,7 @@ impl World {
         site.peers.clear();
         site.notices.clear();
         site.guard.told.clear();
+        site.guard.needed = false;
         let starting = std::mem::take(&mut site.starting);
         self.close_all_of(Party::Agent(host));
         for dialer in &mut self.dialers {
@@ -196,6 +196,7 @@ impl World {
                     just_saw = saw != AgentSaw::DeadlinePassed;
                     turns = if just_saw { 0 } else { turns + 1 };
                     if turns > MOST_TURNS {
+                        self.tell_at(host, |world| format!("it is: {:?}", world.agents[host].daemon.machine));
                         self.laws.spins(self.now, "an agent");
                         return;
                     }
@@ -251,8 +252,10 @@ impl World {
             }
             _ => {}
         }
+        let began = self.metered();
         let Some(machine) = &mut self.agents[host].daemon.machine else { return };
         let decision = machine.step(at, saw);
+        self.spent_since(began);
         self.agents[host].daemon.steps += 1;
         if let Some(order) = order {
             self.laws.s2.obeyed(self.now, host, &order, &self.agents[host].memory, &decision);
@@ -330,8 +333,8 @@ impl World {
 
     fn agent_acts(&mut self, host: usize, decision: Decision<AgentRecord, AgentDo>) {
         self.laws.s4.table_known(host, &decision.persist);
-        for event in &decision.events {
-            self.sometimes.count_rule(event.because.rule);
+        for because in decision.events.iter().map(|event| &event.because).chain(&decision.quiet) {
+            self.sometimes.count_rule(because.rule);
         }
         for action in decision.actions {
             self.laws.s3.agent_acts(self.now, &action, &self.agents[host].memory);
@@ -357,21 +360,20 @@ impl World {
                     self.agent_mail(host, AgentSaw::ControllerLeft { link });
                 }
             }
-            AgentDo::Report(report) => self.to_all(host, |_| Letter::Report(report.clone())),
-            AgentDo::TellLeaving { leaving } => self.to_all(host, |_| Letter::Leaving(leaving)),
-            AgentDo::Answer { link, answer } => self.to_one(host, link, Letter::Answer(answer)),
-            AgentDo::AskController { link, ask } => self.to_one(host, link, Letter::Ask(ask)),
+            AgentDo::Report(report) => self.tell_every(host, |_| Letter::Report(report.clone())),
+            AgentDo::TellLeaving { leaving } => self.tell_every(host, |_| Letter::Leaving(leaving)),
+            AgentDo::Answer { link, answer } => self.tell_one(host, link, Letter::Answer(answer)),
+            AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
-            AgentDo::AskPeer { host: to, ask } => self.to_peer(host, &to, Letter::Ask(ask)),
-            AgentDo::AnswerPeer { host: to, answer } => self.to_peer(host, &to, Letter::Vote(answer)),
+            AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
+            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, Letter::Vote(answer)),
             AgentDo::RemindPeer { host: to, remembered } => {
-                self.to_peer(host, &to, Letter::Remembered(remembered));
+                self.tell_peer(host, &to, Letter::Remembered(remembered));
             }
-            AgentDo::TellPeer { host: to, release } => self.to_peer(host, &to, Letter::Release(release)),
-            // It has one from its first moment on.
-            AgentDo::NeedGuard => {}
+            AgentDo::TellPeer { host: to, release } => self.tell_peer(host, &to, Letter::Release(release)),
             AgentDo::ShowPage { application, page } => self.show_page(host, &application, page),
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
+            AgentDo::NeedGuard => self.guard_is_needed(host),
             AgentDo::Guard { application, start, kill_at } => self.guard(host, &application, start, kill_at),
             AgentDo::Unguard { application, start } => self.unguard(host, &application, start),
             AgentDo::Spawn(spawn) => self.spawn(host, spawn),
@@ -403,13 +405,13 @@ impl World {
         self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
     }
 
-    fn to_one(&mut self, host: usize, link: LinkId, letter: Letter) {
+    fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
         if let Some(number) = self.door(host, link) {
             self.post(number, 0, letter);
         }
     }
 
-    fn to_all(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
+    fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
         for index in 0..self.agents[host].doors.len() {
             let (_, number) = self.agents[host].doors[index];
             if self.links[number].ends[1].welcomed {
@@ -508,7 +510,7 @@ impl World {
         })
     }
 
-    fn to_peer(&mut self, host: usize, to: &HostName, letter: Letter) {
+    fn tell_peer(&mut self, host: usize, to: &HostName, letter: Letter) {
         let Some(other) = self.cast.host(to) else { return };
         if let Some(link) = self.peer_link(host, other) {
             let side = usize::from(self.links[link].ends[0].party == Party::Agent(host));

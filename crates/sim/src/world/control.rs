@@ -181,8 +181,10 @@ impl World {
         if let Some(fingerprint) = &mut self.fingerprint {
             fingerprint.take(&(at, &saw));
         }
+        let began = self.metered();
         let Some(machine) = &mut self.control.daemon.machine else { return };
         let decision = machine.step(at, saw);
+        self.spent_since(began);
         self.control.daemon.steps += 1;
         self.control_decided(decision);
     }
@@ -282,6 +284,9 @@ impl World {
         for event in &decision.events {
             self.control_tells(event);
         }
+        for because in &decision.quiet {
+            self.sometimes.count_rule(because.rule);
+        }
         for action in decision.actions {
             match action {
                 ControlDo::Send { host, order } => self.send(&host, order),
@@ -371,5 +376,26 @@ impl World {
         let request = RequestId(self.control.requests);
         self.control_mail(ControlSaw::Asked { request, actor: "sim".to_owned(), ask });
         true
+    }
+
+    /// What the control server makes of every pair, for whoever reads the story.
+    pub fn tell_all(&mut self) {
+        let now = self.clock(self.climate.control_on);
+        let Some(view) = self.control.daemon.machine.as_ref().map(|machine| machine.view(now)) else {
+            return;
+        };
+        for pair in view.pairs {
+            let (name, state, considered) = (pair.name, pair.state, pair.considered);
+            let stored = pair.stored.map_or_else(|| "nothing".to_owned(), |stored| stored.to_string());
+            let nearly: Vec<_> = considered
+                .nearly
+                .iter()
+                .map(|nearly| format!("[{}] {}", nearly.rule, nearly.missed))
+                .collect();
+            self.tell(|_| {
+                let (rule, reason) = (considered.rule, &considered.reason);
+                format!("pair {name} is {state}, stored {stored}: [{rule}] {reason}; nearly {nearly:?}")
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Refuses to know why. The law: it does what it was told last, if it runs; one that is stopped or dead kills nobody.
 
 use understudy_decide::agent::{AgentSaw, StartId};
-use understudy_model::{ApplicationName, Moment, Policy};
+use understudy_model::{ApplicationName, Moment};
 
 use super::World;
 use crate::climate::MS;
@@ -25,6 +25,8 @@ pub struct Watched {
 pub struct Guard {
     /// It lives.
     pub alive: bool,
+    /// The present life of the agent wants one.
+    pub needed: bool,
     /// How many stops it is under.
     pub frozen: u32,
     /// What happened to it meanwhile.
@@ -49,11 +51,9 @@ fn put(list: &mut Vec<Watched>, watched: Watched) {
 }
 
 impl World {
-    /// A new life of an agent finds the guard of the former one, or starts another.
-    pub(super) fn guard_meets_agent(&mut self, host: usize) {
-        if self.climate.options.policy != Policy::Strict {
-            return;
-        }
+    /// An agent finds the guard of its former life, or starts another.
+    pub(super) fn guard_is_needed(&mut self, host: usize) {
+        self.agents[host].guard.needed = true;
         let guard = &mut self.agents[host].guard;
         if guard.alive {
             guard.told = guard.watched.clone();
@@ -92,7 +92,7 @@ impl World {
         guard.unread.clear();
         guard.wakes = 0;
         guard.put_off.clear();
-        if self.agents[host].daemon.machine.is_some() {
+        if self.agents[host].guard.needed {
             self.notice(host, AgentSaw::GuardChanged { up: false });
             self.start_guard(host);
         }

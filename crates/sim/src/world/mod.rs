@@ -106,7 +106,18 @@ pub struct World {
     pub fingerprint: Option<Fingerprint>,
     /// Events so far.
     pub events: u64,
+    /// Measures what the machines cost, if wanted.
+    pub meter: Option<Meter>,
     serials: u32,
+}
+
+/// What the machines themselves cost; the clock is handed in by whoever may read one.
+#[derive(Debug, Clone, Copy)]
+pub struct Meter {
+    /// Nanoseconds since whenever.
+    pub clock: fn() -> u64,
+    /// The machines' share so far.
+    pub spent: u64,
 }
 
 /// What is in a file of an agent.
@@ -168,6 +179,7 @@ impl World {
             story: Story::default(),
             fingerprint: None,
             events: 0,
+            meter: None,
             serials: 0,
             dice: AllDice { net: Dice::new(seed, 3), disk: Dice::new(seed, 4), member: Dice::new(seed, 5) },
             climate,
@@ -185,6 +197,17 @@ impl World {
             world.queue.put(planned.until.max(planned.at), Event::FaultEnds { fault });
         }
         world
+    }
+
+    /// The moment at which a machine begins or ends a step, if that is measured.
+    fn metered(&self) -> u64 {
+        self.meter.as_ref().map_or(0, |meter| (meter.clock)())
+    }
+
+    fn spent_since(&mut self, began: u64) {
+        if let Some(meter) = &mut self.meter {
+            meter.spent += (meter.clock)().saturating_sub(began);
+        }
     }
 
     fn serial(&mut self) -> u32 {

@@ -42,7 +42,7 @@ impl World {
             span += dice.scaled(MS, 100 * MS);
             if dice.chance(100) {
                 // Lost, and sent again.
-                span += 200 * MS << dice.below(3);
+                span += (200 * MS) << dice.below(3);
             }
         }
         span

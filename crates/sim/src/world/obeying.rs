@@ -22,7 +22,10 @@ impl World {
                 FromApplication::Suspended
             }
             ToApplication::Ping(number) => FromApplication::Pong(number),
-            ToApplication::Attached | ToApplication::AttachRefused(_) => return None,
+            // It asks for no confirmation.
+            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Confirmed { .. } => {
+                return None;
+            }
         };
         let (mode, epoch, host) = (member.mode, member.epoch, member.host);
         if mode != before {

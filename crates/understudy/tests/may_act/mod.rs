@@ -40,8 +40,12 @@ fn role_and_page_must_agree() {
     assert!(link.may_act() && watch.may_act());
     assert_eq!((link.acts_in(), watch.acts_in()), (Some(Epoch(7)), Some(Epoch(7))));
 
+    // Epochs of others end its role before: a higher one is its own, of which it is being told.
     writer.set(primary(8));
-    assert!(!link.may_act(), "another epoch than the one it was told of");
+    assert_eq!(link.acts_in(), Some(Epoch(7)), "in the epoch that it was told of");
+    writer.set(primary(6));
+    assert!(!link.may_act(), "an older epoch than the one it was told of");
+    writer.set(primary(8));
     session.say(order(8));
     assert_eq!(session.hear(), FromApplication::RunModeDone { run_mode: RunMode::Primary, epoch: Epoch(8) });
     assert_eq!(watch.acts_in(), Some(Epoch(8)));

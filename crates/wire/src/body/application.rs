@@ -15,7 +15,7 @@ use crate::version::SPOKEN;
 /// Frame kind 3.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromApplication {
-    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5, 6, 7")]
     said: Option<FromApplicationChoice>,
 }
 
@@ -33,12 +33,14 @@ pub(crate) enum FromApplicationChoice {
     Suspended(Nothing),
     #[prost(uint64, tag = "6")]
     Pong(u64),
+    #[prost(uint64, tag = "7")]
+    Confirm(u64),
 }
 
 /// Frame kind 4.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToApplication {
-    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4, 5, 6")]
     said: Option<ToApplicationChoice>,
 }
 
@@ -54,6 +56,16 @@ pub(crate) enum ToApplicationChoice {
     Suspend(Nothing),
     #[prost(uint64, tag = "5")]
     Ping(u64),
+    #[prost(message, tag = "6")]
+    Confirmed(Confirmed),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Confirmed {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(uint64, optional, tag = "2")]
+    epoch: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -161,6 +173,7 @@ impl Body for FromApplication {
             }
             model::FromApplication::Suspended => Choice::Suspended(Nothing {}),
             model::FromApplication::Pong(number) => Choice::Pong(*number),
+            model::FromApplication::Confirm(number) => Choice::Confirm(*number),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -181,6 +194,7 @@ impl Body for FromApplication {
             },
             Choice::Suspended(Nothing {}) => model::FromApplication::Suspended,
             Choice::Pong(number) => model::FromApplication::Pong(number),
+            Choice::Confirm(number) => model::FromApplication::Confirm(number),
         };
         Ok(said.into())
     }
@@ -217,6 +231,9 @@ impl Body for ToApplication {
             }
             model::ToApplication::Suspend => Choice::Suspend(Nothing {}),
             model::ToApplication::Ping(number) => Choice::Ping(*number),
+            model::ToApplication::Confirmed { number, epoch } => {
+                Choice::Confirmed(Confirmed { number: *number, epoch: epoch.map(|epoch| epoch.0) })
+            }
         };
         Ok(Self { said: Some(choice) })
     }
@@ -238,6 +255,11 @@ impl Body for ToApplication {
             .into(),
             Choice::Suspend(Nothing {}) => model::ToApplication::Suspend.into(),
             Choice::Ping(number) => model::ToApplication::Ping(number).into(),
+            Choice::Confirmed(confirmed) => model::ToApplication::Confirmed {
+                number: confirmed.number,
+                epoch: confirmed.epoch.map(Epoch),
+            }
+            .into(),
         })
     }
 }

@@ -466,6 +466,7 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
         }),
         Just(FromApplication::Suspended.into()),
         any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
+        any::<u64>().prop_map(|number| FromApplication::Confirm(number).into()),
     ]
 }
 
@@ -480,5 +481,8 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         .into()),
         Just(ToApplication::Suspend.into()),
         any::<u64>().prop_map(|number| ToApplication::Ping(number).into()),
+        (any::<u64>(), option_of(any::<u64>())).prop_map(|(number, epoch)| {
+            ToApplication::Confirmed { number, epoch: epoch.map(Epoch) }.into()
+        }),
     ]
 }

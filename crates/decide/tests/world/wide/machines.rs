@@ -117,6 +117,13 @@ impl Wide {
         self.pids
     }
 
+    /// A word of one agent to the other, unless the network between the two is cut.
+    fn tell_peer(&mut self, site: usize, saw: AgentSaw) {
+        if !self.peers_cut {
+            self.agent_sees(1 - site, saw);
+        }
+    }
+
     /// Every application of a host does one thing that it was told, or becomes ready.
     pub fn run(&mut self, site: usize) -> bool {
         let mut any = false;
@@ -326,18 +333,30 @@ impl Wide {
     pub fn agent_does(&mut self, site: usize, action: AgentDo) {
         let name = host(site);
         match action {
-            // Nobody votes here, and nobody looks at pages: what is asked for is lost.
-            AgentDo::KeepPeers(_)
-            | AgentDo::NeedGuard
-            | AgentDo::ShowPage { .. }
+            // Nobody looks at pages, and guards kill nobody here.
+            AgentDo::ShowPage { .. }
             | AgentDo::ForgetPage { .. }
-            | AgentDo::AskPeer { .. }
-            | AgentDo::AskController { .. }
-            | AgentDo::AnswerPeer { .. }
-            | AgentDo::TellPeer { .. }
             | AgentDo::RemindPeer { .. }
             | AgentDo::Guard { .. }
             | AgentDo::Unguard { .. } => {}
+            AgentDo::NeedGuard => self.agent_sees(site, AgentSaw::GuardChanged { up: true }),
+            AgentDo::KeepPeers(_) => {
+                let other = 1 - site;
+                if self.sites[other].agent.is_some() {
+                    self.agent_sees(site, AgentSaw::PeerJoined { host: host(other) });
+                    self.agent_sees(other, AgentSaw::PeerJoined { host: name });
+                }
+            }
+            AgentDo::AskPeer { ask, .. } => self.tell_peer(site, AgentSaw::PeerAsked { host: name, ask }),
+            AgentDo::AnswerPeer { answer, .. } => {
+                self.tell_peer(site, AgentSaw::PeerVoted { host: name, answer });
+            }
+            AgentDo::TellPeer { release, .. } => {
+                self.tell_peer(site, AgentSaw::PeerReleased { host: name, release });
+            }
+            AgentDo::AskController { link, ask } => {
+                self.fly_back(site, Some(link), ControlSaw::VoteAsked { host: name, ask });
+            }
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
@@ -431,8 +450,15 @@ impl Wide {
         self.events.extend(decision.events);
         for action in decision.actions {
             match action {
-                // Nobody asked for a vote here, and no host has a command.
-                ControlDo::Vote { .. } | ControlDo::Fence { .. } => {}
+                ControlDo::Vote { host, answer } => {
+                    let Some(site) = HOSTS.iter().position(|known| *known == host.as_str()) else { continue };
+                    let link = self.sites[site].link.as_ref().map(|(link, _, _)| *link);
+                    if let Some(link) = link {
+                        self.agent_sees(site, AgentSaw::ControllerVoted { link, answer });
+                    }
+                }
+                // No host has a command.
+                ControlDo::Fence { .. } => {}
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Reply { reply, .. } => self.replies.push(reply),
             }
@@ -473,6 +499,10 @@ impl Wide {
         let Some(other) = spec.member_of(&role.holder).map(|member| spec.application(member.other())) else {
             return;
         };
+        if spec.policy == Policy::Strict {
+            // As above: who may act is a matter of pages.
+            return;
+        }
         let acts = |site: &usize| {
             self.sites[*site].trees.iter().any(|tree| tree.app == *other && tree.mode == RunMode::Primary)
         };

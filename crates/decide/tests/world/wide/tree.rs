@@ -50,7 +50,9 @@ impl Tree {
                 FromApplication::Suspended
             }
             ToApplication::Ping(number) => FromApplication::Pong(number),
-            ToApplication::Attached | ToApplication::AttachRefused(_) => return true,
+            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Confirmed { .. } => {
+                return true;
+            }
         };
         if self.attached {
             self.says.push_back(said);

@@ -1,0 +1,184 @@
+//! What an agent of a strict pair makes of what it finds, or finds missing, when it starts; one rule a test.
+//!
+//! The law: memory that was lost or set back costs silence, never safety; a page proves a role only together with a process.
+
+mod member;
+
+use std::collections::BTreeMap;
+
+use member::*;
+use understudy_decide::agent::*;
+use understudy_decide::grants::holder::Page;
+use understudy_model::*;
+
+fn found(running: bool) -> Found {
+    Found {
+        application: app("one"),
+        start: StartId { incarnation: Incarnation(3), number: 1 },
+        pid: running.then_some(100),
+        running_for: ms(100_000),
+        restarts: 0,
+        acts: Some(Epoch(2)),
+        ready: true,
+    }
+}
+
+fn reborn(page: Option<Page>) -> Bench {
+    let table = vec![assignment("one", "two", "beta", Interface::Library)];
+    let pages = page.map(|page| (app("one"), page)).into_iter().collect();
+    Bench::begin(kept(2, "one", 0), table, 8, vec![found(true)], pages)
+}
+
+#[test]
+fn a_restarted_agent_adopts_what_the_page_proves_and_leaves_its_expiry() {
+    let until = Moment(100_000_000_000) + ms(1_000);
+    let mut one = reborn(Some(Page { role: Some(role(2, "one")), until }));
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.attach(&app("one"), RunMode::Primary, 2);
+    one.join(1);
+    one.pass(0);
+    assert!(!one.has(page_says_no) && !one.has(closes) && !one.has(tells_backup), "{:#?}", one.log);
+    let asked = one.asked().expect("it asks at once");
+    one.pass(499);
+    assert!(!one.has(tells_backup));
+    one.pass(1);
+    assert!(one.has(tells_backup), "the page kept its expiry");
+    let mut again = reborn(Some(Page { role: Some(role(2, "one")), until }));
+    again.sees(AgentSaw::GuardChanged { up: true });
+    again.attach(&app("one"), RunMode::Primary, 2);
+    again.join(1);
+    again.pass(0);
+    again.control_says(Bench::yes(&again.asked().unwrap()));
+    again.pass(2_400);
+    assert!(!again.has(tells_backup));
+    assert_eq!(asked.role, role(2, "one"));
+}
+
+#[test]
+fn a_restarted_agent_demotes_what_no_page_proves_and_closes_its_epoch() {
+    let other = Page { role: Some(role(1, "one")), until: Moment(u64::MAX) };
+    for page in [None, Some(other)] {
+        let mut one = reborn(page);
+        one.sees(AgentSaw::GuardChanged { up: true });
+        one.attach(&app("one"), RunMode::Primary, 2);
+        one.pass(0);
+        assert!(one.has(tells_backup) && !one.has(asks) && !one.has(page_says_yes), "{:#?}", one.log);
+        one.done(RunMode::Backup, 2);
+        one.pass(0);
+        one.at("the end", closes);
+    }
+}
+
+#[test]
+fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
+    let mut one = Bench::new(kept(0, "", 0));
+    let unread = |one: &Bench| {
+        let report = one.agent.inventory().applications.remove(0);
+        report.role.unwrap().strict.unwrap().unread
+    };
+    assert!(unread(&one));
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
+    assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
+    one.log.clear();
+    one.pass(3_000);
+    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    assert_eq!(one.answer_to(learned), Some(Outcome::Done));
+    assert!(one.has(closes) && !unread(&one));
+    let speaks = |did: &Did| match did {
+        Did::Done(AgentDo::Report(report)) => !report.role.as_ref().unwrap().strict.as_ref().unwrap().silent,
+        _ => false,
+    };
+    one.at("that it votes again", speaks);
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
+    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+}
+
+#[test]
+fn pages_of_another_life_are_told_no_before_anything_is_said() {
+    let table = vec![assignment("one", "two", "beta", Interface::Library)];
+    let page = Page { role: Some(role(2, "one")), until: Moment(u64::MAX) };
+    let pages = BTreeMap::from([(app("one"), page)]);
+    let one = Bench::begin(kept(2, "one", 0), table, 8, Vec::new(), pages);
+    let said = |did: &Did| matches!(did, Did::Done(AgentDo::Report(_) | AgentDo::TellPeer { .. }));
+    assert!(one.at("the page", page_says_no) < one.at("the first word", said));
+    one.at("the end", closes);
+}
+
+#[test]
+fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() {
+    // It voted for (5, two), and its files say (2, two).
+    let mut one = Bench::new(kept(2, "two", 1));
+    one.pass(3_000);
+    let remembered = Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4) };
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered: remembered.clone() });
+    one.pass(0);
+    assert!(one.has(promises) && one.has(closes), "{:#?}", one.log);
+    one.log.clear();
+    one.pass(2_900);
+    let order = one.promote(6, "one");
+    one.pass(0);
+    assert!(
+        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
+        "silent for a lease: {:#?}",
+        one.log
+    );
+    one.pass(200);
+    let order = one.promote(7, "one");
+    one.pass(0);
+    assert!(
+        matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
+        "and until it is told"
+    );
+    one.order(Work::Learn { pair: pair(), stored: Epoch(7) });
+    let order = one.promote(8, "one");
+    one.pass(0);
+    assert!(one.answer_to(order).is_none() && one.has(asks));
+    // One that remembers as much is not concerned.
+    let mut one = Bench::new(kept(5, "two", 4));
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
+    assert!(!one.has(promises) && !one.has(closes));
+}
+
+#[test]
+fn agents_that_meet_say_what_they_remember_of_each_other() {
+    let mut one = Bench::primary(2);
+    one.sees(AgentSaw::PeerLeft { host: host("beta") });
+    one.sees(AgentSaw::PeerJoined { host: host("beta") });
+    let reminds = |did: &Did| match did {
+        Did::Done(AgentDo::RemindPeer { remembered, .. }) => remembered.voted == Some(role(2, "one")),
+        _ => false,
+    };
+    one.at("what it remembers", reminds);
+}
+
+#[test]
+fn a_page_without_its_process_proves_nothing() {
+    let table = vec![assignment("one", "two", "beta", Interface::Library)];
+    let page = Page { role: Some(role(2, "one")), until: Moment(u64::MAX) };
+    let pages = BTreeMap::from([(app("one"), page)]);
+    let mut one = Bench::begin(kept(2, "one", 0), table, 8, Vec::new(), pages);
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.join(1);
+    one.log.clear();
+    one.pass(5_000);
+    assert!(!one.has(asks), "{:#?}", one.log);
+}
+
+#[test]
+fn what_could_not_be_closed_is_as_unknown_as_before() {
+    let mut one = Bench::new(kept(0, "", 0));
+    one.pass(3_000);
+    one.broken_disk = true;
+    one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    one.broken_disk = false;
+    one.pass(10_000);
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });
+    assert!(
+        matches!(verdict(&one, 1), Some(Verdict::Refused { .. })),
+        "it has not heard what the store holds"
+    );
+    one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    one.pass(3_000);
+    one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
+    assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+}
