@@ -211,7 +211,7 @@ fn a_left_child_has_a_session_of_its_own() {
 fn a_slow_start_is_not_ready_before_its_time() {
     let agent = Agent::new();
     let mut slow = command(&agent.variables("backup", 1), "0", &["--slow-start", "300"]);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut child = slow.stdout(Stdio::null()).spawn().unwrap();
     let (mut session, first) = agent.attach();
     assert!(matches!(first, FromApplication::Attach { readiness: Readiness::NotYet, .. }), "{first:?}");
