@@ -123,6 +123,7 @@ rules! {
     HostSilent => "host-silent", "The primary's host is silent and does not count as lost yet.";
     BlastRadius => "blast-radius", "Most hosts fell silent together: that looks like the control server's own network, so nobody is promoted in their place without an operator.";
     OwnSleep => "own-sleep", "The control server itself was not running for a while: every host gets a fresh chance to speak before it counts as lost.";
+    AgentAccepted => "agent-accepted", "An operator said that the agent of a host is another one from now on: what the former one promised is forgotten with it.";
     AgentUnwelcome => "agent-unwelcome", "The agent answers, and the link is refused for what it is or says: no host is lost by that.";
     FlapHold => "flap-hold", "The pair changed roles too often: automatic changes are held until an operator acknowledges it, or the pair was quiet for long enough.";
     FlapAcknowledged => "flap-acknowledged", "An operator acknowledged the flapping, or the pair was quiet for long enough: automatic changes go on.";

@@ -6,16 +6,17 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
-use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw};
+use understudy_decide::control::{Control, ControlDo, ControlMemory, ControlRecord, ControlSaw, Flap};
 use understudy_drive::{Hands, Kept, Persisting, Stop, Told};
-use understudy_model::{ControllerEpoch, Decision, Moment, Verdict};
-use understudy_store::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
+use understudy_model::{ControllerEpoch, Decision, Moment};
+use understudy_store::{Batch, Change, CommitError, JournalEntry};
 
 use crate::fencing::Fencing;
 use crate::figures::Figures;
-use crate::journal::{Journal, now_ms};
+use crate::journal::Journal;
 use crate::leadership::drained_subject;
 use crate::links::Links;
+use crate::record::{Recorder, Step};
 use crate::replies::Replies;
 use crate::standing::{Concern, Standing};
 
@@ -47,23 +48,29 @@ pub struct ControlHands {
     pub figures: Figures,
     /// Runs the commands that switch hosts off.
     pub fencing: Fencing,
+    /// Writes down what is observed and decided.
+    pub recorder: Recorder,
+    /// What was written down with a decision that is being made durable: written again if that fails.
+    pub keeping: Option<Vec<JournalEntry>>,
 }
 
 impl Hands<Control> for ControlHands {
     fn record(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) {
         self.links.observed(saw);
         self.figures.waited(understudy_drive::now().since(at));
-        if decision.is_empty() && *saw == ControlSaw::DeadlinePassed || is_renewal(saw, decision) {
-            return;
-        }
-        self.journal.note(Batch { journal: entries(at, saw, decision), ..Batch::default() });
+        // What comes while a decision is being made durable was taken aside.
+        let step = Step { at, aside: self.keeping.is_some(), saw: saw.clone() };
+        let rows = self.recorder.note(step, decision);
+        self.note(rows);
     }
 
     fn persist(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Persisting {
         self.links.observed(saw);
         let changes =
             decision.persist.iter().map(|record| change(record, self.controller_epoch, &self.boot)).collect();
-        let batch = Batch { changes, journal: entries(at, saw, decision), durable: true, ..Batch::default() };
+        let rows = self.recorder.note(Step { at, aside: false, saw: saw.clone() }, decision);
+        self.keeping = Some(rows.clone());
+        let batch = Batch { changes, journal: rows, durable: true, ..Batch::default() };
         let began = understudy_drive::now();
         self.figures.waited(began.since(at));
         let (journal, figures) = (self.journal.clone(), self.figures.clone());
@@ -89,6 +96,9 @@ impl Hands<Control> for ControlHands {
     }
 
     fn persisted(&mut self, kept: &Kept) {
+        // They were in the same transaction; that it failed is the next thing to be written down.
+        let rows = self.keeping.take().filter(|_| kept.is_err());
+        self.note(rows.unwrap_or_default());
         match kept {
             Ok(()) => self.store_works(),
             Err((why, _)) => self.store_fails(why),
@@ -124,6 +134,24 @@ impl Hands<Control> for ControlHands {
 }
 
 impl ControlHands {
+    /// A leadership begins: from this a replay begins too.
+    pub fn begin(&mut self, memory: &ControlMemory) {
+        let rows = self.recorder.begin(understudy_drive::now(), memory);
+        self.note(rows);
+    }
+
+    /// The leadership ends: what waits is written.
+    pub fn end(&mut self) {
+        let rows = self.recorder.flush();
+        self.note(rows);
+    }
+
+    fn note(&self, journal: Vec<JournalEntry>) {
+        if !journal.is_empty() {
+            self.journal.note(Batch { journal, ..Batch::default() });
+        }
+    }
+
     fn store_works(&mut self) {
         if std::mem::take(&mut self.store_failing) {
             tracing::info!("the store can be written again");
@@ -161,7 +189,7 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
         }
         ControlRecord::UseOperation(id) => Change::UseOperation(*id),
         ControlRecord::SetFlap { pair, flap } => {
-            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: json(flap) }
+            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: flap_text(flap) }
         }
         // Beside maintenance: it is of the same kind, and no object of maintenance is called so.
         ControlRecord::SetDrained { host, on } => {
@@ -170,31 +198,8 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
     }
 }
 
-/// A vote that was given again, several times a second for each pair: it would fill the journal, and changes nothing that
-/// anybody decides on but for how long.
-fn is_renewal(saw: &ControlSaw, decision: &ControlDecision) -> bool {
-    let given = |action: &ControlDo| matches!(action, ControlDo::Vote { answer, .. } if answer.verdict == Verdict::Given);
-    matches!(saw, ControlSaw::VoteAsked { .. })
-        && decision.actions.iter().all(given)
-        && decision.persist.is_empty()
-        && decision.events.is_empty()
-}
-
-fn entries(at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Vec<JournalEntry> {
-    let at_wall_ms = now_ms();
-    let entry = |kind, text| JournalEntry { at_boot: at, at_wall_ms, kind, text };
-    let mut entries = vec![entry(EntryKind::Observation, json(saw))];
-    if !decision.is_empty() {
-        entries.push(entry(EntryKind::Decision, json(decision)));
-    }
-    entries
-}
-
-/// As JSON; what has no such form or is too long is named instead, so that it cannot keep an epoch from being stored.
-fn json(value: &impl serde::Serialize) -> String {
-    match serde_json::to_string(value) {
-        Ok(text) if text.len() <= LONGEST_TEXT_BYTES => text,
-        Ok(text) => serde_json::json!({ "left-out-bytes": text.len() }).to_string(),
-        Err(error) => serde_json::json!({ "unwritable": error.to_string() }).to_string(),
-    }
+/// As JSON; what has no such form is named instead, so that it cannot keep an epoch from being stored.
+fn flap_text(flap: &Flap) -> String {
+    serde_json::to_string(flap)
+        .unwrap_or_else(|error| serde_json::json!({ "unwritable": error.to_string() }).to_string())
 }

@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use understudy_model::{Event, Severity};
 use understudy_settings::NotifySettings;
 use understudy_store::{
-    Batch, CommitError, EventQuery, Forgotten, Notice, QueryError, Reader, Store, StoreThread, StoredEvent,
+    Batch, CommitError, EventQuery, Forgotten, JournalQuery, Notice, QueryError, Reader, Store, StoreThread,
+    StoredEntry, StoredEvent,
 };
 
 use crate::api::error::ApiError;
@@ -195,6 +196,20 @@ impl Journal {
     /// The event with that number.
     pub async fn event(&self, id: i64) -> Result<Option<StoredEvent>, ReadJournalError> {
         self.read(move |reader| reader.event(id)).await
+    }
+
+    /// Journal rows, oldest first.
+    pub async fn rows(&self, query: JournalQuery) -> Result<Vec<StoredEntry>, ReadJournalError> {
+        self.read(move |reader| reader.journal(&query)).await
+    }
+
+    /// The rows with which leaderships began until that wall time, the newest first.
+    pub async fn beginnings(
+        &self,
+        until_wall_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, ReadJournalError> {
+        self.read(move |reader| reader.beginnings(until_wall_ms, limit)).await
     }
 
     async fn read<T: Send + 'static>(

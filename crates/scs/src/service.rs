@@ -30,6 +30,7 @@ use crate::hands::ControlHands;
 use crate::journal::Journal;
 use crate::leadership;
 use crate::links::{Introduction, Links};
+use crate::record::Recorder;
 use crate::reload::{Live, Reload, tell_refused};
 use crate::replies::Replies;
 use crate::retention;
@@ -233,7 +234,10 @@ impl Life {
             store_failing: false,
             figures: figures.clone(),
             fencing: Fencing::new(inbox.clone(), self.standing.clone()),
+            recorder: Recorder::default(),
+            keeping: None,
         };
+        hands.begin(&memory);
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
         let guard = Guard::new(tokens, self.server.api.clone(), tls.clone(), self.journal.clone());
@@ -262,6 +266,7 @@ impl Life {
         let configured =
             ControlSaw::Configured { cluster: (*self.cluster).clone(), own_hosts: own_hosts(&self.cluster) };
         understudy_drive::run(Control::new(memory), configured, mail, &mut hands, &stop).await;
+        hands.end();
         self.unit.tell(State::Stopping);
         end(&stop, &links, serving).await;
         hands.lost.get().map_or(Ok(()), |why| Err(ServiceError::LeadershipLost(why.clone())))

@@ -215,9 +215,23 @@ fn a_changed_agent_is_refused_until_an_operator_accepts_it() {
     alpha.change_identity();
     alpha.drop_link();
     until("the change is named", || problem_of_alpha(&bench).contains("identity").then_some(()));
-    let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
+    // A reload has another purpose: it believes no stranger.
+    assert_eq!(bench.ask("POST", "/v1/config/reload", "").0, 200);
+    let hellos = alpha.hellos().len();
+    until("it was tried again", || (alpha.hellos().len() > hellos + 1).then_some(()));
+    assert_ne!(bench.get("/v1/hosts/alpha")["status"], "running");
+    let (status, answer) = bench.ask("POST", "/v1/hosts/alpha/rejoin", "{\"dry_run\": true}");
+    assert!(status == 200 && answer["plan"]["steps"].to_string().contains("is forgotten"), "{answer}");
+    assert_ne!(bench.get("/v1/hosts/alpha")["status"], "running");
+    let (status, answer) = bench.ask("POST", "/v1/hosts/alpha/rejoin", "{}");
     assert_eq!(status, 200, "{answer}");
     until("it is accepted", || (bench.get("/v1/hosts/alpha")["status"] == "running").then_some(()));
+    let events = bench.get("/v1/events?host=alpha")["events"].clone();
+    let told = events.as_array().unwrap().iter().find(|event| event["rule"] == "agent-accepted").unwrap();
+    assert!(told["actor"].is_string() && told["severity"] == "warning", "{told}");
+    let error = refused(&bench, "POST", "/v1/hosts/alpha/rejoin", "{}", (409, "not-possible"));
+    assert!(error["because"].to_string().contains("is the one that is known"), "{error}");
+    refused(&bench, "POST", "/v1/hosts/moon/rejoin", "{}", (404, "not-found"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use understudy_model::{
 use understudy_scs::hands::ControlHands;
 use understudy_scs::journal::Journal;
 use understudy_scs::links::Links;
+use understudy_scs::record::{ObservedRow, Recorded, Step, decided_text};
 use understudy_scs::replies::Replies;
 use understudy_scs::standing::Standing;
 use understudy_store::{EntryKind, JournalQuery, Reader, Store};
@@ -49,6 +50,8 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         store_failing: false,
         figures: understudy_scs::figures::Figures::default(),
         fencing: understudy_scs::fencing::Fencing::new(inbox, standing.clone()),
+        recorder: Default::default(),
+        keeping: None,
     };
     Bench { directory, hands, journal, standing, replies, stop }
 }
@@ -129,7 +132,7 @@ async fn an_entry_that_is_too_long_does_not_keep_an_epoch_from_being_stored() {
     let reader = Reader::open(bench.directory.path()).unwrap();
     assert_eq!(reader.roles().unwrap().len(), 1);
     let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
-    assert!(entries[0].text.contains("left-out-bytes"), "{}", &entries[0].text);
+    assert!(entries[0].text.contains("\"piece\":0,"), "it is cut: {:.200}", entries[0].text);
 }
 
 #[tokio::test]
@@ -141,10 +144,44 @@ async fn the_journal_can_be_read_back_as_what_was_seen_and_decided() {
     let reader = Reader::open(bench.directory.path()).unwrap();
     let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
     let kinds: Vec<EntryKind> = entries.iter().map(|entry| entry.kind).collect();
-    assert_eq!(kinds, [EntryKind::Observation, EntryKind::Decision], "an idle deadline is not kept");
-    assert_eq!(serde_json::from_str::<ControlSaw>(&entries[0].text).unwrap(), observed);
-    let read: Decision<ControlRecord, ControlDo> = serde_json::from_str(&entries[1].text).unwrap();
-    assert_eq!((read, entries[1].at_boot), (decided, Moment(7)));
+    let idle = EntryKind::Observation;
+    assert_eq!(kinds, [idle, EntryKind::Observation, EntryKind::Decision]);
+    let row = |index: usize| serde_json::from_str::<ObservedRow>(&entries[index].text).unwrap();
+    let ObservedRow { n: 0, is: Recorded::Quiet(quiet) } = row(0) else { panic!("{}", entries[0].text) };
+    let idle = Step { at: Moment(5), aside: false, saw: ControlSaw::DeadlinePassed };
+    assert_eq!(quiet.unpack(entries[0].at_boot).unwrap(), [idle]);
+    assert_eq!(row(1), ObservedRow { n: 1, is: Recorded::Saw(observed) });
+    assert_eq!(Some(&entries[2].text), decided_text(1, &decided).as_ref());
+    assert_eq!(entries[2].at_boot, Moment(7));
+}
+
+#[tokio::test]
+async fn a_decision_that_could_not_be_stored_is_in_the_journal_all_the_same_and_what_came_meanwhile_too() {
+    let mut bench = bench(|_| {});
+    let expected = RoleEpoch::new(Epoch(7), ApplicationName::new("tserver-1").unwrap());
+    let decided = raise(8, Some(expected));
+    let persisting = bench.hands.persist(Moment(7), &saw(3), &decided);
+    bench.hands.record(Moment(8), &saw(4), &Decision::default());
+    let kept = persisting.await;
+    assert!(kept.is_err(), "the store holds no such role");
+    bench.hands.persisted(&kept);
+    bench.hands.record(Moment(9), &saw(5), &Decision::default());
+    let Bench { directory, hands, journal, .. } = bench;
+    drop(hands);
+    journal.close().unwrap();
+    let reader = Reader::open(directory.path()).unwrap();
+    let entries = reader.journal(&JournalQuery { after_id: 0, since_wall_ms: 0, limit: 10 }).unwrap();
+    let mut texts: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
+    texts.sort();
+    let row = |n, is| serde_json::to_string(&ObservedRow { n, is }).unwrap();
+    let mut wanted = vec![
+        row(0, Recorded::Saw(saw(3))),
+        decided_text(0, &decided).unwrap(),
+        row(1, Recorded::Aside(saw(4))),
+        row(2, Recorded::Saw(saw(5))),
+    ];
+    wanted.sort();
+    assert_eq!(texts, wanted);
 }
 
 #[tokio::test]
@@ -175,7 +212,7 @@ async fn a_raised_leadership_ends_this_one_and_the_next_is_above_it() {
 }
 
 #[tokio::test]
-async fn a_vote_that_is_given_again_is_not_in_the_journal_and_a_refused_one_is() {
+async fn a_vote_that_is_given_again_is_packed_and_a_refused_one_is_a_row() {
     let mut bench = bench(|_| ());
     let role = RoleEpoch::new(Epoch(1), ApplicationName::new("tserver-1").unwrap());
     let ask = |number| VoteAsk {
@@ -205,6 +242,7 @@ async fn a_vote_that_is_given_again_is_not_in_the_journal_and_a_refused_one_is()
     let texts: Vec<&str> = entries.iter().map(|entry| entry.text.as_str()).collect();
     assert!(texts.iter().any(|text| text.contains("because")), "{texts:?}");
     assert!(!texts.iter().any(|text| text.contains("\"number\":1,")), "{texts:?}");
+    assert!(texts[0].contains("quiet"), "it is packed: {texts:?}");
 }
 
 #[tokio::test]

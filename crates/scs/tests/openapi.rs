@@ -109,6 +109,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/pairs/{name}/failover", "/v1/pairs/tserver/failover", "{\"dry_run\": true}"),
     ("POST", "/v1/hosts/{name}/drain", "/v1/hosts/alpha/drain", "{\"dry_run\": true}"),
     ("POST", "/v1/hosts/{name}/drain", "/v1/hosts/alpha/drain", "{}"),
+    ("POST", "/v1/hosts/{name}/rejoin", "/v1/hosts/alpha/rejoin", "{\"dry_run\": true}"),
     ("POST", "/v1/hosts/{name}/return", "/v1/hosts/alpha/return", "{}"),
     ("POST", "/v1/pairs/{name}/flap/acknowledge", "/v1/pairs/tserver/flap/acknowledge", "{}"),
     ("PUT", "/v1/maintenance/{name}", "/v1/maintenance/alpha", "{\"on\": true}"),
@@ -121,6 +122,8 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/why/{name}", "/v1/why/tserver-1", ""),
     ("GET", "/v1/what-if", "/v1/what-if?what=host-lost&name=alpha", ""),
     ("GET", "/v1/what-if", "/v1/what-if?what=scs-lost", ""),
+    ("GET", "/v1/replay", "/v1/replay", ""),
+    ("GET", "/v1/replay", "/v1/replay?from=1h&to=0s", ""),
     ("GET", "/metrics", "/metrics", ""),
     ("GET", "/v1/openapi.json", "/v1/openapi.json", ""),
     ("POST", "/v1/config/reload", "/v1/config/reload", "{}"),
@@ -130,8 +133,10 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/events/stream", "/v1/events/stream?limit=1", ""),
 ];
 
-/// What is refused here: nobody is silent whose proof could be given up, and the played agents keep no output.
-const REFUSED_HERE: &[&str] = &["/v1/pairs/{name}/failover", "/v1/applications/{name}/logs"];
+/// What is refused here: nobody is silent whose proof could be given up, the played agents keep no output, and
+/// each is who it was.
+const REFUSED_HERE: &[&str] =
+    &["/v1/pairs/{name}/failover", "/v1/applications/{name}/logs", "/v1/hosts/{name}/rejoin"];
 
 /// Status, content type and body.
 fn ask(bench: &Bench, method: &str, path: &str, body: &str) -> (u16, String, String) {

@@ -159,6 +159,37 @@ pub struct Event {
     pub reason: Reason,
 }
 
+/// What a replay found.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Replayed {
+    pub same: bool,
+    pub leaderships: Vec<ReplayedLeadership>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ReplayedLeadership {
+    pub controller: String,
+    pub epoch: u64,
+    pub version: String,
+    pub began: String,
+    pub steps: u64,
+    pub decisions: u64,
+    pub difference: Option<Difference>,
+    pub stopped: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Difference {
+    pub step: u64,
+    pub at: String,
+    pub saw: String,
+    pub recorded: Option<String>,
+    pub replayed: Option<String>,
+}
+
 /// What would happen.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

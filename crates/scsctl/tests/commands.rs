@@ -89,6 +89,51 @@ fn what_would_happen_is_asked_in_the_words_of_the_server() {
 }
 
 #[test]
+fn a_replay_ends_with_one_if_a_decision_is_not_the_same_or_not_all_was_played() {
+    let one = |difference: Value, stopped: Value| {
+        let same = difference.is_null();
+        let one = json!({"controller": "scs-1", "epoch": 3, "version": "0.1.0", "began": "2026-11-20T08:00:00.000Z",
+                         "steps": 900, "decisions": 41, "difference": difference, "stopped": stopped});
+        ok(json!({"same": same, "leaderships": [one]}))
+    };
+    let other =
+        json!({"step": 7, "at": "2026-11-20T08:00:01.000Z", "saw": "x", "recorded": null, "replayed": "y"});
+    let answers =
+        vec![one(Value::Null, Value::Null), one(other, Value::Null), one(Value::Null, json!("a gap"))];
+    let server = FakeServer::start(&[("GET /v1/replay", answers)]);
+    for (code, expected) in
+        [(0, "41 decisions, all the same"), (1, "recorded  nothing"), (1, "it stopped: a gap")]
+    {
+        let ended = server.run(&["replay", "--from", "2h"]);
+        assert_eq!(ended.status.code(), Some(code));
+        assert!(text(&ended.stdout).contains(expected), "{}", text(&ended.stdout));
+    }
+    assert!(server.asked()[0].0.ends_with("?from=2h"));
+}
+
+#[test]
+fn a_host_rejoins_only_with_a_yes_after_it_was_said_what_that_gives_up() {
+    let plan = json!({"plan": {"checks": [], "steps": ["accept the agent 8 of host alpha", "agent 7 is forgotten"]}});
+    let done = json!({"done": "ann accepted the agent 8 of host alpha"});
+    let server = FakeServer::start(&[
+        ("POST /v1/hosts/alpha/rejoin", vec![ok(plan), ok(done)]),
+        ("GET /v1/hosts/alpha", vec![ok(json!({"name": "alpha"}))]),
+    ]);
+    let ended = server.run(&["host", "rejoin", "alpha"]);
+    assert_eq!(ended.status.code(), Some(6));
+    let said = text(&ended.stderr);
+    for part in ["agent 7 is forgotten", "nothing was done", "scsctl host rejoin alpha --yes"] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    let ended = server.run(&["host", "rejoin", "alpha", "--yes"]);
+    assert_eq!((ended.status.code(), text(&ended.stdout).contains("accepted the agent 8")), (Some(0), true));
+    let sent: Vec<String> = server.asked().into_iter().map(|(_, body)| body).collect();
+    assert_eq!(sent, ["{\"dry_run\":true}", "{}"]);
+    assert_eq!(server.run(&["host", "alpha"]).status.code(), Some(0), "a host is still shown by its name");
+    assert_eq!(server.run(&["host"]).status.code(), Some(2));
+}
+
+#[test]
 fn refusals_end_with_three_and_say_why_and_what_next() {
     let refused = error(409, "not-ready", "the backup is not ready");
     let server = FakeServer::start(&[("POST /v1/pairs/tserver/switchover", vec![refused])]);

@@ -195,18 +195,34 @@ pub(crate) fn journal(connection: &Connection, query: &JournalQuery) -> Result<V
                WHERE id > ?1 AND at_wall_ms >= ?2 ORDER BY id LIMIT ?3";
     let limit = query.limit.min(EventQuery::MOST);
     let mut statement = connection.prepare_cached(sql).map_err(read(what))?;
-    let found = statement
-        .query_map((query.after_id, query.since_wall_ms, limit), |row| {
-            Ok(StoredEntry {
-                id: row.get(0)?,
-                at_boot: Moment(row.get::<_, i64>(1)?.unsigned_abs()),
-                at_wall_ms: row.get(2)?,
-                kind: if row.get::<_, i64>(3)? == 0 { EntryKind::Observation } else { EntryKind::Decision },
-                text: row.get(4)?,
-            })
-        })
-        .map_err(read(what))?;
+    let found =
+        statement.query_map((query.after_id, query.since_wall_ms, limit), read_entry).map_err(read(what))?;
     found.map(|entry| entry.map_err(read(what))).collect()
+}
+
+/// The rows with which leaderships begin, the newest first.
+pub(crate) fn beginnings(
+    connection: &Connection,
+    until_wall_ms: i64,
+    limit: u32,
+) -> Result<Vec<StoredEntry>, QueryError> {
+    let what = "the beginnings of leaderships";
+    let sql = "SELECT id, at_boot, at_wall_ms, kind, text FROM journal INDEXED BY journal_beginning
+               WHERE substr(text, 1, 7) = '{\"n\":0,' AND at_wall_ms <= ?1 ORDER BY at_wall_ms DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(read(what))?;
+    let found =
+        statement.query_map((until_wall_ms, limit.min(EventQuery::MOST)), read_entry).map_err(read(what))?;
+    found.map(|entry| entry.map_err(read(what))).collect()
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
+    Ok(StoredEntry {
+        id: row.get(0)?,
+        at_boot: Moment(row.get::<_, i64>(1)?.unsigned_abs()),
+        at_wall_ms: row.get(2)?,
+        kind: if row.get::<_, i64>(3)? == 0 { EntryKind::Observation } else { EntryKind::Decision },
+        text: row.get(4)?,
+    })
 }
 
 /// What SQLite says of the whole file: empty if it is sound. Reads all of it.

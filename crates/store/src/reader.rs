@@ -59,6 +59,12 @@ impl Reader {
         queries::journal(&self.connection, query)
     }
 
+    /// At most so many of the journal rows with which leaderships began until that wall time, the newest first: those whose
+    /// text begins with `{"n":0,`.
+    pub fn beginnings(&self, until_wall_ms: i64, limit: u32) -> Result<Vec<StoredEntry>, QueryError> {
+        queries::beginnings(&self.connection, until_wall_ms, limit)
+    }
+
     /// Who leads, or led last.
     pub fn leadership(&self) -> Result<Leadership, QueryError> {
         queries::leadership(&self.connection)

@@ -7,9 +7,9 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 
 /// Steps from an empty file to the present schema. The file's `user_version` counts the steps it has.
 ///
-/// Journal and events have no index but their number: a durable commit then touches one page of each, and questions by
+/// Journal and events have no index but their number and one of a few rows: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 4] = [
+pub(crate) const STEPS: [&str; 5] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -87,5 +87,9 @@ pub(crate) const STEPS: [&str; 4] = [
         pair TEXT PRIMARY KEY,
         lease_ns INTEGER NOT NULL CHECK (lease_ns > 0)
     ) STRICT, WITHOUT ROWID;
+",
+    // Where each leadership begins; no other row is in it.
+    "
+    CREATE INDEX journal_beginning ON journal (at_wall_ms) WHERE substr(text, 1, 7) = '{\"n\":0,';
 ",
 ];

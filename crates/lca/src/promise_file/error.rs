@@ -95,8 +95,8 @@ pub enum OpenError {
 }
 
 /// The way out when a state is lost, in one place.
-const START_ANEW: &str = "restore it, or stop this host's applications, remove the whole state directory and start \
-     again as a new agent";
+const START_ANEW: &str = "stop this host's applications, remove the whole state directory, start again as a new \
+     agent, and run: scsctl host rejoin HOST (see the runbook host-rejoin)";
 
 /// Why something is not durable.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::ApiError;
 use super::input::{parse_body, parse_query};
 pub use super::repeats::LONGEST_KEY_BYTES;
-use super::{ask, events, guard, logs, look, repeats, sequences, token_calls, what_if, why};
+use super::{ask, events, guard, logs, look, repeats, replay, sequences, token_calls, what_if, why};
 
 /// The body of a request.
 pub type ReadsBody = fn(&[u8]) -> Result<(), ApiError>;
@@ -33,6 +33,7 @@ pub const QUERIES: &[(&str, ReadsQuery)] = &[
     ("/v1/events", |uri| parse_query::<events::Which>(uri)?.query(Timestamp::UNIX_EPOCH).map(drop)),
     ("/v1/events/stream", |uri| parse_query::<events::Which>(uri)?.query(Timestamp::UNIX_EPOCH).map(drop)),
     ("/v1/why", |uri| parse_query::<why::WhichEvent>(uri).map(drop)),
+    ("/v1/replay", |uri| parse_query::<replay::Span>(uri)?.read(Timestamp::UNIX_EPOCH).map(drop)),
     // Which names go with which word is checked when it is known what is asked.
     ("/v1/what-if", |uri| parse_query::<what_if::Supposition>(uri).map(drop)),
     ("/v1/applications/{name}/logs", |uri| {

@@ -8,7 +8,10 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
-use super::{Seat, ask, events, figures_call, logs, look, openapi, sequences, token_calls, what_if, why};
+use super::{
+    Seat, ask, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
+    why,
+};
 
 /// One question.
 pub struct Route {
@@ -107,6 +110,15 @@ const WHICH_EVENTS_OR_FOLLOW: &[(&str, &str, &str)] = &[
     ("follow", "boolean", "Goes on for ever, one event a line."),
 ];
 
+const WHICH_SPAN: &[(&str, &str, &str)] = &[
+    (
+        "from",
+        "string",
+        "A time, or how long ago as 90s, 10m, 2h, 7d: leaderships that went on then or began later.",
+    ),
+    ("to", "string", "In the same words: nothing that was recorded later."),
+];
+
 const WHAT_IF: &[(&str, &str, &str)] = &[
     ("what", "string", "host-lost, app-crashed, link-cut, scs-lost or agent-lost."),
     ("name", "string", "Of the host or application; of a link the one end."),
@@ -184,6 +196,27 @@ fn does() -> Vec<Route> {
         )
         .asked(WHICH_OUTPUT)
         .gives_as(200, LINES, "LogPiece"),
+        // What differs is shown with the configuration and the words of whoever asked.
+        Route::new(
+            Method::GET,
+            "/v1/replay",
+            Role::Operator,
+            "Decides again on what was recorded, from the beginning of each leadership of a span, and compares each decision \
+             letter by letter; nothing is done. Without `from` it is the newest leadership.",
+            get(replay::replay),
+        )
+        .asked(WHICH_SPAN)
+        .gives("Replayed"),
+        Route::new(
+            Method::POST,
+            "/v1/hosts/{name}/rejoin",
+            Role::Operator,
+            "Accepts the agent of a host that was refused as its identity is another one than before; with `dry_run` it is \
+             only said what that gives up.",
+            post(rejoin::rejoin),
+        )
+        .takes("DryRun")
+        .gives("Done"),
         operator("/v1/applications/{name}/start", "Starts an application.", post(ask::start)).takes("Nothing"),
         operator("/v1/applications/{name}/stop", "Stops an application.", post(ask::stop)).takes("Stop"),
         operator("/v1/applications/{name}/restart", "Stops an application and starts it.", post(ask::restart))

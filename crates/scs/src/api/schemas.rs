@@ -307,6 +307,25 @@ fn answers() -> Vec<(&'static str, Value)> {
                 ("cut_short", boolean()),
             ]),
         ),
+        (
+            "Replayed",
+            object(&[
+                ("same", boolean()),
+                (
+                    "leaderships",
+                    list(object(&[
+                        ("controller", text()),
+                        ("epoch", integer()),
+                        ("version", text()),
+                        ("began", text()),
+                        ("steps", integer()),
+                        ("decisions", integer()),
+                        ("difference", json!({})),
+                        ("stopped", maybe("string")),
+                    ])),
+                ),
+            ]),
+        ),
         ("Begun", object(&[("operation", object(&[("id", integer()), ("state", text())]))])),
         ("Done", json!({ "anyOf": [object(&[("done", text())]), object(&[("plan", plan)])] })),
         ("Reloaded", object(&[("done", text()), ("changes", list(text())), ("warnings", list(text()))])),

@@ -17,7 +17,7 @@ use super::input::Sent;
 #[serde(deny_unknown_fields)]
 pub(super) struct DryRunBody {
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Deserialize)]

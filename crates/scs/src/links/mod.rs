@@ -64,6 +64,8 @@ struct Slot {
     open: Option<Sender<ToAgent>>,
     /// The agent that was heard there.
     agent: Option<AgentId>,
+    /// The one that answered there since, and was refused as it is another.
+    refused: Option<AgentId>,
     /// The version that both speak.
     version: u16,
     /// What its certificate says.
@@ -84,7 +86,7 @@ impl Links {
     }
 
     /// Makes the links those of this cluster: new hosts are dialed, hosts that are gone are left, hosts with other
-    /// addresses are dialed anew. Agents whose identity was refused are believed again: an operator has looked.
+    /// addresses are dialed anew. An agent whose identity was refused stays refused: see [`Links::accept_agent`].
     pub fn reconcile(&self, cluster: &Cluster, introduction: &Introduction) {
         let mut table = self.table();
         table.retain(|host, slot| {
@@ -98,9 +100,6 @@ impl Links {
         self.lock_tallies().retain(|host, _| cluster.hosts.contains_key(host));
         for (host, spec) in &cluster.hosts {
             let slot = table.entry(host.clone()).or_default();
-            if slot.open.is_none() {
-                slot.agent = None;
-            }
             if slot.task.is_none() || slot.addresses != spec.addresses {
                 // The machine may believe in the former task's link, or be about to.
                 let replaces = slot.task.is_some();
@@ -112,6 +111,7 @@ impl Links {
                     addresses: spec.addresses.clone(),
                     addp: Some(addp),
                     agent: slot.agent,
+                    refused: slot.refused,
                     ..Slot::default()
                 };
                 let task = self.task(host, spec, introduction, slot, watched, replaces);
@@ -230,6 +230,7 @@ impl Links {
         if let Some(slot) = self.table().get_mut(host) {
             slot.welcomed = Some(sender);
             slot.agent = Some(agent);
+            slot.refused = None;
             slot.version = version;
             slot.certified = certified;
         }
@@ -273,6 +274,27 @@ impl Links {
     /// Every change is one addition, so a poisoned lock still guards whole counts.
     fn lock_tallies(&self) -> MutexGuard<'_, BTreeMap<HostName, LinkTally>> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that another agent than the known one answered at a host, and was refused.
+    fn refuse_agent(&self, host: &HostName, found: AgentId) {
+        if let Some(slot) = self.table().get_mut(host) {
+            slot.refused = Some(found);
+        }
+    }
+
+    /// Which agent is known at a host, and which other one was refused there since; none if no such host is configured.
+    pub fn agents_of(&self, host: &HostName) -> Option<(Option<AgentId>, Option<AgentId>)> {
+        self.table().get(host).map(|slot| (slot.agent, slot.refused))
+    }
+
+    /// The agent of a host is this one from now on, which was refused there; false if it was not. It connects by itself.
+    pub fn accept_agent(&self, host: &HostName, agent: AgentId) -> bool {
+        let mut table = self.table();
+        let Some(slot) = table.get_mut(host).filter(|slot| slot.refused == Some(agent)) else { return false };
+        slot.refused = None;
+        slot.agent = Some(agent);
+        true
     }
 
     fn known_agent(&self, host: &HostName) -> Option<AgentId> {

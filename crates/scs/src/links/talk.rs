@@ -231,6 +231,9 @@ impl Talk {
         match message {
             FromAgent::Welcome { version, inventory } => {
                 let problem = identity_problem(&self.host, self.links.known_agent(&self.host), &inventory);
+                if problem.as_ref().is_some_and(|(word, _)| *word == OTHER_AGENT) {
+                    self.links.refuse_agent(&self.host, inventory.agent);
+                }
                 problem.map_or(Ok((version, inventory)), |(word, why)| Err(Down::unwelcome(word, why)))
             }
             FromAgent::HelloRefused { reason, versions, highest_controller_epoch } => Err(Down::unwelcome(
@@ -353,6 +356,9 @@ fn broken(error: &ReceiveError) -> Down {
     }
 }
 
+/// The word for an agent with another identity than the known one.
+const OTHER_AGENT: &str = "other-agent";
+
 /// Why this inventory is not that of the host's agent, if it is not: a word and a sentence.
 fn identity_problem(
     host: &HostName,
@@ -366,10 +372,10 @@ fn identity_problem(
     let known = known.filter(|known| *known != inventory.agent)?;
     let why = format!(
         "the agent of host {host} has identity {}, and it was {known} before: if it was reinstalled, run \
-         scsctl config reload to accept it",
+         scsctl host rejoin {host}; if not, two agents may have one name: see the runbook host-rejoin",
         inventory.agent
     );
-    Some(("other-agent", why))
+    Some((OTHER_AGENT, why))
 }
 
 /// A start for the delays, so that many control servers do not dial together.
@@ -427,6 +433,6 @@ mod tests {
         let (_, other) = identity_problem(&alpha, None, &inventory("beta", 7)).unwrap();
         assert!(other.contains("beta") && other.contains("alpha"), "{other}");
         let (_, changed) = identity_problem(&alpha, Some(AgentId(7)), &inventory("alpha", 8)).unwrap();
-        assert!(changed.contains("reload"), "{changed}");
+        assert!(changed.contains("scsctl host rejoin alpha"), "{changed}");
     }
 }

@@ -50,6 +50,17 @@ pub(super) async fn stop(session: Session<'_>, doing: &Doing, graceful: bool) ->
     do_it(session, &path, json!({ "graceful": graceful }), doing.no_wait).await
 }
 
+pub(super) async fn rejoin(session: Session<'_>, host: &str) -> Result<Exit, Failure> {
+    let path = format!("/v1/hosts/{}/rejoin", escape(host));
+    if session.yes {
+        return do_it(session, &path, json!({}), true).await;
+    }
+    let answer = session.server.ask(Method::POST, &path, &json!({ "dry_run": true })).await?;
+    let plan = read::<Begun>(&answer)?.plan.unwrap_or_default();
+    Err(Failure::new(Exit::NeedsYes, format!("{}; nothing was done", plan.steps.join("; ")))
+        .try_next(format!("scsctl host rejoin {host} --yes")))
+}
+
 /// What stopping it would interrupt; nothing if no primary is stopped.
 async fn interruption(session: &Session<'_>, object: &Object) -> Result<Option<String>, Failure> {
     match object {

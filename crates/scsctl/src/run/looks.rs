@@ -136,6 +136,25 @@ pub(super) async fn what_if(session: Session<'_>, supposed: &args::WhatIf) -> Re
     look(session, &path, show::what_if).await
 }
 
+pub(super) async fn replay(
+    mut session: Session<'_>,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<Exit, Failure> {
+    let span = [("from", from), ("to", to)].into_iter();
+    let span = span.filter_map(|(key, value)| value.map(|value| format!("{key}={}", escape(value))));
+    let answer = session.server.get(&format!("/v1/replay?{}", span.collect::<Vec<_>>().join("&"))).await?;
+    let replayed: answers::Replayed = read(&answer)?;
+    if session.wants_json() {
+        session.json(&answer)?;
+    } else {
+        let text = show::replay(&replayed, session.show());
+        session.out.print(&text)?;
+    }
+    let stopped = replayed.leaderships.iter().any(|one| one.stopped.is_some());
+    Ok(if replayed.same && !stopped { Exit::Done } else { Exit::Failed })
+}
+
 pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
     let mut query = format!("limit={}", which.limit);
     let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];

@@ -20,7 +20,7 @@ use clap::CommandFactory;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::args::{self, Args, Command, Config, Flap, Output};
+use crate::args::{self, Args, Command, Config, Flap, HostDoing, Output};
 use crate::contexts::Contexts;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
@@ -30,6 +30,8 @@ use crate::show::{Show, own_zone};
 
 /// How long an answer may take unless `--timeout` says otherwise.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long a replay may take; the server ends one by itself before that.
+const REPLAY_LIMIT: Duration = Duration::from_secs(40);
 /// How long `wait` and the end of an operation may take unless `--timeout` says otherwise.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
@@ -62,8 +64,12 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, Failure> {
         Command::Context(what) => return contexts::run(what, args, out),
         _ => {}
     }
+    let answer_limit = match &args.command {
+        Command::Replay { .. } => REPLAY_LIMIT,
+        _ => ANSWER_LIMIT,
+    };
     let session = Session {
-        server: Server::new(place(&args.access)?, args.timeout.unwrap_or(ANSWER_LIMIT)),
+        server: Server::new(place(&args.access)?, args.timeout.unwrap_or(answer_limit)),
         output: args.output,
         yes: args.yes,
         wait_limit: args.timeout.unwrap_or(WAIT_LIMIT),
@@ -116,13 +122,17 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Status { watch, check } => looks::status(session, *watch, *check).await,
         Command::Hosts => looks::hosts(session).await,
-        Command::Host(named) => looks::host(session, &named.name).await,
+        Command::Host { doing: Some(HostDoing::Rejoin { host }), .. } => does::rejoin(session, host).await,
+        Command::Host { name, doing: None } => {
+            looks::host(session, name.as_deref().unwrap_or_default()).await
+        }
         Command::Apps => looks::applications(session).await,
         Command::App(named) => looks::application(session, &named.name).await,
         Command::Pairs => looks::pairs(session).await,
         Command::Pair(named) => looks::pair(session, &named.name).await,
         Command::Why { name, event } => looks::why(session, name.as_deref(), *event).await,
         Command::WhatIf(supposed) => looks::what_if(session, supposed).await,
+        Command::Replay { from, to } => looks::replay(session, from.as_deref(), to.as_deref()).await,
         Command::Events(which) => looks::events(session, which).await,
         Command::Logs(which) => looks::logs(session, which).await,
         Command::Operations { id } => looks::operations(session, *id).await,
