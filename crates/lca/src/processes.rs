@@ -245,12 +245,13 @@ impl<P: Platform> Processes<P> {
             // It is found by its mark or group then.
             tracing::warn!(%application, %error, "cannot note the start");
         }
+        // Known before it is told: whoever hears of it may have it guarded at once, and a guard needs what runs.
+        let asked = self.table.now_running(start, Arc::clone(&tree));
         // What was just launched always has one.
         if let Some(pid) = self.platform.pid(&tree) {
             self.inbox.saw_blocking(AgentSaw::Spawned { application: application.clone(), start, pid });
         }
         self.check_clock(&application, &tree);
-        let asked = self.table.now_running(start, Arc::clone(&tree));
         for signal in asked.signals {
             self.deliver(&application, &tree, signal);
         }

@@ -16,6 +16,8 @@ pub const REDIS: &str = "redis";
 pub const REDIS_PASSWORD: &str = "of the stage";
 /// As in the recipe.
 pub const REDIS_FENCE_BUDGET: &str = "fence-budget = \"2s\"";
+/// As in the recipe.
+pub const REDIS_LEASE: &str = "lease = \"4s\"";
 /// Keys that the stage writes itself, or that need an account or a place of the system.
 const NOT_ON_STAGE: [&str; 8] = [
     "type",
@@ -46,11 +48,12 @@ pub fn add_redis(plan: &mut Plan, ports: [u16; 2]) -> Result<(), StageError> {
     let directory = fs::canonicalize(&directory).map_err(StageError::file("find", &directory))?;
     let file = directory.join("cluster.toml");
     let text = fs::read_to_string(&file).map_err(StageError::file("read", &file))?;
-    if !text.contains(REDIS_FENCE_BUDGET) {
-        let why = format!("{} does not say {REDIS_FENCE_BUDGET}", file.display());
-        return Err(StageError::Unexpected(why));
+    for line in [REDIS_FENCE_BUDGET, REDIS_LEASE] {
+        if !text.contains(line) {
+            return Err(StageError::Unexpected(format!("{} does not say {line}", file.display())));
+        }
+        plan.timers.push(line.to_owned());
     }
-    plan.timers.push(REDIS_FENCE_BUDGET.to_owned());
     let more = template(&text, &directory)
         .ok_or_else(|| StageError::Unexpected(format!("{} has no template with hooks", file.display())))?;
     let start = directory.join("start").to_string_lossy().into_owned();

@@ -406,6 +406,12 @@ impl Stage {
         // First the control server, then the agents: nobody starts again what the others end.
         let killed: Result<(), StageError> =
             self.daemons.iter_mut().rev().try_for_each(|daemon| daemon.kill().map(drop));
+        // A guard outlives its agent, which is what it is for.
+        for host in Host::ALL {
+            if let Some(guard) = self.guard(host)? {
+                guard.kill()?;
+            }
+        }
         end_all(self.ground.directory())?;
         killed
     }

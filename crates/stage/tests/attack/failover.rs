@@ -48,7 +48,8 @@ fn both_members_killed_at_once_come_back_with_one_primary() {
     let after = play.until("both are other processes and one is primary", |status| {
         let fresh = |name| app(status, name).pid.is_some() && app(status, name).pid != app(&before, name).pid;
         let now = pair(status, "t");
-        if fresh("t-1") && fresh("t-2") && now.ready { Ok(status.clone()) } else { Err(format!("{now:?}")) }
+        let well = now.ready && now.primary.is_some();
+        if fresh("t-1") && fresh("t-2") && well { Ok(status.clone()) } else { Err(format!("{now:?}")) }
     });
     assert!(pair(&after, "t").epoch > pair(&before, "t").epoch);
     assert_eq!(usize::from(play.serves("t-1")) + usize::from(play.serves("t-2")), 1);

@@ -54,7 +54,7 @@ pub fn until_linked(play: &Play) {
 pub fn assert_one(seen: &Seen, what: &str) {
     let two = seen.two_acted();
     assert!(two.is_empty(), "{what}: {} times, first {:?}", two.len(), &two[..two.len().min(3)]);
-    assert!(seen.acts.len() > 100, "{what}: only {} acts were seen", seen.acts.len());
+    assert!(seen.acts.len() > 20, "{what}: only {} acts were seen", seen.acts.len());
 }
 
 #[test]
@@ -62,7 +62,8 @@ fn whoever_keeps_a_majority_goes_on() {
     let Some(mut play) = Play::networked(strict) else { return };
     play.stage.start_all().unwrap();
     let before = play.until_well();
-    let cuts: [(&str, fn(&Network)); 6] = [
+    type Cut = fn(&Network);
+    let cuts: [(&str, Cut); 6] = [
         ("the primary's agent and the control server", |net| {
             net.set_between(ALPHA, Station::Server, Lane::CUT)
         }),
@@ -96,7 +97,8 @@ fn whoever_has_no_majority_steps_down_before_the_other_acts() {
     let Some(mut play) = Play::networked(strict) else { return };
     play.stage.start_all().unwrap();
     let others = |at: Station| Station::ALL.into_iter().filter(move |other| *other != at);
-    let cuts: [(&str, &dyn Fn(&Network, Station)); 4] = [
+    type Cut<'a> = &'a dyn Fn(&Network, Station);
+    let cuts: [(&str, Cut<'_>); 4] = [
         ("the primary's host from all", &|net, at| net.set_around(at, Lane::CUT)),
         ("the primary's host hears nothing", &|net, at| {
             others(at).for_each(|other| net.set(other, at, Lane::CUT));
