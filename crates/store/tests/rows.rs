@@ -142,9 +142,9 @@ fn the_rows_with_which_leaderships_begin_are_found_newest_first() {
     let mut store = Store::open(place.path()).unwrap();
     let texts = ["{\"n\":0,\"is\":1}", "{\"n\":1,\"is\":2}", "{\"n\":0,\"is\":3}", "{\"n\":0,\"is\":4}"];
     for (at_wall_ms, text) in texts.into_iter().enumerate() {
-        let mut journal = entries(&[text]);
-        journal[0].at_wall_ms = at_wall_ms as i64;
-        store.commit(Batch { journal, durable: true, ..Batch::default() }).unwrap();
+        let mut batch = entries(&[text], true);
+        batch.journal[0].at_wall_ms = at_wall_ms as i64;
+        store.commit(batch).unwrap();
     }
     let reader = Reader::open(place.path()).unwrap();
     let found = |until, limit| -> Vec<i64> {
