@@ -117,7 +117,7 @@ word_enum!(
 
 impl Policy {
     /// What a pair has whose settings name none: the best that this version keeps.
-    pub const DEFAULT: Policy = Policy::Available;
+    pub const DEFAULT: Policy = Policy::Strict;
 
     /// What it promises and what it gives up, for people.
     pub fn means(self) -> &'static str {

@@ -119,6 +119,9 @@ fn two_primaries_are_seen() {
     let summary = load.finish();
     assert!(summary["dual_primary_observations"].as_u64().unwrap() > 0, "{summary}");
     assert!(summary["lower_epoch_answers"].as_u64().unwrap() > 0, "{summary}");
+    // What was answered in the lower epoch is seen, and rejected.
+    assert!(summary["stale_rejected"].as_u64().unwrap() > 0, "{summary}");
+    assert_eq!(summary["stale_accepted"], 0, "{summary}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use agent::{Agent, Session};
 use running::{Tserver, command, until, wait};
@@ -103,11 +104,15 @@ fn faults_refuse_withdraw_and_delay() {
     assert_eq!(session.hear(), FromApplication::Readiness(Readiness::Ready));
     order(&mut session, RunMode::Primary, 3);
     assert_eq!(session.hear(), done(RunMode::Primary, 3));
-    // A slow demotion goes on serving until it is done.
+    // In a slow demotion it may not act any more, and says so, before it is done.
     assert_eq!(server.ask("FAULT slow-demotion 300"), "OK");
     let mut client = server.connect();
-    order(&mut session, RunMode::Backup, 3);
     assert_eq!(client.ask("WRITE 1\n").unwrap(), "OK epoch=3");
+    order(&mut session, RunMode::Backup, 3);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while client.ask("WRITE 2\n").unwrap() != "ERR not-primary run-mode=backup epoch=3" {
+        assert!(Instant::now() < deadline, "it goes on serving");
+    }
     assert_eq!(session.hear(), done(RunMode::Backup, 3));
     assert_eq!(client.ask("WRITE 2\n").unwrap(), "ERR not-primary run-mode=backup epoch=3");
 }

@@ -25,6 +25,7 @@ pub mod soak;
 pub mod stage;
 pub mod status;
 pub mod sweep;
+pub mod witness;
 
 pub use error::StageError;
 pub use interrupt::Interrupt;

@@ -60,6 +60,10 @@ pub struct LoadSummary {
     pub dual_primary_observations: u64,
     /// Acts in an epoch that was over.
     pub lower_epoch_answers: u64,
+    /// Acts that the client rejected, as it had seen a higher epoch.
+    pub stale_rejected: u64,
+    /// Such acts that the client accepted all the same.
+    pub stale_accepted: u64,
 }
 
 impl LoadSummary {
@@ -188,6 +192,8 @@ mod tests {
             longest_outage_ms: 0.0,
             dual_primary_observations: 0,
             lower_epoch_answers: 0,
+            stale_rejected: 0,
+            stale_accepted: 0,
         };
         assert_eq!(summary.lost_of_all(), Some(0));
         summary.acknowledged_checked = Some(4);

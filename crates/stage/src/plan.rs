@@ -6,6 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use understudy_model::{Policy, Preset};
+
 use crate::net::Station;
 
 /// The variable that holds the stage's directory, in every process that belongs to it.
@@ -110,6 +112,8 @@ pub struct PairPlan {
     pub primary: String,
     /// The other member.
     pub backup: String,
+    /// What it prefers when nobody can know; none: what settings take when they name none.
+    pub policy: Option<Policy>,
 }
 
 /// The whole play.
@@ -117,6 +121,8 @@ pub struct PairPlan {
 pub struct Plan {
     /// The cluster's name.
     pub cluster: String,
+    /// The named set of timers; none: what settings take when they name none.
+    pub preset: Option<Preset>,
     /// Restart delay of every application: an end after a shorter run counts as one of several in a row.
     pub restart_delay_ms: u64,
     /// Where alpha and beta are found.
@@ -136,6 +142,7 @@ impl Plan {
     pub fn new(cluster: &str, restart_delay_ms: u64) -> Self {
         Self {
             cluster: cluster.to_owned(),
+            preset: None,
             restart_delay_ms,
             whereabouts: Host::ALL.map(Whereabouts::local),
             timers: Vec::new(),
@@ -170,14 +177,25 @@ impl Plan {
         let [primary, backup] = [format!("{name}-1"), format!("{name}-2")];
         self.applications.push(member(Host::Alpha, primary.clone()));
         self.applications.push(member(Host::Beta, backup.clone()));
-        self.pairs.push(PairPlan { name: name.to_owned(), primary, backup });
+        self.pairs.push(PairPlan { name: name.to_owned(), primary, backup, policy: None });
+    }
+
+    /// Gives every pair that is planned until now this policy.
+    pub fn set_policy(&mut self, policy: Policy) {
+        for pair in &mut self.pairs {
+            pair.policy = Some(policy);
+        }
     }
 
     /// `cluster.toml`; `lca_ports` are those of alpha and beta.
     pub fn cluster_file(&self, directory: &Path, lca_ports: [u16; 2]) -> String {
         // Benches and soaks change roles again and again: what damping does is shown by its own stories.
-        let mut text =
-            format!("[cluster]\nname = {}\n\n[timers]\nflap-damping = \"off\"\n", quote(&self.cluster));
+        let preset =
+            self.preset.map_or_else(String::new, |set| format!("timers = {}\n", quote(set.as_str())));
+        let mut text = format!(
+            "[cluster]\nname = {}\n{preset}\n[timers]\nflap-damping = \"off\"\n",
+            quote(&self.cluster)
+        );
         for line in &self.timers {
             text += &format!("{line}\n");
         }
@@ -193,6 +211,9 @@ impl Plan {
         for pair in &self.pairs {
             let (name, primary, backup) = (quote(&pair.name), quote(&pair.primary), quote(&pair.backup));
             text += &format!("\n[[pair]]\nname = {name}\nprimary = {primary}\nbackup = {backup}\n");
+            if let Some(policy) = pair.policy {
+                text += &format!("policy = {}\n", quote(policy.as_str()));
+            }
         }
         text
     }
@@ -289,6 +310,14 @@ mod tests {
             more: vec!["shutdown-timeout = \"3s\"".to_owned()],
         });
         plan.timers.push("hang-limit = \"1s\"".to_owned());
+        plan.preset = Some(Preset::Fast);
+        for policy in [Policy::Strict, Policy::Available] {
+            plan.set_policy(policy);
+            let text = plan.cluster_file(Path::new("/tmp/stage"), [21_002, 21_003]);
+            let read = understudy_settings::parse_cluster("cluster.toml", &text);
+            let pairs = read.unwrap_or_else(|problems| panic!("{problems}\n{text}")).value.pairs;
+            assert!(pairs.values().all(|pair| pair.policy == policy), "{text}");
+        }
         let text = plan.cluster_file(Path::new("/tmp/stage"), [21_002, 21_003]);
         let read = understudy_settings::parse_cluster("cluster.toml", &text);
         let read = read.unwrap_or_else(|problems| panic!("{problems}\n{text}"));

@@ -18,7 +18,7 @@ use crate::heir::Heir;
 use crate::net::{Network, Place, Station};
 use crate::plan::{PKI, SERVER, agent_file, server_file};
 use crate::ports::Ports;
-use crate::sweep::{Held, end_all, find_on_host, open_marked};
+use crate::sweep::{Held, end_all, find_guard, find_on_host, open_marked};
 use crate::{Host, Interrupt, Plan, Programs, StageError, Status};
 
 /// The longest path that a Unix socket may have, in bytes.
@@ -248,7 +248,7 @@ impl Stage {
         Ok((pid, before_ns))
     }
 
-    /// SIGSTOP of everything that runs on a host, its agent first: nothing is closed, nothing answers. Answers what was
+    /// SIGSTOP of everything that runs on a host, its agent and its guard first: nothing is closed, nothing answers. Answers what was
     /// stopped, for [`Stage::thaw`], and the boot time right before.
     pub fn freeze(&self, host: Host) -> Result<(Vec<Held>, u64), StageError> {
         let pid = self.daemon_pid(Daemon::Agent(host));
@@ -256,10 +256,16 @@ impl Stage {
         let agent = agent
             .ok_or_else(|| StageError::Unexpected(format!("the agent of {} does not run", host.name())))?;
         let mut held = vec![agent];
+        held.extend(self.guard(host)?);
         held.extend(find_on_host(self.directory(), host.name())?);
         let before_ns = crate::clock::boot_ns();
         held.iter().try_for_each(Held::stop)?;
         Ok((held, before_ns))
+    }
+
+    /// The guard of that host's agent, if it runs.
+    pub fn guard(&self, host: Host) -> Result<Option<Held>, StageError> {
+        find_guard(&self.ground.sockets().join("run").join(host.name()))
     }
 
     /// Everything that was stopped goes on.

@@ -93,6 +93,20 @@ pub fn find_on_host(directory: &Path, host: &str) -> Result<Vec<Held>, StageErro
     Ok(found)
 }
 
+/// The guard whose agent has that runtime directory. It has no environment, and so no mark: the directory is its mark.
+pub fn find_guard(runtime: &Path) -> Result<Option<Held>, StageError> {
+    let is_ours = |pid: u32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0);
+        words.next().is_some_and(|program| program.ends_with(b"/lca-guard"))
+            && words.any(|word| word == runtime.as_os_str().as_encoded_bytes())
+    };
+    let entries = fs::read_dir("/proc").map_err(StageError::file("list", "/proc"))?;
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<u32>().ok();
+    let mut pids = entries.filter_map(number).filter(|pid| is_ours(*pid));
+    Ok(pids.find_map(|pid| Held::open(pid).ok().filter(|_| is_ours(pid))))
+}
+
 fn is_marked(pid: u32, directory: &Path) -> bool {
     has_variable(pid, STAGE_MARK, directory.as_os_str().as_encoded_bytes())
 }

@@ -108,6 +108,19 @@ impl Control {
         silent.then_some((member, member.other()))
     }
 
+    /// The promoted member's agent has answered, and gave the epoch up before it was seen to act in it: nobody is on the way.
+    pub(super) fn promotion_is_given_up(&self, name: &PairName) -> bool {
+        let Some(pair) = self.pairs.get(name).filter(|pair| pair.state == super::pair::PairState::Promoting)
+        else {
+            return false;
+        };
+        let Some((stored, member)) = pair.stored.as_ref().zip(pair.holder()) else { return false };
+        let answered = |app: &&super::state::App| app.heard && app.ordered.is_none();
+        let report =
+            self.app(pair, member).filter(answered).and_then(|app| app.report.as_ref()?.role.as_ref());
+        report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
+    }
+
     /// What a heard member that does not act has to do with the promise that binds: its release is on the way, or it has not
     /// got its order.
     pub(super) fn promise_stands(&self, now: Moment, name: &PairName, pair: &Pair) -> Option<PairTrigger> {

@@ -40,6 +40,9 @@ impl Control {
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
+        if self.promotion_is_given_up(name) {
+            self.fire(now, name, PairTrigger::PromotionRefused, out);
+        }
         for _ in 0..MOST_MOVES {
             let Some(situation) = self.situation(now, name) else { break };
             let before = self.pairs.get(name).map(|pair| (pair.state, pair.stored.clone()));

@@ -41,6 +41,8 @@ pub enum Ask {
 pub enum Said {
     /// Done, or "primary", in this epoch: an act.
     Serving(u64),
+    /// The same in an epoch below one that the client had seen: an act that the client rejects, as if it were refused.
+    Stale(u64),
     /// Refused, or "backup", in this epoch if one was said.
     NotServing(Option<u64>),
     /// It was asked and the answer did not come.
@@ -101,6 +103,8 @@ impl Measure {
             dual_primary_observations: 0,
             epochs_seen: Vec::new(),
             lower_epoch_answers: 0,
+            stale_rejected: 0,
+            stale_accepted: 0,
         };
         Self {
             stall_ns,
@@ -116,7 +120,7 @@ impl Measure {
     /// Takes in one observation; what is notable about it is appended to `moments`.
     pub fn observe(&mut self, seen: Observation, moments: &mut Vec<Moment>) {
         let mut tell = |happening| moments.push(Moment { at_ms: ms(seen.received_ns), happening });
-        if let Said::Serving(epoch) = seen.said {
+        if let Said::Serving(epoch) | Said::Stale(epoch) = seen.said {
             self.judge_act(&seen, epoch, &mut tell);
         }
         match seen.ask {
@@ -153,6 +157,7 @@ impl Measure {
                 .find(|(_, first_ns)| **first_ns < sent_ns)
                 .map(|(&higher, _)| higher)
         };
+        self.summary.stale_rejected += u64::from(matches!(seen.said, Said::Stale(_)));
         let others = &self.first_acts[1 - member];
         let same_role = others.contains_key(&epoch).then_some(epoch);
         if let Some(other_epoch) = same_role.or_else(|| higher_before(others)) {
@@ -164,6 +169,7 @@ impl Measure {
         }
         if self.first_acts.iter().any(|acts| higher_before(acts).is_some()) {
             self.summary.lower_epoch_answers += 1;
+            self.summary.stale_accepted += u64::from(matches!(seen.said, Said::Serving(_)));
         }
         if self.first_acts.iter().filter_map(highest).max() < Some(epoch) {
             tell(Happening::EpochChanged { member, epoch });
@@ -176,7 +182,7 @@ impl Measure {
 
     fn note_role(&mut self, seen: &Observation, tell: &mut impl FnMut(Happening)) {
         let (role, epoch) = match seen.said {
-            Said::Serving(epoch) => ("primary", Some(epoch)),
+            Said::Serving(epoch) | Said::Stale(epoch) => ("primary", Some(epoch)),
             Said::NotServing(epoch) => ("backup", epoch),
             Said::Nothing | Said::Unreachable => ("silent", None),
         };
@@ -198,7 +204,7 @@ impl Measure {
                 }
                 self.note_acknowledged(Act { member: seen.member, epoch, at_ns: seen.received_ns }, tell);
             }
-            Said::NotServing(_) => {
+            Said::NotServing(_) | Said::Stale(_) => {
                 summary.writes_refused += 1;
                 self.note_failed(seen, tell);
             }

@@ -58,6 +58,8 @@ struct Shared {
     stop: Arc<AtomicBool>,
     next_number: AtomicU64,
     last_acknowledged_ns: AtomicU64,
+    /// In any answer that was an act.
+    highest_epoch: AtomicU64,
     dn: String,
     pause: Duration,
 }
@@ -65,6 +67,19 @@ struct Shared {
 impl Shared {
     fn now_ns(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Rejects an act in an epoch below one that was seen before, by any of the threads: the fencing token at work. The time
+    /// of its receipt is taken after this.
+    fn check(&self, said: Said) -> Said {
+        match said {
+            Said::Serving(epoch) if self.highest_epoch.fetch_max(epoch, Ordering::SeqCst) > epoch => {
+                Said::Stale(epoch)
+            }
+            Said::Serving(_) | Said::Stale(_) | Said::NotServing(_) | Said::Nothing | Said::Unreachable => {
+                said
+            }
+        }
     }
 
     fn has_ended(&self) -> bool {
@@ -86,6 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, RunError> {
         stop,
         next_number: AtomicU64::new(1),
         last_acknowledged_ns: AtomicU64::new(0),
+        highest_epoch: AtomicU64::new(0),
         dn: arguments.dn.clone(),
         pause: Duration::from_micros(arguments.pause_us),
     });
@@ -144,6 +160,7 @@ fn write_all(member: usize, address: SocketAddr, shared: &Shared, seen: &SyncSen
                 )
             }
         };
+        let said = shared.check(said);
         let received_ns = shared.now_ns();
         let observation = Observation { member, sent_ns, received_ns, ask: Ask::Write(number_now), said };
         if seen.send(observation).is_err() {
@@ -159,7 +176,7 @@ fn write_all(member: usize, address: SocketAddr, shared: &Shared, seen: &SyncSen
                 continue;
             }
             Said::Nothing => conversation = None,
-            Said::NotServing(_) | Said::Unreachable => {}
+            Said::Stale(_) | Said::NotServing(_) | Said::Unreachable => {}
         }
         let silence_ns = received_ns.saturating_sub(shared.last_acknowledged_ns.load(Ordering::Relaxed));
         std::thread::sleep(if silence_ns > NOBODY_AFTER_NS { TRY_EVERY } else { LOOK_EVERY });
@@ -178,6 +195,7 @@ fn probe(member: usize, address: SocketAddr, shared: &Shared, seen: &SyncSender<
             None => Said::Unreachable,
             Some(open) => open.ask("HELLO\n").map_or(Said::Nothing, |text| judge_role(&text)),
         };
+        let said = shared.check(said);
         if said == Said::Nothing {
             conversation = None;
         }

@@ -81,7 +81,7 @@ pub struct Summary {
     pub writes_acknowledged: u64,
     /// Writes handed to the network, whatever became of them; a refused one that is sent again counts again.
     pub writes_sent: u64,
-    /// Writes that a member refused, most of them because it is the backup.
+    /// Writes that a member refused, most of them because it is the backup, and those whose answer was rejected.
     pub writes_refused: u64,
     /// Writes whose fate is not known: the connection ended, or no answer came in time.
     pub writes_unanswered: u64,
@@ -102,4 +102,9 @@ pub struct Summary {
     pub epochs_seen: Vec<u64>,
     /// Acts in an epoch below one in which somebody had acted before they were asked for.
     pub lower_epoch_answers: u64,
+    /// Acts that the client rejected, as it had seen a higher epoch: they count as refused.
+    pub stale_rejected: u64,
+    /// Acts in an epoch below one in which somebody had acted before they were asked for, which the client accepted all
+    /// the same. Anything but 0 is a mistake of the client.
+    pub stale_accepted: u64,
 }

@@ -93,7 +93,8 @@ impl Conduct for TserverConduct {
     fn demote(&mut self, epoch: Epoch) {
         let server = &self.0;
         server.faults.hang_if_asked();
-        // Still serving: the hard case for whoever waits for this.
+        // The gate is still open, which is the hard case for whoever waits for this; the library says already that it
+        // may not act, so nothing is acknowledged any more.
         std::thread::sleep(server.faults.slow_demotion());
         server.gate.close(epoch.0);
         log(&server.name, &format!("backup, epoch {epoch}"));

@@ -2,7 +2,7 @@
 //!
 //! Knows sockets; leaves what a line means to `lines` and what it does to `calls`. The law: the role is looked at, the
 //! command applied and the acknowledgement handed to the system while the gate cannot close, and no client can
-//! make that last longer.
+//! make that last longer; what only a primary may say is said right after `acts_in` said the same epoch.
 
 use std::fmt::Write;
 use std::io::{self, BufRead, BufReader, Read};
@@ -36,6 +36,13 @@ pub struct Reception {
     pub server: Arc<Server>,
     /// The agent's link, if there is an agent.
     pub link: Option<Arc<Understudy>>,
+}
+
+impl Reception {
+    /// Whether it may answer as primary in that epoch at this instant; without an agent it serves alone.
+    fn acts_in(&self, epoch: u64) -> bool {
+        self.link.as_ref().is_none_or(|link| link.acts_in().is_some_and(|now| now.0 == epoch))
+    }
 }
 
 /// Accepts for ever.
@@ -87,7 +94,7 @@ fn converse(stream: &TcpStream, reception: &Reception) {
         reception.server.faults.hang_if_asked();
         let goes_on = match parse(&line) {
             Ok(Request::Fault(order)) => misbehave(stream, reception, order),
-            Ok(request) => answer(stream, &reception.server, request),
+            Ok(request) => answer(stream, reception, request),
             Err(LineError::TooLong) => {
                 let said = acknowledge(stream, &format!("ERR {}\n", LineError::TooLong));
                 return if said {
@@ -130,17 +137,31 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     Ok(whole || line.len() > LONGEST_LINE_BYTES)
 }
 
-fn answer(stream: &TcpStream, server: &Server, request: Request) -> bool {
-    let goes_on = server.gate.pass(|serving| acknowledge(stream, &text_of_answer(server, serving, request)));
+fn answer(stream: &TcpStream, reception: &Reception, request: Request) -> bool {
+    let server = &reception.server;
+    let goes_on = server.gate.pass(|serving| {
+        let may_act = || serving.is_primary && reception.acts_in(serving.epoch);
+        let began = Serving { is_primary: may_act(), ..serving };
+        let text = text_of_answer(server, began, request);
+        // Asked again when the work is done, right before the answer goes out: whatever held this thread up until now, nobody
+        // else acted as primary at that instant. What was done for nothing is forgotten with the epoch.
+        let text = if began.is_primary && !may_act() { refusal(began.epoch) } else { text };
+        acknowledge(stream, &text)
+    });
     server.finish_suspension_if_idle();
     goes_on
+}
+
+/// What is said instead of an answer that only a primary may give.
+fn refusal(epoch: u64) -> String {
+    format!("ERR not-primary run-mode=backup epoch={epoch}\n")
 }
 
 fn text_of_answer(server: &Server, serving: Serving, request: Request) -> String {
     let Serving { is_primary, epoch } = serving;
     let mode = if is_primary { "primary" } else { "backup" };
     if !is_primary && !request.is_for_backups_too() {
-        return format!("ERR not-primary run-mode={mode} epoch={epoch}\n");
+        return refusal(epoch);
     }
     let mut text = format!("OK epoch={epoch}");
     let mut calls = server.calls();

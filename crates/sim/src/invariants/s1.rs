@@ -64,8 +64,12 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         }
         found.acts[place] |= member.mode == RunMode::Primary;
         let guard = &site.guard;
-        let away = !guard.alive || guard.frozen > 0 || world.now < guard.away_until + CATCHES_UP;
-        found.unguarded[place] |= !reads && away;
+        // A guard is told of a process only when that lives.
+        let back = guard.away_until.max(member.born) + CATCHES_UP;
+        let away = !guard.alive || guard.frozen > 0 || member.frozen > 0 || world.now < back;
+        // Its agent ended, or was stopped, between its start and the word to the guard.
+        let untold = !site.daemon.runs() && !guard.watched.iter().any(|known| known.start == member.start);
+        found.unguarded[place] |= !reads && (away || untold);
     }
     found
 }
@@ -114,18 +118,19 @@ impl S1 {
             }
             return;
         }
+        let excused = strict && acting.unguarded.contains(&true);
+        if strict && !excused {
+            self.objection.raise("S1", now, || format!("both members of pair {pair} can act"));
+        }
         if self.since[pair].is_some() {
             return;
         }
         self.since[pair] = Some(now);
-        self.excused[pair] = strict && acting.unguarded.contains(&true);
-        if self.excused[pair] {
+        self.excused[pair] = excused;
+        if excused {
             sometimes.excused += 1;
-            return;
-        }
-        sometimes.two_acted += 1;
-        if strict {
-            self.objection.raise("S1", now, || format!("both members of pair {pair} can act"));
+        } else {
+            sometimes.two_acted += 1;
         }
     }
 }

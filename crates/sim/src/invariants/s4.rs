@@ -1,14 +1,18 @@
 //! S4: an operator's stop, or maintenance, is never undone by a restart rule.
 //!
 //! A stop counts from when it is on the agent's disk. What ended under maintenance stays down until it is asked for, or
-//! maintenance is over. After a table that may or may not be on the disk nothing is judged until one is.
+//! maintenance is over. A start that was decided before a stop was on the disk, and waited for the same disk, may come a
+//! moment later; it is ended at once. After a table that may or may not be on the disk nothing is judged until one is.
 
 use understudy_decide::agent::{AgentMemory, AgentRecord, Spawn};
 use understudy_model::{Assignment, Goal, Order, Work};
 
 use super::Objection;
 use crate::cast::Cast;
-use crate::climate::Climate;
+use crate::climate::{Climate, MS};
+
+/// For so long a start that was decided before a stop may still come.
+const UNDER_WAY: u64 = 50 * MS;
 
 /// S4.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct S4 {
     left: Vec<bool>,
     /// By part: it is to end, by its agent's doing or by a person's, and what follows is theirs.
     to_end: Vec<bool>,
+    /// By part: since when its stop has been on the disk.
+    stopped: Vec<Option<u64>>,
     names: Vec<understudy_model::ApplicationName>,
 }
 
@@ -30,6 +36,7 @@ impl S4 {
             unknown: vec![false; climate.hosts],
             left: vec![false; cast.parts.len()],
             to_end: vec![false; cast.parts.len()],
+            stopped: vec![None; cast.parts.len()],
             names: cast.parts.iter().map(|part| part.name.clone()).collect(),
         }
     }
@@ -54,10 +61,17 @@ impl S4 {
 
     /// A table is on the disk, whether its agent knows or not. What it does not put under maintenance, or puts to rest, is not
     /// left alone any more: only an operator starts it again.
-    pub fn table_stored(&mut self, table: &[Assignment]) {
-        for assigned in table.iter().filter(|assigned| !assigned.hands_off || assigned.goal == Goal::Stopped)
-        {
-            if let Some(part) = self.names.iter().position(|name| *name == assigned.application) {
+    pub fn table_stored(&mut self, now: u64, table: &[Assignment]) {
+        for assigned in table {
+            let Some(part) = self.names.iter().position(|name| *name == assigned.application) else {
+                continue;
+            };
+            if assigned.goal == Goal::Stopped {
+                self.stopped[part].get_or_insert(now);
+            } else {
+                self.stopped[part] = None;
+            }
+            if !assigned.hands_off || assigned.goal == Goal::Stopped {
                 self.left[part] = false;
             }
         }
@@ -99,8 +113,9 @@ impl S4 {
             return;
         }
         let name = &spawn.application;
+        let decided_before = self.stopped[part].is_some_and(|since| now - since <= UNDER_WAY);
         let goal = memory.assignments.iter().find(|assigned| assigned.application == *name);
-        if goal.map(|assigned| assigned.goal) != Some(Goal::Started) {
+        if goal.map(|assigned| assigned.goal) != Some(Goal::Started) && !decided_before {
             self.objection.raise("S4", now, || format!("{name} is started, and its goal is {goal:?}"));
         }
         if std::mem::take(&mut self.left[part]) {

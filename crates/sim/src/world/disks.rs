@@ -35,7 +35,7 @@ impl World {
                 }
                 AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
                 AgentRecord::Assignments(table) => {
-                    self.laws.s4.table_stored(&table);
+                    self.laws.s4.table_stored(self.now, &table);
                     memory.assignments = table;
                 }
             }

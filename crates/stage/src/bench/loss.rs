@@ -1,9 +1,11 @@
-//! The bench of a lost host: its packets are dropped, and nothing is closed.
+//! The benches of a lost host: its packets are dropped, and nothing is closed; without leases and with them.
 //!
 //! It knows the stage, its networks and the words of the parts. The law: the cut comes at any moment of the link's own
 //! rhythm, and the time is taken before it is made.
 
 use std::time::Duration;
+
+use understudy_model::{Policy, Preset};
 
 use super::Measured;
 use super::rounds::{MOMENT_LIMIT, RESTART_DELAY_MS, add_pair, begin_on, rest};
@@ -17,7 +19,8 @@ const ADDP_TIMEOUT: Duration = Duration::from_millis(200);
 /// The moments at which cuts are made, so that runs can be compared.
 const SEED: u64 = 1;
 
-/// From the drop of everything that the primary's host sends and should hear to the call of `promote` in the backup.
+/// With policy `available`: from the drop of everything that the primary's host sends and should hear to the call of
+/// `promote` in the backup.
 pub fn host_loss(
     rounds: u32,
     programs: &Programs,
@@ -27,8 +30,46 @@ pub fn host_loss(
     let mut plan = Plan::networked("bench", RESTART_DELAY_MS);
     let timeout = ADDP_TIMEOUT.as_millis();
     plan.timers.push(format!("addp-timeout = \"{timeout}ms\"\naddp-remote-timeout = \"{timeout}ms\""));
+    measure(rounds, programs, ground, interrupt, plan, Policy::Available)
+}
+
+/// The same with policy `strict` and the preset `fast`.
+pub fn host_loss_strict(
+    rounds: u32,
+    programs: &Programs,
+    ground: Ground,
+    interrupt: &Interrupt,
+) -> Result<Measured, StageError> {
+    let mut plan = Plan::networked("bench", RESTART_DELAY_MS);
+    plan.preset = Some(Preset::Fast);
+    measure(rounds, programs, ground, interrupt, plan, Policy::Strict)
+}
+
+/// The same with the preset `normal`.
+pub fn host_loss_strict_normal(
+    rounds: u32,
+    programs: &Programs,
+    ground: Ground,
+    interrupt: &Interrupt,
+) -> Result<Measured, StageError> {
+    let plan = Plan::networked("bench", RESTART_DELAY_MS);
+    measure(rounds, programs, ground, interrupt, plan, Policy::Strict)
+}
+
+fn measure(
+    rounds: u32,
+    programs: &Programs,
+    ground: Ground,
+    interrupt: &Interrupt,
+    plan: Plan,
+    policy: Policy,
+) -> Result<Measured, StageError> {
     let network = Network::set_up(SEED)?;
-    let (mut stage, ear) = begin_on(programs, ground, interrupt, plan, Some(network), add_pair)?;
+    let (mut stage, ear) = begin_on(programs, ground, interrupt, plan, Some(network), |plan, ear| {
+        add_pair(plan, ear)?;
+        plan.set_policy(policy);
+        Ok(())
+    })?;
     let mut measured = Measured::default();
     let mut dice = Dice::new(SEED);
     for _ in 0..rounds {

@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Which; by default all
     #[arg(value_enum, value_name = "NAME")]
     pub benches: Vec<Bench>,
-    /// How often each is measured; by default 200 times, host_loss 30 times
+    /// How often each is measured; by default 200 times, those of a lost host 30 or 5 times
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rounds: Option<u32>,
     /// How long what a program costs is measured
@@ -76,8 +76,12 @@ pub enum Bench {
     /// From kill -9 of a Redis primary to the first write that the other member accepts; with the hook by itself as floor
     RedisFailover,
     /// From when every packet of the primary's host is dropped to the call of promote() in the backup, with ADDP timeouts of
-    /// 200 ms; only as root
+    /// 200 ms and policy `available`; only as root
     HostLoss,
+    /// The same with policy `strict` and the preset `fast`; only as root
+    HostLossStrict,
+    /// The same with policy `strict` and the preset `normal`; only as root
+    HostLossStrictNormal,
     /// Memory and processor time of an agent with 50 idle processes
     AgentCost,
     /// Memory and processor time of a control server with 200 agents and 2,000 applications
@@ -120,13 +124,15 @@ struct Bar {
 }
 
 impl Bench {
-    const ALL: [Bench; 9] = [
+    const ALL: [Bench; 11] = [
         Bench::CrashFailover,
         Bench::SwitchoverGap,
         Bench::LocalRestart,
         Bench::HangFailover,
         Bench::RedisFailover,
         Bench::HostLoss,
+        Bench::HostLossStrict,
+        Bench::HostLossStrictNormal,
         Bench::AgentCost,
         Bench::ScsCost,
         Bench::MayAct,
@@ -140,6 +146,8 @@ impl Bench {
             Bench::HangFailover => "hang_failover",
             Bench::RedisFailover => "redis_failover",
             Bench::HostLoss => "host_loss",
+            Bench::HostLossStrict => "host_loss_strict",
+            Bench::HostLossStrictNormal => "host_loss_strict_normal",
             Bench::AgentCost => "agent_cost",
             Bench::ScsCost => "scs_cost",
             Bench::MayAct => "may_act",
@@ -173,6 +181,16 @@ impl Bench {
                 let bar = Bar { median: 450.0, p99: None, floors: None, max: Some(550.0) };
                 Aim::Time(bar, loss::host_loss)
             }
+            // The lease of 250 ms and 50 ms.
+            Bench::HostLossStrict => {
+                let bar = Bar { median: 300.0, p99: None, floors: None, max: None };
+                Aim::Time(bar, loss::host_loss_strict)
+            }
+            // The lease of 3 s and 100 ms.
+            Bench::HostLossStrictNormal => {
+                let bar = Bar { median: 3_100.0, p99: None, floors: None, max: Some(3_100.0) };
+                Aim::Time(bar, loss::host_loss_strict_normal)
+            }
             Bench::AgentCost => Aim::Cost(agent_cost::BUDGET, agent_cost::measure),
             Bench::ScsCost => Aim::Cost(scs_cost::BUDGET, scs_cost::measure),
             Bench::MayAct => Aim::Call(may_act::measure),
@@ -183,7 +201,8 @@ impl Bench {
     fn rounds(self) -> u32 {
         match self {
             Bench::RedisFailover => 50,
-            Bench::HostLoss => 30,
+            Bench::HostLoss | Bench::HostLossStrict => 30,
+            Bench::HostLossStrictNormal => 5,
             Bench::CrashFailover
             | Bench::SwitchoverGap
             | Bench::LocalRestart
@@ -198,7 +217,7 @@ impl Bench {
     fn is_impossible(self) -> Option<String> {
         match self {
             Bench::RedisFailover => recipe::missing("redis-server", "redis-server"),
-            Bench::HostLoss => Network::is_impossible(),
+            Bench::HostLoss | Bench::HostLossStrict | Bench::HostLossStrictNormal => Network::is_impossible(),
             Bench::CrashFailover
             | Bench::SwitchoverGap
             | Bench::LocalRestart

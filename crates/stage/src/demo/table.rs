@@ -64,7 +64,6 @@ mod tests {
             new_primary: Some("tserver-2".to_owned()),
             ok: true,
             problems: Vec::new(),
-            remarks: Vec::new(),
         };
         let text = endings(&[one]);
         let lines: Vec<&str> = text.lines().collect();

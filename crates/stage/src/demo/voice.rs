@@ -96,9 +96,6 @@ impl Voice {
         if ending.ok {
             self.line("  ok");
         }
-        for remark in &ending.remarks {
-            self.line(&format!("  {remark}"));
-        }
         for problem in &ending.problems {
             self.line(&format!("  NOT OK: {problem}"));
         }

@@ -1,10 +1,11 @@
 //! Long runs. `chaos`: kill -9 of everything at random moments, in every combination, with switchovers in between; in every
-//! second phase also cuts, bad networks and stops.
+//! second phase also cuts, bad networks and stops. `freeze`: everything of a primary's side stopped for longer than any lease.
 //!
 //! It knows how a run is asked for and summed up; what a phase does is in `phase`. The law: faults, then quiet, then
 //! checks; a violation is never forgotten, and a seed repeats the choices.
 
 mod faults;
+mod freeze;
 mod phase;
 mod strains;
 mod summary;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
+use understudy_model::Policy;
 
 use crate::demo::add_tservers;
 use crate::dice::Dice;
@@ -46,6 +48,9 @@ pub struct Arguments {
 pub enum Run {
     /// kill -9 of agents, control server and members at random moments; as root also cuts, delays, losses and SIGSTOP
     Chaos(Chaos),
+    /// Member, agent, guard and control server stopped for 10 and 60 s, in every combination that says something, policy strict;
+    /// only as root
+    Freeze(freeze::Freeze),
 }
 
 /// How to make chaos.
@@ -73,7 +78,10 @@ pub struct Chaos {
 
 /// Runs. `false`: there was a violation.
 pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
-    let Run::Chaos(chaos) = &arguments.run;
+    let chaos = match &arguments.run {
+        Run::Chaos(chaos) => chaos,
+        Run::Freeze(asked) => return freeze::run(asked),
+    };
     let interrupt = Interrupt::catch()?;
     let programs = Programs::find(chaos.programs.as_deref(), &["lca", "scs", "tserver", "tserver-load"])?;
     let seed = match chaos.seed {
@@ -94,6 +102,8 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     for number in 1..=chaos.pairs {
         add_tservers(&mut plan, &format!("pair{number}"), &programs, &mut ports)?;
     }
+    // What is counted here is the price of this policy; `freeze` is about the other one.
+    plan.set_policy(Policy::Available);
     let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, network)?;
     let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs);
     if let Some(why) = without_strains {

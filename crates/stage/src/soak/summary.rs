@@ -242,6 +242,8 @@ mod tests {
             longest_outage_ms: 0.0,
             dual_primary_observations: 0,
             lower_epoch_answers: 0,
+            stale_rejected: 0,
+            stale_accepted: 0,
         };
         summary.client("p", &client, false, None);
         assert!(summary.is_clean());

@@ -11,7 +11,10 @@ use crate::play::{Play, app, assert_in_order, assert_nothing_changed, pair};
 
 #[test]
 fn a_stopped_host_is_failed_over_and_its_member_demoted_when_it_goes_on() {
-    let mut play = Play::well();
+    let mut play = Play::set_up();
+    play.set_in_pair("t", "policy = \"available\"");
+    play.stage.start_all().unwrap();
+    play.until_well();
     let seen = play.last_event();
     // Stopped, not closed: links stay open and nothing is said. Its applications run on, as on a host that is cut off.
     play.signal(Daemon::Agent(Host::Alpha), Signal::STOP);

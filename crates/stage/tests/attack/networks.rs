@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use understudy_model::{Policy, Preset};
 use understudy_stage::net::{Lane, Station};
 use understudy_stage::{Host, Interrupt, Plan};
 
@@ -34,21 +35,29 @@ fn losses_and_jitter_change_nothing() {
     let Some(mut play) = Play::networked(|_| ()) else { return };
     play.stage.start_all().unwrap();
     let before = play.until_well();
+    let seen = play.last_event();
     let bad = Lane::slow(Duration::ZERO, Duration::from_millis(20)).losing(10);
     for station in Station::ALL {
         play.network().set_around(station, bad);
     }
     Interrupt::default().let_pass(Duration::from_secs(12)).unwrap();
     assert_nothing_changed(&before, &play.until_well());
-    let lost: Vec<_> =
-        play.events(&["--host", "alpha"]).into_iter().filter(|one| one["kind"] == "host-lost").collect();
+    let lost: Vec<_> = play
+        .events_after(seen, &["--host", "alpha"])
+        .into_iter()
+        .filter(|one| one["kind"] == "host-lost")
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]
 fn a_way_that_is_slower_than_the_timers_allow_is_given_up_once_and_not_again_and_again() {
-    let Some(mut play) = Play::networked(|_| ()) else { return };
-    play.set("name = \"attacked\"\n", "name = \"attacked\"\ntimers = \"fast\"\n");
+    let Some(mut play) = Play::networked(|plan| {
+        plan.preset = Some(Preset::Fast);
+        plan.set_policy(Policy::Available);
+    }) else {
+        return;
+    };
     play.stage.start_all().unwrap();
     let before = play.until_well();
     // There and back takes 600 ms; fast timers give up after 200.
@@ -86,6 +95,7 @@ fn a_host_that_is_lost_together_with_its_name_is_replaced() {
     let Some(mut play) = Play::networked(|plan| {
         addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);
         plan.timers.push("disconnect-switchover-timeout = \"4s\"".to_owned());
+        plan.set_policy(Policy::Available);
         plan.timers.push("addp-timeout = \"400ms\"\naddp-remote-timeout = \"400ms\"".to_owned());
     }) else {
         return;
@@ -115,6 +125,7 @@ fn a_name_that_comes_to_mean_another_address_is_followed() {
         addresses(plan, Host::Alpha, &[ALPHA.domain_name()]);
         // The host is away for a moment, and nothing else is looked at here.
         plan.timers.push("disconnect-switchover-timeout = \"20s\"".to_owned());
+        plan.set_policy(Policy::Available);
     }) else {
         return;
     };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use understudy_model::Policy;
 use understudy_stage::{ApplicationPlan, Daemon, Host, Plan};
 
 use crate::play::{Play, app, assert_nothing_changed, assert_undisturbed, pair};
@@ -70,6 +71,8 @@ fn with_pair(interface: &'static str, script: &str, more: &[String]) -> Play {
         // An agent that is stopped for a while is no lost host in these stories.
         plan.timers.push("addp-timeout = \"60s\"".to_owned());
         plan.add_pair("x", |host, name| program(host, name, interface, script, more));
+        // And with leases its guard would end what it left behind, as `frozen` shows.
+        plan.set_policy(Policy::Available);
     };
     let mut play = Play::set_up_and(&[], fill);
     play.stage.start_all().unwrap();

@@ -119,6 +119,8 @@ fn an_agent_whose_next_program_is_not_fit_goes_on_as_it_is() {
     let mut play = Play::set_up();
     let own = play.stage.directory().join("lca-alpha");
     fs::copy(play.program("lca"), &own).unwrap();
+    // Its guard lies beside it; without one it asks for no votes.
+    fs::copy(play.program("lca-guard"), own.with_file_name("lca-guard")).unwrap();
     play.stage.set_program(ALPHA, own.clone());
     play.stage.start_all().unwrap();
     play.until_well();

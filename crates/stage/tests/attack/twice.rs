@@ -33,7 +33,7 @@ fn a_second_server_and_a_second_agent_are_refused_by_name() {
         path
     };
     let agent = with("lca-alpha.toml", "state/alpha", "state/other");
-    start(&play, "lca", &agent).expect(1, &["in use by another program"]);
+    start(&play, "lca", &agent).expect(1, &["another agent writes role pages there", "run/alpha"]);
     let server = with("scs.toml", "state/scs", "state/other-scs");
     start(&play, "scs", &server).expect(1, &["the API socket", "in use by another program"]);
     assert_nothing_changed(&before, &play.until_well());

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use understudy_model::Policy;
 use understudy_stage::redis::Reply;
 use understudy_stage::{Daemon, Host, Status, sweep};
 
@@ -67,6 +68,7 @@ fn a_lost_host_is_failed_over_and_its_member_follows_when_it_is_back() {
     }
     let mut ground = RedisGround::well(|plan| {
         plan.timers.extend(["addp-timeout", "addp-remote-timeout"].map(|name| format!("{name} = \"200ms\"")));
+        plan.set_policy(Policy::Available);
     });
     let writer = Writer::start(ground.addresses());
     writer.until_more(SOME);
