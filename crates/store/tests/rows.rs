@@ -135,3 +135,21 @@ fn what_waits_is_bounded_and_the_oldest_go() {
     let reader = Reader::open(place.path()).unwrap();
     assert_eq!(texts(&reader).first().map(String::as_str), Some("3"));
 }
+
+#[test]
+fn the_rows_with_which_leaderships_begin_are_found_newest_first() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = Store::open(place.path()).unwrap();
+    let texts = ["{\"n\":0,\"is\":1}", "{\"n\":1,\"is\":2}", "{\"n\":0,\"is\":3}", "{\"n\":0,\"is\":4}"];
+    for (at_wall_ms, text) in texts.into_iter().enumerate() {
+        let mut batch = entries(&[text], true);
+        batch.journal[0].at_wall_ms = at_wall_ms as i64;
+        store.commit(batch).unwrap();
+    }
+    let reader = Reader::open(place.path()).unwrap();
+    let found = |until, limit| -> Vec<i64> {
+        reader.beginnings(until, limit).unwrap().into_iter().map(|entry| entry.at_wall_ms).collect()
+    };
+    assert_eq!(found(i64::MAX, 10), [3, 2, 0]);
+    assert_eq!((found(2, 10), found(2, 1)), (vec![2, 0], vec![2]));
+}

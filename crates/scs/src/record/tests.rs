@@ -1,3 +1,5 @@
+//! What is written down comes back as it was, packed or cut; what is damaged is told.
+
 use std::time::Duration;
 
 use understudy_decide::control::LinkEnd;
