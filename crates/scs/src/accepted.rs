@@ -99,6 +99,7 @@ command = ["/bin/true"]
 name = "p"
 primary = "one"
 backup = "two"
+policy = "available"
 "#;
 
     fn cluster(text: &str) -> Cluster {

@@ -4,6 +4,7 @@
 //! or where a promise is kept. The law: what could fail to be stored never shares a decision with starting, signalling
 //! or killing, so a full disk loses no action; and nothing is answered before it is durable (invariant S3).
 
+mod acts;
 mod adoption;
 mod after;
 pub mod application;
@@ -26,6 +27,7 @@ mod speech;
 mod telling;
 mod votes;
 
+pub use acts::*;
 pub use leave::Leaving;
 pub use saw::*;
 

@@ -66,7 +66,7 @@ impl Bench {
         }
         text.push_str(
             "[[pair]]\nname = \"tserver\"\nprimary = \"tserver-1\"\nbackup = \"tserver-2\"\n\
-             redundancy = \"hot-standby\"\n",
+             redundancy = \"hot-standby\"\npolicy = \"available\"\n",
         );
         text
     }
