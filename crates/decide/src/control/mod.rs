@@ -16,6 +16,7 @@ mod operations;
 pub mod pair;
 mod pairs;
 mod refuse;
+mod running;
 mod saw;
 mod sequences;
 mod situation;
