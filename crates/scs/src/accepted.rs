@@ -146,7 +146,11 @@ backup = "two"
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(directory.path()).unwrap();
         let strict = cluster(&format!("{TEXT}policy = \"strict\"\n"));
-        assert_eq!(choose(&mut store, strict.clone()).unwrap().refused, Vec::<String>::new(), "the first is free");
+        assert_eq!(
+            choose(&mut store, strict.clone()).unwrap().refused,
+            Vec::<String>::new(),
+            "the first is free"
+        );
         let stop = |name: &str| Change::SetGoal { application: name.parse().unwrap(), goal: Goal::Stopped };
         let changes = vec![stop("one"), stop("two")];
         store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();

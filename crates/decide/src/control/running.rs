@@ -55,7 +55,7 @@ impl Control {
             return released || granting.leader.has_ended(&stored.holder);
         }
         // The other one's agent is bound to the stored role: it was free of this member before, and so was this voter.
-        let other = self.app(pair, member.other()).and_then(|app| app.report.as_ref()?.role.as_ref());
+        let other = self.app(pair, member.other()).and_then(|app| app.role());
         let followed = other.is_some_and(|role| role.promised.as_ref() == Some(stored));
         released || followed
     }
