@@ -2,11 +2,12 @@
 //! the rules that a reload keeps.
 //!
 //! It knows no agents: nobody has been heard yet. The law: a changed file takes effect as a whole or not at all, and
-//! whatever should run is taken to run.
+//! whatever should run is taken to run. A member of a `strict` pair always is: nothing that is stored says that it gave its
+//! role up, and it may be primary through the other one's agent (G13).
 
 use std::collections::BTreeSet;
 
-use understudy_model::{ApplicationName, Cluster, Goal};
+use understudy_model::{ApplicationName, ApplicationSpec, Cluster, Goal, Policy};
 use understudy_settings::compare;
 use understudy_store::{Batch, Change, CommitError, QueryError, Store};
 
@@ -51,14 +52,26 @@ pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError>
         let should_run = |name: &ApplicationName, autostart: bool| {
             goals.get(name).map_or(autostart, |goal| *goal == Goal::Started)
         };
+        let strict = |name: &ApplicationName| {
+            stored.pair_of(name).is_some_and(|(_, pair)| pair.policy == Policy::Strict)
+        };
         let running: BTreeSet<ApplicationName> = stored
             .applications
             .iter()
-            .filter(|(name, spec)| should_run(name, spec.autostart))
+            .filter(|(name, spec)| should_run(name, spec.autostart) || strict(name))
             .map(|(name, _)| name.clone())
             .collect();
         if let Err(forbidden) = compare(&stored, &file, &running) {
-            let refused = forbidden.iter().map(ToString::to_string).collect();
+            let mut refused: Vec<String> = forbidden.iter().map(ToString::to_string).collect();
+            let stopped = |(name, spec): &(&ApplicationName, &ApplicationSpec)| {
+                strict(name) && !should_run(name, spec.autostart)
+            };
+            refused.extend(stored.applications.iter().filter(stopped).map(|(name, _)| {
+                format!(
+                    "{name} counts as running although it should be stopped: it is a member of a strict pair, and no agent \
+                     was heard yet; wait until both agents are, then run: scsctl config reload"
+                )
+            }));
             return Ok(Chosen { cluster: stored, refused });
         }
     }
@@ -127,6 +140,30 @@ policy = "available"
         store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
         let allowed = choose(&mut store, cluster(&moved)).unwrap();
         assert_eq!((allowed.cluster, allowed.refused), (cluster(&moved), Vec::new()), "nothing should run");
+    }
+
+    #[test]
+    fn at_a_start_a_stopped_member_of_a_strict_pair_may_still_act() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let strict = cluster(&format!("{TEXT}policy = \"strict\"\n"));
+        assert_eq!(
+            choose(&mut store, strict.clone()).unwrap().refused,
+            Vec::<String>::new(),
+            "the first is free"
+        );
+        let stop = |name: &str| Change::SetGoal { application: name.parse().unwrap(), goal: Goal::Stopped };
+        let changes = vec![stop("one"), stop("two")];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        for edited in [
+            format!("{TEXT}policy = \"available\"\n"),
+            format!("{TEXT}policy = \"strict\"\n").replace("host = \"beta\"", "host = \"alpha\""),
+        ] {
+            let chosen = choose(&mut store, cluster(&edited)).unwrap();
+            assert_eq!(chosen.cluster, strict, "the accepted one is kept");
+            let told = chosen.refused.iter().any(|why| why.contains("scsctl config reload"));
+            assert!(told, "{:?}", chosen.refused);
+        }
     }
 
     /// What the version before leases stored of [`TEXT`], word for word.

@@ -90,7 +90,8 @@ impl Hands<Control> for ControlHands {
                     // and G7). The first reason is the one that counts.
                     lost.get_or_init(|| error.to_string());
                 }
-                (error.to_string(), error.is_definite())
+                // Whoever leads now may store anything: the machine votes for nobody any more.
+                (error.to_string(), error.is_definite() && !matches!(error, CommitError::NotLeading { .. }))
             })
         })
     }

@@ -2,7 +2,6 @@
 //!
 //! It knows no rules of these files. The law: all of it takes effect, or nothing, and every reason is said.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, State, Unit};
-use understudy_model::{
-    ApplicationName, ApplicationStatus, Because, Cluster, Event, EventKind, Goal, HostStatus, Rule, Severity,
-    Subject,
-};
+use understudy_model::{ApplicationName, Because, Cluster, Event, EventKind, Rule, Severity, Subject};
 use understudy_settings::{Checked, ReadError, ServerSettings, compare, read_cluster, read_server};
 
 use crate::accepted;
@@ -160,7 +156,8 @@ impl Reload {
                 own.cluster
             ));
         }
-        let Some(running) = self.inbox.look(running).await else {
+        let look = |control: &Control| (control.running(), control.not_given_up());
+        let Some((running, not_given_up)) = self.inbox.look(look).await else {
             return Err(Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] });
         };
         let mut changes = Vec::new();
@@ -170,7 +167,10 @@ impl Reload {
         }
         match compare(&self.standing.cluster(), &cluster, &running) {
             Ok(some) => changes.extend(some.iter().map(ToString::to_string)),
-            Err(forbidden) => reasons.extend(forbidden.iter().map(ToString::to_string)),
+            Err(forbidden) => {
+                reasons.extend(forbidden.iter().map(ToString::to_string));
+                reasons.extend(not_given_up.iter().map(may_still_act));
+            }
         }
         let doors = match &self.live.doors {
             Some(doors) if reasons.is_empty() => doors.prepare(&server.api_listen).map(Some),
@@ -220,6 +220,15 @@ impl Reload {
     }
 }
 
+/// Why a stopped member of a `strict` pair counts as running.
+fn may_still_act(member: &ApplicationName) -> String {
+    format!(
+        "{member} counts as running although it should be stopped: its host is silent, and its agent was not heard to give \
+         up its role since this control server leads, so it may be primary through the other member's agent; bring its \
+         host back, or let the other member take over (scsctl failover {member} --force if that machine is off)"
+    )
+}
+
 /// What a file says, if nothing is wrong with it.
 fn checked<T>(read: Result<Checked<T>, ReadError>, problems: &mut Vec<String>) -> Option<Checked<T>> {
     match read {
@@ -262,21 +271,4 @@ pub fn tell_refused(standing: &Standing, journal: &Journal, actor: Option<String
     let kind = EventKind::ConfigurationChanged;
     let told = Event::new(kind, Severity::Warning, Subject::default(), because);
     journal.tell(vec![Event { actor, ..told }]);
-}
-
-/// What has a process or may have one. What an operator stopped on a host that is silent does not: else a host that is
-/// gone for good could never be taken out.
-fn running(control: &Control) -> BTreeSet<ApplicationName> {
-    let view = control.view(understudy_drive::now());
-    let silent: BTreeSet<_> = view
-        .hosts
-        .iter()
-        .filter(|host| host.status == HostStatus::Unreachable)
-        .map(|host| host.name.clone())
-        .collect();
-    let may_run = view.applications.into_iter().filter(|application| {
-        let given_up = application.goal == Goal::Stopped && silent.contains(&application.host);
-        !given_up && (application.pid.is_some() || application.status != ApplicationStatus::Stopped)
-    });
-    may_run.map(|application| application.name).collect()
 }

@@ -20,6 +20,14 @@ const LONGEST_NAME_BYTES: usize = 255;
 /// The longest file that is kept beside the store, in bytes.
 pub const LONGEST_FILE_BYTES: usize = 16 * 1024 * 1024;
 
+/// A restored store counts leaderships on from at least so far above its backup. Each is the start of a control server: nobody
+/// starts one so often between two backups.
+const LEAST_JUMP: i64 = 1 << 20;
+
+/// How many distances a restore chooses from, at random: two restores of one backup do not lead under the same number. It is
+/// less than how far an agent may be ahead of a restored store that counts on from there.
+const JUMPS: i64 = 1 << 30;
+
 const KEPT_FILES: &str = "CREATE TABLE kept_file (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
 
 /// A file of settings, by its name alone.
@@ -221,6 +229,10 @@ fn make_restored(copy: &Path) -> Result<(), RestoreError> {
     connection.execute_batch("DROP TABLE kept_file").map_err(failed)?;
     // A backup of an earlier version has no place for the marker yet.
     migrate(&mut connection).map_err(failed)?;
+    // The store that was lost counted on after the backup, and agents obeyed it: a restored one that counts on from there too
+    // would take a leadership's number a second time. Each restore draws its own distance, also from the same backup.
+    let jump = "UPDATE control SET leadership = leadership + ?1 + abs(random() % ?2)";
+    connection.execute(jump, [LEAST_JUMP, JUMPS]).map_err(failed)?;
     connection.execute("UPDATE control SET restored = leadership", []).map_err(failed)?;
     connection.close().map_err(|(_, source)| failed(source))
 }

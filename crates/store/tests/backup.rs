@@ -140,6 +140,25 @@ fn a_restored_store_says_which_pairs_were_stored_since_and_others_say_nothing() 
 }
 
 #[test]
+fn a_restored_store_does_not_lead_under_a_number_that_the_lost_one_or_another_restore_led_under() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = Store::open(from.path()).unwrap();
+    let before = store.take_leadership(&controller()).unwrap();
+    let backup = to.path().join("backup");
+    back_up(from.path(), &backup, &settings()).unwrap();
+    let live = store.take_leadership(&controller()).unwrap();
+    let lead = |state: &str| {
+        let state = to.path().join(state);
+        restore(&backup, &state).unwrap();
+        Store::open(&state).unwrap().take_leadership(&controller()).unwrap()
+    };
+    let (first, second) = (lead("first"), lead("second"));
+    assert!(first.0 > live.0 + (1 << 20) && second.0 > live.0 + (1 << 20), "{live} {first} {second}");
+    assert!(first != second, "each restore is another leadership");
+    assert!(first.0 - before.0 < 1 << 31, "agents of the one are counted on from by the other");
+}
+
+#[test]
 fn the_lease_of_an_epoch_is_kept_and_leaderships_count_on_from_where_they_are_raised_to() {
     let place = tempfile::tempdir().unwrap();
     let mut store = Store::open(place.path()).unwrap();

@@ -7,11 +7,11 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{
-    Because, ControllerEpoch, EventKind, HostName, HostSpec, Member, Moment, PairName, RoleEpoch, Rule,
-    Severity, Subject,
+    Because, ControllerEpoch, Epoch, EventKind, HostName, HostSpec, Member, Moment, PairName, RoleEpoch,
+    Rule, Severity, Subject,
 };
 
-use super::state::{Granting, Pair};
+use super::state::{Granting, Pair, PreVote};
 use super::{Control, ControlDo, ControlRecord, LinkEnd, Out, about_host, event};
 
 /// How far above this leadership an agent's may be to be counted on from: more is no count of leaderships.
@@ -37,8 +37,8 @@ impl Control {
             let Some(granting) = self.pairs.get_mut(&name).and_then(|pair| pair.granting.as_mut()) else {
                 continue;
             };
-            granting.device_tried = true;
             if let Ok(role) = granting.leader.fence(&self.leadership, now) {
+                granting.device_tried = Some(role.clone());
                 roles.push((name, role));
             }
         }
@@ -58,15 +58,19 @@ impl Control {
 
     /// The host of a pair's silent holder, if it is to be switched off now.
     fn host_to_fence(&self, now: Moment, pair: &Pair) -> Option<HostName> {
-        let granting = pair.granting.as_ref().filter(|granting| !granting.device_tried)?;
-        let role = granting.leader.bound(now)?;
+        let granting = pair.granting.as_ref()?;
+        let role = granting.leader.bound(now).filter(|role| granting.device_tried.as_ref() != Some(*role))?;
         let holder = pair.spec.member_of(&role.holder)?;
         let app = self.app(pair, holder).filter(|app| !app.heard)?;
         let silent = self.hosts.get(&app.host)?.gone.is_some_and(|gone| gone.end == LinkEnd::Silent);
         let long_enough = self.lost_from(pair, holder).is_some_and(|from| from <= now);
         let has_device = self.fence_of(&app.host).is_some() && !self.calls.contains_key(&app.host);
         let useful = self.not_ready_because(now, pair, holder.other()).is_empty();
-        let may = silent && long_enough && has_device && useful && !self.hands_off(&role.holder);
+        // A primary that the other member's agent hears is alive: it is this control server that does not hear it.
+        let other = self.app(pair, holder.other()).and_then(|app| app.role()?.strict.as_ref());
+        let cut_off = other.is_some_and(|strict| !strict.peer_heard)
+            || granting.pre_vote == PreVote::Yes(holder.other());
+        let may = silent && long_enough && has_device && useful && cut_off && !self.hands_off(&role.holder);
         may.then(|| app.host.clone())
     }
 
@@ -148,36 +152,43 @@ impl Control {
     }
 
     /// What operators said is durable now: it ends the promises, as a device's confirmation does.
-    pub(super) fn acknowledge_words(&mut self, now: Moment, out: &mut Out) {
+    pub(super) fn acknowledge_words(&mut self, now: Moment) {
         for name in std::mem::take(&mut self.words_given) {
             let Some(pair) = self.pairs.get_mut(&name) else { continue };
             let forced = pair.forced.clone();
             let Some(granting) = &mut pair.granting else { continue };
             let asked_in = self.leadership.controller_epoch;
-            if let Ok(role) = granting.leader.fence(&self.leadership, now)
-                && forced.as_ref() == Some(&role)
+            granting.word_given = forced.clone();
+            // Another role may have been promised since: nothing was said of that.
+            if forced.is_some()
+                && forced.as_ref() == granting.leader.promised()
+                && let Ok(role) = granting.leader.fence(&self.leadership, now)
             {
                 granting.leader.fenced(asked_in, &role, true);
             }
-            let silent: Vec<_> = Member::BOTH
-                .into_iter()
-                .map(|member| pair.spec.application(member).clone())
-                .filter(|member| self.applications.get(member).is_some_and(|app| !app.heard))
-                .collect();
-            if let Some(granting) = self.pairs.get_mut(&name).and_then(|pair| pair.granting.as_mut()) {
-                for member in silent.iter().filter(|member| granting.leader.wants_word(now, member)) {
-                    out.quiet.push(Because::new(
-                        Rule::RestoredStore,
-                        format!(
-                            "{member} is not asked what it promised: an operator said that its host is off"
-                        ),
-                    ));
-                }
-                for member in silent {
-                    granting.leader.agent_said(now, &member, understudy_model::Epoch::NONE);
-                }
+            if granting.leader.is_restored() {
+                let silent = Member::BOTH
+                    .into_iter()
+                    .map(|member| pair.spec.application(member).clone())
+                    .filter(|member| self.applications.get(member).is_some_and(|app| !app.heard));
+                granting.words.extend(silent);
             }
             self.touched.insert(name);
+        }
+    }
+
+    /// An operator's word stands for what the agent of a switched off host would say of its promises to a restored store, as
+    /// soon as it may be asked. Who is heard speaks for itself.
+    pub(super) fn take_words(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let granting = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut());
+        let Some(granting) = granting.filter(|granting| !granting.words.is_empty()) else { return };
+        granting.words.retain(|member| self.applications.get(member).is_some_and(|app| !app.heard));
+        let due = granting.words.iter().filter(|member| granting.leader.wants_word(now, member));
+        for member in due.cloned().collect::<Vec<_>>() {
+            granting.leader.agent_said(now, &member, Epoch::NONE);
+            let text =
+                format!("{member} is not asked what it promised: an operator said that its host is off");
+            out.quiet.push(Because::new(Rule::RestoredStore, text));
         }
     }
 

@@ -42,10 +42,14 @@ impl Control {
         if let Some(role) = granting.pre_vote.bound_to() {
             return role.holder == *name;
         }
-        let forced = pair.forced.is_some() && pair.forced == pair.stored;
+        let forced = granting.word_given.is_some() && granting.word_given == pair.stored;
+        let leaseless = self.app(pair, member).is_some_and(|app| app.knows_no_leases());
         let free = granting.pre_vote == PreVote::Yes(member.other());
-        let over = forced || free || granting.leader.has_ended(name);
-        pair.holder() == Some(member) && !over
+        // A promise that ran out says nothing of a primary that knows no lease, and not who is under maintenance is to act.
+        let ran_out = free && !leaseless && !self.hands_off(name);
+        let over = forced || ran_out || granting.leader.has_ended(name);
+        let acts = leaseless && self.app(pair, member).is_some_and(|app| app.acting().is_some());
+        (pair.holder() == Some(member) || acts) && !over
     }
 
     /// Why a silent member of a `strict` pair does not count as gone; none if it does.
@@ -71,11 +75,18 @@ impl Control {
             );
             return Some((Rule::PromiseRuns, text));
         }
+        if !self.silent_may_act(pair, granting, member) {
+            return None;
+        }
         if self.hands_off(name) {
             return Some((Rule::HandsOff, format!("maintenance is on for {name} or its host {host}")));
         }
-        if !self.silent_may_act(pair, granting, member) {
-            return None;
+        if self.app(pair, member).is_some_and(|app| app.knows_no_leases()) {
+            let text = format!(
+                "the agent of {name} is of a version that knows no leases: it may act until {host} is heard; if {host} is \
+                 off, run: scsctl failover {name} --force"
+            );
+            return Some((Rule::HostSilent, text));
         }
         let other = pair.spec.application(member.other());
         if self.app(pair, member.other()).is_none_or(|app| !app.heard) {
@@ -116,8 +127,7 @@ impl Control {
         };
         let Some((stored, member)) = pair.stored.as_ref().zip(pair.holder()) else { return false };
         let answered = |app: &&super::state::App| app.heard && app.ordered.is_none();
-        let report =
-            self.app(pair, member).filter(answered).and_then(|app| app.report.as_ref()?.role.as_ref());
+        let report = self.app(pair, member).filter(answered).and_then(|app| app.role());
         report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
     }
 
@@ -134,7 +144,7 @@ impl Control {
         if self.acts(pair, member).is_some() {
             return None;
         }
-        let report = app.report.as_ref().and_then(|report| report.role.as_ref());
+        let report = app.role();
         let untold = report.is_some_and(|report| {
             let unread = report.strict.as_ref().is_some_and(|strict| strict.unread);
             report.promised.as_ref() != Some(role) && !unread
@@ -160,8 +170,9 @@ impl Control {
     /// Why a member's agent is not ordered yet: it does not vote (G7, G11), and its refusal would cost an epoch.
     pub(super) fn not_voting_because(&self, pair: &Pair, member: Member) -> Option<String> {
         pair.granting.as_ref()?;
-        let role = self.app(pair, member)?.report.as_ref()?.role.as_ref()?;
-        let strict = role.strict.as_ref()?;
+        let Some(strict) = self.app(pair, member)?.role()?.strict.as_ref() else {
+            return Some("its agent does not vote: update its agent".to_owned());
+        };
         let text = if strict.unread {
             "its agent has no memory of promises, and is being told what the store holds"
         } else if strict.silent {
@@ -190,7 +201,10 @@ impl Control {
             let heard = |member: Member| self.app(pair, member).is_some_and(|app| app.heard);
             let bound =
                 granting.leader.bound(now).is_some_and(|role| role.holder == *pair.spec.application(*member));
-            !heard(*member) && heard(member.other()) && !bound && self.silent_may_act(pair, granting, *member)
+            let name = pair.spec.application(*member);
+            let leaseless = self.app(pair, *member).is_some_and(|app| app.knows_no_leases());
+            let helps = !leaseless && !self.hands_off(name) && self.silent_may_act(pair, granting, *member);
+            !heard(*member) && heard(member.other()) && !bound && helps
         };
         let Some(member) = Member::BOTH.into_iter().find(silent).map(Member::other) else { return };
         let candidate = pair.spec.application(member).clone();
@@ -248,7 +262,7 @@ impl Control {
     /// Why the other member is promoted in the place of a silent one.
     pub(super) fn gone_rule(&self, pair: &Pair, granting: &Granting, member: Member) -> Rule {
         let name = pair.spec.application(member);
-        if pair.forced.is_some() && pair.forced == pair.stored {
+        if granting.word_given.is_some() && granting.word_given == pair.stored {
             Rule::OperatorForced
         } else if granting.leader.has_fenced(name) {
             Rule::FencedByDevice

@@ -36,6 +36,7 @@ impl Control {
             known.heard = true;
             known.ordered = None;
             known.refused_until = None;
+            known.demoted_again = None;
             // An application that the agent does not name has no process there.
             known.report = None;
         }
@@ -224,6 +225,10 @@ impl Control {
             (OrderedWork::PreVote { pair }, outcome) => {
                 self.pre_vote_answered(now, answer.order, &pair, outcome);
             }
+            // An agent that cannot be asked was not: its link refused in its place.
+            (OrderedWork::Word { member, .. }, Outcome::Refused(_)) if self.cannot_be_asked(&member) => {
+                self.note_refusal(now, &member, &Refusal::NotVoting("update its agent".to_owned()));
+            }
             (OrderedWork::Word { pair, member }, Outcome::Done | Outcome::Refused(_)) => {
                 self.hear_word(now, &pair, &member);
             }
@@ -236,9 +241,13 @@ impl Control {
             (OrderedWork::Demote { pair, role }, Outcome::Refused(refusal)) => {
                 let text = format!("{} refused to be demoted from {role}: {refusal}", role.holder);
                 let because = Because::new(Rule::DemotionRefused, text.clone());
-                let about = Subject { application: Some(role.holder), ..super::about_pair(&pair) };
+                let holder = role.holder;
+                let about = Subject { application: Some(holder.clone()), ..super::about_pair(&pair) };
                 out.events.push(event(EventKind::DemotionFailed, Severity::Warning, about, because));
                 self.trouble(&pair, text);
+                if let Some(app) = self.applications.get_mut(&holder) {
+                    app.demoted_again = Some(now + RETRY);
+                }
                 self.fire(now, &pair, PairTrigger::DemotionRefused, out);
             }
         }

@@ -16,6 +16,7 @@ mod operations;
 pub mod pair;
 mod pairs;
 mod refuse;
+mod running;
 mod saw;
 mod sequences;
 mod situation;
@@ -41,7 +42,7 @@ use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
     ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
-    Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+    Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
 };
 
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
@@ -152,6 +153,7 @@ impl Control {
                 gone: None,
                 polled_until: None,
                 leaving: None,
+                votes_refused: BTreeSet::new(),
             });
         }
         self.hosts.retain(|name, _| cluster.hosts.contains_key(name));
@@ -172,11 +174,15 @@ impl Control {
             let flap = self.memory.flaps.get(name).cloned().unwrap_or_default();
             let known = self.pairs.entry(name.clone()).or_insert_with(|| {
                 let mut pair = Pair::new(spec.clone(), stored, now);
-                pair.prefer = pair.holder().or(Some(understudy_model::Member::First));
+                pair.prefer = pair.holder().or(Some(Member::First));
                 pair.last_primary = pair.holder();
                 pair.flap = flap;
                 pair
             });
+            if Member::BOTH.iter().any(|of| known.spec.application(*of) != spec.application(*of)) {
+                // What is known of the former members' promises says nothing of these.
+                known.granting = None;
+            }
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
@@ -304,6 +310,10 @@ impl Control {
         let mut because = Because::new(Rule::StoreUnwritable, text).fact("records", records.len());
         because = because.fact("certain that nothing was stored", if definite { "yes" } else { "no" });
         out.events.push(event(EventKind::StoreFailed, Severity::Critical, Subject::default(), because));
+        if !definite {
+            // Nobody knows what the store holds, or somebody else leads (G2).
+            self.leadership.give_up();
+        }
         for record in records {
             match record {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
@@ -331,14 +341,21 @@ impl Machine for Control {
 
     fn step(&mut self, now: Moment, saw: ControlSaw) -> Out {
         let mut out = Out::default();
+        let rests = self.touched.is_empty() && self.next_deadline().is_none_or(|due| due > now);
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
         self.handed_over = None;
         let called = std::mem::take(&mut self.just_called);
+        if let ControlSaw::VoteAsked { host, ask } = &saw
+            && rests
+        {
+            self.vote_asked(now, host.clone(), ask.clone(), &mut out);
+            return out;
+        }
         if !matches!(saw, ControlSaw::StoreFailed { .. }) {
             self.acknowledge_epochs(now, &mut out);
-            self.acknowledge_words(now, &mut out);
+            self.acknowledge_words(now);
         } else {
             self.words_given.clear();
         }

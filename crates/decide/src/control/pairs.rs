@@ -14,6 +14,9 @@ use super::{Control, ControlRecord, Out, RETRY, about_pair, event};
 /// How many moves one look at a pair may make; more would be a loop in the table.
 const MOST_MOVES: usize = 8;
 
+/// What waits for another decision waits so long: it is the next one.
+const NEXT_DECISION: std::time::Duration = std::time::Duration::from_millis(1);
+
 impl Control {
     /// Looks at every touched pair until its situation asks for nothing more.
     pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
@@ -30,6 +33,7 @@ impl Control {
         for member in Member::BOTH.map(|member| pair.spec.application(member).clone()) {
             if let Some(known) = self.applications.get_mut(&member) {
                 known.refused_until.take_if(|until| *until <= now);
+                known.demoted_again.take_if(|again| *again <= now);
             }
         }
         if over {
@@ -37,6 +41,7 @@ impl Control {
         }
         self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
+        self.take_words(now, name, out);
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
@@ -154,6 +159,7 @@ impl Control {
 
     fn hold(&mut self, now: Moment, name: &PairName) {
         let Some(known) = self.pairs.get_mut(name) else { return };
+        known.alone = false;
         if matches!(known.state, PairState::Learning | PairState::Vacant | PairState::Withheld) {
             let because = Because::new(Rule::ActingHolderKept, Rule::ActingHolderKept.says());
             known.because =
@@ -175,8 +181,7 @@ impl Control {
     /// The highest epoch of everything stored, promised or given up that was ever heard of.
     pub(super) fn highest_heard(&self, pair: &Pair) -> Epoch {
         let stored = pair.stored.as_ref().map(|stored| stored.epoch).unwrap_or_default();
-        let heard =
-            Member::BOTH.iter().filter_map(|member| self.app(pair, *member)?.report.as_ref()?.role.as_ref());
+        let heard = Member::BOTH.iter().filter_map(|member| self.app(pair, *member)?.role());
         heard
             .flat_map(|role| {
                 let promised = role.promised.as_ref().map(|promised| promised.epoch).unwrap_or_default();
@@ -275,6 +280,13 @@ impl Control {
         out: &mut Out,
     ) {
         let Some(known) = self.pairs.get(name) else { return };
+        if self.another_is_stored(name, known, out) {
+            self.enter(now, name, PairState::Withheld);
+            if let Some(known) = self.pairs.get_mut(name) {
+                known.deadline = Some(now + NEXT_DECISION);
+            }
+            return;
+        }
         if known.granting.is_some() {
             return self.store_granted(now, name, member, acting, because, out);
         }
@@ -319,6 +331,23 @@ impl Control {
         known.unwritable = None;
         self.memory.roles.insert(name.clone(), next);
         self.enter(now, name, PairState::Promoting);
+    }
+
+    /// An epoch is in this decision, and that one's or this one's could not be stored before: what is stored together fails
+    /// together.
+    fn another_is_stored(&self, name: &PairName, pair: &Pair, out: &Out) -> bool {
+        out.persist.iter().any(|record| match record {
+            ControlRecord::RaiseEpoch { pair: other, .. } => {
+                other != name && (pair.alone || self.pairs.get(other).is_some_and(|other| other.alone))
+            }
+            ControlRecord::SetGoal { .. }
+            | ControlRecord::SetMaintenance { .. }
+            | ControlRecord::UseOperation(_)
+            | ControlRecord::SetFlap { .. }
+            | ControlRecord::SetLease { .. }
+            | ControlRecord::RaiseLeadership { .. }
+            | ControlRecord::SetDrained { .. } => false,
+        })
     }
 
     fn reaffirm(&mut self, now: Moment, name: &PairName, out: &mut Out) {
@@ -393,6 +422,13 @@ impl Control {
             Member::BOTH.into_iter().filter_map(|member| self.acts(known, member)).collect();
         let lowest = acting.iter().filter(|role| known.stored.as_ref() != Some(*role)).min().cloned();
         let Some(role) = lowest else { return };
+        if self
+            .applications
+            .get(&role.holder)
+            .is_some_and(|app| app.demoted_again.is_some_and(|again| now < again))
+        {
+            return;
+        }
         let asked = |outstanding: &super::Outstanding| matches!(&outstanding.work, OrderedWork::Demote { role: asked, .. } if *asked == role);
         if self.outstanding.values().any(asked) {
             return;
@@ -515,6 +551,7 @@ impl Control {
             // Nobody was promoted, so nobody was left behind: whoever may act blocks as before.
             known.left_behind.take_if(|left| left.role == expected);
             known.stored = expected;
+            known.alone = true;
             known.unwritable = Some(why.to_owned());
             known.because =
                 Some(Because::new(Rule::StoreUnwritable, format!("{}: {why}", Rule::StoreUnwritable.says())));

@@ -416,8 +416,13 @@ impl Control {
             return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
         };
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
-        let unheard = pair.holder().filter(|holder| self.may_act_unheard(pair, *holder));
-        let (Some(holder), Some(role)) = (unheard, pair.stored.clone()) else {
+        let restored = pair.granting.as_ref().is_some_and(|granting| granting.leader.is_restored());
+        let unheard = |member: &Member| self.app(pair, *member).is_some_and(|app| !app.heard);
+        let unheard = pair
+            .holder()
+            .filter(|holder| self.may_act_unheard(pair, *holder))
+            .or(Member::BOTH.into_iter().find(unheard).filter(|_| restored));
+        let (Some(holder), role) = (unheard, pair.stored.clone()) else {
             let message = format!("no silent member of pair {name} may act: there is nothing to force");
             return refused("not-possible", &message, Vec::new(), Some(format!("scsctl switchover {name}")));
         };
@@ -429,7 +434,8 @@ impl Control {
         let given_up = match &pair.granting {
             Some(granting) => self.promise_given_up(asker.now, pair, granting, &host),
             None => format!(
-                "the role {role}: its agent on host {host} has not said that it ended, so two may act until {host} is heard"
+                "the role {}: its agent on host {host} has not said that it ended, so two may act until {host} is heard",
+                role.as_ref().map_or_else(String::new, ToString::to_string)
             ),
         };
         let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
@@ -453,7 +459,10 @@ impl Control {
             let message = format!("failover of pair {name} refused: nothing was done");
             return refused("not-ready", &message, failed, Some(format!("scsctl why {name}")));
         }
-        let limit = pair.spec.timers.switchover_timeout;
+        let terms = pair.spec.terms();
+        // A restored store waits for the leadership and then for the lease that it does not know.
+        let first = if restored { terms.leader_lease + terms.lease } else { Duration::ZERO };
+        let limit = pair.spec.timers.switchover_timeout + first;
         let awaits = Awaits::Holder { pair: name.clone(), member: target };
         let id = self.begin(asker, "failover", name.to_string(), awaits, limit, out);
         let mut because = Because::new(Rule::OperatorForced, format!("failover of pair {name} to {to}"))
@@ -465,7 +474,7 @@ impl Control {
         self.step_of(asker.now, Some(id), format!("given up: {given_up}"));
         if let Some(known) = self.pairs.get_mut(&name) {
             known.operation = Some(id);
-            known.forced = Some(role);
+            known.forced = role.filter(|role| known.spec.member_of(&role.holder) == Some(holder));
         }
         if strict {
             self.give_word(&name);

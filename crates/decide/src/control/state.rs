@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
-    LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RunMode,
+    LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RoleReport,
+    RunMode,
 };
 
 use super::pair::PairState;
@@ -29,6 +30,8 @@ pub(super) struct Host {
     pub polled_until: Option<Moment>,
     /// Its agent said that it leaves.
     pub leaving: Option<Departure>,
+    /// Why votes were refused to its agent, as far as that was told; bounded.
+    pub votes_refused: BTreeSet<String>,
 }
 
 /// A host that leaves.
@@ -79,6 +82,8 @@ pub(super) struct App {
     pub ordered: Option<RoleEpoch>,
     /// It refused a promotion: not before this moment again.
     pub refused_until: Option<Moment>,
+    /// It refused to be demoted: not ordered before this moment again.
+    pub demoted_again: Option<Moment>,
     /// Why it refused, and how often in a row.
     pub refusal: String,
     pub refusals: u32,
@@ -96,6 +101,7 @@ impl App {
             told_exit: None,
             ordered: None,
             refused_until: None,
+            demoted_again: None,
             refusal: String::new(),
             refusals: 0,
             since: now,
@@ -118,10 +124,21 @@ impl App {
         }
     }
 
+    /// What its last report says of its role in its pair; of another pair nothing counts.
+    pub fn role(&self) -> Option<&RoleReport> {
+        let role = self.report.as_ref()?.role.as_ref()?;
+        (Some(&role.pair) == self.pair.as_ref()).then_some(role)
+    }
+
+    /// Its agent reports roles and knows no leases: a primary there does not stop when one runs out.
+    pub fn knows_no_leases(&self) -> bool {
+        self.role().is_some_and(|role| role.strict.is_none())
+    }
+
     /// The role in which its last report says that it acts or may act: told and not given up, in a living process.
     pub fn acting(&self) -> Option<&RoleEpoch> {
         let report = self.report.as_ref()?;
-        let role = report.role.as_ref()?;
+        let role = self.role()?;
         let promised = role.promised.as_ref().filter(|promised| {
             promised.holder == report.application && promised.epoch > role.closed && report.pid.is_some()
         });
@@ -132,7 +149,7 @@ impl App {
     pub fn confirmed(&self, role: &RoleEpoch) -> bool {
         self.report.as_ref().is_some_and(|report| {
             report.run_mode == RunMode::Primary
-                && report.role.as_ref().and_then(|own| own.acting.as_ref()) == Some(role)
+                && self.role().and_then(|own| own.acting.as_ref()) == Some(role)
         })
     }
 }
@@ -144,10 +161,12 @@ pub(super) struct Granting {
     pub leader: Leader,
     /// Whether the agent of the member that would come next is bound to a silent one.
     pub pre_vote: PreVote,
-    /// The device was called for this silence.
-    pub device_tried: bool,
-    /// An operator's word that the holder's host is off waits to be durable.
-    pub word_given: bool,
+    /// The role for which the device was called in this silence.
+    pub device_tried: Option<RoleEpoch>,
+    /// An operator's word that the host of this role's holder is off; it is durable.
+    pub word_given: Option<RoleEpoch>,
+    /// The members whose hosts are off, as operators said of a restored store; durable.
+    pub words: BTreeSet<ApplicationName>,
     pub votes_given: u64,
     pub votes_refused: u64,
     /// Why the last vote was refused, if none was given since.
@@ -159,8 +178,9 @@ impl Granting {
         Self {
             leader,
             pre_vote: PreVote::NotAsked,
-            device_tried: false,
-            word_given: false,
+            device_tried: None,
+            word_given: None,
+            words: BTreeSet::new(),
             votes_given: 0,
             votes_refused: 0,
             refused_because: None,
@@ -227,6 +247,8 @@ pub(super) struct Pair {
     pub flap: Flap,
     /// Its grants; only under `strict`.
     pub granting: Option<Granting>,
+    /// Its last epoch could not be stored: the next one is stored by itself, so that it keeps no other pair from its own.
+    pub alone: bool,
 }
 
 impl Pair {
@@ -254,6 +276,7 @@ impl Pair {
             last_primary: None,
             flap: Flap::default(),
             granting: None,
+            alone: false,
         }
     }
 

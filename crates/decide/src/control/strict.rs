@@ -15,6 +15,9 @@ use super::{Control, ControlDo, ControlRecord, Out, RETRY, about_pair, event};
 use crate::grants::leader::{GrantOrder, Leader, WriteOutcome, Written};
 use crate::grants::{Refused, Vote};
 
+/// How many kinds of refused votes are told of one host in a leadership.
+const MOST_KINDS: usize = 32;
+
 impl Control {
     /// Reads the grants of every pair that is, or became, `strict`: what the store holds counts as promised now (G7).
     pub(super) fn read_grants(&mut self, now: Moment) {
@@ -49,13 +52,11 @@ impl Control {
         let verdict = match self.vote(now, &host, &ask) {
             Ok(()) => Verdict::Given,
             Err((promised, why)) => {
-                let granting = self.pairs.get_mut(&ask.pair).and_then(|pair| pair.granting.as_mut());
-                let news = granting.is_none_or(|granting| {
-                    let said = granting.refused_because.as_ref() == Some(&why);
+                if let Some(granting) = self.pairs.get_mut(&ask.pair).and_then(|pair| pair.granting.as_mut())
+                {
                     granting.refused_because = Some(why.clone());
-                    !said
-                });
-                if news {
+                }
+                if self.first_of_kind(&host, &why) {
                     let text =
                         format!("no vote for {} of pair {}, asked by {host}: {why}", ask.role, ask.pair);
                     out.quiet.push(Because::new(Rule::VoteRefused, text));
@@ -66,6 +67,12 @@ impl Control {
         let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
         out.actions
             .push(ControlDo::Vote { host, answer: VoteAnswer { pair, incarnation, number, role, verdict } });
+    }
+
+    /// Whether a refusal is told: the first of its kind to an agent, and no more kinds than a few.
+    fn first_of_kind(&mut self, host: &HostName, why: &str) -> bool {
+        let Some(host) = self.hosts.get_mut(host) else { return false };
+        host.votes_refused.len() < MOST_KINDS && host.votes_refused.insert(why.to_owned())
     }
 
     fn vote(
@@ -100,7 +107,7 @@ impl Control {
     /// What a report says of an agent's own promises: everything up to the closed epoch is released (G5).
     pub(super) fn hear_release(&mut self, application: &ApplicationName) {
         let Some(app) = self.applications.get(application) else { return };
-        let closed = app.report.as_ref().and_then(|report| report.role.as_ref()).map(|role| role.closed);
+        let closed = app.role().map(|role| role.closed);
         let pair = app.pair.as_ref().and_then(|name| self.pairs.get_mut(name));
         if let (Some(closed), Some(granting)) = (closed, pair.and_then(|pair| pair.granting.as_mut())) {
             granting.leader.released(application, closed);
@@ -114,7 +121,7 @@ impl Control {
         for name in pairs.collect::<Vec<_>>() {
             if let Some(granting) = self.pairs.get_mut(&name).and_then(|pair| pair.granting.as_mut()) {
                 granting.pre_vote = PreVote::NotAsked;
-                granting.device_tried &= granting.leader.fencing().is_some();
+                granting.device_tried.take_if(|_| granting.leader.fencing().is_none());
             }
         }
     }
@@ -241,7 +248,7 @@ impl Control {
 
     /// What a member's agent has given up for good, as far as it ever said in this leadership.
     pub(super) fn released_by(&self, pair: &Pair, member: Member) -> Option<RoleEpoch> {
-        let role = self.app(pair, member)?.report.as_ref()?.role.as_ref()?;
+        let role = self.app(pair, member)?.role()?;
         let closed = Some(role.closed).filter(|closed| *closed > Epoch::NONE)?;
         Some(RoleEpoch::new(closed, pair.spec.application(member).clone()))
     }
@@ -262,21 +269,19 @@ impl Control {
         let mut sent = Vec::new();
         for member in Member::BOTH {
             let Some(app) = self.app(pair, member).filter(|app| app.heard) else { continue };
-            let Some(role) = app.report.as_ref().and_then(|report| report.role.as_ref()) else { continue };
+            let Some(role) = app.role() else { continue };
             let application = pair.spec.application(member);
             // While it is silent it would not take it.
             let unread = role.strict.as_ref().is_some_and(|strict| strict.unread && !strict.silent);
             let waits = |about: &OrderedWork| self.outstanding.values().any(|known| known.work == *about);
+            let waits_long = app.refused_until.is_some_and(|until| until > now);
             if granting.leader.wants_word(now, application) {
                 let role = RoleEpoch::new(self.highest_heard(pair).next(), application.clone());
                 let about = OrderedWork::Word { pair: name.clone(), member: application.clone() };
-                if !waits(&about) {
+                if !waits(&about) && !waits_long {
                     sent.push((app.host.clone(), Work::WouldPromise { pair: name.clone(), role }, about));
                 }
-            } else if unread
-                && !granting.leader.is_restored()
-                && app.refused_until.is_none_or(|until| until <= now)
-            {
+            } else if unread && !granting.leader.is_restored() && !waits_long {
                 let stored = granting.leader.stored().map_or(Epoch::NONE, |role| role.epoch);
                 let about = OrderedWork::Learn { pair: name.clone(), member: application.clone() };
                 if !waits(&about) {
@@ -291,12 +296,17 @@ impl Control {
 
     /// An agent answered the question of the first leader of a restored store: its last report is of that moment or later.
     pub(super) fn hear_word(&mut self, now: Moment, name: &PairName, application: &ApplicationName) {
-        let role = self.applications.get(application).and_then(|app| app.report.as_ref()?.role.as_ref());
+        let role = self.applications.get(application).and_then(|app| app.role());
         let promised = role.and_then(|role| role.promised.as_ref()).map_or(Epoch::NONE, |role| role.epoch);
         let highest = role.map_or(Epoch::NONE, |role| role.closed).max(promised);
         if let Some(granting) = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut()) {
             granting.leader.agent_said(now, application, highest);
         }
+    }
+
+    /// Its agent's version knows no promises: whatever refuses the question is its link.
+    pub(super) fn cannot_be_asked(&self, application: &ApplicationName) -> bool {
+        self.applications.get(application).is_none_or(|app| app.role().is_none() || app.knows_no_leases())
     }
 
     /// It did not want to know what the store holds: told again a little later.

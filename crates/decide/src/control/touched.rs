@@ -49,7 +49,7 @@ impl Control {
     pub(super) fn note_due(&mut self, now: Moment, name: &PairName) {
         let Some(pair) = self.pairs.get(name) else { return };
         let members = Member::BOTH.map(|member| pair.spec.application(member));
-        let refusals = members.into_iter().filter_map(|member| self.refused_until(member));
+        let refusals = members.into_iter().flat_map(|member| self.refused_until(member));
         let losses = Member::BOTH.into_iter().filter_map(|member| self.lost_from(pair, member));
         let later = |due: &Moment| *due > now;
         let grants = self.grants_due(pair);
@@ -75,7 +75,9 @@ impl Control {
         }
     }
 
-    fn refused_until(&self, application: &ApplicationName) -> Option<Moment> {
-        self.applications.get(application)?.refused_until
+    fn refused_until(&self, application: &ApplicationName) -> impl Iterator<Item = Moment> {
+        let app = self.applications.get(application);
+        let [promoted, demoted] = app.map_or([None, None], |app| [app.refused_until, app.demoted_again]);
+        promoted.into_iter().chain(demoted)
     }
 }

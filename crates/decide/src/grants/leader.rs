@@ -162,6 +162,8 @@ struct Restored {
     /// The highest epoch that the agent of each member has promised or closed; each is asked after the former leadership is
     /// over.
     heard: [(ApplicationName, Option<Epoch>); 2],
+    /// The longest that any stored epoch may have been given: what the next one is given may be shorter (G13).
+    lease: Duration,
     /// Counted from the later of both answers; nothing while one is missing.
     quiet_until: Option<Moment>,
 }
@@ -219,7 +221,7 @@ impl Leader {
     ) -> Self {
         let former_leader_until = now + terms.leader_lease;
         let heard = members.map(|member| (member, None));
-        let restored = Some(Restored { former_leader_until, heard, quiet_until: None });
+        let restored = Some(Restored { former_leader_until, heard, lease: terms.lease, quiet_until: None });
         Self { restored, ..Self::read(leadership, now, stored, terms.lease) }
     }
 
@@ -447,7 +449,7 @@ impl Leader {
         let Some((_, heard)) = found else { return false };
         *heard = Some(highest.max(heard.unwrap_or(Epoch::NONE)));
         if restored.heard.iter().all(|(_, heard)| heard.is_some()) && restored.quiet_until.is_none() {
-            restored.quiet_until = Some(now + self.lease);
+            restored.quiet_until = Some(now + restored.lease.max(self.lease));
         }
         true
     }

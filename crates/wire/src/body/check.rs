@@ -5,7 +5,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use understudy_model::NameError;
+use understudy_model::{Epoch, NameError};
 
 use super::Body;
 use crate::application::LONGEST_TEXT_BYTES;
@@ -68,6 +68,17 @@ pub(super) fn text(text: String, field: &'static str) -> Result<String, MessageE
 /// Nanoseconds; a span of more than 584 years is written as that.
 pub(super) fn write_span(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The highest epoch that is read: the next ones above it have room, here and in a store of signed numbers.
+pub(super) const HIGHEST_EPOCH: u64 = (1 << 62) - 1;
+
+/// An epoch, which counts promotions: one that is out of all bounds was not counted, and nothing could follow it.
+pub(super) fn epoch(number: u64, field: &'static str) -> Result<Epoch, MessageError> {
+    if number > HIGHEST_EPOCH {
+        return Err(MessageError::OutOfRange { field, found: number, least: 0, most: HIGHEST_EPOCH });
+    }
+    Ok(Epoch(number))
 }
 
 /// A number of sixteen bits that is at least 1: a port, a version.

@@ -252,7 +252,7 @@ impl Body for GrantReport {
             unread: self.unread,
             silent: self.silent,
             peer_heard: self.peer_heard,
-            peer_released: Epoch(self.peer_released),
+            peer_released: check::epoch(self.peer_released, "GrantReport.peer_released")?,
         })
     }
 }

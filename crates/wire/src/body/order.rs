@@ -270,7 +270,7 @@ impl Body for RoleEpoch {
 
     fn read(self) -> Result<model::RoleEpoch, MessageError> {
         Ok(model::RoleEpoch {
-            epoch: Epoch(self.epoch),
+            epoch: check::epoch(self.epoch, "RoleEpoch.epoch")?,
             holder: check::name(&self.holder, "RoleEpoch.holder")?,
         })
     }

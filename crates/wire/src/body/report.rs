@@ -3,7 +3,7 @@
 //! Knows nothing of what follows from a report. The law: a report is whole; a part that is absent was absent on purpose.
 
 use understudy_model as model;
-use understudy_model::{AgentId, ControllerEpoch, Epoch, Incarnation};
+use understudy_model::{AgentId, ControllerEpoch, Incarnation};
 
 use super::assignment::MOST_APPLICATIONS;
 use super::grant::GrantReport;
@@ -160,7 +160,7 @@ impl Body for RoleReport {
         Ok(model::RoleReport {
             pair: check::name(&self.pair, "RoleReport.pair")?,
             promised: check::read_optional(self.promised)?,
-            closed: Epoch(self.closed),
+            closed: check::epoch(self.closed, "RoleReport.closed")?,
             acting: check::read_optional(self.acting)?,
             strict: check::read_optional(self.strict)?,
         })
