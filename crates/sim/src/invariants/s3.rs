@@ -5,7 +5,8 @@
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, DurableRole};
 use understudy_decide::control::ControlMemory;
 use understudy_model::{
-    ApplicationReport, Order, PairName, Policy, RoleEpoch, RunMode, ToApplication, Verdict, Work,
+    Answer, ApplicationReport, Order, Outcome, PairName, Policy, Refusal, RoleEpoch, RunMode, ToApplication,
+    Verdict, VoteAnswer, Work,
 };
 
 use super::Objection;
@@ -16,11 +17,34 @@ use crate::climate::Climate;
 pub struct S3 {
     pub(super) objection: Objection,
     strict: bool,
+    /// By host: what its agent could not store in this life, or does not know whether it did. That binds it all the same, and
+    /// it may say so in reports, which nobody counts as a vote.
+    unkept: Vec<Vec<RoleEpoch>>,
 }
 
 impl S3 {
     pub(super) fn new(climate: &Climate) -> Self {
-        Self { objection: Objection::default(), strict: climate.options.policy == Policy::Strict }
+        Self {
+            objection: Objection::default(),
+            strict: climate.options.policy == Policy::Strict,
+            unkept: vec![Vec::new(); climate.hosts],
+        }
+    }
+
+    /// A write of an agent failed.
+    pub fn not_kept(&mut self, host: usize, records: &[AgentRecord]) {
+        for record in records {
+            if let AgentRecord::Promise { role, .. } = record
+                && !self.unkept[host].contains(role)
+            {
+                self.unkept[host].push(role.clone());
+            }
+        }
+    }
+
+    /// An agent has ended: the next one knows what is on the disk.
+    pub fn agent_ended(&mut self, host: usize) {
+        self.unkept[host].clear();
     }
 
     /// An order leaves the control server.
@@ -33,6 +57,54 @@ impl S3 {
         }
     }
 
+    /// The control server answers a holder's agent.
+    pub fn control_votes(&mut self, now: u64, answer: &VoteAnswer, store: &ControlMemory) {
+        if answer.verdict == Verdict::Given && store.roles.get(&answer.pair) != Some(&answer.role) {
+            let stored = store.roles.get(&answer.pair);
+            self.objection.raise("S3", now, || {
+                format!("the control server votes for {}, and {stored:?} is stored", answer.role)
+            });
+        }
+    }
+
+    /// An agent answers an order to promote. A refusal gives the epoch up, but for those that say that the order was not
+    /// meant for it, or that it has another one in hand.
+    pub fn order_answered(&mut self, now: u64, order: &Order, answer: &Answer, memory: &AgentMemory) {
+        let (Work::Promote { pair, role, .. }, Outcome::Refused(refusal)) = (&order.work, &answer.outcome)
+        else {
+            return;
+        };
+        let gives_up = match refusal {
+            Refusal::ClosedEpoch(_)
+            | Refusal::NotRunning
+            | Refusal::NotReady(_)
+            | Refusal::ApplicationRefused(_)
+            | Refusal::TooSlow
+            | Refusal::Died(_)
+            | Refusal::NoVotes => true,
+            Refusal::StaleController(_)
+            | Refusal::OtherIncarnation
+            | Refusal::StaleEpoch(_)
+            | Refusal::UnknownApplication
+            | Refusal::NotDurable(_)
+            | Refusal::NotActing(_)
+            | Refusal::Busy
+            | Refusal::Promised(..)
+            | Refusal::NotVoting(_) => false,
+        };
+        let durable = memory.roles.get(pair).cloned().unwrap_or_default();
+        // A higher role of the same member is not given up with it.
+        let held_above = durable
+            .promised
+            .as_ref()
+            .is_some_and(|promised| promised.holder == role.holder && promised.epoch > role.epoch);
+        if gives_up && self.strict && durable.closed < role.epoch && !held_above {
+            self.objection.raise("S3", now, || {
+                format!("{role} is refused ({refusal}), and {durable:?} is what is durable")
+            });
+        }
+    }
+
     /// Something that should need nothing durable wants something stored.
     pub fn aside(&mut self, now: u64, records: &[AgentRecord]) {
         self.objection
@@ -40,11 +112,11 @@ impl S3 {
     }
 
     /// An agent does something.
-    pub fn agent_acts(&mut self, now: u64, action: &AgentDo, memory: &AgentMemory) {
+    pub fn agent_acts(&mut self, now: u64, host: usize, action: &AgentDo, memory: &AgentMemory) {
         match action {
-            AgentDo::Report(report) => self.report(now, report, memory),
+            AgentDo::Report(report) => self.report(now, host, report, memory),
             AgentDo::Welcome { inventory, .. } => {
-                inventory.applications.iter().for_each(|report| self.report(now, report, memory));
+                inventory.applications.iter().for_each(|report| self.report(now, host, report, memory));
             }
             AgentDo::Say {
                 application,
@@ -76,9 +148,19 @@ impl S3 {
         }
     }
 
-    fn report(&mut self, now: u64, report: &ApplicationReport, memory: &AgentMemory) {
+    fn report(&mut self, now: u64, host: usize, report: &ApplicationReport, memory: &AgentMemory) {
         let Some(role) = &report.role else { return };
         let closed = memory.roles.get(&role.pair).map(|known| known.closed).unwrap_or_default();
+        if let Some(promised) = &role.promised {
+            let durable = memory.roles.get(&role.pair).and_then(|known| known.promised.as_ref());
+            let covers = |durable: &RoleEpoch| durable == promised || durable.epoch > promised.epoch;
+            if !durable.is_some_and(covers) && !self.unkept[host].contains(promised) {
+                let name = &report.application;
+                self.objection.raise("S3", now, || {
+                    format!("{name} is reported promised {promised}, and {durable:?} is durable")
+                });
+            }
+        }
         if role.closed > closed {
             self.objection.raise("S3", now, || {
                 format!(

@@ -52,6 +52,11 @@ impl S4 {
         }
     }
 
+    /// The files of an agent are others than it wrote last.
+    pub fn files_changed(&mut self, host: usize) {
+        self.unknown[host] = true;
+    }
+
     /// The agent was told that its records are stored.
     pub fn table_known(&mut self, host: usize, records: &[AgentRecord]) {
         if Self::has_table(records) {
