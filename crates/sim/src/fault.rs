@@ -190,6 +190,8 @@ fn span(dice: &mut Dice, climate: &Climate, fault: Fault) -> u64 {
     match fault {
         Fault::MemberDies { .. } | Fault::GuardDies { .. } | Fault::Reset { .. } => 0,
         Fault::AgentDies { .. } | Fault::ControlDies => dice.scaled(longest / 2_000, longest),
+        // Long enough that something is promised or given up meanwhile.
+        Fault::FilesSetBack { .. } => dice.between(longest / 2, longest * 2),
         _ => dice.scaled(longest / 500, longest),
     }
 }

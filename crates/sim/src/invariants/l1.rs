@@ -111,3 +111,26 @@ impl L1 {
         spans.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::climate::Options;
+
+    #[test]
+    fn a_pair_that_has_not_healed_by_the_bound_is_objected_to_and_not_before() {
+        let climate = Climate::of(1, Options { policy: Policy::Strict, ..Options::default() });
+        assert_eq!(
+            bound(&climate),
+            27 * SECOND,
+            "two leases of 3 s, 9 s for a call, 10 s for a change, two looks"
+        );
+        let cast = Cast::of(&climate);
+        let (mut l1, strain) = (L1::new(&climate, &cast), Strain::new(&climate, &cast));
+        let acting = Acting { parts: cast.pairs[0].members, ..Acting::default() };
+        l1.judge(l1.due(), 0, &acting, &strain);
+        assert!(l1.objection.0.is_none());
+        l1.judge(l1.due() + 1, 0, &acting, &strain);
+        assert!(l1.objection.0.is_some());
+    }
+}

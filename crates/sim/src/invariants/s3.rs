@@ -5,8 +5,8 @@
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, DurableRole};
 use understudy_decide::control::ControlMemory;
 use understudy_model::{
-    Answer, ApplicationReport, Order, Outcome, PairName, Policy, Refusal, RoleEpoch, RunMode, ToApplication,
-    Verdict, VoteAnswer, Work,
+    Answer, ApplicationName, ApplicationReport, Order, Outcome, PairName, Policy, Refusal, RoleEpoch,
+    RunMode, ToApplication, Verdict, VoteAnswer, Work,
 };
 
 use super::Objection;
@@ -152,14 +152,7 @@ impl S3 {
         let Some(role) = &report.role else { return };
         let closed = memory.roles.get(&role.pair).map(|known| known.closed).unwrap_or_default();
         if let Some(promised) = &role.promised {
-            let durable = memory.roles.get(&role.pair).and_then(|known| known.promised.as_ref());
-            let covers = |durable: &RoleEpoch| durable == promised || durable.epoch > promised.epoch;
-            if !durable.is_some_and(covers) && !self.unkept[host].contains(promised) {
-                let name = &report.application;
-                self.objection.raise("S3", now, || {
-                    format!("{name} is reported promised {promised}, and {durable:?} is durable")
-                });
-            }
+            self.reported_role(now, host, &report.application, &role.pair, promised, memory);
         }
         if role.closed > closed {
             self.objection.raise("S3", now, || {
@@ -167,6 +160,25 @@ impl S3 {
                     "{} is reported closed to {}, and {closed} is durable",
                     report.application, role.closed
                 )
+            });
+        }
+    }
+
+    /// A higher promise on the disk covers a lower one that is told: the disk may be ahead of its agent.
+    fn reported_role(
+        &mut self,
+        now: u64,
+        host: usize,
+        member: &ApplicationName,
+        pair: &PairName,
+        promised: &RoleEpoch,
+        memory: &AgentMemory,
+    ) {
+        let durable = memory.roles.get(pair).and_then(|known| known.promised.as_ref());
+        let covers = |durable: &RoleEpoch| durable == promised || durable.epoch > promised.epoch;
+        if !durable.is_some_and(covers) && !self.unkept[host].contains(promised) {
+            self.objection.raise("S3", now, || {
+                format!("{member} is reported promised {promised}, and {durable:?} is durable")
             });
         }
     }
@@ -196,5 +208,99 @@ impl S3 {
                 format!("{role} {what} and is not durable (strict: {strict}): {:?}", memory.roles)
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::climate::Options;
+    use understudy_model::*;
+
+    fn name<T: std::str::FromStr>(text: &str) -> T {
+        text.parse().ok().unwrap()
+    }
+
+    fn role(epoch: u64) -> RoleEpoch {
+        RoleEpoch::new(Epoch(epoch), name("ada1"))
+    }
+
+    fn s3() -> S3 {
+        S3::new(&Climate::of(1, Options { policy: Policy::Strict, ..Options::default() }))
+    }
+
+    fn memory(promised: u64, closed: u64) -> AgentMemory {
+        let role =
+            DurableRole { promised: Some(role(promised)), lease: Duration::ZERO, closed: Epoch(closed) };
+        AgentMemory {
+            agent: AgentId(1),
+            controller_epoch: ControllerEpoch(1),
+            assignments: Vec::new(),
+            roles: [(name("ada"), role)].into(),
+        }
+    }
+
+    #[test]
+    fn a_vote_of_the_control_server_is_for_what_is_stored() {
+        let store = |epoch: u64| ControlMemory {
+            controller: name("scs-1"),
+            controller_epoch: ControllerEpoch(1),
+            roles: [(name("ada"), role(epoch))].into(),
+            goals: Default::default(),
+            maintenance: Vec::new(),
+            last_operation: OperationId(0),
+            flaps: Default::default(),
+            drained: Default::default(),
+            grants: Default::default(),
+        };
+        let answer = VoteAnswer {
+            pair: name("ada"),
+            incarnation: Incarnation(1),
+            number: 1,
+            role: role(4),
+            verdict: Verdict::Given,
+        };
+        let mut s3 = s3();
+        s3.control_votes(1, &answer, &store(4));
+        assert!(s3.objection.0.is_none());
+        s3.control_votes(2, &answer, &store(5));
+        assert!(s3.objection.0.is_some());
+    }
+
+    #[test]
+    fn a_refused_order_is_given_up_on_the_disk() {
+        let order = Order {
+            id: OrderId(1),
+            controller_epoch: ControllerEpoch(1),
+            incarnation: Incarnation(1),
+            work: Work::Promote { pair: name("ada"), role: role(4), time_limit: Duration::ZERO, grant: None },
+        };
+        let refused = |why| Answer { order: OrderId(1), outcome: Outcome::Refused(why) };
+        let mut s3 = s3();
+        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(4, 4));
+        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(5, 3));
+        s3.order_answered(1, &order, &refused(Refusal::Busy), &memory(4, 3));
+        assert!(s3.objection.0.is_none(), "given up, held above, or not an end");
+        s3.order_answered(2, &order, &refused(Refusal::TooSlow), &memory(4, 3));
+        assert!(s3.objection.0.is_some());
+    }
+
+    #[test]
+    fn what_is_reported_promised_is_durable_or_could_not_be_stored() {
+        let durable = memory(3, 1);
+        let told = |s3: &mut S3, epoch: u64| {
+            s3.reported_role(1, 0, &name("ada1"), &name("ada"), &role(epoch), &durable);
+        };
+        let mut s3 = s3();
+        told(&mut s3, 3);
+        told(&mut s3, 2);
+        s3.not_kept(0, &[AgentRecord::Promise { pair: name("ada"), role: role(4), lease: Duration::ZERO }]);
+        told(&mut s3, 4);
+        assert!(s3.objection.0.is_none());
+        s3.agent_ended(0);
+        told(&mut s3, 4);
+        assert!(s3.objection.0.is_some());
     }
 }

@@ -52,9 +52,12 @@ impl S4 {
         }
     }
 
-    /// The files of an agent are others than it wrote last.
-    pub fn files_changed(&mut self, host: usize) {
+    /// The files of an agent are others than it wrote last: it may not know what was left alone on its host.
+    pub fn files_changed(&mut self, host: usize, cast: &Cast) {
         self.unknown[host] = true;
+        for (part, _) in cast.parts.iter().enumerate().filter(|(_, part)| part.host == host) {
+            self.left[part] = false;
+        }
     }
 
     /// The agent was told that its records are stored.

@@ -21,7 +21,7 @@ impl World {
         site.memory = empty_memory(host, site.installed);
         (site.earlier, site.unreminded) = (None, Vec::new());
         self.control.known_agents[host].1 = u64::MAX;
-        self.laws.s4.files_changed(host);
+        self.laws.s4.files_changed(host, &self.cast);
         self.sometimes.reinstalled += 1;
         self.power(host, false);
     }
@@ -51,7 +51,7 @@ impl World {
             self.agents[host].unreminded = names;
         }
         self.agents[host].memory = earlier;
-        self.laws.s4.files_changed(host);
+        self.laws.s4.files_changed(host, &self.cast);
         self.agent_held_down(host, false);
     }
 
