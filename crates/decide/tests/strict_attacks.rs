@@ -418,3 +418,22 @@ fn a_vote_that_came_before_a_sleep_promotes_nobody_after_it() {
     one.pass(0);
     assert!(!one.has(tells_primary), "{:#?}", one.log);
 }
+
+/// An epoch that could not be promised waits to be closed when a higher one is promised: the start in that one waited for the
+/// former, which waited for its end, and the agent asked itself about it without rest.
+#[test]
+fn a_start_in_a_higher_role_does_not_wait_for_an_epoch_below_it() {
+    let mut one = Bench::with(kept(1, "two", 0), plain());
+    one.pass(3_000);
+    one.broken_disk = true;
+    one.promote(2, "one");
+    one.broken_disk = false;
+    one.promote(3, "one");
+    one.pass(0);
+    one.peer_says(Bench::yes(&one.asked().expect("it asks")));
+    one.pass(0);
+    one.exit();
+    one.pass(0);
+    one.at("its start as primary", spawns_primary);
+    assert!(!one.has(closes), "nothing is closed below a role that is held");
+}

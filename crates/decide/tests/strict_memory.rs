@@ -182,3 +182,22 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
 }
+
+/// Files that were set back know nothing of the role in which a plain member acts. It was taken for a backup, and its guard let
+/// go of it.
+#[test]
+fn a_plain_member_that_acts_in_an_epoch_unknown_to_the_files_is_ended_first() {
+    let table = vec![assignment("one", "two", "beta", Interface::Plain)];
+    let until = Moment(100_000_000_000) + ms(1_000);
+    let pages = BTreeMap::from([(app("one"), Page { role: Some(role(2, "one")), until })]);
+    let mut one = Bench::begin(kept(1, "two", 0), table, 8, vec![found(true)], pages);
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.pass(0);
+    let ends = |did: &Did| matches!(did, Did::Done(AgentDo::Signal { .. } | AgentDo::KillTree { .. }));
+    let lets_go = |did: &Did| matches!(did, Did::Done(AgentDo::Unguard { .. }));
+    assert!(one.has(ends) && one.has(page_says_no) && !one.has(lets_go), "{:#?}", one.log);
+    assert!(!one.has(closes), "it may act until it is gone");
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
+}

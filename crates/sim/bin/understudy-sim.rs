@@ -78,6 +78,8 @@ struct Campaign {
     steps: u64,
     time: u64,
     slowest: u64,
+    slowest_seed: u64,
+    slowest_waited: String,
     spent: u64,
     sometimes: Sometimes,
     failed: Vec<u64>,
@@ -89,10 +91,19 @@ impl Campaign {
         self.events += outcome.events;
         self.steps += outcome.steps;
         self.time += outcome.time;
-        self.slowest = self.slowest.max(outcome.healed.unwrap_or_default());
+        if let Some(healed) = outcome.healed.filter(|healed| *healed > self.slowest) {
+            (self.slowest, self.slowest_seed, self.slowest_waited) = (healed, outcome.seed, waits(outcome));
+        }
         self.spent += outcome.spent;
         self.sometimes.add(&outcome.sometimes);
     }
+}
+
+/// What the slowest pair of a run waited for.
+fn waits(outcome: &Outcome) -> String {
+    let waits: Vec<String> =
+        outcome.waited.iter().map(|(rule, count)| format!("{rule} ({count} s)")).collect();
+    if waits.is_empty() { "nothing that a look each second has seen".to_owned() } else { waits.join(", ") }
 }
 
 /// The most failing seeds before a campaign ends.
@@ -155,6 +166,9 @@ fn one(arguments: &Arguments, seed: u64) -> bool {
         outcome.faults,
         outcome.fingerprint.unwrap_or_default()
     );
+    if outcome.healed.is_none_or(|healed| healed > 1_000_000_000) {
+        println!("its slowest pair waited for {}", waits(&outcome));
+    }
     if let Some(violation) = &outcome.violation {
         println!("{} at {:?}: {}", violation.law, Duration::from_nanos(violation.at), violation.what);
     }
@@ -222,7 +236,7 @@ fn tell(arguments: &Arguments, campaign: &Campaign, took: Duration) -> bool {
         let counts: Vec<String> =
             campaign.sometimes.lines().iter().map(|(name, count)| format!("{name:?}:{count}")).collect();
         println!(
-            "{{\"runs\":{},\"events\":{},\"steps\":{},\"seconds\":{seconds:.1},\"events_per_second\":{per_second:.0},\"simulated_seconds\":{},\"failovers\":{},\"violations\":{},\"failed_seeds\":{:?},\"missing\":{missing:?},\"slowest_heal_ms\":{},\"sometimes\":{{{}}}}}",
+            "{{\"runs\":{},\"events\":{},\"steps\":{},\"seconds\":{seconds:.1},\"events_per_second\":{per_second:.0},\"simulated_seconds\":{},\"failovers\":{},\"violations\":{},\"failed_seeds\":{:?},\"missing\":{missing:?},\"slowest_heal_ms\":{},\"slowest_heal_seed\":{},\"slowest_heal_waited\":{:?},\"sometimes\":{{{}}}}}",
             campaign.runs,
             campaign.events,
             campaign.steps,
@@ -231,6 +245,8 @@ fn tell(arguments: &Arguments, campaign: &Campaign, took: Duration) -> bool {
             campaign.failed.len(),
             campaign.failed,
             campaign.slowest / 1_000_000,
+            campaign.slowest_seed,
+            campaign.slowest_waited,
             counts.join(",")
         );
     } else {
@@ -244,7 +260,12 @@ fn tell(arguments: &Arguments, campaign: &Campaign, took: Duration) -> bool {
             println!("{each:>14}  ns a step, the machines alone: {share:.0} % of the time");
         }
         println!("{:>14}  simulated hours", campaign.time / 3_600_000_000_000);
-        println!("{:>14}  ms until the slowest run had healed", campaign.slowest / 1_000_000);
+        println!(
+            "{:>14}  ms until the slowest run had healed, seed {}, which waited for {}",
+            campaign.slowest / 1_000_000,
+            campaign.slowest_seed,
+            campaign.slowest_waited
+        );
         for (name, count) in campaign.sometimes.lines() {
             println!("{count:>14}  {name}");
         }

@@ -85,6 +85,9 @@ pub struct Climate {
     pub focus: Focus,
 }
 
+/// A dial, a Hello and a wait between two calls, whatever the preset.
+pub const CALLS: u64 = 9 * SECOND;
+
 /// The largest difference of two clocks in these worlds, in parts per million. Terms must allow at least as much.
 pub const CLOCKS_PPM: i64 = 2_000;
 
@@ -111,7 +114,8 @@ impl Climate {
             1 => Some(dice.index(hosts)).filter(|host| *host != control_on).map_or(Focus::All, Focus::Voter),
             _ => Focus::All,
         };
-        Self {
+        let calm_elsewhere = focus != Focus::All;
+        let mut climate = Self {
             focus,
             options,
             hosts,
@@ -125,13 +129,19 @@ impl Climate {
             stormy: unit * dice.between(40, 120),
             between: dice.scaled(unit / 8, unit * 3),
             longest: unit * dice.between(4, 16),
+        };
+        if calm_elsewhere && options.preset == Preset::Fast {
+            // Calls take as long as ever, and what is whole is judged after that: the storm outlasts it.
+            climate.stormy = climate.stormy.max(2 * climate.long());
         }
+        climate
     }
 
-    /// A span in which everything that was broken before is forgotten: changes of roles, restarts, waits after refusals.
+    /// A span in which everything that was broken before is forgotten: changes of roles, which the preset scales, and calls
+    /// under way, which it does not.
     pub fn long(&self) -> u64 {
         let change = self.options.preset.timers().switchover_timeout.as_nanos();
-        u64::try_from(change).unwrap_or(u64::MAX).saturating_mul(4).max(35 * SECOND)
+        u64::try_from(change).unwrap_or(u64::MAX).saturating_mul(4).max(CALLS)
     }
 
     /// The longest that one round trip takes when nothing is broken.

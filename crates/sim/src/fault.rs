@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use understudy_model::Policy;
+
 use crate::cast::Cast;
 use crate::climate::{Climate, Focus};
 use crate::random::Dice;
@@ -107,6 +109,15 @@ pub enum Fault {
     HooksHang {
         host: usize,
     },
+    /// Its host is installed anew: power is lost, the agent's files are empty and its identity is another one, which operators
+    /// accept when the fault ends.
+    Reinstalled {
+        host: usize,
+    },
+    /// When the fault ends, the agent's files are what they were when it began, and the agent starts with them.
+    FilesSetBack {
+        host: usize,
+    },
     Wish(Wish),
 }
 
@@ -154,7 +165,21 @@ pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
         }
         at += dice.between(climate.between / 4, climate.between * 7 / 4).max(1);
     }
+    planned.extend(lost_memory(seed, climate, cast));
     planned
+}
+
+/// Now and then an agent loses its memory. From dice of its own, and last in the plan.
+fn lost_memory(seed: u64, climate: &Climate, cast: &Cast) -> Option<Planned> {
+    let mut dice = Dice::new(seed, 6);
+    if climate.options.policy != Policy::Strict || !dice.chance(200) {
+        return None;
+    }
+    let host = dice.index(climate.hosts);
+    let fault = if dice.chance(500) { Fault::Reinstalled { host } } else { Fault::FilesSetBack { host } };
+    let at = dice.between(climate.stormy / 8, climate.stormy);
+    let until = (at + span(&mut dice, climate, fault)).min(climate.stormy);
+    is_within(fault, climate, cast).then_some(Planned { at, until, fault })
 }
 
 /// The most entries of a plan.
@@ -165,6 +190,8 @@ fn span(dice: &mut Dice, climate: &Climate, fault: Fault) -> u64 {
     match fault {
         Fault::MemberDies { .. } | Fault::GuardDies { .. } | Fault::Reset { .. } => 0,
         Fault::AgentDies { .. } | Fault::ControlDies => dice.scaled(longest / 2_000, longest),
+        // Long enough that something is promised or given up meanwhile.
+        Fault::FilesSetBack { .. } => dice.between(longest / 2, longest * 2),
         _ => dice.scaled(longest / 500, longest),
     }
 }
@@ -196,6 +223,8 @@ fn is_within(fault: Fault, climate: &Climate, cast: &Cast) -> bool {
         | Fault::AgentDisk { host, .. }
         | Fault::CannotStart { host }
         | Fault::HooksFail { host, .. }
+        | Fault::Reinstalled { host }
+        | Fault::FilesSetBack { host }
         | Fault::HooksHang { host } => is_on(host),
         Fault::MemberFreezes { part }
         | Fault::MemberDies { part, .. }
@@ -299,6 +328,10 @@ impl fmt::Display for Words<'_> {
                 write!(f, "hooks on {} fail, half done: {half}", at(host))
             }
             Fault::HooksHang { host } => write!(f, "hooks on {} hang", at(host)),
+            Fault::Reinstalled { host } => write!(f, "{} is installed anew", at(host)),
+            Fault::FilesSetBack { host } => {
+                write!(f, "the files of {}'s agent will be set back to what they are now", at(host))
+            }
             Fault::Wish(wish) => match wish {
                 Wish::Switchover { pair } => write!(f, "operator: switchover {}", cast.pairs[pair].name),
                 Wish::Stop { part: number, graceful } => {

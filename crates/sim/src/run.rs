@@ -42,6 +42,8 @@ pub struct Outcome {
     pub sometimes: Sometimes,
     /// From the end of the faults until all was well; absent if that did not come.
     pub healed: Option<u64>,
+    /// What the slowest pair waited for meanwhile: rules, and how often each was seen, once a second.
+    pub waited: Vec<(&'static str, u32)>,
     /// Nanoseconds that the machines themselves took, if that was wanted.
     pub spent: u64,
     /// If it was wanted.
@@ -80,6 +82,8 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
     }
     let mut sometimes = world.sometimes.clone();
     sometimes.spared_by_peer += world.laws.l2.spared;
+    sometimes.judged_l2 += world.laws.l2.judged;
+    sometimes.judged_l3 += world.laws.l3.judged;
     Outcome {
         seed,
         events: world.events,
@@ -90,6 +94,7 @@ pub fn run(seed: u64, options: Options, wanted: &Wanted) -> Outcome {
         sometimes,
         spent: world.meter.map_or(0, |meter| meter.spent),
         healed: world.laws.l1.slowest(),
+        waited: world.laws.l1.waits_of_slowest(),
         fingerprint: world.fingerprint.as_ref().map(Fingerprint::value),
         story: world.story.lines().to_vec(),
     }

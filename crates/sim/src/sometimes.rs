@@ -4,7 +4,7 @@
 //! than a few hundred runs.
 
 use understudy_decide::agent::{AgentDo, Spawn};
-use understudy_model::{Outcome, Policy, Refusal, Rule, RunMode, Verdict};
+use understudy_model::{Answer, Order, Outcome, Policy, Refusal, Rule, RunMode, Verdict, Work};
 
 /// Counts of everything that should happen now and then.
 #[derive(Debug, Clone)]
@@ -35,6 +35,14 @@ pub struct Sometimes {
     pub releases: u64,
     pub expiries: u64,
     pub spared_by_peer: u64,
+    pub pre_votes: u64,
+    pub pre_votes_refused: u64,
+    pub held_by_peer: u64,
+    pub judged_l2: u64,
+    pub judged_l3: u64,
+    pub reinstalled: u64,
+    pub set_back: u64,
+    pub reminded_late: u64,
 }
 
 impl Default for Sometimes {
@@ -65,6 +73,14 @@ impl Default for Sometimes {
             releases: 0,
             expiries: 0,
             spared_by_peer: 0,
+            pre_votes: 0,
+            pre_votes_refused: 0,
+            held_by_peer: 0,
+            judged_l2: 0,
+            judged_l3: 0,
+            reinstalled: 0,
+            set_back: 0,
+            reminded_late: 0,
         }
     }
 }
@@ -133,6 +149,18 @@ impl Sometimes {
         }
     }
 
+    /// An agent answers an order that it saw.
+    pub fn count_answer(&mut self, order: &Order, answer: &Answer) {
+        if !matches!(order.work, Work::WouldPromise { .. }) {
+            return;
+        }
+        self.pre_votes += 1;
+        if let Outcome::Refused(why) = &answer.outcome {
+            self.pre_votes_refused += 1;
+            self.held_by_peer += u64::from(matches!(why, Refusal::Promised(..)));
+        }
+    }
+
     /// Adds what another run has reached.
     pub fn add(&mut self, other: &Self) {
         for (own, others) in self.rules.iter_mut().zip(other.rules) {
@@ -144,7 +172,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 23] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 31] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -172,6 +200,14 @@ impl Sometimes {
             ("releases told to peers", &mut self.releases),
             ("pages that ran out", &mut self.expiries),
             ("primaries that lived on by their peer alone", &mut self.spared_by_peer),
+            ("pre-votes asked for", &mut self.pre_votes),
+            ("pre-votes refused", &mut self.pre_votes_refused),
+            ("pre-votes refused for a promise to the silent primary", &mut self.held_by_peer),
+            ("times that L2 was judged", &mut self.judged_l2),
+            ("times that L3 was judged", &mut self.judged_l3),
+            ("hosts installed anew", &mut self.reinstalled),
+            ("agents whose files were set back", &mut self.set_back),
+            ("times that one of these voted before it was reminded", &mut self.reminded_late),
         ]
     }
 
@@ -197,6 +233,8 @@ impl Sometimes {
             ("a start in place as primary", self.primary_starts),
             ("a write of an agent that fails", self.disk_failures),
             ("a write of the store that fails", self.store_failures),
+            ("L2 judged", self.judged_l2),
+            ("L3 judged", self.judged_l3),
         ];
         match policy {
             Policy::Available => need.push(("rule host-lost", self.of_rule(Rule::HostLost))),
@@ -208,6 +246,18 @@ impl Sometimes {
                 ("rule guard-gone", self.of_rule(Rule::GuardGone)),
                 ("rule overtaken", self.of_rule(Rule::Overtaken)),
                 ("rule page-not-adopted", self.of_rule(Rule::PageNotAdopted)),
+                ("rule promise-expired", self.of_rule(Rule::PromiseExpired)),
+                ("rule promise-released", self.of_rule(Rule::PromiseReleased)),
+                ("rule order-repeated", self.of_rule(Rule::OrderRepeated)),
+                ("rule guard-fired", self.of_rule(Rule::GuardFired)),
+                ("rule memory-was-empty", self.of_rule(Rule::MemoryWasEmpty)),
+                // Of the rules about a silent primary's peer only answers are told; the rules stand in explanations.
+                ("a host installed anew", self.reinstalled),
+                ("files of an agent set back", self.set_back),
+                ("rule memory-set-back", self.of_rule(Rule::MemorySetBack)),
+                ("a pre-vote asked for", self.pre_votes),
+                ("a pre-vote refused", self.pre_votes_refused),
+                ("a primary held by its peer alone (held-by-peer)", self.held_by_peer),
                 ("a vote given", self.votes_given),
                 ("a vote refused", self.votes_refused),
                 ("a release told to a peer", self.releases),

@@ -60,6 +60,21 @@ fn the_first_seeds_hold_and_get_somewhere() {
     }
 }
 
+/// Calls take as long with quick timers as with slow ones: L2 and L3 were empty there once.
+#[test]
+fn quick_timers_are_put_to_every_test() {
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=60 {
+        let outcome = run(seed, options(Policy::Strict, Preset::Fast), &Wanted::default());
+        assert_eq!(
+            outcome.violation, None,
+            "./scripts/sim --seed {seed} --preset fast --policy strict --trace"
+        );
+        sometimes.add(&outcome.sometimes);
+    }
+    assert!(sometimes.judged_l2 > 0 && sometimes.judged_l3 > 0, "{:?}", sometimes.lines());
+}
+
 /// Clocks that stop with their machine break what is assumed of clocks, and then a page outlives its time: a simulator that
 /// never finds that would not find anything else.
 #[test]

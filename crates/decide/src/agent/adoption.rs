@@ -39,14 +39,19 @@ impl Agent {
                 known.left = Some(LeftAlone::Maintenance);
             }
             // What is left of a primary's tree may act until it is gone (G5).
+            let speaks = known.speaks();
             let adopted = known.pid.is_some() || known.phase == Phase::Lingering;
             let Some(role) = known.role.as_mut().filter(|_| adopted) else { continue };
             let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
             // It may act: it says so itself when its link is back.
             let open = |promised: &RoleEpoch| promised.holder == *name && promised.epoch > durable.closed;
-            if let Some(promised) = durable.promised.filter(open) {
+            // One that cannot say so was known to act in an epoch that these files do not know: they were set back (A3). It has
+            // no grant, and is demoted with everything that has none.
+            let noted = known.noted.filter(|_| role.place.strict.is_some() && !speaks);
+            let unknown = noted.map(|epoch| RoleEpoch::new(epoch, name.clone()));
+            if let Some(may_act) = durable.promised.filter(open).or(unknown) {
                 role.part = Part::Acting;
-                role.role = Some(promised);
+                role.role = Some(may_act);
             }
         }
         let names: Vec<ApplicationName> = self.applications.keys().cloned().collect();

@@ -204,7 +204,7 @@ impl Application {
 
     /// An epoch has to be closed before anything is started again.
     pub fn closing(&self) -> bool {
-        self.role.as_ref().is_some_and(|role| role.closing.is_some())
+        self.role.as_ref().is_some_and(|role| role.to_close().is_some())
     }
 
     /// The status that this phase is reported as.

@@ -307,9 +307,7 @@ impl Agent {
             self.part(now, name, RoleTrigger::ProcessGone, out);
         }
         let Some(known) = self.applications.get_mut(name) else { return };
-        if let Some(due) =
-            known.role.as_ref().and_then(|role| role.closing.as_ref()).map(|closing| closing.due)
-        {
+        if let Some(due) = known.role.as_ref().and_then(|role| role.to_close()).map(|closing| closing.due) {
             // Nothing is started under an epoch that is still to be closed.
             known.phase = Phase::Waiting;
             known.phase_deadline = Some(due.max(now));
@@ -352,7 +350,7 @@ impl Agent {
         };
         let Some(known) = self.applications.get_mut(name) else { return };
         let Some(start) = known.start else { return };
-        let closing = known.role.as_ref().and_then(|role| role.closing.as_ref());
+        let closing = known.role.as_ref().and_then(|role| role.to_close());
         if let Some(due) = closing.map(|closing| closing.due) {
             // Its role ended while its hooks ran; nothing is started under an epoch that is still to be closed.
             known.phase = Phase::Waiting;

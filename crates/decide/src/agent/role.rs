@@ -178,6 +178,13 @@ impl Role {
         self.close(epoch, now, promotion.into_iter().chain(demotion));
     }
 
+    /// What has to be closed before anything else is done. Nothing has, while a higher role is held: that one goes on, and
+    /// whatever is below it is closed when it ends.
+    pub fn to_close(&self) -> Option<&Closing> {
+        let held = self.role.as_ref();
+        self.closing.as_ref().filter(|closing| held.is_none_or(|held| held.epoch <= closing.epoch))
+    }
+
     /// Remembers to close an epoch.
     pub fn close(
         &mut self,

@@ -1,25 +1,33 @@
 //! L1: when faults stop, every pair with a live member has exactly one primary soon.
 //!
-//! Soon: what the terms and the settings let every wait last, after the last fault has ended; see [`bound`]. It must come, and
-//! stay so until the end of the run.
+//! Soon: `Lc + L` (under `strict`), and what this world itself needs when its last fault has ended; see [`bound`]. It must
+//! come, and stay so until the end of the run. What a pair waited for is kept once a second, for the slowest.
+
+use std::collections::BTreeMap;
+
+use understudy_model::{Policy, Rule};
 
 use super::Objection;
 use super::s1::Acting;
 use super::strain::Strain;
 use crate::cast::Cast;
-use crate::climate::{Climate, SECOND};
+use crate::climate::{CALLS, Climate, SECOND};
 
-/// The longest that healing may take: the way back of links and daemons, restarts that wait, refusals that wait, changes
-/// under way that are too slow and are rolled back, and the leases.
+/// The longest that healing may take. `Lc + L`, if the pair has leases; a call under way when the faults end, which may wait
+/// for its dial, its Hello and its turn ([`CALLS`]); a change of roles under way, which may be too slow; and the looks of
+/// operators who take back what they asked for ([`LOOKS`]).
 pub fn bound(climate: &Climate) -> u64 {
     let timers = climate.options.preset.timers();
-    let change = u64::try_from(timers.switchover_timeout.as_nanos()).unwrap_or(u64::MAX);
-    let grace = u64::try_from(timers.agent_restart_grace.as_nanos()).unwrap_or(u64::MAX);
-    let lease = u64::try_from(timers.lease.as_nanos()).unwrap_or(u64::MAX);
-    // A dial and a Hello that get no answer, a start that is too slow, the longest wait after refusals.
-    let waits = (2 + 5 + 5 + 30) * SECOND;
-    waits + 3 * change + grace + 2 * lease
+    let nanos = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let leases = match climate.options.policy {
+        Policy::Strict => 2 * nanos(timers.lease),
+        Policy::Available => 0,
+    };
+    leases + CALLS + nanos(timers.switchover_timeout) + LOOKS
 }
+
+/// Operators look once a second, and their first wish may be refused.
+const LOOKS: u64 = 2 * SECOND;
 
 /// L1.
 #[derive(Debug)]
@@ -31,6 +39,8 @@ pub struct L1 {
     due: u64,
     /// By pair: when it was first well after the faults.
     healed: Vec<Option<u64>>,
+    /// By pair: how often which rule stood in the way, once a second until it was well.
+    waited: Vec<BTreeMap<&'static str, u32>>,
 }
 
 impl L1 {
@@ -42,7 +52,27 @@ impl L1 {
             calm_from: climate.stormy,
             due: climate.stormy + bound(climate),
             healed: vec![None; count],
+            waited: vec![BTreeMap::new(); count],
         }
+    }
+
+    /// It has not been well since the faults ended.
+    pub fn awaits(&self, pair: usize) -> bool {
+        self.healed[pair].is_none()
+    }
+
+    /// What a pair waits for, as the control server explains it.
+    pub fn waits_for(&mut self, pair: usize, rule: Option<Rule>) {
+        let word = rule.map_or("no-control-server", Rule::id);
+        *self.waited[pair].entry(word).or_default() += 1;
+    }
+
+    /// What the slowest pair waited for, and how often that was seen.
+    pub fn waits_of_slowest(&self) -> Vec<(&'static str, u32)> {
+        let slowest = (0..self.healed.len()).max_by_key(|pair| self.healed[*pair].unwrap_or(u64::MAX));
+        slowest
+            .map(|pair| self.waited[pair].iter().map(|(word, count)| (*word, *count)).collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn judge(&mut self, now: u64, pair: usize, acting: &Acting, strain: &Strain) {
@@ -79,5 +109,28 @@ impl L1 {
     pub fn slowest(&self) -> Option<u64> {
         let spans = self.healed.iter().map(|healed| Some((*healed)?.saturating_sub(self.calm_from)));
         spans.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::climate::Options;
+
+    #[test]
+    fn a_pair_that_has_not_healed_by_the_bound_is_objected_to_and_not_before() {
+        let climate = Climate::of(1, Options { policy: Policy::Strict, ..Options::default() });
+        assert_eq!(
+            bound(&climate),
+            27 * SECOND,
+            "two leases of 3 s, 9 s for a call, 10 s for a change, two looks"
+        );
+        let cast = Cast::of(&climate);
+        let (mut l1, strain) = (L1::new(&climate, &cast), Strain::new(&climate, &cast));
+        let acting = Acting { parts: cast.pairs[0].members, ..Acting::default() };
+        l1.judge(l1.due(), 0, &acting, &strain);
+        assert!(l1.objection.0.is_none());
+        l1.judge(l1.due() + 1, 0, &acting, &strain);
+        assert!(l1.objection.0.is_some());
     }
 }

@@ -22,6 +22,10 @@ pub struct L2 {
     long: u64,
     lease: u64,
     strict: bool,
+    /// By pair: what is demanded is put to the test now.
+    tested: Vec<bool>,
+    /// How often it was: a healthy primary, with one of its two other voters whole and the other one hurt for a lease.
+    pub judged: u64,
     /// How often one lived on although the other voter was gone.
     pub spared: u64,
 }
@@ -35,6 +39,8 @@ impl L2 {
             long: climate.long(),
             lease: u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX),
             strict: climate.options.policy == Policy::Strict,
+            tested: vec![false; cast.pairs.len()],
+            judged: 0,
             spared: 0,
         }
     }
@@ -48,12 +54,29 @@ impl L2 {
         }
     }
 
+    fn count(&mut self, now: u64, pair: usize, part: usize, since: u64, acting: &Acting, strain: &Strain) {
+        let other = if acting.parts[0] == part { acting.parts[1] } else { acting.parts[0] };
+        let (host, peer) = (strain.host_of(part), strain.host_of(other));
+        let by_control = strain.control_whole(now, host, self.long);
+        let by_peer = self.strict && strain.peer_whole(now, host, peer, self.long);
+        let hurt = (by_peer && strain.control_hurt(now, host, self.lease))
+            || (by_control && host != peer && strain.peer_hurt(now, host, peer, self.lease));
+        let tested =
+            hurt && now.saturating_sub(since) >= self.long && strain.own_side_whole(now, part, self.long);
+        self.judged += u64::from(tested && !self.tested[pair]);
+        self.tested[pair] = tested;
+    }
+
     pub(super) fn judge(&mut self, now: u64, pair: usize, acting: &Acting, strain: &Strain) {
         let sole = acting.sole();
         let former = self.sole[pair];
         if former.map(|(part, _)| part) == sole {
+            if let Some((part, since)) = former {
+                self.count(now, pair, part, since, acting, strain);
+            }
             return;
         }
+        self.tested[pair] = false;
         self.sole[pair] = sole.map(|part| (part, now));
         let Some((part, since)) = former.filter(|(_, since)| now - since >= self.long) else { return };
         let place = usize::from(acting.parts[1] == part);

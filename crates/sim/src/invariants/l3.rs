@@ -18,6 +18,9 @@ pub struct L3 {
     strict: bool,
     /// A lease, in nanoseconds.
     lease: u64,
+    tested: bool,
+    /// How often what is demanded was put to the test.
+    pub judged: u64,
 }
 
 impl L3 {
@@ -25,15 +28,33 @@ impl L3 {
         let strict = climate.options.policy == Policy::Strict;
         let lease = climate.options.preset.timers().lease;
         let lease = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
-        Self { objection: Objection::default(), long: climate.long(), strict, lease }
+        Self {
+            objection: Objection::default(),
+            long: climate.long(),
+            strict,
+            lease,
+            tested: false,
+            judged: 0,
+        }
+    }
+
+    /// Nothing but the control plane is gone, and has been for long enough to be judged.
+    fn is_tested(&self, now: u64, strain: &Strain) -> bool {
+        // Whoever accepts two primaries promotes the other member of a host that is cut off.
+        strain.control_gone.broken_for(now, self.lease * 2)
+            && (self.strict || strain.ways_to_control_whole(now, self.long))
+            && strain.all_but_control_whole(now, self.long)
+    }
+
+    pub(super) fn judge(&mut self, now: u64, strain: &Strain) {
+        let tested = self.is_tested(now, strain);
+        self.judged += u64::from(tested && !self.tested);
+        self.tested = tested;
     }
 
     /// A member has ended.
     pub fn ended(&mut self, now: u64, part: usize, strain: &Strain) {
-        // Whoever accepts two primaries promotes the other member of a host that is cut off.
-        let ways = self.strict || strain.ways_to_control_whole(now, self.long);
-        let gone = strain.control_gone.broken_for(now, self.lease * 2);
-        if gone && ways && strain.all_but_control_whole(now, self.long) {
+        if self.is_tested(now, strain) {
             self.objection
                 .raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
         }

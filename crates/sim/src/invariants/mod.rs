@@ -147,6 +147,7 @@ impl Laws {
 
 /// Looks at everything.
 pub fn check(world: &mut World) {
+    world.laws.l3.judge(world.now, &world.laws.strain);
     for pair in 0..world.cast.pairs.len() {
         let acting = s1::acting(world, pair);
         let now = world.now;

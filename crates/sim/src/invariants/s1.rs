@@ -19,7 +19,7 @@ pub struct Acting {
     pub acts: [bool; 2],
     /// By member: its page names a role whose time is over.
     pub ran_out: [bool; 2],
-    /// By member: it has no library, and its guard could not run a moment ago.
+    /// By member: it has no library, its time is over, and its guard could not run a moment ago.
     pub unguarded: [bool; 2],
     /// By member: the part.
     pub parts: [usize; 2],
@@ -63,13 +63,16 @@ pub fn acting(world: &World, pair: usize) -> Acting {
             continue;
         }
         found.acts[place] |= member.mode == RunMode::Primary;
+        // What its agent and guard go by: one whose time is not over is no one to excuse.
+        let page = site.pages.get(member.part).and_then(Option::as_ref);
+        let in_time = page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
         let guard = &site.guard;
         // A guard is told of a process only when that lives.
         let back = guard.away_until.max(member.born) + CATCHES_UP;
-        let away = !guard.alive || guard.frozen > 0 || member.frozen > 0 || world.now < back;
+        let away = !guard.alive || guard.frozen > 0 || world.now < back;
         // Its agent ended, or was stopped, between its start and the word to the guard.
         let untold = !site.daemon.runs() && !guard.watched.iter().any(|known| known.start == member.start);
-        found.unguarded[place] |= !reads && (away || untold);
+        found.unguarded[place] |= !reads && !in_time && (away || untold);
     }
     found
 }
@@ -81,6 +84,9 @@ pub struct S1 {
     /// Since when two act, by pair.
     since: Vec<Option<u64>>,
     excused: Vec<bool>,
+    /// By pair: an agent whose files were set back voted before the other one could remind it, which is outside of what is
+    /// assumed (A3): two that act are counted.
+    unsure: Vec<bool>,
     /// By pair and member: its page had run out when it was last looked at.
     ran_out: Vec<[bool; 2]>,
 }
@@ -92,8 +98,14 @@ impl S1 {
             objection: Objection::default(),
             since: vec![None; count],
             excused: vec![false; count],
+            unsure: vec![false; count],
             ran_out: vec![[false; 2]; count],
         }
+    }
+
+    /// What is assumed of disks (A3) does not hold for this pair. True if it did before.
+    pub fn is_unsure(&mut self, pair: usize) -> bool {
+        !std::mem::replace(&mut self.unsure[pair], true)
     }
 
     pub(super) fn judge(
@@ -118,8 +130,9 @@ impl S1 {
             }
             return;
         }
+        // Looked at after every event: an excuse ends with its reason.
         let excused = strict && acting.unguarded.contains(&true);
-        if strict && !excused {
+        if strict && !excused && !self.unsure[pair] {
             self.objection.raise("S1", now, || format!("both members of pair {pair} can act"));
         }
         if self.since[pair].is_some() {
@@ -132,5 +145,25 @@ impl S1 {
         } else {
             sometimes.two_acted += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::climate::{Climate, Options};
+
+    #[test]
+    fn an_excuse_ends_with_its_reason() {
+        let cast = Cast::of(&Climate::of(1, Options::default()));
+        let mut s1 = S1::new(&cast);
+        let mut sometimes = Sometimes::default();
+        let mut acting = Acting { acts: [true, true], unguarded: [false, true], ..Acting::default() };
+        s1.judge(1, 0, &acting, true, &mut sometimes);
+        s1.judge(2, 0, &acting, true, &mut sometimes);
+        assert!(s1.objection.0.is_none());
+        acting.unguarded = [false, false];
+        s1.judge(3, 0, &acting, true, &mut sometimes);
+        assert_eq!(s1.objection.0.map(|violation| (violation.law, violation.at)), Some(("S1", 3)));
     }
 }

@@ -5,7 +5,8 @@
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, DurableRole};
 use understudy_decide::control::ControlMemory;
 use understudy_model::{
-    ApplicationReport, Order, PairName, Policy, RoleEpoch, RunMode, ToApplication, Verdict, Work,
+    Answer, ApplicationName, ApplicationReport, Order, Outcome, PairName, Policy, Refusal, RoleEpoch,
+    RunMode, ToApplication, Verdict, VoteAnswer, Work,
 };
 
 use super::Objection;
@@ -16,11 +17,34 @@ use crate::climate::Climate;
 pub struct S3 {
     pub(super) objection: Objection,
     strict: bool,
+    /// By host: what its agent could not store in this life, or does not know whether it did. That binds it all the same, and
+    /// it may say so in reports, which nobody counts as a vote.
+    unkept: Vec<Vec<RoleEpoch>>,
 }
 
 impl S3 {
     pub(super) fn new(climate: &Climate) -> Self {
-        Self { objection: Objection::default(), strict: climate.options.policy == Policy::Strict }
+        Self {
+            objection: Objection::default(),
+            strict: climate.options.policy == Policy::Strict,
+            unkept: vec![Vec::new(); climate.hosts],
+        }
+    }
+
+    /// A write of an agent failed.
+    pub fn not_kept(&mut self, host: usize, records: &[AgentRecord]) {
+        for record in records {
+            if let AgentRecord::Promise { role, .. } = record
+                && !self.unkept[host].contains(role)
+            {
+                self.unkept[host].push(role.clone());
+            }
+        }
+    }
+
+    /// An agent has ended: the next one knows what is on the disk.
+    pub fn agent_ended(&mut self, host: usize) {
+        self.unkept[host].clear();
     }
 
     /// An order leaves the control server.
@@ -33,6 +57,54 @@ impl S3 {
         }
     }
 
+    /// The control server answers a holder's agent.
+    pub fn control_votes(&mut self, now: u64, answer: &VoteAnswer, store: &ControlMemory) {
+        if answer.verdict == Verdict::Given && store.roles.get(&answer.pair) != Some(&answer.role) {
+            let stored = store.roles.get(&answer.pair);
+            self.objection.raise("S3", now, || {
+                format!("the control server votes for {}, and {stored:?} is stored", answer.role)
+            });
+        }
+    }
+
+    /// An agent answers an order to promote. A refusal gives the epoch up, but for those that say that the order was not
+    /// meant for it, or that it has another one in hand.
+    pub fn order_answered(&mut self, now: u64, order: &Order, answer: &Answer, memory: &AgentMemory) {
+        let (Work::Promote { pair, role, .. }, Outcome::Refused(refusal)) = (&order.work, &answer.outcome)
+        else {
+            return;
+        };
+        let gives_up = match refusal {
+            Refusal::ClosedEpoch(_)
+            | Refusal::NotRunning
+            | Refusal::NotReady(_)
+            | Refusal::ApplicationRefused(_)
+            | Refusal::TooSlow
+            | Refusal::Died(_)
+            | Refusal::NoVotes => true,
+            Refusal::StaleController(_)
+            | Refusal::OtherIncarnation
+            | Refusal::StaleEpoch(_)
+            | Refusal::UnknownApplication
+            | Refusal::NotDurable(_)
+            | Refusal::NotActing(_)
+            | Refusal::Busy
+            | Refusal::Promised(..)
+            | Refusal::NotVoting(_) => false,
+        };
+        let durable = memory.roles.get(pair).cloned().unwrap_or_default();
+        // A higher role of the same member is not given up with it.
+        let held_above = durable
+            .promised
+            .as_ref()
+            .is_some_and(|promised| promised.holder == role.holder && promised.epoch > role.epoch);
+        if gives_up && self.strict && durable.closed < role.epoch && !held_above {
+            self.objection.raise("S3", now, || {
+                format!("{role} is refused ({refusal}), and {durable:?} is what is durable")
+            });
+        }
+    }
+
     /// Something that should need nothing durable wants something stored.
     pub fn aside(&mut self, now: u64, records: &[AgentRecord]) {
         self.objection
@@ -40,11 +112,11 @@ impl S3 {
     }
 
     /// An agent does something.
-    pub fn agent_acts(&mut self, now: u64, action: &AgentDo, memory: &AgentMemory) {
+    pub fn agent_acts(&mut self, now: u64, host: usize, action: &AgentDo, memory: &AgentMemory) {
         match action {
-            AgentDo::Report(report) => self.report(now, report, memory),
+            AgentDo::Report(report) => self.report(now, host, report, memory),
             AgentDo::Welcome { inventory, .. } => {
-                inventory.applications.iter().for_each(|report| self.report(now, report, memory));
+                inventory.applications.iter().for_each(|report| self.report(now, host, report, memory));
             }
             AgentDo::Say {
                 application,
@@ -76,15 +148,37 @@ impl S3 {
         }
     }
 
-    fn report(&mut self, now: u64, report: &ApplicationReport, memory: &AgentMemory) {
+    fn report(&mut self, now: u64, host: usize, report: &ApplicationReport, memory: &AgentMemory) {
         let Some(role) = &report.role else { return };
         let closed = memory.roles.get(&role.pair).map(|known| known.closed).unwrap_or_default();
+        if let Some(promised) = &role.promised {
+            self.reported_role(now, host, &report.application, &role.pair, promised, memory);
+        }
         if role.closed > closed {
             self.objection.raise("S3", now, || {
                 format!(
                     "{} is reported closed to {}, and {closed} is durable",
                     report.application, role.closed
                 )
+            });
+        }
+    }
+
+    /// A higher promise on the disk covers a lower one that is told: the disk may be ahead of its agent.
+    fn reported_role(
+        &mut self,
+        now: u64,
+        host: usize,
+        member: &ApplicationName,
+        pair: &PairName,
+        promised: &RoleEpoch,
+        memory: &AgentMemory,
+    ) {
+        let durable = memory.roles.get(pair).and_then(|known| known.promised.as_ref());
+        let covers = |durable: &RoleEpoch| durable == promised || durable.epoch > promised.epoch;
+        if !durable.is_some_and(covers) && !self.unkept[host].contains(promised) {
+            self.objection.raise("S3", now, || {
+                format!("{member} is reported promised {promised}, and {durable:?} is durable")
             });
         }
     }
@@ -114,5 +208,99 @@ impl S3 {
                 format!("{role} {what} and is not durable (strict: {strict}): {:?}", memory.roles)
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::climate::Options;
+    use understudy_model::*;
+
+    fn name<T: std::str::FromStr>(text: &str) -> T {
+        text.parse().ok().unwrap()
+    }
+
+    fn role(epoch: u64) -> RoleEpoch {
+        RoleEpoch::new(Epoch(epoch), name("ada1"))
+    }
+
+    fn s3() -> S3 {
+        S3::new(&Climate::of(1, Options { policy: Policy::Strict, ..Options::default() }))
+    }
+
+    fn memory(promised: u64, closed: u64) -> AgentMemory {
+        let role =
+            DurableRole { promised: Some(role(promised)), lease: Duration::ZERO, closed: Epoch(closed) };
+        AgentMemory {
+            agent: AgentId(1),
+            controller_epoch: ControllerEpoch(1),
+            assignments: Vec::new(),
+            roles: [(name("ada"), role)].into(),
+        }
+    }
+
+    #[test]
+    fn a_vote_of_the_control_server_is_for_what_is_stored() {
+        let store = |epoch: u64| ControlMemory {
+            controller: name("scs-1"),
+            controller_epoch: ControllerEpoch(1),
+            roles: [(name("ada"), role(epoch))].into(),
+            goals: Default::default(),
+            maintenance: Vec::new(),
+            last_operation: OperationId(0),
+            flaps: Default::default(),
+            drained: Default::default(),
+            grants: Default::default(),
+        };
+        let answer = VoteAnswer {
+            pair: name("ada"),
+            incarnation: Incarnation(1),
+            number: 1,
+            role: role(4),
+            verdict: Verdict::Given,
+        };
+        let mut s3 = s3();
+        s3.control_votes(1, &answer, &store(4));
+        assert!(s3.objection.0.is_none());
+        s3.control_votes(2, &answer, &store(5));
+        assert!(s3.objection.0.is_some());
+    }
+
+    #[test]
+    fn a_refused_order_is_given_up_on_the_disk() {
+        let order = Order {
+            id: OrderId(1),
+            controller_epoch: ControllerEpoch(1),
+            incarnation: Incarnation(1),
+            work: Work::Promote { pair: name("ada"), role: role(4), time_limit: Duration::ZERO, grant: None },
+        };
+        let refused = |why| Answer { order: OrderId(1), outcome: Outcome::Refused(why) };
+        let mut s3 = s3();
+        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(4, 4));
+        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(5, 3));
+        s3.order_answered(1, &order, &refused(Refusal::Busy), &memory(4, 3));
+        assert!(s3.objection.0.is_none(), "given up, held above, or not an end");
+        s3.order_answered(2, &order, &refused(Refusal::TooSlow), &memory(4, 3));
+        assert!(s3.objection.0.is_some());
+    }
+
+    #[test]
+    fn what_is_reported_promised_is_durable_or_could_not_be_stored() {
+        let durable = memory(3, 1);
+        let told = |s3: &mut S3, epoch: u64| {
+            s3.reported_role(1, 0, &name("ada1"), &name("ada"), &role(epoch), &durable);
+        };
+        let mut s3 = s3();
+        told(&mut s3, 3);
+        told(&mut s3, 2);
+        s3.not_kept(0, &[AgentRecord::Promise { pair: name("ada"), role: role(4), lease: Duration::ZERO }]);
+        told(&mut s3, 4);
+        assert!(s3.objection.0.is_none());
+        s3.agent_ended(0);
+        told(&mut s3, 4);
+        assert!(s3.objection.0.is_some());
     }
 }

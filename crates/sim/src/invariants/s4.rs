@@ -52,6 +52,14 @@ impl S4 {
         }
     }
 
+    /// The files of an agent are others than it wrote last: it may not know what was left alone on its host.
+    pub fn files_changed(&mut self, host: usize, cast: &Cast) {
+        self.unknown[host] = true;
+        for (part, _) in cast.parts.iter().enumerate().filter(|(_, part)| part.host == host) {
+            self.left[part] = false;
+        }
+    }
+
     /// The agent was told that its records are stored.
     pub fn table_known(&mut self, host: usize, records: &[AgentRecord]) {
         if Self::has_table(records) {

@@ -109,13 +109,16 @@ impl Strain {
             | Fault::AgentDisk { host, .. }
             | Fault::CannotStart { host }
             | Fault::HooksFail { host, .. }
+            | Fault::FilesSetBack { host }
             | Fault::HooksHang { host } => self.hosts[host].change(now, begins),
             Fault::ControlDies | Fault::ControlFreezes => {
                 self.control.change(now, begins);
                 self.control_gone.change(now, begins);
             }
             Fault::StoreDisk { .. } => self.control.change(now, begins),
-            Fault::MachineDies { machine } | Fault::MachineFreezes { machine } => {
+            Fault::MachineDies { machine }
+            | Fault::MachineFreezes { machine }
+            | Fault::Reinstalled { host: machine } => {
                 if let Some(host) = self.hosts.get_mut(machine) {
                     host.change(now, begins);
                 }
@@ -184,6 +187,16 @@ impl Strain {
     /// The other member's agent, and the way to it, have been whole for that long.
     pub fn peer_whole(&self, now: u64, host: usize, peer: usize, span: u64) -> bool {
         self.hosts[peer].whole_for(now, span) && (host == peer || self.way(host, peer).whole_for(now, span))
+    }
+
+    /// The control server, or the way to it from a host, has been broken for that long.
+    pub fn control_hurt(&self, now: u64, host: usize, span: u64) -> bool {
+        self.control.broken_for(now, span) || self.way(host, self.control_on).broken_for(now, span)
+    }
+
+    /// The other member's host, or the way to it, has been broken for that long.
+    pub fn peer_hurt(&self, now: u64, host: usize, peer: usize, span: u64) -> bool {
+        self.hosts[peer].broken_for(now, span) || self.way(host, peer).broken_for(now, span)
     }
 
     /// Nothing but the control plane has been broken for that long.

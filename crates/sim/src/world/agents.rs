@@ -22,6 +22,9 @@ use crate::story::words;
 /// A machine that looks at its deadlines so often without anything new never comes to rest.
 pub const MOST_TURNS: u32 = 64;
 
+/// So many orders are kept until they are answered.
+const MOST_ORDERS: usize = 64;
+
 /// One host's agent, and what it leaves behind.
 pub struct AgentSite {
     /// The program.
@@ -34,6 +37,8 @@ pub struct AgentSite {
     pub held_down: u32,
     /// Links that were taken, and the numbers that the machine knows them by.
     pub doors: Vec<(LinkId, usize)>,
+    /// The last orders that it saw in this life.
+    pub orders: VecDeque<Order>,
     /// Hosts whose agents it keeps links to.
     pub peers: Vec<usize>,
     /// What the system is about to tell it.
@@ -54,6 +59,12 @@ pub struct AgentSite {
     pub cannot_start: u32,
     /// Hooks fail, do half and fail, hang: each if above 0.
     pub hooks_fail: [u32; 3],
+    /// What its files will be set back to.
+    pub earlier: Option<AgentMemory>,
+    /// Pairs of which it may have forgotten something, until the other agent has said what it remembers.
+    pub unreminded: Vec<PairName>,
+    /// How often it was installed anew.
+    pub installed: u32,
     lives: u128,
 }
 
@@ -66,6 +77,7 @@ impl AgentSite {
             disk: Disk::Works,
             held_down: 0,
             doors: Vec::new(),
+            orders: VecDeque::new(),
             peers: Vec::new(),
             notices: VecDeque::new(),
             noticed_last: 0,
@@ -76,6 +88,9 @@ impl AgentSite {
             guard: Guard::default(),
             cannot_start: 0,
             hooks_fail: [0; 3],
+            earlier: None,
+            unreminded: Vec::new(),
+            installed: 0,
             lives: 0,
         }
     }
@@ -116,6 +131,9 @@ impl World {
         }
         let site = &mut self.agents[host];
         site.doors.clear();
+        site.orders.clear();
+        self.laws.s3.agent_ended(host);
+        let site = &mut self.agents[host];
         site.peers.clear();
         site.notices.clear();
         site.guard.told.clear();
@@ -258,6 +276,11 @@ impl World {
         self.spent_since(began);
         self.agents[host].daemon.steps += 1;
         if let Some(order) = order {
+            let seen = &mut self.agents[host].orders;
+            seen.push_back(order.clone());
+            if seen.len() > MOST_ORDERS {
+                seen.pop_front();
+            }
             self.laws.s2.obeyed(self.now, host, &order, &self.agents[host].memory, &decision);
             self.laws.s4.ordered(&self.cast, &order);
         }
@@ -323,6 +346,7 @@ impl World {
                 self.sometimes.disk_failures += 1;
                 let at = self.clock(host);
                 self.laws.s4.table_unknown(host, &decision.persist);
+                self.laws.s3.not_kept(host, &decision.persist);
                 let saw = Agent::store_failed(decision.persist, "the disk failed".to_owned(), definite);
                 self.agent_sees(host, at, saw);
             }
@@ -337,8 +361,17 @@ impl World {
             self.sometimes.count_rule(because.rule);
         }
         for action in decision.actions {
-            self.laws.s3.agent_acts(self.now, &action, &self.agents[host].memory);
+            self.laws.s3.agent_acts(self.now, host, &action, &self.agents[host].memory);
             self.sometimes.count_act(&action);
+            self.forgetful_acts(host, &action);
+            if let AgentDo::Answer { answer, .. } = &action {
+                let site = &self.agents[host];
+                let mut answered = site.orders.iter().filter(|order| order.id == answer.order);
+                if let Some(order) = answered.next_back() {
+                    self.laws.s3.order_answered(self.now, order, answer, &site.memory);
+                    self.sometimes.count_answer(order, answer);
+                }
+            }
             self.agent_does(host, action);
         }
     }
@@ -544,6 +577,7 @@ impl World {
             Letter::Vote(answer) => self.agent_mail(host, AgentSaw::PeerVoted { host: peer, answer }),
             Letter::Release(release) => self.agent_mail(host, AgentSaw::PeerReleased { host: peer, release }),
             Letter::Remembered(remembered) => {
+                self.agents[host].unreminded.retain(|pair| *pair != remembered.pair);
                 self.agent_mail(host, AgentSaw::PeerRemembers { host: peer, remembered });
             }
             Letter::Finish | Letter::Reset if side == 0 => {

@@ -35,11 +35,13 @@ pub struct ControlSite {
     pub requests: u64,
     /// The last answer to one.
     pub replies: u64,
+    /// By host: the agent that is known there, once it was heard, and until when another one is turned away.
+    pub known_agents: Vec<(Option<AgentId>, u64)>,
 }
 
 impl ControlSite {
     /// One with a store that was never used.
-    pub fn new(store: ControlMemory) -> Self {
+    pub fn new(store: ControlMemory, hosts: usize) -> Self {
         Self {
             daemon: ControlDaemon::default(),
             store,
@@ -48,6 +50,7 @@ impl ControlSite {
             held_down: 0,
             requests: 0,
             replies: 0,
+            known_agents: vec![(None, 0); hosts],
         }
     }
 }
@@ -291,6 +294,7 @@ impl World {
             match action {
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Vote { host, answer } => {
+                    self.laws.s3.control_votes(self.now, &answer, &self.control.store);
                     if let Some(link) = self.control_link(&host) {
                         self.post(link, 1, Letter::Vote(answer));
                     }
@@ -341,6 +345,9 @@ impl World {
         let number = self.links[link].dialer;
         let host = self.cast.hosts[self.dialers[number].to].clone();
         match letter {
+            Letter::Welcome(inventory) if !self.knows(self.dialers[number].to, inventory.agent) => {
+                self.dialed_link_ends(link, Why::Unwelcome);
+            }
             Letter::Welcome(inventory) => {
                 self.welcomed(link);
                 self.control_mail(ControlSaw::LinkUp { host, inventory });
@@ -365,6 +372,17 @@ impl World {
             | Letter::Release(_)
             | Letter::Remembered(_) => self.dialed_link_ends(link, Why::Unwelcome),
         }
+    }
+
+    /// The agent of a host is the one that it was, or operators have said that another one is welcome.
+    fn knows(&mut self, host: usize, agent: AgentId) -> bool {
+        let now = self.now;
+        let (known, strangers_until) = &mut self.control.known_agents[host];
+        let welcome = known.is_none_or(|known| known == agent) || *strangers_until <= now;
+        if welcome {
+            *known = Some(agent);
+        }
+        welcome
     }
 
     /// An operator asks. False if nobody answers.

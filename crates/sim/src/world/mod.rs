@@ -7,6 +7,7 @@ mod agents;
 mod control;
 mod dialing;
 mod disks;
+mod forgetting;
 mod guards;
 mod links;
 mod members;
@@ -66,6 +67,8 @@ pub struct AllDice {
     pub disk: Dice,
     /// Members and their hooks.
     pub member: Dice,
+    /// Whose turn is first when many run again.
+    pub turns: Dice,
 }
 
 /// Everything.
@@ -120,10 +123,10 @@ pub struct Meter {
     pub spent: u64,
 }
 
-/// What is in a file of an agent.
-fn empty_memory(host: usize) -> AgentMemory {
+/// What is in the files of an agent that was installed so often before.
+fn empty_memory(host: usize, installed: u32) -> AgentMemory {
     AgentMemory {
-        agent: AgentId(host as u128 + 1),
+        agent: AgentId(host as u128 + 1 + 100 * u128::from(installed)),
         controller_epoch: ControllerEpoch(0),
         assignments: Vec::new(),
         roles: Default::default(),
@@ -168,8 +171,8 @@ impl World {
             now: 0,
             queue: Queue::default(),
             machines: (0..count).map(machine).collect(),
-            agents: (0..climate.hosts).map(|host| AgentSite::new(empty_memory(host))).collect(),
-            control: ControlSite::new(empty_store()),
+            agents: (0..climate.hosts).map(|host| AgentSite::new(empty_memory(host, 0))).collect(),
+            control: ControlSite::new(empty_store(), climate.hosts),
             dialers: Vec::new(),
             links: Vec::new(),
             lanes: (0..count).map(|from| (0..count).map(|to| lane(from, to)).collect()).collect(),
@@ -181,7 +184,12 @@ impl World {
             events: 0,
             meter: None,
             serials: 0,
-            dice: AllDice { net: Dice::new(seed, 3), disk: Dice::new(seed, 4), member: Dice::new(seed, 5) },
+            dice: AllDice {
+                net: Dice::new(seed, 3),
+                disk: Dice::new(seed, 4),
+                member: Dice::new(seed, 5),
+                turns: Dice::new(seed, 7),
+            },
             climate,
             cast,
             plan,

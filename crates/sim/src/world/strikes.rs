@@ -71,11 +71,13 @@ impl World {
                 count(&mut self.agents[host].hooks_fail[usize::from(half)], begins);
             }
             Fault::HooksHang { host } => self.hooks_hang(host, begins),
+            Fault::Reinstalled { host } => self.reinstall(host, begins),
+            Fault::FilesSetBack { host } => self.set_back(host, begins),
             Fault::Wish(wish) => self.wish(wish, begins),
         }
     }
 
-    fn agent_held_down(&mut self, host: usize, begins: bool) {
+    pub(super) fn agent_held_down(&mut self, host: usize, begins: bool) {
         count(&mut self.agents[host].held_down, begins);
         if begins {
             return self.agent_dies(host);
@@ -93,7 +95,7 @@ impl World {
         self.queue.put(self.now, Event::ControlStarts { life });
     }
 
-    fn power(&mut self, machine: usize, begins: bool) {
+    pub(super) fn power(&mut self, machine: usize, begins: bool) {
         count(&mut self.machines[machine].down, begins);
         if begins {
             if self.machines[machine].down > 1 {
@@ -201,18 +203,31 @@ impl World {
         if !begins && known.frozen == 0 && self.climate.options.clocks_stop {
             known.clock.stood_still(now, now - known.frozen_since);
         }
-        // The guard is first: it is the smallest, and its timer is the system's.
         if machine < self.climate.hosts {
-            self.freeze_guard(machine, begins);
-            for number in 0..self.members.len() {
-                if self.members[number].lives && self.members[number].host == machine {
-                    self.freeze_member(number, begins);
-                }
-            }
-            self.freeze_agent(machine, begins);
+            self.freeze_all_on(machine, begins);
         }
         if machine == self.climate.control_on {
             self.freeze_control(begins);
+        }
+    }
+
+    /// Whose turn is first on a machine that runs again is chance: guard, members, agent in any order.
+    fn freeze_all_on(&mut self, host: usize, begins: bool) {
+        let mut order = [0, 1, 2];
+        order.swap(0, self.dice.turns.index(3));
+        order.swap(1, 1 + self.dice.turns.index(2));
+        for who in order {
+            match who {
+                0 => self.freeze_guard(host, begins),
+                1 => self.freeze_agent(host, begins),
+                _ => {
+                    for number in 0..self.members.len() {
+                        if self.members[number].lives && self.members[number].host == host {
+                            self.freeze_member(number, begins);
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -85,7 +85,24 @@ impl World {
         self.queue.put(self.now + MS, Event::OperatorLooks);
     }
 
+    /// What each pair that is not well waits for, as the control server explains it.
+    fn note_waits(&mut self) {
+        let now = self.clock(self.climate.control_on);
+        let pairs: Vec<usize> =
+            (0..self.cast.pairs.len()).filter(|pair| self.laws.l1.awaits(*pair)).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        let view = self.control.daemon.machine.as_ref().map(|machine| machine.view(now));
+        for pair in pairs {
+            let name = &self.cast.pairs[pair].name;
+            let known = view.as_ref().and_then(|view| view.pairs.iter().find(|known| known.name == *name));
+            self.laws.l1.waits_for(pair, known.map(|known| known.considered.rule));
+        }
+    }
+
     pub(super) fn operator_looks(&mut self) -> bool {
+        self.note_waits();
         let mut asks = Vec::new();
         for of in &self.control.store.maintenance {
             let name = match of {
