@@ -21,6 +21,7 @@ mod saw;
 mod sequences;
 mod situation;
 mod state;
+mod story;
 mod strict;
 mod touched;
 mod view;

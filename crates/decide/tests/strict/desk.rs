@@ -3,6 +3,8 @@
 //! It knows no rule. The law: time passes only when a test says so, every deadline is looked at, and a decision's actions are
 //! done only if its records were stored.
 
+#![allow(dead_code, reason = "each test program uses some of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
