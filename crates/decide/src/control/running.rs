@@ -17,7 +17,7 @@ impl Control {
         let runs = |(name, app): (&ApplicationName, &App)| {
             let process = app.report.as_ref().is_some_and(|report| report.pid.is_some());
             let may_run = (process || app.status() != ApplicationStatus::Stopped)
-                && !(self.stopped_on_silent_host(name, app) && !self.may_act_unseen(name));
+                && (self.may_act_unseen(name) || !self.stopped_on_silent_host(name, app));
             may_run.then(|| name.clone())
         };
         self.applications.iter().filter_map(runs).collect()
