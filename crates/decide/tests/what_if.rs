@@ -1,7 +1,6 @@
 //! What would happen if ...: the answer is that of the deciding function, held against the function itself where that can be
 //! done, and the machine that is asked stays as it is.
 
-#[allow(dead_code, reason = "this program uses its own part of the desk")]
 #[path = "strict/desk.rs"]
 mod desk;
 

@@ -72,6 +72,8 @@ pub struct Processes<P: Platform> {
     policy: Mutex<HostPolicy>,
     pages: Arc<Pages>,
     warned: Mutex<BTreeSet<(ApplicationName, Warned)>>,
+    /// Told to the machine and not in the table yet.
+    launched: Mutex<BTreeMap<StartId, Arc<P::Tree>>>,
     /// What is needed to tell the last words of a start whose output goes to a file.
     printed: Mutex<BTreeMap<StartId, Printed>>,
     hooks: Hooks<P::Tree>,
@@ -136,6 +138,7 @@ impl<P: Platform> Processes<P> {
             policy,
             pages,
             warned: Mutex::default(),
+            launched: Mutex::default(),
             printed,
             hooks: Hooks::default(),
             heard: Heard::default(),
@@ -245,12 +248,15 @@ impl<P: Platform> Processes<P> {
             // It is found by its mark or group then.
             tracing::warn!(%application, %error, "cannot note the start");
         }
-        // Known before it is told: whoever hears of it may have it guarded at once, and a guard needs what runs.
-        let asked = self.table.now_running(start, Arc::clone(&tree));
+        // Whoever hears of it may have it guarded at once. Its link is heard only after it was told: what it says before would
+        // be about nothing.
+        self.launched().insert(start, Arc::clone(&tree));
         // What was just launched always has one.
         if let Some(pid) = self.platform.pid(&tree) {
             self.inbox.saw_blocking(AgentSaw::Spawned { application: application.clone(), start, pid });
         }
+        let asked = self.table.now_running(start, Arc::clone(&tree));
+        self.launched().remove(&start);
         self.check_clock(&application, &tree);
         for signal in asked.signals {
             self.deliver(&application, &tree, signal);

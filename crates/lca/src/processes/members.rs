@@ -3,8 +3,9 @@
 //! Refuses to decide who may act and when a member is killed. The law: a member whose page would prove nothing is started all
 //! the same, and that is said, once.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use understudy_decide::agent::{Spawn, StartId};
 use understudy_guard::guards::Grip;
@@ -49,9 +50,15 @@ impl<P: Platform> Processes<P> {
         &self.pages
     }
 
+    /// What was launched, and is told to the machine right now.
+    pub(super) fn launched(&self) -> MutexGuard<'_, BTreeMap<StartId, Arc<P::Tree>>> {
+        // Every change is one insertion or removal.
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a guard needs to kill a start: only while something of it is known to run.
     pub fn grip(&self, start: StartId) -> io::Result<Grip> {
-        let tree = self.table.tree(start);
+        let tree = self.table.tree(start).or_else(|| self.launched().get(&start).cloned());
         let tree = tree.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing of it runs"))?;
         self.platform.grip(&tree)
     }
