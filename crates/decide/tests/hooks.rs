@@ -379,3 +379,31 @@ fn a_restart_while_its_process_is_made_ends_that_and_makes_another() {
     ends(&mut bench, false);
     assert_eq!(spawned(&bench).len(), 2, "and begun again");
 }
+
+/// S4: found by the simulator. A member that is told by a new start has no process left that could be told.
+#[test]
+fn a_demotion_is_no_reason_to_start_again_what_ended_under_maintenance() {
+    let mut bench = Bench::new(Interface::Plain, |assigned| {
+        hooked(assigned);
+        assigned.spec.conduct.hooks = Default::default();
+    });
+    join(&mut bench, 1);
+    promote(&mut bench);
+    bench.pass(0);
+    dies(&mut bench);
+    bench.pass(0);
+    bench.start.number = 2;
+    let (application, start) = (name(), bench.start);
+    bench.sees(AgentSaw::Spawned { application, start, pid: 101 });
+    assert_eq!((answer(&bench, 1), acting(&bench)), (Some(Outcome::Done), Some(role())));
+    order(&mut bench, 1, 3, Work::SetHandsOff { application: name(), hands_off: true });
+
+    let (cause, last_words) = (ExitCause::Signal(9), String::new());
+    bench.sees(AgentSaw::Ended { application: name(), start, cause, others_live: true, last_words });
+    demote(&mut bench, 1);
+    bench.sees(AgentSaw::TreeGone { application: name(), start });
+    bench.pass(60_000);
+    assert_eq!((answer(&bench, 2), acting(&bench)), (Some(Outcome::Done), None));
+    let spawns = bench.done.iter().filter(|action| matches!(action, AgentDo::Spawn(_))).count();
+    assert_eq!(spawns, 2, "as a backup, and as a primary");
+}

@@ -79,6 +79,10 @@ impl Agent {
     /// Stops a process that runs, or that is being made, to start it with its new mode.
     fn start_anew(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
+        if known.phase == Phase::Lingering {
+            // Its process ended before it could be told: what follows is decided by that end.
+            return;
+        }
         known.stopping.get_or_insert(StopReason::NewMode);
         if known.pid.is_some() {
             self.trigger(now, name, Trigger::StopFirmly, out);

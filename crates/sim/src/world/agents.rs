@@ -37,8 +37,8 @@ pub struct AgentSite {
     pub held_down: u32,
     /// Links that were taken, and the numbers that the machine knows them by.
     pub doors: Vec<(LinkId, usize)>,
-    /// The last orders that it saw in this life.
-    pub orders: VecDeque<Order>,
+    /// The last orders that it saw in this life, each with the link that it came by: every control server counts from one.
+    pub orders: VecDeque<(LinkId, Order)>,
     /// Hosts whose agents it keeps links to.
     pub peers: Vec<usize>,
     /// What the system is about to tell it.
@@ -253,7 +253,7 @@ impl World {
             fingerprint.take(&(host, at, &saw));
         }
         let order = match &saw {
-            AgentSaw::Ordered { order, .. } => Some(order.clone()),
+            AgentSaw::Ordered { link, order } => Some((*link, order.clone())),
             _ => None,
         };
         match &saw {
@@ -275,9 +275,9 @@ impl World {
         let decision = machine.step(at, saw);
         self.spent_since(began);
         self.agents[host].daemon.steps += 1;
-        if let Some(order) = order {
+        if let Some((link, order)) = order {
             let seen = &mut self.agents[host].orders;
-            seen.push_back(order.clone());
+            seen.push_back((link, order.clone()));
             if seen.len() > MOST_ORDERS {
                 seen.pop_front();
             }
@@ -364,10 +364,11 @@ impl World {
             self.laws.s3.agent_acts(self.now, host, &action, &self.agents[host].memory);
             self.sometimes.count_act(&action);
             self.forgetful_acts(host, &action);
-            if let AgentDo::Answer { answer, .. } = &action {
+            if let AgentDo::Answer { link, answer } = &action {
                 let site = &self.agents[host];
-                let mut answered = site.orders.iter().filter(|order| order.id == answer.order);
-                if let Some(order) = answered.next_back() {
+                let mut answered =
+                    site.orders.iter().filter(|(by, order)| by == link && order.id == answer.order);
+                if let Some((_, order)) = answered.next_back() {
                     self.laws.s3.order_answered(self.now, order, answer, &site.memory);
                     self.sometimes.count_answer(order, answer);
                 }
