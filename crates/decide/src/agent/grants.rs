@@ -335,7 +335,7 @@ impl Agent {
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let lease = grants.voter.kept().promised.as_ref().map_or(grants.place.terms.lease, |kept| kept.lease);
         if let Some(own) = grants.own.get_mut(application) {
-            own.holder.take(now, role, lease);
+            own.holder.take(now, role, lease, &grants.place.terms);
             own.expired = false;
         }
     }

@@ -91,7 +91,7 @@ impl Control {
         let Some(granting) = &mut pair.granting else {
             return Err((None, format!("its policy is {}", pair.spec.policy)));
         };
-        match granting.leader.asked(&self.leadership, now, &ask.role) {
+        match granting.leader.asked(&self.leadership, now, &ask.role, ask.lease) {
             Vote::Given(_) => {
                 granting.votes_given = granting.votes_given.saturating_add(1);
                 granting.refused_because = None;
@@ -300,7 +300,7 @@ impl Control {
         let promised = role.and_then(|role| role.promised.as_ref()).map_or(Epoch::NONE, |role| role.epoch);
         let highest = role.map_or(Epoch::NONE, |role| role.closed).max(promised);
         if let Some(granting) = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut()) {
-            granting.leader.agent_said(now, application, highest);
+            granting.leader.agent_said(now, application, highest, std::time::Duration::ZERO);
         }
     }
 

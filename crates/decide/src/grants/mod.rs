@@ -1,4 +1,4 @@
-//! Grants: who may act as primary, and until when. The rules G1 to G12 as small machines.
+//! Grants: who may act as primary, and until when. The rules G1 to G13 as small machines.
 //!
 //! An agent is, for each of its pairs, a [`voter::Voter`] (what it promised) and a [`holder::Holder`] (what its own member was
 //! granted); a control server is a [`leader::Leadership`] and, for each pair, a [`leader::Leader`]. They are data: nothing
@@ -35,6 +35,7 @@ pub enum GrantRule {
     G10,
     G11,
     G12,
+    G13,
 }
 
 impl fmt::Display for GrantRule {
@@ -48,7 +49,7 @@ impl fmt::Display for GrantRule {
 pub struct Promise {
     /// To whom, in which epoch.
     pub role: RoleEpoch,
-    /// How long one renewal lasts. It is that of the epoch: a changed setting waits for the next one (G13).
+    /// How long one renewal lasts. It is that of the epoch, the same with every voter: a change waits for the next one (G13).
     pub lease: Duration,
 }
 
@@ -83,7 +84,7 @@ impl Vote {
 /// A grant or a renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Given {
-    /// Made durable before this is answered; nothing for a renewal.
+    /// Made durable before this is answered; nothing for a renewal that lasts as long as the ones before.
     pub keep: Option<Kept>,
     /// Exactly what was asked for.
     pub role: RoleEpoch,
@@ -134,6 +135,8 @@ pub enum Objection {
     Fencing,
     /// The store holds another role than the asked one.
     NotStored,
+    /// Its holder counts on a longer lease than this voter knows of: at most this one.
+    LongerLease(Duration),
 }
 
 impl Objection {
@@ -146,6 +149,7 @@ impl Objection {
             Objection::NotLeading | Objection::NotRead | Objection::Silent(_) => GrantRule::G7,
             Objection::Fencing => GrantRule::G10,
             Objection::Unread => GrantRule::G11,
+            Objection::LongerLease(_) => GrantRule::G13,
         }
     }
 }
@@ -169,6 +173,9 @@ impl fmt::Display for Objection {
             Objection::Writing(role) => write!(f, "{role} is being stored"),
             Objection::Fencing => write!(f, "its host is being switched off"),
             Objection::NotStored => write!(f, "it is not the stored role"),
+            Objection::LongerLease(known) => {
+                write!(f, "it counts on a lease of more than {known:?}, the longest that is known here")
+            }
         }
     }
 }
