@@ -72,6 +72,9 @@ pub struct Remembered {
     pub voted: Option<RoleEpoch>,
     /// The highest epoch that the other agent released.
     pub released: Epoch,
+    /// The longest that the one who says this counts on, of what was voted for it (G13); zero from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }
 
 /// What a member of a pair with `policy = "strict"` needs beyond its [`crate::PairPlace`].
@@ -107,4 +110,7 @@ pub struct GrantReport {
     pub peer_heard: bool,
     /// The highest epoch that it heard the other member's agent release.
     pub peer_released: Epoch,
+    /// The longest that it has promised for, or that its own member counts on (G13); zero if nothing, or from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }

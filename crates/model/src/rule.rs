@@ -44,6 +44,7 @@ rules! {
     SwitchoverStep => "switchover-step", "A planned switchover goes on: the former primary has confirmed that it serves no more.";
     RollBack => "roll-back", "The new primary did not come: the former one is promoted again, under a new epoch, after the new one's agent gave up its own.";
     ActingHolderKept => "acting-holder-kept", "A member acts in the role that the store holds: nothing is changed.";
+    LeaseChanges => "lease-changes", "The member acts in an epoch of another lease than the pair has now: its role is given out again under a new epoch, with the new lease.";
     Reaffirm => "reaffirm", "A member acts in an older role than the store holds, and nobody else may act: its role is given out again under a new epoch.";
     TwoActing => "two-acting", "Two members act: the one whose role the store does not hold is demoted.";
     SoleActing => "sole-acting", "A member confirmed that it is primary.";

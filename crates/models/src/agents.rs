@@ -105,8 +105,7 @@ impl Agent {
             return Ok(false);
         }
         let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
-        let asked =
-            Asked { epoch: ask.role.epoch, number: ask.number, lease: ask.lease, this_life: true };
+        let asked = Asked { epoch: ask.role.epoch, number: ask.number, lease: ask.lease, this_life: true };
         match self.asked.iter_mut().find(|other| other.epoch == asked.epoch) {
             Some(other) => *other = asked,
             None => self.asked.push(asked),

@@ -99,7 +99,13 @@ pub fn full() -> Vec<Scope> {
         finer("clocks 3:4, 2 epochs, 1 leader", 2, 1),
         changing("even, two leases, 2 epochs, 2 leaders", 2, 2),
         changing("even, two leases, 3 epochs, 1 leader", 3, 1),
-        all("even, two leases, 2 epochs, 2 leaders, reinstalled agent", false, true, false, changing("", 2, 2)),
+        all(
+            "even, two leases, 2 epochs, 2 leaders, reinstalled agent",
+            false,
+            true,
+            false,
+            changing("", 2, 2),
+        ),
     ]);
     runs
 }
@@ -122,7 +128,8 @@ pub fn broken(wrong: Wrong) -> Scope {
         Wrong::MemoryLost | Wrong::MemoryLostWaits => Scope { wipes: true, ..even("", 2, 2) },
         Wrong::AnswersOfFormerBoot => Scope { reboots: true, ..even("", 2, 1) },
         Wrong::ShrinksAtOrder | Wrong::AsksBeforeCut => changing("", 3, 1),
-        Wrong::StoresNewLease => changing("", 3, 2),
+        // The former leader's lease passes before the next one reads: what is counted on has to be longer than both.
+        Wrong::StoresNewLease => Scope { other_lease: Some(UNIT * 3), ..changing("", 3, 2) },
         Wrong::SilentForUsualLease => Scope { wipes: true, ..changing("", 3, 1) },
         Wrong::NoDrift => {
             let scope = uneven("", 2, 1);

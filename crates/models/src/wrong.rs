@@ -126,9 +126,13 @@ impl Wrong {
                 ("G11", "the marker of a restored store ends leaderships, but nothing is waited for")
             }
             Wrong::ReleasesBelow => ("G5", "a late order below the held epoch is refused, and released"),
-            Wrong::ShrinksAtOrder => ("G13", "a leader's promise gets shorter at the order, not at the asking"),
+            Wrong::ShrinksAtOrder => {
+                ("G13", "a leader's promise gets shorter at the order, not at the asking")
+            }
             Wrong::AsksBeforeCut => ("G13", "a holder asks in the shorter epoch before its page is cut"),
-            Wrong::StoresNewLease => ("G13", "the store holds the new epoch's lease alone from its beginning"),
+            Wrong::StoresNewLease => {
+                ("G13", "the store holds the new epoch's lease alone from its beginning")
+            }
             Wrong::SilentForUsualLease => {
                 ("G13", "an agent without memory is silent for the usual lease, whatever was given")
             }

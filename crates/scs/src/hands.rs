@@ -180,7 +180,9 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
             next: next.clone(),
             controller_epoch,
         },
-        ControlRecord::SetLease { pair, lease } => Change::SetLease { pair: pair.clone(), lease: *lease },
+        ControlRecord::SetLease { pair, lease } => {
+            Change::SetLease { pair: pair.clone(), lease: *lease, controller_epoch }
+        }
         ControlRecord::RaiseLeadership { highest } => Change::RaiseLeadership(*highest),
         ControlRecord::SetGoal { application, goal } => {
             Change::SetGoal { application: application.clone(), goal: *goal }

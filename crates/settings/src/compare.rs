@@ -160,16 +160,6 @@ fn forbid_in_pair(
         let advice = format!("write policy = \"{}\" to keep it, or {stop_all}", pair.policy);
         forbid(forbidden, &subject, why, advice);
     }
-    let (lease, shorter) = (pair.timers.lease, after.timers.lease);
-    if pair.policy == Policy::Strict && after.policy == Policy::Strict && shorter < lease {
-        let why = format!(
-            "its lease cannot get shorter, from {} to {}, while {first_alive} runs: a control server that restarts waits \
-             as long as its file says, and a primary of an earlier epoch counts on the longer lease",
-            to_text(lease),
-            to_text(shorter)
-        );
-        forbid(forbidden, &subject, why, &stop_all);
-    }
     for member in Member::BOTH.map(|member| pair.application(member)) {
         let (Some(before), Some(after)) = (old.applications.get(member), new.applications.get(member)) else {
             continue;

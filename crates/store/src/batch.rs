@@ -24,12 +24,15 @@ pub enum Change {
         /// The leadership that asks.
         controller_epoch: ControllerEpoch,
     },
-    /// How long a promise of a pair's epoch lasts that is stored in the same batch.
+    /// The longest that a holder of a pair may count on, if this leadership is still the stored one: in the batch of an epoch, or
+    /// alone when it got shorter.
     SetLease {
         /// Of which pair.
         pair: PairName,
         /// Above zero.
         lease: Duration,
+        /// The leadership that asks.
+        controller_epoch: ControllerEpoch,
     },
     /// The next leadership is above this one. Never lowers the stored one; every write of the present one fails from then on.
     RaiseLeadership(ControllerEpoch),

@@ -113,7 +113,8 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
             "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
             &[text],
         ),
-        Change::SetLease { pair, lease } => {
+        Change::SetLease { pair, lease, controller_epoch } => {
+            check_leadership(transaction, *controller_epoch)?;
             let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
             run(
                 "INSERT INTO lease VALUES (?1, ?2)
@@ -144,6 +145,16 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
     }
 }
 
+/// What an earlier leadership wants written is refused.
+fn check_leadership(transaction: &Transaction<'_>, given: ControllerEpoch) -> Result<(), CommitError> {
+    let leadership: i64 = transaction
+        .prepare_cached("SELECT leadership FROM control")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(CommitError::before_commit)?;
+    let stored = ControllerEpoch(leadership.unsigned_abs());
+    if stored == given { Ok(()) } else { Err(CommitError::NotLeading { given, stored }) }
+}
+
 fn raise_epoch(
     transaction: &Transaction<'_>,
     pair: &PairName,
@@ -151,14 +162,7 @@ fn raise_epoch(
     next: &RoleEpoch,
     given: ControllerEpoch,
 ) -> Result<(), CommitError> {
-    let leadership: i64 = transaction
-        .prepare_cached("SELECT leadership FROM control")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .map_err(CommitError::before_commit)?;
-    let leadership = ControllerEpoch(leadership.unsigned_abs());
-    if leadership != given {
-        return Err(CommitError::NotLeading { given, stored: leadership });
-    }
+    check_leadership(transaction, given)?;
     let stored = transaction
         .prepare_cached("SELECT epoch, holder FROM role WHERE pair = ?1")
         .and_then(|mut statement| {

@@ -10,6 +10,7 @@ mod fence;
 mod flap;
 mod gone;
 mod hosts;
+mod leases;
 mod leaving;
 mod loss;
 mod operations;
@@ -92,6 +93,8 @@ pub struct Control {
     unacknowledged: BTreeSet<PairName>,
     /// Pairs whose silent holder's host is off, as an operator says; durable unless the next observation says otherwise.
     words_given: BTreeSet<PairName>,
+    /// Pairs whose longest lease is being stored as a shorter one: it is, unless the next observation says otherwise.
+    shortened: BTreeMap<PairName, Duration>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
     /// The fencing commands that run.
@@ -127,6 +130,7 @@ impl Control {
             leadership,
             unacknowledged: BTreeSet::new(),
             words_given: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             handed_over: None,
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
@@ -321,7 +325,7 @@ impl Control {
                     self.epoch_not_stored(now, pair, definite);
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                // It is in the same decision as the epoch that it is the lease of.
+                // With an epoch, or stored again a little later: what the store holds then is longer.
                 ControlRecord::SetLease { .. }
                 // The next refusal brings it again.
                 | ControlRecord::RaiseLeadership { .. }
@@ -357,8 +361,10 @@ impl Machine for Control {
         if !matches!(saw, ControlSaw::StoreFailed { .. }) {
             self.acknowledge_epochs(now, &mut out);
             self.acknowledge_words(now);
+            self.acknowledge_shortened();
         } else {
             self.words_given.clear();
+            self.shortened.clear();
         }
         self.notice_sleep(now, &mut out);
         match saw {
@@ -404,7 +410,7 @@ impl Machine for Control {
         }
         self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
-        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() {
+        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() || !self.shortened.is_empty() {
             self.handed_over = Some(now);
         }
         out

@@ -45,6 +45,7 @@ impl Control {
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
+        self.store_shorter_lease(now, name, out);
         if self.promotion_is_given_up(name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
@@ -360,8 +361,12 @@ impl Control {
         if refused {
             return;
         }
-        let because =
-            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", &role);
+        let rule = if known.stored.as_ref() == Some(&role) && self.lease_is_another(known) {
+            Rule::LeaseChanges
+        } else {
+            Rule::Reaffirm
+        };
+        let because = self.considered(now, known, rule, rule.says()).fact("acts in", &role);
         self.raise(now, name, member, Some(&role), because, out);
     }
 

@@ -40,7 +40,8 @@ pub struct ControlMemory {
 /// What is remembered of promises, beside the roles themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GrantMemory {
-    /// The lease that the stored epoch of a pair was given, where one was.
+    /// The longest that a holder of a pair may count on, where a role was given with a lease: that of the stored epoch, or of
+    /// an earlier one until the stored holder asked in its new epoch (G13).
     pub leases: BTreeMap<PairName, Duration>,
     /// The store was restored from a backup: what it holds of a pair may be older than what was promised (G11).
     pub restored: bool,
@@ -335,11 +336,12 @@ pub enum ControlRecord {
         /// All of it.
         flap: Flap,
     },
-    /// The lease of the epoch that is stored with it (G13).
+    /// The longest that a holder may count on: stored with a new epoch, and alone when its holder's request made it shorter
+    /// (G13).
     SetLease {
         /// Of which pair.
         pair: PairName,
-        /// How long a promise of it lasts.
+        /// What the next leader waits for.
         lease: Duration,
     },
     /// Leaderships are counted on from here: the store was restored, and an agent obeyed this one. The next leadership is above

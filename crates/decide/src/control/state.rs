@@ -171,6 +171,8 @@ pub(super) struct Granting {
     pub votes_refused: u64,
     /// Why the last vote was refused, if none was given since.
     pub refused_because: Option<String>,
+    /// That its longest lease got shorter is stored no sooner than this: it could not be stored a moment ago.
+    pub shorten_from: Moment,
 }
 
 impl Granting {
@@ -184,6 +186,7 @@ impl Granting {
             votes_given: 0,
             votes_refused: 0,
             refused_because: None,
+            shorten_from: Moment(0),
         }
     }
 }

@@ -207,12 +207,8 @@ impl Holder {
         }
         let counted = self.may_act_until();
         let most = now + Terms { lease, ..*terms }.share();
-        let answers = [
-            &mut self.peer_until,
-            &mut self.control_until,
-            &mut self.twin_until,
-            &mut self.page_until,
-        ];
+        let answers =
+            [&mut self.peer_until, &mut self.control_until, &mut self.twin_until, &mut self.page_until];
         for until in answers.into_iter().chain(self.asked.iter_mut().map(|asked| &mut asked.expiry)) {
             *until = most.min(*until);
         }
@@ -244,7 +240,8 @@ impl Holder {
         let lease = self.lease;
         let share = Terms { lease, ..*terms }.share();
         self.asked.push(Asked { number, expiry: now + share });
-        self.ask_at = now + terms.renew_every;
+        // A lease may have got shorter before the spans that go with it were told.
+        self.ask_at = now + terms.renew_every.min(share / 3);
         Some(Ask { incarnation: self.incarnation, number, role, lease })
     }
 

@@ -185,6 +185,8 @@ pub struct Leader {
     /// The longest that a holder of the stored epoch, or of one before it, may count on: what the next leader waits for. Only
     /// a request of the stored holder, in the stored epoch, makes it shorter (G13).
     covers: Duration,
+    /// The lease of the promise is that of the epoch: it was given here, or its holder said so.
+    lease_known: bool,
     writing: Option<Promise>,
     /// The role whose host a device was asked to switch off.
     fencing: Option<RoleEpoch>,
@@ -208,6 +210,7 @@ impl Leader {
             until: now + lease,
             over: false,
             covers: lease,
+            lease_known: false,
             writing: None,
             fencing: None,
             fence_failed: false,
@@ -272,9 +275,14 @@ impl Leader {
         self.lease = lease;
     }
 
-    /// How long one renewal of the promised role lasts, as far as is known: what was read says no more than the longest.
+    /// How long one renewal of the promised role lasts, if that is known: what was read says no more than the longest.
     pub fn promised_lease(&self) -> Option<Duration> {
-        self.promised.as_ref().map(|promise| promise.lease)
+        self.promised.as_ref().filter(|_| self.lease_known).map(|promise| promise.lease)
+    }
+
+    /// The promised epoch has another lease than the next one is to have.
+    pub fn lease_differs(&self) -> bool {
+        self.promised_lease().is_some_and(|lease| lease != self.lease)
     }
 
     /// The longest that any holder may count on, to be stored when it gets shorter (G13). Storing it late costs time only.
@@ -327,6 +335,7 @@ impl Leader {
         let least = if cut { Moment::default() } else { self.until };
         self.until = least.max(now + lease);
         self.covers = lease;
+        self.lease_known = true;
         self.promised = Some(Promise { role: role.clone(), lease });
         let (role, until) = (role.clone(), self.until);
         Vote::Given(Given { keep: None, role, until, retire: None, rule: GrantRule::G2 })
@@ -355,8 +364,7 @@ impl Leader {
         acting: &RoleEpoch,
         heard: Epoch,
     ) -> Result<Write, Blocked> {
-        let same_lease = self.promised_lease() == Some(self.lease);
-        let same = self.stored.as_ref() == Some(acting) && same_lease;
+        let same = self.stored.as_ref() == Some(acting) && !self.lease_differs();
         if same && !self.is_withdrawn(acting) && self.restored.is_none() {
             return Err(Blocked::NothingToReaffirm);
         }
@@ -390,6 +398,7 @@ impl Leader {
                 let bound = self.promised.as_ref().is_some_and(same) && !self.over;
                 let least = if bound { self.until } else { Moment::default() };
                 self.promised = Some(Promise { role, lease });
+                self.lease_known = true;
                 self.until = least.max(now + lease);
                 self.over = false;
                 self.restored = None;
@@ -562,7 +571,9 @@ impl Leader {
             return Err(Objection::Fencing);
         }
         match self.writing() {
-            Some(writing) if writing.holder != role.holder => return Err(Objection::Writing(writing.clone())),
+            Some(writing) if writing.holder != role.holder => {
+                return Err(Objection::Writing(writing.clone()));
+            }
             Some(_) | None => {}
         }
         // The leader before waited for no more than it knew of, and so would the next one.

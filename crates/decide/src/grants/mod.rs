@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use understudy_model::terms;
 use understudy_model::{Epoch, Fact, Moment, RoleEpoch};
 
+/// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
+
 /// The rules of `docs/protocols/grants.md`, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]

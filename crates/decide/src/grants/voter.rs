@@ -107,7 +107,8 @@ impl Voter {
     /// on no more than `lease` from the asking on, whatever it was given before (`Holder::take`): so the promise may get
     /// shorter (G13).
     pub fn asked(&mut self, now: Moment, role: &RoleEpoch, lease: Duration) -> Vote {
-        let longer = self.kept.promised.as_ref().filter(|promise| promise.role == *role && promise.lease < lease);
+        let longer =
+            self.kept.promised.as_ref().filter(|promise| promise.role == *role && promise.lease < lease);
         let longer = longer.is_some();
         let mut vote = self.vote(now, role, lease, true);
         // One epoch has one lease. A voter that took it for a shorter one is mended, and says so after that is durable.
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn a_renewal_keeps_nothing_and_counts_from_now() {
         let mut voter = voter(kept(1, "a", 0));
-        let vote = voter.asked(at(12), &role(1, "a"), Duration::from_secs(99));
+        let vote = voter.asked(at(12), &role(1, "a"), Duration::from_secs(1));
         let given = vote.given().unwrap();
         assert_eq!((given.keep.clone(), given.until, given.rule), (None, at(15), GrantRule::G2));
         // Even a promise that ran out is renewed, as long as nobody else has got it.
@@ -492,11 +493,52 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_lease_of_a_new_epoch_takes_nothing_from_what_was_promised_before() {
-        let mut voter = voter(kept(1, "a", 0));
-        assert_eq!(rule(voter.asked(at(10), &role(2, "a"), Duration::from_secs(1))), GrantRule::G8);
-        assert_eq!(objection(voter.asked(at(12), &role(3, "b"), L)), Objection::Promised(at(13)));
-        assert_eq!(rule(voter.ordered(at(13), &role(3, "b"), L, None)), GrantRule::G1);
+    fn an_order_of_a_shorter_epoch_takes_nothing_from_what_was_promised_before() {
+        let mut voter = voter(kept(1, "b", 0));
+        assert_eq!(rule(voter.ordered(at(10), &role(2, "b"), Duration::from_secs(1), None)), GrantRule::G8);
+        assert_eq!(rule(voter.renew_own(at(11), &role(2, "b"))), GrantRule::G2);
+        assert_eq!(objection(voter.asked(at(12), &role(3, "a"), L)), Objection::Promised(at(13)));
+    }
+
+    #[test]
+    fn the_request_of_its_holder_makes_a_promise_shorter_also_for_the_next_life() {
+        let (second, mut voter) = (Duration::from_secs(1), voter(kept(1, "a", 0)));
+        let vote = voter.asked(at(10), &role(2, "a"), second);
+        let given = vote.given().unwrap();
+        assert_eq!((given.rule, given.until), (GrantRule::G8, at(11)));
+        let kept = given.keep.clone().expect("kept");
+        assert_eq!(kept.promised, Some(Promise { role: role(2, "a"), lease: second }));
+        let mut again = Voter::restarted(at(20), name("b"), None, kept, L);
+        assert_eq!(objection(again.ordered(at(20), &role(3, "b"), L, None)), Objection::Promised(at(21)));
+        // A request of the epoch before, which comes late, makes nothing longer.
+        assert_eq!(objection(voter.asked(at(10), &role(1, "a"), L)), Objection::Higher);
+        assert_eq!(rule(voter.ordered(at(11), &role(3, "b"), L, None)), GrantRule::G1);
+    }
+
+    #[test]
+    fn a_longer_lease_than_was_known_for_the_same_epoch_is_durable_before_the_yes() {
+        let (long, mut voter) = (Duration::from_secs(60), voter(kept(1, "a", 0)));
+        let vote = voter.asked(at(10), &role(1, "a"), long);
+        let given = vote.given().unwrap();
+        assert_eq!(
+            given.keep.as_ref().and_then(|kept| kept.promised.clone()),
+            Some(Promise { role: role(1, "a"), lease: long })
+        );
+        assert_eq!((given.until, voter.bound_until(at(69))), (at(70), Some(at(70))));
+        let vote = voter.asked(at(11), &role(1, "a"), long);
+        assert_eq!(vote.given().unwrap().keep, None, "once");
+    }
+
+    #[test]
+    fn lost_memory_is_silent_for_as_long_as_the_store_says_that_somebody_may_count() {
+        let mut voter = voter(Kept::default());
+        voter.lengthen_silence(Duration::from_secs(60));
+        voter.lengthen_silence(Duration::from_secs(60));
+        assert_eq!(voter.silent_until(), at(70), "counted from the start, once");
+        voter.learn_stored(Epoch(1));
+        assert_eq!(objection(voter.asked(at(69), &role(2, "a"), L)), Objection::Silent(at(70)));
+        voter.lengthen_silence(Duration::from_secs(600));
+        assert_eq!(rule(voter.asked(at(70), &role(2, "a"), L)), GrantRule::G1, "it has learned");
     }
 
     #[test]

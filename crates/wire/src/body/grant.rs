@@ -80,6 +80,8 @@ pub(crate) struct GrantReport {
     peer_released: u64,
     #[prost(bool, tag = "4")]
     silent: bool,
+    #[prost(uint64, tag = "5")]
+    lease_ns: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -213,6 +215,8 @@ pub(crate) struct Remembered {
     voted: Option<RoleEpoch>,
     #[prost(uint64, tag = "3")]
     released: u64,
+    #[prost(uint64, tag = "4")]
+    lease_ns: u64,
 }
 
 impl Body for Remembered {
@@ -223,6 +227,7 @@ impl Body for Remembered {
             pair: said.pair.to_string(),
             voted: check::write_optional(&said.voted)?,
             released: said.released.0,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -231,6 +236,7 @@ impl Body for Remembered {
             pair: check::name(&self.pair, "Remembered.pair")?,
             voted: check::read_optional(self.voted)?,
             released: Epoch(self.released),
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }
@@ -244,6 +250,7 @@ impl Body for GrantReport {
             peer_heard: said.peer_heard,
             peer_released: said.peer_released.0,
             silent: said.silent,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -253,6 +260,7 @@ impl Body for GrantReport {
             silent: self.silent,
             peer_heard: self.peer_heard,
             peer_released: check::epoch(self.peer_released, "GrantReport.peer_released")?,
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }
