@@ -131,6 +131,7 @@ rules! {
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     ToldTooMuch => "told-too-much", "An agent told more than one host may in a minute, or what only the control server tells: the rest is counted and left out.";
+    HoldSet => "hold-set", "An operator asked for a long lease of what acts on a host, or for its usual one again; or the time of it is over.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
-use understudy_decide::control::{Control, ControlDo, ControlMemory, ControlRecord, ControlSaw, Flap};
+use understudy_decide::control::{Control, ControlDo, ControlMemory, ControlRecord, ControlSaw};
 use understudy_drive::{Hands, Kept, Persisting, Stop, Told};
 use understudy_model::{ControllerEpoch, Decision, Moment};
 use understudy_store::{Batch, Change, CommitError, JournalEntry};
@@ -192,7 +192,10 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
         }
         ControlRecord::UseOperation(id) => Change::UseOperation(*id),
         ControlRecord::SetFlap { pair, flap } => {
-            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: flap_text(flap) }
+            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: as_json(flap) }
+        }
+        ControlRecord::SetHold { host, hold } => {
+            Change::SetHold { host: host.clone(), boot: boot.to_owned(), text: hold.as_ref().map(as_json) }
         }
         // Beside maintenance: it is of the same kind, and no object of maintenance is called so.
         ControlRecord::SetDrained { host, on } => {
@@ -202,7 +205,7 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
 }
 
 /// As JSON; what has no such form is named instead, so that it cannot keep an epoch from being stored.
-fn flap_text(flap: &Flap) -> String {
-    serde_json::to_string(flap)
+fn as_json(what: &impl serde::Serialize) -> String {
+    serde_json::to_string(what)
         .unwrap_or_else(|error| serde_json::json!({ "unwritable": error.to_string() }).to_string())
 }

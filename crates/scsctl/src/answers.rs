@@ -59,6 +59,7 @@ pub struct Host {
     pub loss_survivable: bool,
     pub loss_risks: Vec<String>,
     pub drained: bool,
+    pub held: Option<String>,
     pub since: Option<String>,
     pub problem: String,
     pub applications: Vec<Application>,

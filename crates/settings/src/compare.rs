@@ -9,10 +9,9 @@ use std::fmt;
 
 use serde::Serialize;
 use understudy_model::{
-    ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec, Policy,
+    ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec,
 };
 
-use crate::span::to_text;
 
 /// One difference that may take effect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

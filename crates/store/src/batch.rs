@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Event, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Event, Goal, HostName, Moment, OperationId, OperatorName, PairName,
+    RoleEpoch,
 };
 
 use crate::StoredToken;
@@ -66,6 +67,15 @@ pub enum Change {
         boot: String,
         /// Text of the caller's choice.
         text: String,
+    },
+    /// A host that is held for planned work.
+    SetHold {
+        /// Which.
+        host: HostName,
+        /// The boot whose clock its moments are of.
+        boot: String,
+        /// Text of the caller's choice; nothing: it is held no longer.
+        text: Option<String>,
     },
     /// The configuration that was last accepted, as text of the caller's choice.
     SetConfiguration(String),

@@ -19,6 +19,9 @@ impl Control {
         if let Some(granting) = &pair.granting {
             because = because.fact("promise", self.promise_told(now, granting));
         }
+        if let Some(told) = self.lease_told(now, pair) {
+            because = because.fact("lease", told);
+        }
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }

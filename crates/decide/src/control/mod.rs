@@ -9,6 +9,7 @@ mod explain;
 mod fence;
 mod flap;
 mod gone;
+mod holds;
 mod hosts;
 mod leases;
 mod leaving;
@@ -31,6 +32,7 @@ mod voters;
 mod what_if;
 
 pub use flap::{Flap, FlapHeld};
+pub use holds::{Hold, LONGEST_HOLD};
 pub use saw::*;
 pub use view::*;
 pub use what_if::{Foreseen, ForeseenPair, Foresight, SupposeError, Supposed};
@@ -332,6 +334,8 @@ impl Control {
                 | ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
+                // Taken back with what was asked; or ended, whatever is stored.
+                ControlRecord::SetHold { .. } => {}
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
@@ -400,6 +404,7 @@ impl Machine for Control {
             ControlSaw::Outranked { host, highest } => self.outranked(&host, highest, &mut out),
             ControlSaw::DeadlinePassed => {}
         }
+        self.end_holds(now, &mut out);
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
         self.go_on_leaving(now, &mut out);
@@ -422,7 +427,9 @@ impl Machine for Control {
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
-        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
+        let holds = self.holds_end();
+        let times = pairs.into_iter().chain(operations).chain(again).chain(holds);
+        times.chain(self.pulse).chain(self.handed_over).min()
     }
 
     /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being

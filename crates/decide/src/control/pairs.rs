@@ -39,6 +39,7 @@ impl Control {
         if over {
             self.fire(now, name, PairTrigger::Deadline, out);
         }
+        self.want_lease(name, None);
         self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
         self.take_words(now, name, out);
@@ -346,6 +347,7 @@ impl Control {
             | ControlRecord::UseOperation(_)
             | ControlRecord::SetFlap { .. }
             | ControlRecord::SetLease { .. }
+            | ControlRecord::SetHold { .. }
             | ControlRecord::RaiseLeadership { .. }
             | ControlRecord::SetDrained { .. } => false,
         })

@@ -9,7 +9,7 @@ use understudy_model::{
     Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
 };
 
-use super::Flap;
+use super::{Flap, Hold};
 
 /// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct ControlMemory {
     /// The hosts on which nothing is promoted.
     #[serde(default)]
     pub drained: BTreeSet<HostName>,
+    /// The hosts that are held for planned work, on this clock.
+    #[serde(default)]
+    pub holds: BTreeMap<HostName, Hold>,
     /// What promises of `strict` pairs rest on.
     #[serde(default)]
     pub grants: GrantMemory,
@@ -277,6 +280,17 @@ pub enum Ask {
         /// Only check, and say what would be done.
         dry_run: bool,
     },
+    /// Give what acts on a host a long lease for planned work there, or its usual one again.
+    Hold {
+        /// Host.
+        name: String,
+        /// For how long, at most [`super::holds::LONGEST_HOLD`]; absent: no longer.
+        span: Option<Duration>,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
     /// Restart both members of a pair: the backup, then a change of roles, then the other.
     RestartRolling {
         /// Pair, or one of its members.
@@ -349,6 +363,13 @@ pub enum ControlRecord {
     RaiseLeadership {
         /// What the agent obeyed.
         highest: ControllerEpoch,
+    },
+    /// What acts on a host gets a long lease, or its usual one again.
+    SetHold {
+        /// Which.
+        host: HostName,
+        /// For how long and for whom; nothing: no longer.
+        hold: Option<Hold>,
     },
     /// A host is used for primaries no more, or again.
     SetDrained {

@@ -97,12 +97,15 @@ impl Control {
             Vote::Given(_) => {
                 let stored = self.memory.grants.leases.get(&ask.pair);
                 let shorter = stored.is_some_and(|stored| *stored > granting.leader.covers());
-                if shorter || granting.leader.lease_differs() {
-                    // Looked at with the next observation: nobody's vote waits for it.
+                let first = granting.renewed.as_ref() != Some(&ask.role);
+                if shorter || first {
+                    // Looked at next: nobody's vote waits for it.
                     self.touched.insert(ask.pair.clone());
+                    self.handed_over = Some(now);
                 }
                 granting.votes_given = granting.votes_given.saturating_add(1);
                 granting.refused_because = None;
+                granting.renewed = Some(ask.role.clone());
                 Ok(())
             }
             Vote::Refused(Refused { promised, because, .. }) => {
@@ -150,6 +153,7 @@ impl Control {
         let host = self.applications.get(&holder).map(|app| &app.host);
         let connected =
             host.and_then(|host| self.hosts.get(host)).is_some_and(|host| host.incarnation.is_some());
+        self.want_lease(name, Some(member));
         let Some(known) = self.pairs.get_mut(name).filter(|_| connected) else { return };
         let Some(granting) = &mut known.granting else { return };
         let write = match acting {

@@ -127,6 +127,7 @@ impl Desk {
             last_operation: OperationId(0),
             flaps: BTreeMap::new(),
             drained: BTreeSet::new(),
+            holds: BTreeMap::new(),
             grants: GrantMemory::default(),
         };
         change(&mut stored);
@@ -222,6 +223,10 @@ impl Desk {
                     self.stored.goals.insert(application, goal);
                 }
                 ControlRecord::SetFlap { pair, flap } => drop(self.stored.flaps.insert(pair, flap)),
+                ControlRecord::SetHold { host, hold: Some(hold) } => {
+                    self.stored.holds.insert(host, hold);
+                }
+                ControlRecord::SetHold { host, hold: None } => drop(self.stored.holds.remove(&host)),
                 ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetDrained { .. }
                 | ControlRecord::RaiseLeadership { .. } => {}

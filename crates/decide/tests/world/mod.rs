@@ -92,6 +92,7 @@ impl World {
                 last_operation: OperationId(0),
                 flaps: Default::default(),
                 drained: Default::default(),
+                holds: Default::default(),
                 grants: Default::default(),
             },
             full_store: false,
@@ -514,7 +515,9 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
+                ControlRecord::SetLease { .. }
+                | ControlRecord::SetHold { .. }
+                | ControlRecord::RaiseLeadership { .. } => {
                     unreachable!("no pair is strict here")
                 }
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),

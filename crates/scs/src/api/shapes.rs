@@ -132,6 +132,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "loss_survivable": host.loss_survivable,
         "loss_risks": host.loss_risks,
         "drained": host.drained,
+        "held": host.held,
         "problem": host.problem,
     })
 }
@@ -327,6 +328,7 @@ mod tests {
             problem: String::new(),
             loss_survivable: false,
             drained: false,
+            held: None,
             loss_risks: Vec::new(),
         };
         let applications = vec![

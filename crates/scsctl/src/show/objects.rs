@@ -200,6 +200,7 @@ pub fn host(host: &Host, show: Show) -> String {
             ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
             ("would be lost", host.loss_risks.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
+            ("held", host.held.clone().unwrap_or_default()),
             ("problem", host.problem.clone()),
         ],
         show,

@@ -483,7 +483,9 @@ impl Wide {
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
                 // No control server follows another one of a strict pair here.
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {}
+                ControlRecord::SetLease { .. }
+                | ControlRecord::SetHold { .. }
+                | ControlRecord::RaiseLeadership { .. } => {}
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {
