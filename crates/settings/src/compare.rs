@@ -8,10 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
-use understudy_model::{
-    ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec,
-};
-
+use understudy_model::{ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec};
 
 /// One difference that may take effect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

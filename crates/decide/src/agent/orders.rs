@@ -265,6 +265,7 @@ impl Agent {
                 part.failed = None;
                 part.deadline = Some(now + time_limit);
                 let application = role.holder.clone();
+                let begins = former.is_none();
                 self.unstored.push(Unstored::Promise { application, epoch: role.epoch, former });
                 if known.assigned.spec.interface == Interface::Library && given.is_none() {
                     let message = ToApplication::SetRunMode { run_mode: RunMode::Primary, epoch: role.epoch };
@@ -273,12 +274,15 @@ impl Agent {
                     part.untold = true;
                     self.settle = true;
                 }
-                let promise = Promise { role, lease: Duration::ZERO };
+                let promise = Promise { role: role.clone(), lease: Duration::ZERO };
                 // A role that is ordered again keeps the lease that it was first ordered with.
                 let held = || self.grants.get(&pair).map(|grants| grants.voter.kept().clone());
                 let kept = given.and_then(|given| given.keep.or_else(held));
                 let kept = kept.unwrap_or(Kept { promised: Some(promise), closed: durable.closed });
                 self.keep_promise(&pair, &kept, out);
+                if strict && begins {
+                    self.take(now, &role.holder.clone(), role);
+                }
             }
             RoleMove::Stay
             | RoleMove::Ignore
@@ -382,6 +386,7 @@ impl Agent {
                 Unstored::Promise { application, epoch, former } => {
                     // It may or may not be on the disk, so it counts as given. The application was not told.
                     self.not_kept(&application);
+                    self.take_back(&application, epoch);
                     let Some(role) =
                         self.applications.get_mut(&application).and_then(|known| known.role.as_mut())
                     else {
@@ -420,7 +425,10 @@ impl Agent {
                         grants.unkept = true;
                     }
                 }
-                Unstored::Learned { pair, former } => self.unlearn(now, &pair, former),
+                Unstored::Learned { pair, former, waiting } => {
+                    self.unlearn(now, &pair, former);
+                    out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
+                }
                 Unstored::ControllerEpoch { former, link, superseded } => {
                     // They are obeyed no more, and were not told.
                     for link in superseded {

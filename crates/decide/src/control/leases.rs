@@ -24,6 +24,12 @@ impl Control {
         })
     }
 
+    /// The longest that anything of this pair may be promised for.
+    pub(super) fn longest_lease(&self, pair: &Pair) -> Duration {
+        let covers = pair.granting.as_ref().map_or(Duration::ZERO, |granting| granting.leader.covers());
+        pair.spec.timers.lease.max(covers)
+    }
+
     /// The holder asked in an epoch of a shorter lease: the next leader need not wait for the longer one. Until that is stored
     /// it does, which costs time only.
     pub(super) fn store_shorter_lease(&mut self, now: Moment, name: &PairName, out: &mut Out) {

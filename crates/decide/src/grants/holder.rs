@@ -192,15 +192,23 @@ impl Holder {
         }
     }
 
+    /// The promise of `role` could not be kept: as if it had not been taken. Answers to requests for it count nothing.
+    pub fn take_back(&mut self, role: &RoleEpoch) {
+        if self.held.as_ref() == Some(role) {
+            self.forget_votes();
+        }
+    }
+
     /// The role that it asks for or acts in.
     pub fn held(&self) -> Option<&RoleEpoch> {
         self.held.as_ref()
     }
 
-    /// Its own agent has promised it `role`, durably (G6). A higher epoch of a member that acts keeps the expiry (G8), but
-    /// for one thing: it counts on nothing beyond this epoch's lease from now on, also not on answers that are yet to come to
-    /// requests of before (G13). True if the member had counted on more: then page and guard say the new time before
-    /// anything is asked in this epoch, as a voter takes the first request for the word that they do.
+    /// Its own agent promises it `role` (G6). One that does not act may ask while the promise is being stored; it acts on what
+    /// it hears only after that (decision 0013). A higher epoch of a member that acts is taken only when the promise is
+    /// durable, and keeps the expiry (G8), but for one thing: it counts on nothing beyond this epoch's lease from now on, also
+    /// not on answers that are yet to come to requests of before (G13). True if the member had counted on more: then page and
+    /// guard say the new time before anything is asked in this epoch, as a voter takes the first request for that word.
     pub fn take(&mut self, now: Moment, role: RoleEpoch, lease: Duration, terms: &Terms) -> bool {
         if role.holder != self.own || role.epoch <= self.given_up {
             return false;
@@ -296,6 +304,10 @@ impl Holder {
             return;
         }
         self.given_up = self.given_up.max(epoch);
+        self.forget_votes();
+    }
+
+    fn forget_votes(&mut self) {
         self.held = None;
         self.acted = false;
         let zero = Moment::default();
