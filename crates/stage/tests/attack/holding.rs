@@ -7,8 +7,8 @@ use crate::play::{Play, app, pair, role};
 use crate::strict::{LEASE, strict, watch};
 
 /// For how long this control server is bound, in milliseconds, if the primary falls silent now.
-fn bound_ms(play: &Play) -> u64 {
-    play.scsctl_json(&["pair", "t"])["promise_left_ms"].as_u64().unwrap_or_default()
+fn bound_ms(play: &Play) -> f64 {
+    play.scsctl_json(&["pair", "t"])["promise_left_ms"].as_f64().expect("it is promised")
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn what_acts_on_a_held_host_outlives_its_agent() {
     let before = play.until_well();
     let epoch = role(&before, "t").1;
     let pid = app(&before, "t-1").pid;
-    assert!(bound_ms(&play) <= 1_000);
+    assert!(bound_ms(&play) <= 1_000.0);
 
     play.scsctl(&["host", "hold", "alpha", "--for", "10m", "--dry-run"])
         .expect(0, &["10 min instead of 1 s", "--end"]);
@@ -28,7 +28,7 @@ fn what_acts_on_a_held_host_outlives_its_agent() {
 
     let witness = watch(&play);
     play.scsctl(&["host", "hold", "alpha", "--for", "10m", "--reason", "new agent"]).expect(0, &[]);
-    assert!(bound_ms(&play) > 1_000, "the long lease is there when the command ends");
+    assert!(bound_ms(&play) > 1_000.0, "the long lease is there when the command ends");
     play.scsctl(&["status"]).expect(0, &["host alpha is held", "up to 10 min instead of 1 s", "new agent"]);
     play.scsctl(&["host", "alpha"]).expect(0, &["held for", "10 min instead of 1 s"]);
     play.scsctl(&["why", "t"]).expect(0, &["10 min instead of 1 s"]);
@@ -49,7 +49,7 @@ fn what_acts_on_a_held_host_outlives_its_agent() {
     // The usual lease again: its promise is short only once its agent asked, and so had page and guard cut.
     play.scsctl(&["host", "hold", "alpha", "--end"]).expect(0, &["its usual lease"]);
     play.until_so("the usual lease is there", || match bound_ms(&play) {
-        left if left <= 1_000 => Ok(()),
+        left if left <= 1_000.0 => Ok(()),
         left => Err(format!("bound for {left} ms")),
     });
     play.stage.kill(Daemon::Agent(Host::Alpha)).unwrap();
