@@ -65,7 +65,10 @@ async fn vote(security: Security, told: oneshot::Sender<String>) {
     loop {
         if let AgentSaw::PeerAsked { host, ask } = saw(&mut mail).await {
             let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
-            peers.answer(&host, VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given });
+            peers.answer(
+                &host,
+                VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None },
+            );
         }
     }
 }

@@ -117,7 +117,7 @@ fn ask() -> VoteAsk {
 
 fn vote() -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
-    VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given }
+    VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None }
 }
 
 /// Every order that older agents have no word for.

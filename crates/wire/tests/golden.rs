@@ -204,7 +204,29 @@ fn ask() -> VoteAsk {
 
 fn vote(verdict: Verdict) -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
-    VoteAnswer { pair, incarnation, number, role, verdict }
+    VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
+}
+
+fn doubts() -> Vec<ClockDoubt> {
+    let doubt = ClockDoubt {
+        other: OtherClock::Host(name("alpha")),
+        behind: WhichClock::Own,
+        lapse: Lapse::AtOnce,
+        own_least: Duration::from_millis(600),
+        own_most: Duration::from_millis(602),
+        other_ns: 10_600_000_000,
+        drift_ppm: 2_000,
+        wrong: None,
+    };
+    let back = ClockDoubt {
+        other: OtherClock::Controller(name("scs-1")),
+        behind: WhichClock::Other,
+        lapse: Lapse::BitByBit,
+        other_ns: -5,
+        wrong: Some(WhichClock::Other),
+        ..doubt.clone()
+    };
+    vec![doubt, back]
 }
 
 #[test]
@@ -221,9 +243,16 @@ fn what_is_said_of_votes() {
     compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
     compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
     let mut report = report();
-    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7) };
-    report.role.as_mut().unwrap().strict = Some(strict);
-    compare_in("v3/report", FromAgent::Report(report));
+    let clocks = Vec::new();
+    let strict =
+        GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7), clocks };
+    report.role.as_mut().unwrap().strict = Some(strict.clone());
+    compare_in("v3/report", FromAgent::Report(report.clone()));
+    let doubts = GrantReport { clocks: doubts(), ..strict };
+    report.role.as_mut().unwrap().strict = Some(doubts);
+    compare_in("v3/report-clocks", FromAgent::Report(report));
+    let clock = Some(ClockReading { clock: ClockId(6), at: Moment(86_400_000_000_001) });
+    compare_in("v3/vote-clock", ToAgent::Vote(VoteAnswer { clock, ..vote(Verdict::Given) }));
     for (file, refusal) in [
         ("v3/refused-promised", Refusal::Promised(former.clone(), Duration::from_millis(1_200))),
         ("v3/refused-not-voting", Refusal::NotVoting("its memory was empty".to_owned())),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, Because, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment, Outcome,
-    PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
+    ApplicationName, Because, ClockDoubt, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment,
+    Outcome, PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace,
+    Subject,
 };
 
 use super::confirm::Confirm;
@@ -52,6 +53,8 @@ pub(super) struct Own {
     pub asked_before: u64,
     /// The start that the guard does not take.
     pub unguarded: Option<StartId>,
+    /// When its last requests were sent, by their numbers: as many as its holder remembers.
+    pub sent: Vec<(u64, Moment)>,
 }
 
 impl PairGrants {
@@ -65,12 +68,13 @@ impl PairGrants {
     }
 
     /// How its vote stands, for whoever is told.
-    fn report(&self, now: Moment, peer_heard: bool) -> GrantReport {
+    fn report(&self, now: Moment, peer_heard: bool, clocks: Vec<ClockDoubt>) -> GrantReport {
         GrantReport {
             unread: self.voter.is_unread(),
             silent: now < self.voter.silent_until(),
             peer_heard,
             peer_released: self.peer_released,
+            clocks,
         }
     }
 }
@@ -197,7 +201,14 @@ impl Agent {
             let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
             (
                 name.clone(),
-                Own { holder, expired: false, confirms: Vec::new(), asked_before: 0, unguarded: None },
+                Own {
+                    holder,
+                    expired: false,
+                    confirms: Vec::new(),
+                    asked_before: 0,
+                    unguarded: None,
+                    sent: Vec::new(),
+                },
             )
         });
         let grants = PairGrants {
@@ -261,7 +272,8 @@ impl Agent {
     pub(super) fn grant_report(&self, name: &ApplicationName) -> Option<GrantReport> {
         let role = self.applications.get(name)?.role.as_ref()?;
         let grants = self.grants.get(&role.place.pair)?;
-        Some(grants.report(self.clock, self.peers.contains(&grants.place.peer_host)))
+        let host = &grants.place.peer_host;
+        Some(grants.report(self.clock, self.peers.contains(host), self.doubts_of(host)))
     }
 
     /// An own member may be told that it is primary: nobody votes for its pair, or somebody voted for this role.

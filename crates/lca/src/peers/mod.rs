@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 use understudy_decide::agent::{Agent, Peer};
-use understudy_drive::Inbox;
+use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, HostName, Incarnation, Release, Remembered, VoteAnswer, VoteAsk,
 };
@@ -32,6 +32,7 @@ pub struct Peers {
     me: Me,
     security: Security,
     inbox: Inbox<Agent>,
+    clock: BootClock,
     table: Mutex<Table>,
     next: AtomicU64,
     refusals: Refusals,
@@ -87,6 +88,7 @@ impl Peers {
             me,
             security,
             inbox,
+            clock: BootClock::own(),
             table: Mutex::default(),
             next: AtomicU64::new(1),
             refusals: Refusals::new("peer link"),
@@ -125,9 +127,9 @@ impl Peers {
         self.say(host, &PeerSaid::Ask(ask));
     }
 
-    /// Answers a peer; lost if there is no link.
+    /// Answers a peer, and says what the clock of this host shows; lost if there is no link.
     pub fn answer(&self, host: &HostName, answer: VoteAnswer) {
-        self.say(host, &PeerSaid::Vote(answer));
+        self.say(host, &PeerSaid::Vote(VoteAnswer { clock: self.clock.reading(), ..answer }));
     }
 
     /// Tells a peer that a role was given up; lost if there is no link.

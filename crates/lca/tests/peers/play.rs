@@ -156,7 +156,7 @@ pub fn ask(number: u64) -> VoteAsk {
 
 pub fn answer(number: u64, verdict: Verdict) -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask(number);
-    VoteAnswer { pair, incarnation, number, role, verdict }
+    VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
 }
 
 pub fn release(epoch: u64) -> Release {

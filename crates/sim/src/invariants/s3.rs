@@ -261,6 +261,7 @@ mod tests {
             number: 1,
             role: role(4),
             verdict: Verdict::Given,
+            clock: None,
         };
         let mut s3 = s3();
         s3.control_votes(1, &answer, &store(4));
