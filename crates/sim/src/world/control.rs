@@ -296,7 +296,8 @@ impl World {
                 ControlDo::Vote { host, answer } => {
                     self.laws.s3.control_votes(self.now, &answer, &self.control.store);
                     if let Some(link) = self.control_link(&host) {
-                        self.post(link, 1, Letter::Vote(answer));
+                        let clock = Some(self.reading(self.climate.control_on));
+                        self.post(link, 1, Letter::Vote(VoteAnswer { clock, ..answer }));
                     }
                 }
                 ControlDo::Fence { host } => {

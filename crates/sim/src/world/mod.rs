@@ -151,7 +151,18 @@ fn empty_store() -> ControlMemory {
     }
 }
 
+/// The name of a machine's clock: each boot begins another one.
+fn clock_of(machine: usize, boots: u32) -> ClockId {
+    ClockId((u128::from(boots) << 32) + machine as u128)
+}
+
 impl World {
+    /// What a machine's clock shows now.
+    fn reading(&self, machine: usize) -> ClockReading {
+        let known = &self.machines[machine];
+        ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) }
+    }
+
     /// A world in which nothing has happened yet.
     pub fn new(seed: u64, options: Options, plan: impl Fn(&Climate, &Cast) -> Vec<Planned>) -> Self {
         let climate = Climate::of(seed, options);
