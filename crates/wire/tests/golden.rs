@@ -257,6 +257,7 @@ fn what_is_said_of_votes() {
         ("v3/refused-promised", Refusal::Promised(former.clone(), Duration::from_millis(1_200))),
         ("v3/refused-not-voting", Refusal::NotVoting("its memory was empty".to_owned())),
         ("v3/refused-no-votes", Refusal::NoVotes),
+        ("v3/refused-no-guard", Refusal::NoGuard),
     ] {
         let outcome = Outcome::Refused(refusal);
         compare_in(file, FromAgent::Answer(Answer { order: OrderId(300), outcome }));
@@ -309,6 +310,8 @@ fn what_an_older_reader_has_no_words_for_is_not_sent_or_said_as_text() {
     let plain = answer(Refusal::NotReady("no other voter said yes in time".to_owned()));
     assert_eq!(control::answer_in_words_of(2, answer(Refusal::NoVotes)), plain);
     assert_eq!(control::answer_in_words_of(3, answer(Refusal::NoVotes)), answer(Refusal::NoVotes));
+    let said = control::answer_in_words_of(2, answer(Refusal::NoGuard));
+    assert_eq!(said, answer(Refusal::NotReady(Refusal::NoGuard.to_string())));
     assert_eq!(control::answer_in_words_of(1, answer(Refusal::Busy)), answer(Refusal::Busy));
 }
 

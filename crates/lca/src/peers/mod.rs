@@ -10,6 +10,7 @@ mod talk;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use understudy_decide::agent::{Agent, Peer};
@@ -55,6 +56,8 @@ pub struct Me {
 struct Place {
     addresses: Vec<Address>,
     addp: AddpSettings,
+    /// How long one address may take to answer.
+    patience: Duration,
 }
 
 /// Held by the link of a peer that is heard, so that the next one begins after everything that it brought.
@@ -236,5 +239,5 @@ fn place_of(peer: Peer) -> Place {
         }
         address.ok()
     });
-    Place { addresses: addresses.collect(), addp: peer.addp }
+    Place { addresses: addresses.collect(), addp: peer.addp, patience: peer.patience }
 }

@@ -81,7 +81,8 @@ impl S3 {
             | Refusal::ApplicationRefused(_)
             | Refusal::TooSlow
             | Refusal::Died(_)
-            | Refusal::NoVotes => true,
+            | Refusal::NoVotes
+            | Refusal::NoGuard => true,
             Refusal::StaleController(_)
             | Refusal::OtherIncarnation
             | Refusal::StaleEpoch(_)

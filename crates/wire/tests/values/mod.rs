@@ -249,6 +249,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         (role(), span()).prop_map(|(role, left)| Refusal::Promised(role, left)),
         text().prop_map(Refusal::NotVoting),
         Just(Refusal::NoVotes),
+        Just(Refusal::NoGuard),
     ]
 }
 
