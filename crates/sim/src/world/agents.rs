@@ -12,7 +12,7 @@ use understudy_model::*;
 use super::guards::Guard;
 use super::links::{Letter, Party};
 use super::members::{Hook, Starting};
-use super::{AgentDaemon, World, clock_of, stores};
+use super::{AgentDaemon, World, stores};
 use crate::climate::MS;
 use crate::daemon::{Turn, Writing};
 use crate::fault::Disk;
@@ -107,10 +107,8 @@ impl World {
         site.lives += 1;
         site.pages.resize(parts, None);
         let incarnation = Incarnation(site.lives + 1_000_000 * (host as u128 + 1));
-        let memory = site.memory.clone();
-        let clock = clock_of(host, self.machines[host].boots);
-        site.daemon
-            .begin(Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock)));
+        let mind = self.mind(host, incarnation);
+        self.agents[host].daemon.begin(mind);
         self.sometimes.agent_lives += 1;
         self.tell_at(host, |world| format!("{}'s agent starts", world.cast.machine(host)));
         let found = self.found_on(host);
@@ -403,10 +401,7 @@ impl World {
             AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
             AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
-            AgentDo::AnswerPeer { host: to, answer } => {
-                let clock = Some(self.reading(host));
-                self.tell_peer(host, &to, Letter::Vote(VoteAnswer { clock, ..answer }));
-            }
+            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, self.vote(host, answer)),
             AgentDo::RemindPeer { host: to, remembered } => {
                 self.tell_peer(host, &to, Letter::Remembered(remembered));
             }

@@ -157,10 +157,18 @@ fn clock_of(machine: usize, boots: u32) -> ClockId {
 }
 
 impl World {
-    /// What a machine's clock shows now.
-    fn reading(&self, machine: usize) -> ClockReading {
+    /// The agent of a host in a new life, with what its files hold.
+    fn mind(&self, host: usize, incarnation: Incarnation) -> Agent {
+        let clock = clock_of(host, self.machines[host].boots);
+        let memory = self.agents[host].memory.clone();
+        Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock))
+    }
+
+    /// A vote as it leaves a machine: with what its clock shows.
+    fn vote(&self, machine: usize, answer: VoteAnswer) -> Letter {
         let known = &self.machines[machine];
-        ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) }
+        let clock = ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) };
+        Letter::Vote(VoteAnswer { clock: Some(clock), ..answer })
     }
 
     /// A world in which nothing has happened yet.
