@@ -384,7 +384,7 @@ impl Agent {
             let durable = self.durable.entry(pair.clone()).or_default();
             let former = std::mem::replace(&mut durable.closed, kept.closed);
             out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
-            self.unstored.push(Unstored::Learned { pair: pair.clone(), former });
+            self.unstored.push(Unstored::Learned { pair: pair.clone(), former, waiting });
             let because = Because::new(
                 Rule::MemoryWasEmpty,
                 "this agent remembered nothing of the pair: it gives up everything up to what the store holds",

@@ -418,7 +418,10 @@ impl Agent {
                         grants.unkept = true;
                     }
                 }
-                Unstored::Learned { pair, former } => self.unlearn(now, &pair, former),
+                Unstored::Learned { pair, former, waiting } => {
+                    self.unlearn(now, &pair, former);
+                    out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
+                }
                 Unstored::ControllerEpoch { former, link, superseded } => {
                     // They are obeyed no more, and were not told.
                     for link in superseded {
