@@ -110,7 +110,7 @@ fn allowed() -> impl Strategy<Value = (Rates, Rates)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn nothing_within_the_assumptions_is_doubted(
