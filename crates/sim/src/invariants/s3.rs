@@ -130,8 +130,15 @@ impl S3 {
             .raise("S3", now, || format!("{records:?} is to be stored while something is being stored"));
     }
 
-    /// An agent does something.
-    pub fn agent_acts(&mut self, now: u64, host: usize, action: &AgentDo, memory: &AgentMemory) {
+    /// An agent does something, while the given records are being written.
+    pub fn agent_acts(
+        &mut self,
+        now: u64,
+        host: usize,
+        action: &AgentDo,
+        memory: &AgentMemory,
+        writing: Option<&[AgentRecord]>,
+    ) {
         match action {
             AgentDo::Report(report) => self.report(now, host, report, memory),
             AgentDo::Welcome { inventory, .. } => {
@@ -150,7 +157,10 @@ impl S3 {
                     self.promised("is shown on a page", now, None, role, memory);
                 }
             }
-            AgentDo::AskPeer { ask, .. } | AgentDo::AskController { ask, .. } => {
+            // One that begins asks while its promise is being stored.
+            AgentDo::AskPeer { ask, .. } | AgentDo::AskController { ask, .. }
+                if !writing.is_some_and(|records| promises(records, &ask.pair, &ask.role)) =>
+            {
                 self.promised("is asked for", now, Some(&ask.pair), &ask.role, memory);
             }
             AgentDo::AnswerPeer { answer, .. } if answer.verdict == Verdict::Given => {
@@ -233,6 +243,11 @@ impl S3 {
             });
         }
     }
+}
+
+fn promises(records: &[AgentRecord], of: &PairName, asked: &RoleEpoch) -> bool {
+    let fits = |record: &AgentRecord| matches!(record, AgentRecord::Promise { pair, role, .. } if pair == of && role == asked);
+    records.iter().any(fits)
 }
 
 #[cfg(test)]

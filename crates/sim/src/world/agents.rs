@@ -362,7 +362,8 @@ impl World {
             self.laws.a1.told(self.now, host, because.rule, &because.reason);
         }
         for action in decision.actions {
-            self.laws.s3.agent_acts(self.now, host, &action, &self.agents[host].memory);
+            let site = &self.agents[host];
+            self.laws.s3.agent_acts(self.now, host, &action, &site.memory, site.daemon.writes());
             self.laws.s4.agent_acts(&action);
             self.sometimes.count_act(&action);
             self.forgetful_acts(host, &action);
