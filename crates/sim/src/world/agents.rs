@@ -107,8 +107,7 @@ impl World {
         site.lives += 1;
         site.pages.resize(parts, None);
         let incarnation = Incarnation(site.lives + 1_000_000 * (host as u128 + 1));
-        let mind = self.mind(host, incarnation);
-        self.agents[host].daemon.begin(mind);
+        self.begin_mind(host, incarnation);
         self.sometimes.agent_lives += 1;
         self.tell_at(host, |world| format!("{}'s agent starts", world.cast.machine(host)));
         let found = self.found_on(host);

@@ -157,11 +157,12 @@ fn clock_of(machine: usize, boots: u32) -> ClockId {
 }
 
 impl World {
-    /// The agent of a host in a new life, with what its files hold.
-    fn mind(&self, host: usize, incarnation: Incarnation) -> Agent {
+    /// Begins the agent of a host in a new life, with what its files hold.
+    fn begin_mind(&mut self, host: usize, incarnation: Incarnation) {
         let clock = clock_of(host, self.machines[host].boots);
         let memory = self.agents[host].memory.clone();
-        Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock))
+        let mind = Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock));
+        self.agents[host].daemon.begin(mind);
     }
 
     /// A vote as it leaves a machine: with what its clock shows.
