@@ -98,6 +98,7 @@ fn cluster() -> Cluster {
                     redundancy: Redundancy::WarmStandby,
                     policy: Policy::Available,
                     on_crash: OnCrash::Failover,
+                    keep_data: false,
                     timers: Preset::Normal.timers(),
                 };
                 (pair_name(pair), spec)

@@ -105,6 +105,7 @@ impl Cast {
             redundancy: Redundancy::WarmStandby,
             policy: climate.options.policy,
             on_crash: OnCrash::Failover,
+            keep_data: false,
             timers: timers(preset),
         };
         self.cluster.pairs.insert(couple.name.clone(), spec);

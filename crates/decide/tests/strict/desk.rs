@@ -76,6 +76,7 @@ pub fn cluster() -> Cluster {
                 redundancy: Redundancy::WarmStandby,
                 policy: Policy::Strict,
                 on_crash: OnCrash::Failover,
+                keep_data: false,
                 timers: Timers {
                     lease: ms(1_000),
                     renew: ms(200),
