@@ -117,6 +117,7 @@ fn measure(name: &str, new: fn(ControlMemory) -> Control) {
         last_operation: OperationId(0),
         flaps: BTreeMap::new(),
         drained: Default::default(),
+        in_sync: Default::default(),
         grants: Default::default(),
     };
     let mut control = new(memory);

@@ -147,6 +147,7 @@ fn empty_store() -> ControlMemory {
         last_operation: OperationId(0),
         flaps: Default::default(),
         drained: Default::default(),
+        in_sync: Default::default(),
         grants: Default::default(),
     }
 }
