@@ -94,7 +94,9 @@ pub enum CommitError {
         stored: Option<RoleEpoch>,
     },
     /// The stored record of who has everything that was acknowledged is not the expected one. Nothing changed.
-    #[error("the stored record of who has the data of pair {pair} is not the expected one; nothing was written")]
+    #[error(
+        "the stored record of who has the data of pair {pair} is not the expected one; nothing was written"
+    )]
     OtherInSync {
         /// The pair.
         pair: PairName,

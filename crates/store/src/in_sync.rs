@@ -73,8 +73,12 @@ pub(crate) fn check_holder(
 }
 
 /// Forgets the records of all pairs but these.
-pub(crate) fn keep_only(transaction: &Transaction<'_>, pairs: &BTreeSet<PairName>) -> Result<(), CommitError> {
-    let mut there = transaction.prepare_cached("SELECT pair FROM in_sync").map_err(CommitError::before_commit)?;
+pub(crate) fn keep_only(
+    transaction: &Transaction<'_>,
+    pairs: &BTreeSet<PairName>,
+) -> Result<(), CommitError> {
+    let mut there =
+        transaction.prepare_cached("SELECT pair FROM in_sync").map_err(CommitError::before_commit)?;
     let there = there
         .query_map([], |row| row.get::<_, String>(0))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)

@@ -247,7 +247,11 @@ fn read(what: &'static str) -> impl Fn(rusqlite::Error) -> QueryError {
     move |source| QueryError::Read { what, source }
 }
 
-pub(crate) fn parsed<T, E>(value: Result<T, E>, what: &'static str, found: &impl Display) -> Result<T, QueryError> {
+pub(crate) fn parsed<T, E>(
+    value: Result<T, E>,
+    what: &'static str,
+    found: &impl Display,
+) -> Result<T, QueryError> {
     value.map_err(|_| QueryError::Nonsense { what, found: found.to_string() })
 }
 

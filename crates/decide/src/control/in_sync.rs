@@ -111,7 +111,8 @@ impl Control {
 
     /// Nobody acts, and nobody who is silent may.
     pub(super) fn nobody_acts(&self, pair: &Pair) -> bool {
-        let acts = |member: &Member| self.acts(pair, *member).is_some() || self.may_act_unheard(pair, *member);
+        let acts =
+            |member: &Member| self.acts(pair, *member).is_some() || self.may_act_unheard(pair, *member);
         !Member::BOTH.iter().any(acts)
     }
 
@@ -208,9 +209,9 @@ impl Control {
             InSyncWish::LeaveOut => &[holder],
             InSyncWish::CaughtUp => &Member::BOTH,
         };
-        let there = members.iter().filter_map(|member| {
-            Some((pair.spec.application(*member), &self.app(pair, *member)?.host))
-        });
+        let there = members
+            .iter()
+            .filter_map(|member| Some((pair.spec.application(*member), &self.app(pair, *member)?.host)));
         let next = InSync::of(ask.role.epoch, there);
         let stored = pair.kept.as_ref().and_then(|kept| kept.stored.as_ref());
         if stored.is_some_and(|stored| stored.members == next.members) {
@@ -220,14 +221,21 @@ impl Control {
         let (severity, text) = match wish {
             InSyncWish::LeaveOut => (
                 Severity::Warning,
-                format!("{} acknowledges without {other} from now on: {other} is not promoted before it has caught up", ask.role.holder),
+                format!(
+                    "{} acknowledges without {other} from now on: {other} is not promoted before it has caught up",
+                    ask.role.holder
+                ),
             ),
             InSyncWish::CaughtUp => (
                 Severity::Info,
-                format!("{other} has everything that {} acknowledged: either may be primary", ask.role.holder),
+                format!(
+                    "{other} has everything that {} acknowledged: either may be primary",
+                    ask.role.holder
+                ),
             ),
         };
-        let because = Because::new(Rule::InSyncSaid, text).fact("role", &ask.role).fact("has everything", &next);
+        let because =
+            Because::new(Rule::InSyncSaid, text).fact("role", &ask.role).fact("has everything", &next);
         let told = event(EventKind::InSyncChanged, severity, about_pair(&ask.pair), because);
         out.events.push(Event { epoch: Some(ask.role.epoch), ..told });
         self.write_record(&ask.pair, Some(ask.role), next, out);
@@ -238,7 +246,9 @@ impl Control {
     fn check_word(&mut self, host: &HostName, ask: &InSyncAsk) -> Result<(Member, InSyncWish), String> {
         let of_holder = self.applications.get(&ask.role.holder).is_some_and(|app| app.host == *host);
         let alive = self.hosts.get(host).and_then(|host| host.incarnation) == Some(ask.incarnation);
-        let Some(pair) = self.pairs.get_mut(&ask.pair) else { return Err("there is no such pair".to_owned()) };
+        let Some(pair) = self.pairs.get_mut(&ask.pair) else {
+            return Err("there is no such pair".to_owned());
+        };
         let holder = pair.spec.member_of(&ask.role.holder).filter(|_| of_holder);
         let holder =
             holder.ok_or_else(|| format!("{} is no member of it on host {host}", ask.role.holder))?;

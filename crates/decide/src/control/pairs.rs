@@ -453,7 +453,8 @@ impl Control {
             return;
         }
         let limit = known.spec.timers.fence_budget;
-        let outsider = known.spec.member_of(&role.holder).is_some_and(|member| self.is_outsider(known, member));
+        let outsider =
+            known.spec.member_of(&role.holder).is_some_and(|member| self.is_outsider(known, member));
         let rule = if outsider { Rule::OutsiderActs } else { Rule::TwoActing };
         let mut because = self.considered(now, known, rule, rule.says());
         because = because.fact("demoted from", &role);

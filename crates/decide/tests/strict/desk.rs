@@ -255,7 +255,10 @@ impl Desk {
                 }
                 ControlDo::AnswerInSync { answer, .. } => {
                     if answer.refused.is_none() {
-                        assert!(self.stored.in_sync.contains_key(&answer.pair), "answered before it is stored");
+                        assert!(
+                            self.stored.in_sync.contains_key(&answer.pair),
+                            "answered before it is stored"
+                        );
                     }
                     self.words.push(answer);
                 }

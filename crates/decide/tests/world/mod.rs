@@ -291,6 +291,7 @@ impl World {
             ToApplication::Attached
             | ToApplication::AttachRefused(_)
             | ToApplication::Ping(_)
+            | ToApplication::InSyncDone { .. }
             | ToApplication::Confirmed { .. } => {}
         }
         true
