@@ -222,6 +222,9 @@ fn record(
     word: impl FnOnce(&Understudy, Duration) -> Result<Epoch, InSyncError>,
 ) -> bool {
     let Some(link) = &reception.link else { return acknowledge(stream, "ERR no-agent\n") };
+    if link.acts_in().is_none() {
+        return acknowledge(stream, &refusal(link.role().epoch.0));
+    }
     let text = match word(link, LONGEST_RECORDING) {
         Ok(epoch) => format!("OK epoch={epoch} alone={}\n", link.may_acknowledge_alone()),
         Err(why) => format!("ERR not-recorded {why}\n"),

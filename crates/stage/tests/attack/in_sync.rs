@@ -76,7 +76,7 @@ fn who_was_left_out_waits_for_who_has_the_data() {
     });
 
     play.stage.start(Daemon::Agent(Host::Alpha)).unwrap();
-    let back = play.until_primary("t-1");
+    let back = play.until_primary_even_alone("t-1");
     assert!(role(&back, "t").1 > epoch, "a new epoch");
     assert_eq!(in_sync(&play), ["t-1"], "it is still alone");
     says(&play, "t-1", "PEER-CAUGHT-UP");
@@ -125,7 +125,7 @@ fn nothing_is_recorded_without_a_control_server_and_what_was_is_known_to_the_nex
     });
     assert!(play.ask("t-1", "LEAVE-OUT-PEER").unwrap().starts_with("ERR not-recorded"));
     play.stage.start(Daemon::Server).unwrap();
-    play.until_primary("t-1");
+    play.until_primary_even_alone("t-1");
     assert_eq!(in_sync(&play), ["t-1"], "the next leadership knows");
     lose_alpha(&mut play);
     play.until_so("the pair waits", || {
