@@ -105,16 +105,30 @@ fn an_answer_on_another_link_or_for_another_life_is_for_nobody() {
 }
 
 #[test]
+fn a_word_that_an_older_link_brings_late_is_not_carried() {
+    let mut one = Bench::primary(2);
+    says(&mut one, 5, 2);
+    one.log.clear();
+    for late in [4, 5] {
+        says(&mut one, late, 2);
+        assert!(told(&one, late).flatten().is_some_and(|why| why.contains("later word")), "{:#?}", one.log);
+    }
+    assert!(carried(&one).is_empty());
+    says(&mut one, 6, 2);
+    assert_eq!(carried(&one).len(), 1);
+}
+
+#[test]
 fn a_process_that_ended_hears_no_answer_and_too_many_words_are_refused() {
     let mut one = Bench::primary(2);
-    (0..70).for_each(|number| says(&mut one, number, 2));
-    assert_eq!((told(&one, 63), told(&one, 64).flatten().is_some()), (None, true));
+    (1..=70).for_each(|number| says(&mut one, number, 2));
+    assert_eq!((told(&one, 64), told(&one, 65).flatten().is_some()), (None, true));
     let ask = carried(&one)[0].1.clone();
     one.exit();
     one.pass(5_000);
     one.log.clear();
     answers(&mut one, 1, &ask, None);
-    assert_eq!(told(&one, 0), None);
+    assert_eq!(told(&one, 1), None);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Refuses to know any record. The law: only the word of the member that acts in the epoch that it names is carried; whoever says
 //! it gets one answer, and nothing is taken for recorded that the control server has not said to be.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     ApplicationName, Epoch, InSyncAnswer, InSyncAsk, InSyncWish, Moment, PairName, RoleEpoch, ToApplication,
@@ -20,7 +22,11 @@ pub(super) struct Words {
     /// The number of the last one.
     last: u64,
     waiting: Vec<Word>,
-    /// Answers that go out with the next decision that stores nothing: with one that is not stored they would be lost.
+    /// By application: the start that spoke last, and the highest number that it counted. A link that was replaced may bring an
+    /// older word after a newer one.
+    heard: BTreeMap<ApplicationName, (StartId, u64)>,
+    /// Words and answers that go out with the next decision that stores nothing: with one that is not stored they would be lost.
+    asks: Vec<AgentDo>,
     answers: Vec<AgentDo>,
 }
 
@@ -57,8 +63,13 @@ impl Agent {
         name: &ApplicationName,
         start: StartId,
         Said { number: said, epoch, wish }: Said,
-        out: &mut Out,
     ) {
+        let before = self.words.heard.get(name).filter(|(of, _)| *of == start).map(|(_, number)| *number);
+        if before.is_some_and(|before| said <= before) {
+            let why = "a later word of the same process was heard before it".to_owned();
+            return self.words.answer(name, start, said, Some(why));
+        }
+        self.words.heard.insert(name.clone(), (start, said));
         match self.carries(now, name, epoch) {
             Err(why) => self.words.answer(name, start, said, Some(why)),
             Ok((link, pair)) => {
@@ -66,7 +77,7 @@ impl Agent {
                 let number = self.words.last;
                 let role = RoleEpoch::new(epoch, name.clone());
                 let ask = InSyncAsk { pair, incarnation: self.incarnation, number, role, wish };
-                out.asks.push(AgentDo::SayInSync { link, ask });
+                self.words.asks.push(AgentDo::SayInSync { link, ask });
                 self.words.waiting.push(Word { number, link, application: name.clone(), start, said });
             }
         }
@@ -118,17 +129,10 @@ impl Agent {
             self.words.answer(&word.application, word.start, word.said, Some(why.to_owned()));
         }
         if out.persist.is_empty() {
+            out.asks.append(&mut self.words.asks);
             out.says.append(&mut self.words.answers);
         } else {
-            self.settle |= !self.words.answers.is_empty();
-        }
-    }
-
-    /// A decision was not stored, and what it was to carry was not carried: whoever waits is told that nobody knows.
-    pub(super) fn words_lost(&mut self) {
-        let why = "its agent could not store something else: nobody can know what is recorded";
-        for word in std::mem::take(&mut self.words.waiting) {
-            self.words.answer(&word.application, word.start, word.said, Some(why.to_owned()));
+            self.settle |= !(self.words.asks.is_empty() && self.words.answers.is_empty());
         }
     }
 }

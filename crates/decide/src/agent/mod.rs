@@ -321,7 +321,6 @@ impl Machine for Agent {
             }
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out);
-                self.words_lost();
             }
             AgentSaw::LeaveAsked { limit } => self.begin_leave(now, limit, &mut out),
             AgentSaw::LeaveTakenBack => self.end_leave(&mut out),

@@ -73,7 +73,7 @@ impl Agent {
             FromApplication::Pong(_) => {}
             FromApplication::Confirm(number) => self.confirm(now, name, start, number, out),
             FromApplication::InSync { number, epoch, wish } => {
-                self.say_in_sync(now, name, start, Said { number, epoch, wish }, out);
+                self.say_in_sync(now, name, start, Said { number, epoch, wish });
             }
         }
     }

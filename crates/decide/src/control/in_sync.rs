@@ -274,9 +274,6 @@ impl Control {
         if granting.is_some_and(|granting| granting.leader.is_restored()) {
             return Err("the store was restored, and no role of the pair is stored since".to_owned());
         }
-        if kept.given_up == Some(holder.other()) {
-            return Err("an operator promotes the other member".to_owned());
-        }
         Ok((holder, ask.wish))
     }
 }

@@ -293,11 +293,6 @@ impl Control {
         out: &mut Out,
     ) {
         let Some(known) = self.pairs.get(name) else { return };
-        // Who is not ready for this is not chosen (`not_ready_because`); this holds for every way here. Whoever acts already is
-        // not promoted by it: an outsider is demoted, and after a restore the one that acts is the only one to be known of.
-        if acting.is_none() && self.lacks(known, member).is_some() {
-            return;
-        }
         if self.another_is_stored(name, known, out) {
             self.enter(now, name, PairState::Withheld);
             if let Some(known) = self.pairs.get_mut(name) {

@@ -97,9 +97,6 @@ impl Control {
         if self.goal(name) == Goal::Stopped || self.hands_off(name) || self.is_drained(&known.host) {
             return false;
         }
-        if self.lacks(pair, member).is_some() {
-            return false;
-        }
         if !known.heard {
             // Not heard yet: it has its time, as everyone at the very first start.
             return known.report.is_none() && !self.lost(now, pair, member);
