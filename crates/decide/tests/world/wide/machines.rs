@@ -357,6 +357,9 @@ impl Wide {
             AgentDo::AskController { link, ask } => {
                 self.fly_back(site, Some(link), ControlSaw::VoteAsked { host: name, ask });
             }
+            AgentDo::SayInSync { link, ask } => {
+                self.fly_back(site, Some(link), ControlSaw::InSyncAsked { host: name, ask });
+            }
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
