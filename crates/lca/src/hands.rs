@@ -100,6 +100,12 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
             AgentDo::AskController { link, ask } => self.links.ask_vote(link, ask),
+            AgentDo::SayInSync { link, ask } => {
+                if let Some(answer) = self.links.say_in_sync(link, ask) {
+                    let inbox = self.inbox.clone();
+                    tokio::spawn(async move { inbox.saw(AgentSaw::InSyncAnswered { link, answer }).await });
+                }
+            }
             AgentDo::KeepPeers(peers) => self.peers.keep(peers),
             AgentDo::RemindPeer { host, remembered } => self.peers.remember(&host, remembered),
             AgentDo::AskPeer { host, ask } => self.peers.ask(&host, ask),
@@ -177,6 +183,7 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::PeerReleased { .. } => "peer-released",
         AgentSaw::PeerRemembers { .. } => "peer-remembers",
         AgentSaw::ControllerVoted { .. } => "controller-voted",
+        AgentSaw::InSyncAnswered { .. } => "in-sync-answered",
         AgentSaw::GuardChanged { .. } => "guard-changed",
         AgentSaw::GuardRefused { .. } => "guard-refused",
         AgentSaw::GuardFired { .. } => "guard-fired",

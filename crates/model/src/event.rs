@@ -181,6 +181,8 @@ pub enum EventKind {
     HostLeaving,
     /// Two clocks were found to run apart, or are not doubted any more.
     ClockDoubted,
+    /// Other members of a pair than before have everything that was acknowledged.
+    InSyncChanged,
 }
 
 impl EventKind {
@@ -218,6 +220,7 @@ impl EventKind {
         EventKind::TokenChanged,
         EventKind::HostLeaving,
         EventKind::ClockDoubted,
+        EventKind::InSyncChanged,
     ];
 
     /// The word in `-o json`.
@@ -255,6 +258,7 @@ impl EventKind {
             EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
             EventKind::ClockDoubted => "clock-doubted",
+            EventKind::InSyncChanged => "in-sync-changed",
         }
     }
 }
@@ -271,6 +275,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::ClockDoubted));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::InSyncChanged));
     }
 }

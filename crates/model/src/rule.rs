@@ -73,6 +73,12 @@ rules! {
     FenceFailed => "fence-failed", "The fencing command did not say that the machine is off: its primary's promise has to run out by itself.";
     RestoredStore => "restored-store", "The store was restored from a backup: nothing is promised before both agents were asked and a lease has passed.";
     Outranked => "outranked", "An agent has obeyed a higher controller epoch than this control server's.";
+    // pairs with keep-data
+    LacksData => "lacks-data", "A member lacks what was acknowledged without it: it is not promoted before a primary says that it has caught up, or an operator gives that data up.";
+    DataGivenUp => "data-given-up", "An operator promoted a member that lacks what was acknowledged: what only the other one has may be lost.";
+    OutsiderActs => "outsider-acts", "A member acts that lacks what was acknowledged, and its role is not the stored one: it is demoted.";
+    InSyncSaid => "in-sync-said", "A primary said who has everything that was acknowledged, and that is durable.";
+    InSyncRefused => "in-sync-refused", "A primary's word on who has everything that was acknowledged was not taken: it is not the one that acts in the stored role, or it could not be made durable.";
     // operations
     PrecheckFailed => "precheck-failed", "A check before the operation failed: nothing was done.";
     AlreadySo => "already-so", "What was asked for is so already.";

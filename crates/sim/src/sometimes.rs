@@ -43,6 +43,9 @@ pub struct Sometimes {
     pub reinstalled: u64,
     pub set_back: u64,
     pub reminded_late: u64,
+    pub alone: u64,
+    pub words_taken: u64,
+    pub words_refused: u64,
 }
 
 impl Default for Sometimes {
@@ -81,6 +84,9 @@ impl Default for Sometimes {
             reinstalled: 0,
             set_back: 0,
             reminded_late: 0,
+            alone: 0,
+            words_taken: 0,
+            words_refused: 0,
         }
     }
 }
@@ -172,7 +178,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 31] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 34] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -208,6 +214,9 @@ impl Sometimes {
             ("hosts installed anew", &mut self.reinstalled),
             ("agents whose files were set back", &mut self.set_back),
             ("times that one of these voted before it was reminded", &mut self.reminded_late),
+            ("acknowledgements that the other member did not have", &mut self.alone),
+            ("words on who has everything that were taken", &mut self.words_taken),
+            ("words on who has everything that were refused", &mut self.words_refused),
         ]
     }
 

@@ -265,6 +265,22 @@ fn what_is_said_of_votes() {
 }
 
 #[test]
+fn what_is_said_of_who_has_everything() {
+    let (pair, incarnation) = (name("tserver"), Incarnation(5));
+    let ask = InSyncAsk { pair, incarnation, number: 12, role: role(), wish: InSyncWish::LeaveOut };
+    compare_in("v4/in-sync", FromAgent::InSync(ask));
+    let answer = |refused| InSyncAnswer { pair: name("tserver"), incarnation, number: 12, refused };
+    compare_in("v4/in-sync-done", ToAgent::InSync(answer(None)));
+    let why = "(8, tserver-2) is not the stored role".to_owned();
+    compare_in("v4/in-sync-refused", ToAgent::InSync(answer(Some(why.clone()))));
+    let (number, epoch, wish) = (3, Epoch(8), InSyncWish::CaughtUp);
+    compare_in("v4/said", ApplicationSays::from(FromApplication::InSync { number, epoch, wish }));
+    for (file, refused) in [("v4/said-done", None), ("v4/said-refused", Some(why))] {
+        compare_in(file, ApplicationHears::from(ToApplication::InSyncDone { number, refused }));
+    }
+}
+
+#[test]
 fn what_agents_say_to_one_another() {
     let (agent, incarnation) = (AgentId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10), Incarnation(5));
     let versions = VersionRange { min: 3, max: 3 };
@@ -376,7 +392,9 @@ fn what_an_application_says_and_hears() {
     compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));
     let v2 = VersionRange { min: 1, max: 2 };
     compare_in("v2/attach", ApplicationSays::from(attach.clone()).with_versions(v2));
-    compare_in("v3/attach", ApplicationSays::from(attach));
+    let v3 = VersionRange { min: 1, max: 3 };
+    compare_in("v3/attach", ApplicationSays::from(attach.clone()).with_versions(v3));
+    compare_in("v4/attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));
     compare("readiness", ApplicationSays::from(unavailable));
     compare("run-mode-done", ApplicationSays::from(FromApplication::RunModeDone { run_mode, epoch }));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     AddpSettings, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, ControllerEpoch, Epoch,
-    HostName, Inventory, Moment, PairPlace, Release, Remembered, RunMode, Signal, ToApplication, VoteAnswer,
-    VoteAsk,
+    HostName, InSyncAsk, Inventory, Moment, PairPlace, Release, Remembered, RunMode, Signal, ToApplication,
+    VoteAnswer, VoteAsk,
 };
 
 use super::saw::{HookRun, LinkId, StartId};
@@ -131,6 +131,14 @@ pub enum AgentDo {
         link: LinkId,
         /// What.
         ask: VoteAsk,
+    },
+    /// Tell a control server what a member says of who has everything that it acknowledged; refused by observation if that one
+    /// has no words for it.
+    SayInSync {
+        /// Its connection.
+        link: LinkId,
+        /// What.
+        ask: InSyncAsk,
     },
     /// Answer another host's agent.
     AnswerPeer {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use understudy_model::notice::Notice;
 use understudy_model::{
     AgentId, ApplicationName, ApplicationSpec, Assignment, ControllerEpoch, ControllerName, Epoch, ExitCause,
-    FromApplication, HostName, Incarnation, Moment, Order, PairName, PairPlace, Release, Remembered,
-    RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
+    FromApplication, HostName, InSyncAnswer, Incarnation, Moment, Order, PairName, PairPlace, Release,
+    Remembered, RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
 };
 
 use crate::grants::holder::Page;
@@ -211,6 +211,13 @@ pub enum AgentSaw {
         link: LinkId,
         /// What.
         answer: VoteAnswer,
+    },
+    /// A control server answered what a member said of who has everything.
+    InSyncAnswered {
+        /// On which connection.
+        link: LinkId,
+        /// What.
+        answer: InSyncAnswer,
     },
     /// The guard is there and knows everything that it was told, or it is not.
     GuardChanged {

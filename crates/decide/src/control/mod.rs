@@ -11,6 +11,7 @@ mod fence;
 mod flap;
 mod gone;
 mod hosts;
+mod in_sync;
 mod leaving;
 mod loss;
 mod operations;
@@ -43,8 +44,8 @@ use fence::Call;
 use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
-    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
-    Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, InSyncAnswer,
+    Machine, Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
 };
 
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
@@ -95,6 +96,8 @@ pub struct Control {
     words_given: BTreeSet<PairName>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
+    /// How the last decision answered a primary's word on who has everything.
+    word_answered: Option<(HostName, InSyncAnswer)>,
     /// The fencing commands that run.
     calls: BTreeMap<HostName, Call>,
     /// Those of the last decision.
@@ -129,6 +132,7 @@ impl Control {
             unacknowledged: BTreeSet::new(),
             words_given: BTreeSet::new(),
             handed_over: None,
+            word_answered: None,
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
         }
@@ -188,6 +192,7 @@ impl Control {
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        self.read_records();
         self.read_grants(now);
         self.due.retain(|(_, name)| cluster.pairs.contains_key(name));
         self.touch_all();
@@ -266,6 +271,7 @@ impl Control {
         let changed = self.undo.as_ref().and_then(|undo| undo.request);
         let beside = |action: &&ControlDo| match action {
             ControlDo::Reply { reply: Reply::Begun(_), .. }
+            | ControlDo::AnswerInSync { .. }
             | ControlDo::Send { .. }
             | ControlDo::Vote { .. }
             | ControlDo::Fence { .. } => false,
@@ -329,6 +335,9 @@ impl Control {
                 | ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
+                ControlRecord::SetInSync { pair, role, expected, next } => {
+                    self.record_not_stored(pair, role.as_ref(), expected.clone(), next, definite);
+                }
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
@@ -347,6 +356,7 @@ impl Machine for Control {
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
+        let answered = self.word_answered.take();
         self.handed_over = None;
         let called = std::mem::take(&mut self.just_called);
         if let ControlSaw::VoteAsked { host, ask } = &saw
@@ -383,12 +393,14 @@ impl Machine for Control {
                 self.store_failed(now, &records, &why, definite, &mut out);
                 self.not_sent(now, sent, &why, &mut out);
                 self.not_called(now, called, &mut out);
+                self.word_not_stored(answered, &why, definite, &mut out);
                 out.actions.extend(unsaid);
                 if let Some(undo) = undo {
                     self.take_back(undo, &why, &mut out);
                 }
             }
             ControlSaw::VoteAsked { host, ask } => self.vote_asked(now, host, ask, &mut out),
+            ControlSaw::InSyncAsked { host, ask } => self.in_sync_asked(host, ask, &mut out),
             ControlSaw::FenceEnded { host, confirmed, said } => {
                 self.fence_ended(now, &host, confirmed, &said, &mut out);
             }

@@ -169,6 +169,7 @@ impl Control {
         }
         self.step_of(now, operation, format!("epoch {} is being stored for {holder}", write.role.epoch));
         let (expected, next) = (write.expected, write.role);
+        self.keep_record(name, member, expected.as_ref(), &next, out);
         out.persist.push(ControlRecord::RaiseEpoch { pair: name.clone(), expected, next });
         self.unacknowledged.insert(name.clone());
         self.enter(now, name, PairState::Promoting);

@@ -128,6 +128,7 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::NotifyFailed
         | EventKind::CertificateExpiring
         | EventKind::AccessRefused
+        | EventKind::InSyncChanged
         | EventKind::TokenChanged => false,
     }
 }

@@ -400,6 +400,7 @@ impl World {
             AgentDo::TellLeaving { leaving } => self.tell_every(host, |_| Letter::Leaving(leaving)),
             AgentDo::Answer { link, answer } => self.tell_one(host, link, Letter::Answer(answer)),
             AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
+            AgentDo::SayInSync { link, ask } => self.tell_one(host, link, Letter::Word(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
             AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
             AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, self.vote(host, answer)),
@@ -468,6 +469,7 @@ impl World {
                 self.agent_mail(host, AgentSaw::ControllerJoined { link, controller, controller_epoch });
             }
             Letter::Order(order) => self.agent_mail(host, AgentSaw::Ordered { link, order }),
+            Letter::WordDone(answer) => self.agent_mail(host, AgentSaw::InSyncAnswered { link, answer }),
             Letter::Vote(answer) => self.agent_mail(host, AgentSaw::ControllerVoted { link, answer }),
             Letter::Finish | Letter::Reset => self.accepted_link_ends(host, number),
             Letter::Signal(_) => {}
@@ -476,6 +478,7 @@ impl World {
             | Letter::Report(_)
             | Letter::Answer(_)
             | Letter::Leaving(_)
+            | Letter::Word(_)
             | Letter::PeerHello
             | Letter::PeerWelcome
             | Letter::Ask(_)
@@ -594,7 +597,9 @@ impl World {
             | Letter::Order(_)
             | Letter::Report(_)
             | Letter::Answer(_)
-            | Letter::Leaving(_) => self.close_end(number, side),
+            | Letter::Leaving(_)
+            | Letter::Word(_)
+            | Letter::WordDone(_) => self.close_end(number, side),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use understudy_addp::{Addp, Outcome, Signal};
 use understudy_decide::agent::LinkId;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Inventory, Order, Release, Remembered, VoteAnswer, VoteAsk,
+    Answer, ApplicationReport, ControllerEpoch, InSyncAnswer, InSyncAsk, Inventory, Order, Release,
+    Remembered, VoteAnswer, VoteAsk,
 };
 
 use super::World;
@@ -40,6 +41,10 @@ pub enum Letter {
     Answer(Answer),
     /// From an agent.
     Leaving(bool),
+    /// From an agent: who has everything.
+    Word(InSyncAsk),
+    /// To an agent.
+    WordDone(InSyncAnswer),
     /// An agent introduces itself to another.
     PeerHello,
     /// And is taken.

@@ -13,6 +13,7 @@ mod flood;
 mod frozen;
 mod heirs;
 mod hosts;
+mod in_sync;
 mod keeping;
 mod leaving;
 mod logs;

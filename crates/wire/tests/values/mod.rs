@@ -413,6 +413,24 @@ fn vote() -> impl Strategy<Value = VoteAnswer> {
     )
 }
 
+fn in_sync_ask() -> impl Strategy<Value = InSyncAsk> {
+    (name(), any::<u128>(), any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(
+        |(pair, life, number, role, wish)| InSyncAsk {
+            pair,
+            incarnation: Incarnation(life),
+            number,
+            role,
+            wish,
+        },
+    )
+}
+
+fn in_sync_answer() -> impl Strategy<Value = InSyncAnswer> {
+    (name(), any::<u128>(), any::<u64>(), option_of(text())).prop_map(|(pair, life, number, refused)| {
+        InSyncAnswer { pair, incarnation: Incarnation(life), number, refused }
+    })
+}
+
 pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
     let hello = (versions(), name(), any::<u128>(), any::<u128>(), name()).prop_map(
         |(versions, host, agent, life, to_host)| PeerHello {
@@ -445,7 +463,8 @@ pub fn to_agent() -> impl Strategy<Value = ToAgent> {
         1 => hello().prop_map(ToAgent::Hello),
         4 => order().prop_map(ToAgent::Order),
         1 => vote().prop_map(ToAgent::Vote),
-        1 => question().prop_map(ToAgent::ReadLogs)
+        1 => question().prop_map(ToAgent::ReadLogs),
+        1 => in_sync_answer().prop_map(ToAgent::InSync)
     ]
 }
 
@@ -464,6 +483,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         any::<bool>().prop_map(|leaving| FromAgent::Leaving { leaving }),
         vote_ask().prop_map(FromAgent::AskVote),
         log_answer().prop_map(FromAgent::Logs),
+        in_sync_ask().prop_map(FromAgent::InSync),
     ]
 }
 
@@ -495,6 +515,9 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
         Just(FromApplication::Suspended.into()),
         any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
         any::<u64>().prop_map(|number| FromApplication::Confirm(number).into()),
+        (any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(|(number, role, wish)| {
+            FromApplication::InSync { number, epoch: role.epoch, wish }.into()
+        }),
     ]
 }
 
@@ -512,5 +535,10 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         (any::<u64>(), option_of(any::<u64>())).prop_map(|(number, epoch)| {
             ToApplication::Confirmed { number, epoch: epoch.map(Epoch) }.into()
         }),
+        (any::<u64>(), option_of(text())).prop_map(|(number, refused)| ToApplication::InSyncDone {
+            number,
+            refused
+        }
+        .into()),
     ]
 }
