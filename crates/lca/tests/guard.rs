@@ -117,7 +117,7 @@ fn kills_a_whole_tree(with_groups: bool) {
     let (start, tree) = bench.launch(1, "sleep 1000 & setsid sleep 1000 & wait");
     let kill_at = understudy_guard::now() + Duration::from_millis(100);
     let named = guarding::start_of(bench.agent, start);
-    bench.guards.guard(&application(), named, kill_at, || bench.platform.grip(&tree)).unwrap();
+    bench.guards.guard(&application(), named, kill_at, || bench.platform.grip(&tree).map(Some)).unwrap();
     match bench.next() {
         GuardEvent::Fired { start: fired, application: whose, .. } => {
             assert_eq!((guarding::start_id(fired), whose), (start, application()));

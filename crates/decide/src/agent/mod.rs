@@ -78,6 +78,8 @@ pub struct Agent {
     shown: BTreeMap<ApplicationName, Page>,
     /// What the guard was last told.
     guarded: BTreeMap<ApplicationName, (StartId, Moment)>,
+    /// The same for hooks.
+    guarded_hooks: BTreeMap<StartId, (ApplicationName, Moment)>,
     starts: u64,
     /// Runs of hooks so far.
     hooks: u64,
@@ -122,6 +124,7 @@ impl Agent {
             guard_needed: false,
             shown: BTreeMap::new(),
             guarded: BTreeMap::new(),
+            guarded_hooks: BTreeMap::new(),
             starts: 0,
             hooks: 0,
             held: Vec::new(),
