@@ -3,6 +3,7 @@
 mod agent;
 mod bench;
 mod disturbed;
+mod gate;
 mod group;
 mod guard_lost;
 mod strangers;
