@@ -43,7 +43,7 @@ impl Agent {
     }
 
     /// Tells the guard of hooks: what may make a member act ends with its role, whoever is left to end it.
-    fn show_hooks(&mut self, out: &mut Out) {
+    pub(super) fn show_hooks(&mut self, out: &mut Out) {
         let later = !out.persist.is_empty();
         let mut wanted: BTreeMap<StartId, (ApplicationName, Moment)> = BTreeMap::new();
         for (name, known) in self.applications.iter().filter(|(_, known)| known.hooked()) {
