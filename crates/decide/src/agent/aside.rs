@@ -132,6 +132,7 @@ impl Agent {
         let same = page.role.is_some() && self.shown.get(name).is_some_and(|shown| shown.role == page.role);
         if same {
             self.show_member(name, out);
+            self.show_hooks(out);
         } else {
             // Somebody waits for it, or it must say no: that has its turn as soon as what is being stored is.
             self.settle = true;

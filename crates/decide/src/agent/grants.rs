@@ -183,6 +183,10 @@ impl Agent {
             if let (Some(start), true) = (known.start, self.own(name).is_some()) {
                 self.guarded.insert(name.clone(), (start, Moment::default()));
             }
+            if self.own(name).is_some() {
+                let left = known.hooks_left.iter().map(|hook| (*hook, (name.clone(), Moment::default())));
+                self.guarded_hooks.extend(left);
+            }
         }
         self.keep_peers(out);
     }

@@ -84,6 +84,8 @@ pub struct Agent {
     shown: BTreeMap<ApplicationName, Page>,
     /// What the guard was last told.
     guarded: BTreeMap<ApplicationName, (StartId, Moment)>,
+    /// The same for hooks.
+    guarded_hooks: BTreeMap<StartId, (ApplicationName, Moment)>,
     starts: u64,
     /// Runs of hooks so far.
     hooks: u64,
@@ -130,6 +132,7 @@ impl Agent {
             guard_needed: false,
             shown: BTreeMap::new(),
             guarded: BTreeMap::new(),
+            guarded_hooks: BTreeMap::new(),
             starts: 0,
             hooks: 0,
             held: Vec::new(),

@@ -312,7 +312,10 @@ impl Agent {
             part.deadline = None;
         }
         if being_made {
-            // Nothing is closed before it is known what became of it: it is killed as soon as it is there.
+            // Nothing is closed before it is known what became of it: it is killed as soon as it is there, or not let go on.
+            if let Some(start) = known.start {
+                out.process.push(AgentDo::KillTree { application: name.clone(), start });
+            }
             return self.kill_hook(name, out);
         }
         self.kill(name, out);

@@ -136,8 +136,10 @@ impl World {
         site.peers.clear();
         site.notices.clear();
         site.guard.told.clear();
+        site.guard.coming.clear();
         site.guard.needed = false;
-        let starting = std::mem::take(&mut site.starting);
+        self.held_end(host);
+        let starting = std::mem::take(&mut self.agents[host].starting);
         self.close_all_of(Party::Agent(host));
         for dialer in &mut self.dialers {
             if dialer.from == Party::Agent(host) {
@@ -412,7 +414,7 @@ impl World {
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
             AgentDo::NeedGuard => self.guard_is_needed(host),
             AgentDo::Guard { application, start, kill_at } => self.guard(host, &application, start, kill_at),
-            AgentDo::Unguard { application, start } => self.unguard(host, &application, start),
+            AgentDo::Unguard { start, .. } => self.unguard_start(host, start),
             AgentDo::Spawn(spawn) => self.spawn(host, spawn),
             AgentDo::Signal { application, start, .. } => {
                 self.ended_by_agent(&application);

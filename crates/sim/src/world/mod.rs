@@ -9,9 +9,10 @@ mod control;
 mod dialing;
 mod disks;
 mod forgetting;
-mod guards;
+pub mod guards;
+mod held;
 mod links;
-mod members;
+pub mod members;
 mod network;
 mod obeying;
 mod pages;
@@ -279,6 +280,7 @@ impl World {
             | Event::AgentWrote { host, .. }
             | Event::Noticed { host, .. }
             | Event::Spawns { host, .. }
+            | Event::GoesOn { host, .. }
             | Event::GuardStarts { host, .. } => {
                 let daemon = &mut self.agents[host as usize].daemon;
                 (daemon.frozen > 0).then_some(&mut daemon.put_off)
@@ -373,6 +375,7 @@ impl World {
             Event::Delivers { link, serial, to } => self.delivers(link as usize, serial, to as usize),
             Event::Looks { link, serial, side } => self.looks(link as usize, serial, side as usize),
             Event::Spawns { host, life, number } => self.spawns(host as usize, life, number),
+            Event::GoesOn { host, life } => self.goes_on(host as usize, life),
             Event::Lives { member, serial } => self.member_lives(member as usize, serial),
             Event::Acknowledges { member, serial } => self.member_acknowledges(member as usize, serial),
             Event::Speaks { member, serial, link } => self.member_speaks(member as usize, serial, link),
