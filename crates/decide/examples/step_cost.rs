@@ -118,6 +118,7 @@ fn measure(name: &str, new: fn(ControlMemory) -> Control) {
         flaps: BTreeMap::new(),
         drained: Default::default(),
         in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     };
     let mut control = new(memory);

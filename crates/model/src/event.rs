@@ -169,6 +169,8 @@ pub enum EventKind {
     SwitchoverRefused,
     /// A host is used for primaries no more, or is again.
     DrainChanged,
+    /// What acts on a host got a long lease for planned work, or has its usual one again.
+    HoldChanged,
     /// A command that is told of events could not be run, or failed.
     NotifyFailed,
     /// A certificate runs out.
@@ -214,6 +216,7 @@ impl EventKind {
         EventKind::FlapHold,
         EventKind::SwitchoverRefused,
         EventKind::DrainChanged,
+        EventKind::HoldChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
         EventKind::AccessRefused,
@@ -252,6 +255,7 @@ impl EventKind {
             EventKind::FlapHold => "flap-hold",
             EventKind::SwitchoverRefused => "switchover-refused",
             EventKind::DrainChanged => "drain-changed",
+            EventKind::HoldChanged => "hold-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
             EventKind::AccessRefused => "access-refused",

@@ -44,6 +44,7 @@ rules! {
     SwitchoverStep => "switchover-step", "A planned switchover goes on: the former primary has confirmed that it serves no more.";
     RollBack => "roll-back", "The new primary did not come: the former one is promoted again, under a new epoch, after the new one's agent gave up its own.";
     ActingHolderKept => "acting-holder-kept", "A member acts in the role that the store holds: nothing is changed.";
+    LeaseChanges => "lease-changes", "The member acts in an epoch of another lease than the pair has now: its role is given out again under a new epoch, with the new lease.";
     Reaffirm => "reaffirm", "A member acts in an older role than the store holds, and nobody else may act: its role is given out again under a new epoch.";
     TwoActing => "two-acting", "Two members act: the one whose role the store does not hold is demoted.";
     SoleActing => "sole-acting", "A member confirmed that it is primary.";
@@ -139,6 +140,7 @@ rules! {
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     ToldTooMuch => "told-too-much", "An agent told more than one host may in a minute, or what only the control server tells: the rest is counted and left out.";
+    HoldSet => "hold-set", "An operator asked for a long lease of what acts on a host, or for its usual one again; or the time of it is over.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";

@@ -142,6 +142,7 @@ impl Night {
             flaps: BTreeMap::new(),
             drained: BTreeSet::new(),
             in_sync: Default::default(),
+            holds: Default::default(),
             grants: GrantMemory::default(),
         };
         let mut recorder = Recorder::default();

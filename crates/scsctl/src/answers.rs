@@ -60,6 +60,7 @@ pub struct Host {
     pub loss_risks: Vec<String>,
     pub clock_doubts: Vec<String>,
     pub drained: bool,
+    pub held: Option<String>,
     pub since: Option<String>,
     pub problem: String,
     pub applications: Vec<Application>,

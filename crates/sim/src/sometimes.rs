@@ -184,7 +184,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 34] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 37] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),

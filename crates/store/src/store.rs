@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, ControllerName, Goal, InSync, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, InSync, OperationId, PairName,
+    RoleEpoch,
 };
 
 use crate::lock::DirectoryLock;
@@ -221,6 +222,11 @@ impl Store {
     /// What is remembered of each pair's changes of roles: the boot whose clock it is of, and the text.
     pub fn flaps(&self) -> Result<BTreeMap<PairName, (String, String)>, QueryError> {
         queries::flaps(&self.connection)
+    }
+
+    /// The hosts that are held for planned work: the boot whose clock it is of, and the text.
+    pub fn holds(&self) -> Result<BTreeMap<HostName, (String, String)>, QueryError> {
+        queries::holds(&self.connection)
     }
 
     /// The configuration that was last accepted, if one was.

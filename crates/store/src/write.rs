@@ -110,11 +110,20 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
              ON CONFLICT (pair) DO UPDATE SET boot = excluded.boot, text = excluded.text",
             &[&pair.as_str(), boot, text],
         ),
+        Change::SetHold { host, boot, text: Some(text) } => run(
+            "INSERT INTO hold VALUES (?1, ?2, ?3)
+             ON CONFLICT (host) DO UPDATE SET boot = excluded.boot, text = excluded.text",
+            &[&host.as_str(), boot, text],
+        ),
+        Change::SetHold { host, text: None, .. } => {
+            run("DELETE FROM hold WHERE host = ?1", &[&host.as_str()])
+        }
         Change::SetConfiguration(text) => run(
             "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
             &[text],
         ),
-        Change::SetLease { pair, lease } => {
+        Change::SetLease { pair, lease, controller_epoch } => {
+            check_leadership(transaction, *controller_epoch)?;
             let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
             run(
                 "INSERT INTO lease VALUES (?1, ?2)

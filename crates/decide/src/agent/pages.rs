@@ -81,6 +81,14 @@ impl Agent {
 
     /// Tells page and guard of one member what is different.
     pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
+        self.show_page_and_guard(name, out);
+        // Told with this decision, and it waits for no disk: what is asked after it may count on it (G13).
+        if out.persist.is_empty() {
+            self.cut_is_told(name);
+        }
+    }
+
+    fn show_page_and_guard(&mut self, name: &ApplicationName, out: &mut Out) {
         let page = self.page_of(name);
         // With something to store, what is shown may be old when it is: only a "no" goes with it.
         let later = !out.persist.is_empty();

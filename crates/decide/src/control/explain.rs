@@ -22,6 +22,9 @@ impl Control {
         if let Some(kept) = &pair.kept {
             because = because.fact("have everything that was acknowledged", &kept.record);
         }
+        if let Some(told) = self.lease_told(now, pair) {
+            because = because.fact("lease", told);
+        }
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }

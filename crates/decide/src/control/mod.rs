@@ -10,8 +10,10 @@ mod explain;
 mod fence;
 mod flap;
 mod gone;
+mod holds;
 mod hosts;
 mod in_sync;
+mod leases;
 mod leaving;
 mod loss;
 mod operations;
@@ -32,6 +34,7 @@ mod voters;
 mod what_if;
 
 pub use flap::{Flap, FlapHeld};
+pub use holds::{Hold, LONGEST_HOLD};
 pub use saw::*;
 pub use view::*;
 pub use what_if::{Foreseen, ForeseenPair, Foresight, SupposeError, Supposed};
@@ -94,6 +97,8 @@ pub struct Control {
     unacknowledged: BTreeSet<PairName>,
     /// Pairs whose silent holder's host is off, as an operator says; durable unless the next observation says otherwise.
     words_given: BTreeSet<PairName>,
+    /// Pairs whose longest lease is being stored as a shorter one: it is, unless the next observation says otherwise.
+    shortened: BTreeMap<PairName, Duration>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
     /// How the last decision answered a primary's word on who has everything.
@@ -131,6 +136,7 @@ impl Control {
             leadership,
             unacknowledged: BTreeSet::new(),
             words_given: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             handed_over: None,
             word_answered: None,
             calls: BTreeMap::new(),
@@ -328,7 +334,7 @@ impl Control {
                     self.epoch_not_stored(now, pair, definite);
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                // It is in the same decision as the epoch that it is the lease of.
+                // With an epoch, or stored again a little later: what the store holds then is longer.
                 ControlRecord::SetLease { .. }
                 // The next refusal brings it again.
                 | ControlRecord::RaiseLeadership { .. }
@@ -338,6 +344,8 @@ impl Control {
                 ControlRecord::SetInSync { pair, role, expected, next } => {
                     self.record_not_stored(pair, role.as_ref(), expected.clone(), next, definite);
                 }
+                // Taken back with what was asked; or ended, whatever is stored.
+                ControlRecord::SetHold { .. } => {}
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
@@ -368,8 +376,10 @@ impl Machine for Control {
         if !matches!(saw, ControlSaw::StoreFailed { .. }) {
             self.acknowledge_epochs(now, &mut out);
             self.acknowledge_words(now);
+            self.acknowledge_shortened();
         } else {
             self.words_given.clear();
+            self.shortened.clear();
         }
         self.notice_sleep(now, &mut out);
         match saw {
@@ -407,6 +417,7 @@ impl Machine for Control {
             ControlSaw::Outranked { host, highest } => self.outranked(&host, highest, &mut out),
             ControlSaw::DeadlinePassed => {}
         }
+        self.end_holds(now, &mut out);
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
         self.go_on_leaving(now, &mut out);
@@ -417,7 +428,7 @@ impl Machine for Control {
         }
         self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
-        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() {
+        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() || !self.shortened.is_empty() {
             self.handed_over = Some(now);
         }
         out
@@ -429,7 +440,9 @@ impl Machine for Control {
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
-        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
+        let holds = self.holds_end();
+        let times = pairs.into_iter().chain(operations).chain(again).chain(holds);
+        times.chain(self.pulse).chain(self.handed_over).min()
     }
 
     /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being

@@ -39,12 +39,14 @@ impl Control {
         if over {
             self.fire(now, name, PairTrigger::Deadline, out);
         }
+        self.want_lease(name, None);
         self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
         self.take_words(now, name, out);
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
+        self.store_shorter_lease(now, name, out);
         if self.promotion_is_given_up(name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
@@ -359,6 +361,7 @@ impl Control {
             | ControlRecord::SetFlap { .. }
             | ControlRecord::SetLease { .. }
             | ControlRecord::SetInSync { .. }
+            | ControlRecord::SetHold { .. }
             | ControlRecord::RaiseLeadership { .. }
             | ControlRecord::SetDrained { .. } => false,
         })
@@ -374,8 +377,12 @@ impl Control {
         if refused {
             return;
         }
-        let because =
-            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", &role);
+        let rule = if known.stored.as_ref() == Some(&role) && self.lease_is_another(known) {
+            Rule::LeaseChanges
+        } else {
+            Rule::Reaffirm
+        };
+        let because = self.considered(now, known, rule, rule.says()).fact("acts in", &role);
         self.raise(now, name, member, Some(&role), because, out);
     }
 

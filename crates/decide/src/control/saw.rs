@@ -9,7 +9,7 @@ use understudy_model::{
     InSync, InSyncAnswer, InSyncAsk, Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
 };
 
-use super::Flap;
+use super::{Flap, Hold};
 
 /// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct ControlMemory {
     /// Who has everything that was acknowledged, of the pairs that keep their data, as far as it was recorded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_sync: BTreeMap<PairName, InSync>,
+    /// The hosts that are held for planned work, on this clock.
+    #[serde(default)]
+    pub holds: BTreeMap<HostName, Hold>,
     /// What promises of `strict` pairs rest on.
     #[serde(default)]
     pub grants: GrantMemory,
@@ -43,7 +46,8 @@ pub struct ControlMemory {
 /// What is remembered of promises, beside the roles themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GrantMemory {
-    /// The lease that the stored epoch of a pair was given, where one was.
+    /// The longest that a holder of a pair may count on, where a role was given with a lease: that of the stored epoch, or of
+    /// an earlier one until the stored holder asked in its new epoch (G13).
     pub leases: BTreeMap<PairName, Duration>,
     /// The store was restored from a backup: what it holds of a pair may be older than what was promised (G11).
     pub restored: bool,
@@ -286,6 +290,17 @@ pub enum Ask {
         /// Only check, and say what would be done.
         dry_run: bool,
     },
+    /// Give what acts on a host a long lease for planned work there, or its usual one again.
+    Hold {
+        /// Host.
+        name: String,
+        /// For how long, at most [`super::holds::LONGEST_HOLD`]; absent: no longer.
+        span: Option<Duration>,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
     /// Restart both members of a pair: the backup, then a change of roles, then the other.
     RestartRolling {
         /// Pair, or one of its members.
@@ -356,11 +371,12 @@ pub enum ControlRecord {
         /// What shall be recorded.
         next: InSync,
     },
-    /// The lease of the epoch that is stored with it (G13).
+    /// The longest that a holder may count on: stored with a new epoch, and alone when its holder's request made it shorter
+    /// (G13).
     SetLease {
         /// Of which pair.
         pair: PairName,
-        /// How long a promise of it lasts.
+        /// What the next leader waits for.
         lease: Duration,
     },
     /// Leaderships are counted on from here: the store was restored, and an agent obeyed this one. The next leadership is above
@@ -368,6 +384,13 @@ pub enum ControlRecord {
     RaiseLeadership {
         /// What the agent obeyed.
         highest: ControllerEpoch,
+    },
+    /// What acts on a host gets a long lease, or its usual one again.
+    SetHold {
+        /// Which.
+        host: HostName,
+        /// For how long and for whom; nothing: no longer.
+        hold: Option<Hold>,
     },
     /// A host is used for primaries no more, or again.
     SetDrained {

@@ -183,6 +183,10 @@ impl Control {
         {
             return PairTrigger::HolderUnavailable;
         }
+        // Nothing is wrong with it; it waits for everything else (G13).
+        if pair.state == PairState::Held && pair.operation.is_none() && self.lease_is_another(pair) {
+            return PairTrigger::OtherRoleActs;
+        }
         PairTrigger::HolderActs
     }
 

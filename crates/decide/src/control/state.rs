@@ -168,10 +168,14 @@ pub(super) struct Granting {
     pub word_given: Option<RoleEpoch>,
     /// The members whose hosts are off, as operators said of a restored store; durable.
     pub words: BTreeSet<ApplicationName>,
+    /// The role that was renewed here last.
+    pub renewed: Option<RoleEpoch>,
     pub votes_given: u64,
     pub votes_refused: u64,
     /// Why the last vote was refused, if none was given since.
     pub refused_because: Option<String>,
+    /// That its longest lease got shorter is stored no sooner than this: it could not be stored a moment ago.
+    pub shorten_from: Moment,
 }
 
 impl Granting {
@@ -182,9 +186,11 @@ impl Granting {
             device_tried: None,
             word_given: None,
             words: BTreeSet::new(),
+            renewed: None,
             votes_given: 0,
             votes_refused: 0,
             refused_because: None,
+            shorten_from: Moment(0),
         }
     }
 }
@@ -363,6 +369,8 @@ pub(super) enum Awaits {
     OtherProcess { application: ApplicationName, pid: Option<u32> },
     /// Nothing on this host to be primary; the pair that is being switched, and how many were.
     Drained { host: HostName, moving: Option<PairName>, moved: usize },
+    /// What acts in these pairs on this host to have its long lease.
+    Held { host: HostName, pairs: Vec<PairName> },
     /// Both members of this pair to be restarted, this one first.
     Rolling { pair: PairName, first: Member, phase: RollingPhase },
 }
@@ -412,6 +420,7 @@ pub(super) struct Undo {
     /// What flap damping remembered of a pair.
     pub flap: Option<(PairName, Flap)>,
     pub drained: BTreeSet<HostName>,
+    pub holds: BTreeMap<HostName, super::Hold>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

@@ -52,6 +52,9 @@ pub struct HostState {
     pub loss_survivable: bool,
     /// Nothing on it is promoted, as an operator asked.
     pub drained: bool,
+    /// What acts there has a long lease, as an operator asked: for how long, and what a loss of it costs meanwhile.
+    #[serde(default)]
+    pub held: Option<String>,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
     /// What agents found of its clock and others that ran apart; empty if nothing is doubted.

@@ -54,6 +54,7 @@ impl Control {
                 heard: host.heard,
                 problem: self.problem_of(name, host),
                 drained: self.memory.drained.contains(name),
+                held: self.memory.holds.get(name).map(|hold| self.hold_told(now, name, hold)),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
                 clock_doubts: self.clock_doubts_of(name),
@@ -228,6 +229,7 @@ impl Control {
                 "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"
             ));
         }
+        self.warn_of_holds(now, &mut warnings);
         for host in &self.own_hosts {
             warnings.push(format!(
                 "host {host}: this control server runs there, so the loss of that host fails nothing over; run the \

@@ -132,6 +132,7 @@ impl Desk {
             flaps: BTreeMap::new(),
             drained: BTreeSet::new(),
             in_sync: Default::default(),
+            holds: BTreeMap::new(),
             grants: GrantMemory::default(),
         };
         change(&mut stored);
@@ -236,6 +237,10 @@ impl Desk {
                     self.stored.goals.insert(application, goal);
                 }
                 ControlRecord::SetFlap { pair, flap } => drop(self.stored.flaps.insert(pair, flap)),
+                ControlRecord::SetHold { host, hold: Some(hold) } => {
+                    self.stored.holds.insert(host, hold);
+                }
+                ControlRecord::SetHold { host, hold: None } => drop(self.stored.holds.remove(&host)),
                 ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetDrained { .. }
                 | ControlRecord::RaiseLeadership { .. } => {}
@@ -309,9 +314,13 @@ impl Desk {
 
     /// The holder's agent asks for a vote; what it got.
     pub fn asks_vote(&mut self, from: &str, role: RoleEpoch) -> Verdict {
+        self.asks_vote_for(from, role, ms(1_000))
+    }
+
+    /// The same, of a holder that counts on this lease.
+    pub fn asks_vote_for(&mut self, from: &str, role: RoleEpoch, lease: Duration) -> Verdict {
         self.asked += 1;
-        let ask =
-            VoteAsk { pair: pair(), incarnation: Incarnation(1), number: self.asked, role, lease: ms(1_000) };
+        let ask = VoteAsk { pair: pair(), incarnation: Incarnation(1), number: self.asked, role, lease };
         self.sees(ControlSaw::VoteAsked { host: host(from), ask });
         let answer = self.votes.pop().expect("an answer");
         assert_eq!(answer.number, self.asked);

@@ -65,6 +65,7 @@ fn leading(stored: RoleEpoch) -> Control {
         flaps: Default::default(),
         drained: Default::default(),
         in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     })
 }

@@ -93,6 +93,7 @@ impl World {
                 flaps: Default::default(),
                 drained: Default::default(),
                 in_sync: Default::default(),
+                holds: Default::default(),
                 grants: Default::default(),
             },
             full_store: false,
@@ -518,6 +519,7 @@ impl World {
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
                 ControlRecord::SetLease { .. }
                 | ControlRecord::SetInSync { .. }
+                | ControlRecord::SetHold { .. }
                 | ControlRecord::RaiseLeadership { .. } => {
                     unreachable!("no pair is strict or keeps its data here")
                 }

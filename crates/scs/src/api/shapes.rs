@@ -135,6 +135,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "loss_risks": host.loss_risks,
         "clock_doubts": host.clock_doubts,
         "drained": host.drained,
+        "held": host.held,
         "problem": host.problem,
     })
 }
@@ -336,6 +337,7 @@ mod tests {
             problem: String::new(),
             loss_survivable: false,
             drained: false,
+            held: None,
             loss_risks: Vec::new(),
             clock_doubts: Vec::new(),
         };

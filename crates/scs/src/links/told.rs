@@ -125,6 +125,7 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::FlapHold
         | EventKind::SwitchoverRefused
         | EventKind::DrainChanged
+        | EventKind::HoldChanged
         | EventKind::NotifyFailed
         | EventKind::CertificateExpiring
         | EventKind::AccessRefused

@@ -201,6 +201,7 @@ pub fn host(host: &Host, show: Show) -> String {
             ("would be lost", host.loss_risks.join("; ")),
             ("clock", host.clock_doubts.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
+            ("held", host.held.clone().unwrap_or_default()),
             ("problem", host.problem.clone()),
         ],
         show,

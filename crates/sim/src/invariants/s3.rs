@@ -293,6 +293,7 @@ mod tests {
             flaps: Default::default(),
             drained: Default::default(),
             in_sync: Default::default(),
+            holds: Default::default(),
             grants: Default::default(),
         };
         let answer = VoteAnswer {

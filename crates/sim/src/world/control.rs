@@ -284,6 +284,8 @@ impl World {
                 }
                 ControlRecord::UseOperation(id) => store.last_operation = id,
                 ControlRecord::SetFlap { pair, flap } => drop(store.flaps.insert(pair, flap)),
+                ControlRecord::SetHold { host, hold: Some(hold) } => drop(store.holds.insert(host, hold)),
+                ControlRecord::SetHold { host, hold: None } => drop(store.holds.remove(&host)),
                 ControlRecord::SetDrained { host, on: true } => drop(store.drained.insert(host)),
                 ControlRecord::SetDrained { host, on: false } => drop(store.drained.remove(&host)),
             }

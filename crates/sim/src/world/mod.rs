@@ -152,6 +152,7 @@ fn empty_store() -> ControlMemory {
         flaps: Default::default(),
         drained: Default::default(),
         in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     }
 }

@@ -12,6 +12,7 @@ mod failover;
 mod flood;
 mod frozen;
 mod heirs;
+mod holding;
 mod hosts;
 mod in_sync;
 mod keeping;

@@ -212,7 +212,11 @@ fn work() -> impl Strategy<Value = Work> {
         (name(), role(), span(), option_of(told()))
             .prop_map(|(pair, role, time_limit, grant)| { Work::Promote { pair, role, time_limit, grant } }),
         (name(), role()).prop_map(|(pair, role)| Work::WouldPromise { pair, role }),
-        (name(), any::<u64>()).prop_map(|(pair, stored)| Work::Learn { pair, stored: Epoch(stored) }),
+        (name(), any::<u64>(), span()).prop_map(|(pair, stored, lease)| Work::Learn {
+            pair,
+            stored: Epoch(stored),
+            lease
+        }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
         Just(Work::LetGo),
     ]
@@ -284,15 +288,15 @@ fn clock_doubt() -> impl Strategy<Value = ClockDoubt> {
 }
 
 fn role_report() -> impl Strategy<Value = RoleReport> {
-    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3)).prop_map(
-        |(unread, peer_heard, released, clocks)| GrantReport {
+    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3), span())
+        .prop_map(|(unread, peer_heard, released, clocks, lease)| GrantReport {
             unread,
             silent: !unread,
             peer_heard,
             peer_released: Epoch(released),
             clocks,
-        },
-    );
+            lease,
+        });
     (name(), option_of(role()), number_of_epoch(), option_of(role()), option_of(strict)).prop_map(
         |(pair, promised, closed, acting, strict)| RoleReport {
             pair,
@@ -452,8 +456,8 @@ pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
         vote_ask().prop_map(PeerSaid::Ask),
         vote().prop_map(PeerSaid::Vote),
         (name(), role()).prop_map(|(pair, role)| PeerSaid::Release(Release { pair, role })),
-        (name(), option_of(role()), any::<u64>()).prop_map(|(pair, voted, released)| {
-            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released) })
+        (name(), option_of(role()), any::<u64>(), span()).prop_map(|(pair, voted, released, lease)| {
+            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released), lease })
         }),
     ]
 }

@@ -488,6 +488,7 @@ impl Wide {
                 // No control server follows another one of a strict pair here.
                 ControlRecord::SetLease { .. }
                 | ControlRecord::SetInSync { .. }
+                | ControlRecord::SetHold { .. }
                 | ControlRecord::RaiseLeadership { .. } => {}
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),

@@ -47,6 +47,7 @@ pub fn empty_memory() -> ControlMemory {
         flaps: Default::default(),
         drained: Default::default(),
         in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     }
 }
