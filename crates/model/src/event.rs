@@ -179,6 +179,8 @@ pub enum EventKind {
     TokenChanged,
     /// A host hands over what is primary there and stops what runs, or stays after all.
     HostLeaving,
+    /// Two clocks were found to run apart, or are not doubted any more.
+    ClockDoubted,
     /// Other members of a pair than before have everything that was acknowledged.
     InSyncChanged,
 }
@@ -217,6 +219,7 @@ impl EventKind {
         EventKind::AccessRefused,
         EventKind::TokenChanged,
         EventKind::HostLeaving,
+        EventKind::ClockDoubted,
         EventKind::InSyncChanged,
     ];
 
@@ -254,6 +257,7 @@ impl EventKind {
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
+            EventKind::ClockDoubted => "clock-doubted",
             EventKind::InSyncChanged => "in-sync-changed",
         }
     }

@@ -80,6 +80,11 @@ pub enum Event {
         member: u16,
         serial: u32,
     },
+    /// What waits to be guarded may go on, or must not.
+    GoesOn {
+        host: u8,
+        life: u32,
+    },
     /// A member does the next thing of its own.
     Lives {
         member: u16,

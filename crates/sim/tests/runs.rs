@@ -84,6 +84,17 @@ fn a_clock_that_stops_with_its_machine_is_found_to_give_two_primaries() {
     assert!(found.any(|violation| violation.law == "S1"));
 }
 
+/// The same clocks are found out by the agents that read them with each vote.
+#[test]
+fn clocks_that_stop_with_their_machines_are_doubted() {
+    let options = Options { clocks_stop: true, ..options(Policy::Strict, Preset::Normal) };
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=60 {
+        sometimes.add(&run(seed, options, &Wanted::default()).sometimes);
+    }
+    assert!(sometimes.of_rule(Rule::ClocksApart) > 0, "{:?}", sometimes.lines());
+}
+
 #[test]
 fn a_run_without_some_of_its_faults_is_a_run() {
     let options = options(Policy::Available, Preset::Normal);

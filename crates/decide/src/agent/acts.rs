@@ -175,7 +175,8 @@ pub enum AgentDo {
     },
     /// Have a guard from now on; observe `GuardChanged`.
     NeedGuard,
-    /// Have the guard kill this start at that moment; or at another one than it was told before.
+    /// Have the guard kill this start or hook at that moment; or at another one than it was told before. One that is not made
+    /// yet is told to the guard as soon as it is.
     Guard {
         /// Of which application.
         application: ApplicationName,
@@ -202,6 +203,8 @@ pub struct Peer {
     pub addresses: Vec<String>,
     /// How the link is watched.
     pub addp: AddpSettings,
+    /// How long one address may take to answer.
+    pub patience: Duration,
 }
 
 /// Everything that is needed to start a process.
@@ -221,4 +224,7 @@ pub struct Spawn {
     pub epoch: Epoch,
     /// How often it had been restarted in a row, kept with the process for the next life of the agent.
     pub restarts: u32,
+    /// It may act as soon as it runs: nothing of it runs before the guard has confirmed that it guards it.
+    #[serde(default)]
+    pub held: bool,
 }

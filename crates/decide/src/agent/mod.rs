@@ -9,6 +9,7 @@ mod adoption;
 mod after;
 pub mod application;
 mod aside;
+mod clocks;
 mod confirm;
 mod grants;
 mod hang;
@@ -69,6 +70,8 @@ pub struct Agent {
     grants: BTreeMap<PairName, grants::PairGrants>,
     /// The hosts to whose agent the link is open.
     peers: BTreeSet<HostName>,
+    /// The clocks of other voters, held against the own one.
+    clocks: clocks::Clocks,
     /// The agents that it keeps a link to, as last told.
     kept_peers: Option<Vec<Peer>>,
     /// What members said of who has everything, on its way.
@@ -81,6 +84,8 @@ pub struct Agent {
     shown: BTreeMap<ApplicationName, Page>,
     /// What the guard was last told.
     guarded: BTreeMap<ApplicationName, (StartId, Moment)>,
+    /// The same for hooks.
+    guarded_hooks: BTreeMap<StartId, (ApplicationName, Moment)>,
     starts: u64,
     /// Runs of hooks so far.
     hooks: u64,
@@ -120,12 +125,14 @@ impl Agent {
             durable: memory.roles,
             grants: BTreeMap::new(),
             peers: BTreeSet::new(),
+            clocks: clocks::Clocks::default(),
             kept_peers: None,
             words: in_sync::Words::default(),
             guard_up: false,
             guard_needed: false,
             shown: BTreeMap::new(),
             guarded: BTreeMap::new(),
+            guarded_hooks: BTreeMap::new(),
             starts: 0,
             hooks: 0,
             held: Vec::new(),

@@ -109,6 +109,9 @@ pub struct HookRun {
     pub run_mode: RunMode,
     /// The epoch asked for.
     pub epoch: Epoch,
+    /// It may make something act: it does not begin before the guard has confirmed that it guards it, and the start.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// The durable side of one pair on this host.

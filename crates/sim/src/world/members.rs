@@ -92,6 +92,8 @@ pub struct Starting {
     pub killed: bool,
     /// It gets its stop signal as soon as it runs.
     pub signalled: bool,
+    /// Its process is made, and waits until it is guarded.
+    pub waits: bool,
 }
 
 /// A hook under way.
@@ -105,6 +107,8 @@ pub struct Hook {
     pub killed: bool,
     /// In which life of the agent it was begun.
     pub life: u32,
+    /// It is made, and waits until it is guarded.
+    pub waits: bool,
 }
 
 /// One way between a member and its agent.

@@ -9,9 +9,10 @@ mod control;
 mod dialing;
 mod disks;
 mod forgetting;
-mod guards;
+pub mod guards;
+mod held;
 mod links;
-mod members;
+pub mod members;
 mod network;
 mod obeying;
 mod pages;
@@ -155,7 +156,27 @@ fn empty_store() -> ControlMemory {
     }
 }
 
+/// The name of a machine's clock: each boot begins another one.
+fn clock_of(machine: usize, boots: u32) -> ClockId {
+    ClockId((u128::from(boots) << 32) + machine as u128)
+}
+
 impl World {
+    /// Begins the agent of a host in a new life, with what its files hold.
+    fn begin_mind(&mut self, host: usize, incarnation: Incarnation) {
+        let clock = clock_of(host, self.machines[host].boots);
+        let memory = self.agents[host].memory.clone();
+        let mind = Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock));
+        self.agents[host].daemon.begin(mind);
+    }
+
+    /// A vote as it leaves a machine: with what its clock shows.
+    fn vote(&self, machine: usize, answer: VoteAnswer) -> Letter {
+        let known = &self.machines[machine];
+        let clock = ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) };
+        Letter::Vote(VoteAnswer { clock: Some(clock), ..answer })
+    }
+
     /// A world in which nothing has happened yet.
     pub fn new(seed: u64, options: Options, plan: impl Fn(&Climate, &Cast) -> Vec<Planned>) -> Self {
         let climate = Climate::of(seed, options);
@@ -259,6 +280,7 @@ impl World {
             | Event::AgentWrote { host, .. }
             | Event::Noticed { host, .. }
             | Event::Spawns { host, .. }
+            | Event::GoesOn { host, .. }
             | Event::GuardStarts { host, .. } => {
                 let daemon = &mut self.agents[host as usize].daemon;
                 (daemon.frozen > 0).then_some(&mut daemon.put_off)
@@ -353,6 +375,7 @@ impl World {
             Event::Delivers { link, serial, to } => self.delivers(link as usize, serial, to as usize),
             Event::Looks { link, serial, side } => self.looks(link as usize, serial, side as usize),
             Event::Spawns { host, life, number } => self.spawns(host as usize, life, number),
+            Event::GoesOn { host, life } => self.goes_on(host as usize, life),
             Event::Lives { member, serial } => self.member_lives(member as usize, serial),
             Event::Acknowledges { member, serial } => self.member_acknowledges(member as usize, serial),
             Event::Speaks { member, serial, link } => self.member_speaks(member as usize, serial, link),
