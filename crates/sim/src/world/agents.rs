@@ -439,27 +439,6 @@ impl World {
         }
     }
 
-    /// The connection behind a number of the machine's.
-    fn door(&self, host: usize, link: LinkId) -> Option<usize> {
-        self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
-    }
-
-    fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
-        if let Some(number) = self.door(host, link) {
-            self.post(number, 0, letter);
-        }
-    }
-
-    fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
-        for index in 0..self.agents[host].doors.len() {
-            let (_, number) = self.agents[host].doors[index];
-            if self.links[number].ends[1].welcomed {
-                let letter = letter(self);
-                self.post(number, 0, letter);
-            }
-        }
-    }
-
     /// A control server's letter arrives.
     pub(super) fn agent_gets(&mut self, host: usize, number: usize, letter: Letter) {
         let link = self.links[number].ends[1].number;

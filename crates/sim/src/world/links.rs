@@ -148,6 +148,29 @@ impl World {
         }
     }
 
+    /// The connection behind a number of the machine's.
+    pub(super) fn door(&self, host: usize, link: LinkId) -> Option<usize> {
+        self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
+    }
+
+    /// An agent says something on that connection, if it is there.
+    pub(super) fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
+        if let Some(number) = self.door(host, link) {
+            self.post(number, 0, letter);
+        }
+    }
+
+    /// An agent says something to every control server that it has welcomed.
+    pub(super) fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
+        for index in 0..self.agents[host].doors.len() {
+            let (_, number) = self.agents[host].doors[index];
+            if self.links[number].ends[1].welcomed {
+                let letter = letter(self);
+                self.post(number, 0, letter);
+            }
+        }
+    }
+
     /// Sends a letter to one end. Nothing is said of its arrival.
     pub(super) fn post(&mut self, number: usize, to: usize, letter: Letter) {
         let ends = &self.links[number].ends;
