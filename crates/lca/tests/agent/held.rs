@@ -58,7 +58,9 @@ impl Stage {
         assert_eq!(controller.order(Work::Assign(vec![member])).await, Outcome::Done);
         controller.report(|report| report.status == ApplicationStatus::Started).await;
         // It remembers nothing yet, and is silent for a lease.
-        while controller.order(Work::Learn { pair: pair(), stored: Epoch::NONE }).await != Outcome::Done {
+        while controller.order(Work::Learn { pair: pair(), stored: Epoch::NONE, lease: Duration::ZERO }).await
+            != Outcome::Done
+        {
             tokio::task::yield_now().await;
         }
         let guard = guard_of(&place);

@@ -301,7 +301,7 @@ impl Controller {
     /// Gives its vote.
     fn vote(&self, ask: VoteAsk) {
         let VoteAsk { pair, incarnation, number, role, .. } = ask;
-        let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given };
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None };
         // The agent may be dead, as some tests want it to.
         let _ = self.sender.try_send(&ToAgent::Vote(answer));
     }
