@@ -181,6 +181,10 @@ pub enum EventKind {
     TokenChanged,
     /// A host hands over what is primary there and stops what runs, or stays after all.
     HostLeaving,
+    /// Two clocks were found to run apart, or are not doubted any more.
+    ClockDoubted,
+    /// Other members of a pair than before have everything that was acknowledged.
+    InSyncChanged,
 }
 
 impl EventKind {
@@ -218,6 +222,8 @@ impl EventKind {
         EventKind::AccessRefused,
         EventKind::TokenChanged,
         EventKind::HostLeaving,
+        EventKind::ClockDoubted,
+        EventKind::InSyncChanged,
     ];
 
     /// The word in `-o json`.
@@ -255,6 +261,8 @@ impl EventKind {
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
+            EventKind::ClockDoubted => "clock-doubted",
+            EventKind::InSyncChanged => "in-sync-changed",
         }
     }
 }
@@ -271,6 +279,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::HostLeaving));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::InSyncChanged));
     }
 }

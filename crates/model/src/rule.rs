@@ -74,6 +74,12 @@ rules! {
     FenceFailed => "fence-failed", "The fencing command did not say that the machine is off: its primary's promise has to run out by itself.";
     RestoredStore => "restored-store", "The store was restored from a backup: nothing is promised before both agents were asked and a lease has passed.";
     Outranked => "outranked", "An agent has obeyed a higher controller epoch than this control server's.";
+    // pairs with keep-data
+    LacksData => "lacks-data", "A member lacks what was acknowledged without it: it is not promoted before a primary says that it has caught up, or an operator gives that data up.";
+    DataGivenUp => "data-given-up", "An operator promoted a member that lacks what was acknowledged: what only the other one has may be lost.";
+    OutsiderActs => "outsider-acts", "A member acts that lacks what was acknowledged, and its role is not the stored one: it is demoted.";
+    InSyncSaid => "in-sync-said", "A primary said who has everything that was acknowledged, and that is durable.";
+    InSyncRefused => "in-sync-refused", "A primary's word on who has everything that was acknowledged was not taken: it is not the one that acts in the stored role, or it could not be made durable.";
     // operations
     PrecheckFailed => "precheck-failed", "A check before the operation failed: nothing was done.";
     AlreadySo => "already-so", "What was asked for is so already.";
@@ -115,6 +121,9 @@ rules! {
     GrantExpired => "grant-expired", "The time that the other voters gave for a role is over: whatever still acts in it is killed.";
     GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
     GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
+    RoleLost => "role-lost", "A voter names a higher role of the other member while this one still acts: its own clock fell behind, or somebody was wrong to say that its machine is off; it gives its role up at once.";
+    ClocksApart => "clocks-apart", "Two machines' clocks ran apart by more than a lease allows for: while that is so, two members may act at once.";
+    ClocksAgain => "clocks-again", "Clocks that had run apart did so no more for a while, or one of them began anew.";
     PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
     MemorySetBack => "memory-set-back", "The other agent remembers a vote or a release that this one does not: its files were set back, so it is bound anew and silent for a lease.";
     MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";

@@ -112,6 +112,7 @@ impl Hands<Control> for ControlHands {
     fn act(&mut self, action: ControlDo) {
         match action {
             ControlDo::Vote { host, answer } => self.links.vote(&host, answer),
+            ControlDo::AnswerInSync { host, answer } => self.links.answer_in_sync(&host, answer),
             ControlDo::Fence { host } => self.fencing.call(host),
             ControlDo::Send { host, order } => self.links.send(&host, order),
             ControlDo::Reply { request, reply } => {
@@ -176,6 +177,13 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
     match record {
         ControlRecord::RaiseEpoch { pair, expected, next } => Change::RaiseEpoch {
             pair: pair.clone(),
+            expected: expected.clone(),
+            next: next.clone(),
+            controller_epoch,
+        },
+        ControlRecord::SetInSync { pair, role, expected, next } => Change::SetInSync {
+            pair: pair.clone(),
+            role: role.clone(),
             expected: expected.clone(),
             next: next.clone(),
             controller_epoch,

@@ -64,6 +64,7 @@ pub fn take(
         last_operation: store.last_operation()?,
         flaps: flaps(store, now)?,
         drained,
+        in_sync: store.in_sync()?,
         holds: holds(store, now)?,
         grants,
     })

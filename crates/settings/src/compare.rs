@@ -156,6 +156,13 @@ fn forbid_in_pair(
         let advice = format!("write policy = \"{}\" to keep it, or {stop_all}", pair.policy);
         forbid(forbidden, &subject, why, advice);
     }
+    if after.keep_data != pair.keep_data {
+        let why = format!(
+            "keep-data cannot change while {first_alive} runs: what it has acknowledged so far went by the former rule, and \
+             nobody could say who has it"
+        );
+        forbid(forbidden, &subject, why, &stop_all);
+    }
     for member in Member::BOTH.map(|member| pair.application(member)) {
         let (Some(before), Some(after)) = (old.applications.get(member), new.applications.get(member)) else {
             continue;

@@ -91,6 +91,20 @@ fn a_lease_gets_longer_and_shorter_at_any_time() {
 }
 
 #[test]
+fn keeping_data_begins_and_ends_when_no_member_runs() {
+    let text = include_str!("good/strict.toml");
+    let (kept, not_kept) = (cluster(text), cluster(&text.replace("keep-data = true", "keep-data = false")));
+    let own = Ok(vec![Change::PairChanged(PairName::new("own").unwrap())]);
+    for (from, to) in [(&kept, &not_kept), (&not_kept, &kept)] {
+        assert_eq!(compare(from, to, &running(&["one", "two"])), own, "others may run");
+        for one in ["three", "four"] {
+            let why = compare(from, to, &running(&[one])).unwrap_err();
+            assert!(why.len() == 1 && why[0].why.contains("keep-data cannot change"), "{why:?}");
+        }
+    }
+}
+
+#[test]
 fn a_port_of_either_member_waits_until_no_member_runs() {
     for (from, to, name) in
         [("port = 7001", "port = 7002", "tserver-1"), ("port = 7011", "port = 7012", "tserver-2")]

@@ -2,11 +2,12 @@
 //!
 //! Knows no SQL. The law: a batch is written as a whole or not at all, and one with changes is always durable.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Event, Goal, HostName, Moment, OperationId, OperatorName, PairName,
-    RoleEpoch,
+    ApplicationName, ControllerEpoch, Event, Goal, HostName, InSync, Moment, OperationId, OperatorName,
+    PairName, RoleEpoch,
 };
 
 use crate::StoredToken;
@@ -35,6 +36,22 @@ pub enum Change {
         /// The leadership that asks.
         controller_epoch: ControllerEpoch,
     },
+    /// Who has everything that was acknowledged, if leadership, stored role and the record before are the expected ones. While
+    /// a pair has a record, no role of it is stored for a member that the record does not name.
+    SetInSync {
+        /// Of which pair.
+        pair: PairName,
+        /// What must be stored as its role now.
+        role: Option<RoleEpoch>,
+        /// What must be recorded now; none if it has no record.
+        expected: Option<InSync>,
+        /// What is recorded then.
+        next: InSync,
+        /// The leadership that asks.
+        controller_epoch: ControllerEpoch,
+    },
+    /// Forgets the records of all pairs but these: nobody promises anything of their data any more.
+    KeepInSyncOf(BTreeSet<PairName>),
     /// The next leadership is above this one. Never lowers the stored one; every write of the present one fails from then on.
     RaiseLeadership(ControllerEpoch),
     /// What somebody wants an application to be.

@@ -244,7 +244,7 @@ pub(crate) fn quick_check(connection: &Connection) -> Result<Vec<String>, QueryE
     Ok(found)
 }
 
-fn rows<T>(
+pub(crate) fn rows<T>(
     connection: &Connection,
     sql: &str,
     what: &'static str,
@@ -259,10 +259,14 @@ fn read(what: &'static str) -> impl Fn(rusqlite::Error) -> QueryError {
     move |source| QueryError::Read { what, source }
 }
 
-fn parsed<T, E>(value: Result<T, E>, what: &'static str, found: &impl Display) -> Result<T, QueryError> {
+pub(crate) fn parsed<T, E>(
+    value: Result<T, E>,
+    what: &'static str,
+    found: &impl Display,
+) -> Result<T, QueryError> {
     value.map_err(|_| QueryError::Nonsense { what, found: found.to_string() })
 }
 
-fn counter(value: i64, what: &'static str) -> Result<u64, QueryError> {
+pub(crate) fn counter(value: i64, what: &'static str) -> Result<u64, QueryError> {
     u64::try_from(value).map_err(|_| QueryError::Nonsense { what, found: value.to_string() })
 }

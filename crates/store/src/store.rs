@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, InSync, OperationId, PairName,
+    RoleEpoch,
 };
 
 use crate::lock::DirectoryLock;
@@ -17,7 +18,7 @@ use crate::open::{empty_log, fill_log, open_writer};
 use crate::queue::{Queue, Row, rows};
 use crate::{
     Batch, CommitError, DATABASE_FILE, Forgotten, LOCK_FILE, Leadership, Maintenance, OpenError, QueryError,
-    Receipt, forget, queries, write,
+    Receipt, forget, in_sync, queries, write,
 };
 
 /// Pages that a commit of one row touches, about; for an estimate of the log's length.
@@ -185,6 +186,11 @@ impl Store {
     /// The lease that the stored epoch of a pair was given, where one was.
     pub fn leases(&self) -> Result<BTreeMap<PairName, Duration>, QueryError> {
         queries::leases(&self.connection)
+    }
+
+    /// Which members have everything that was acknowledged, of every pair that has a record of it.
+    pub fn in_sync(&self) -> Result<BTreeMap<PairName, InSync>, QueryError> {
+        in_sync::all(&self.connection)
     }
 
     /// If this store was made from a backup: the pairs whose role was stored since. What it holds of any other pair may be

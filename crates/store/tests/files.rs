@@ -66,8 +66,8 @@ fn a_file_of_the_first_schema_is_brought_to_the_present_one() {
     let other = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
     other
         .execute_batch(
-            "DROP INDEX journal_beginning; DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; DROP TABLE lease;
-             ALTER TABLE control DROP COLUMN restored; DROP TABLE hold; PRAGMA user_version = 1",
+            "DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; DROP TABLE lease;
+             ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(other);
@@ -122,7 +122,7 @@ fn tokens_are_kept_and_an_older_file_gets_room_for_them() {
     let place = tempfile::tempdir().unwrap();
     drop(Store::open(place.path()).unwrap());
     let file = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
-    file.execute_batch("DROP INDEX journal_beginning; DROP TABLE token; DROP TABLE lease; DROP TABLE hold; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2").unwrap();
+    file.execute_batch("DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE token; DROP TABLE lease; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2").unwrap();
     drop(file);
     let mut store = Store::open(place.path()).unwrap();
     let token = |name: &str, hash| StoredToken {

@@ -463,7 +463,8 @@ impl Agent {
     pub(super) fn settle_goal(&mut self, now: Moment, application: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get(application) else { return };
         if known.wanted() {
-            if known.phase == Phase::Stopped {
+            // What hooks of an earlier life would do to it, they must have done before.
+            if known.phase == Phase::Stopped && known.hooks_left.is_empty() {
                 self.trigger(now, application, Trigger::Wanted, out);
             }
         } else if known.phase != Phase::Stopped

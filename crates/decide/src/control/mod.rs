@@ -5,12 +5,14 @@
 //! carries is durable, and what is not known is never guessed.
 
 mod asks;
+mod clocks;
 mod explain;
 mod fence;
 mod flap;
 mod gone;
 mod holds;
 mod hosts;
+mod in_sync;
 mod leases;
 mod leaving;
 mod loss;
@@ -45,8 +47,8 @@ use fence::Call;
 use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
-    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
-    Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, InSyncAnswer,
+    Machine, Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
 };
 
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
@@ -99,6 +101,8 @@ pub struct Control {
     shortened: BTreeMap<PairName, Duration>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
+    /// How the last decision answered a primary's word on who has everything.
+    word_answered: Option<(HostName, InSyncAnswer)>,
     /// The fencing commands that run.
     calls: BTreeMap<HostName, Call>,
     /// Those of the last decision.
@@ -134,6 +138,7 @@ impl Control {
             words_given: BTreeSet::new(),
             shortened: BTreeMap::new(),
             handed_over: None,
+            word_answered: None,
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
         }
@@ -193,6 +198,7 @@ impl Control {
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        self.read_records();
         self.read_grants(now);
         self.due.retain(|(_, name)| cluster.pairs.contains_key(name));
         self.touch_all();
@@ -271,6 +277,7 @@ impl Control {
         let changed = self.undo.as_ref().and_then(|undo| undo.request);
         let beside = |action: &&ControlDo| match action {
             ControlDo::Reply { reply: Reply::Begun(_), .. }
+            | ControlDo::AnswerInSync { .. }
             | ControlDo::Send { .. }
             | ControlDo::Vote { .. }
             | ControlDo::Fence { .. } => false,
@@ -334,6 +341,9 @@ impl Control {
                 | ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
+                ControlRecord::SetInSync { pair, role, expected, next } => {
+                    self.record_not_stored(pair, role.as_ref(), expected.clone(), next, definite);
+                }
                 // Taken back with what was asked; or ended, whatever is stored.
                 ControlRecord::SetHold { .. } => {}
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
@@ -354,6 +364,7 @@ impl Machine for Control {
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
+        let answered = self.word_answered.take();
         self.handed_over = None;
         let called = std::mem::take(&mut self.just_called);
         if let ControlSaw::VoteAsked { host, ask } = &saw
@@ -392,12 +403,14 @@ impl Machine for Control {
                 self.store_failed(now, &records, &why, definite, &mut out);
                 self.not_sent(now, sent, &why, &mut out);
                 self.not_called(now, called, &mut out);
+                self.word_not_stored(answered, &why, definite, &mut out);
                 out.actions.extend(unsaid);
                 if let Some(undo) = undo {
                     self.take_back(undo, &why, &mut out);
                 }
             }
             ControlSaw::VoteAsked { host, ask } => self.vote_asked(now, host, ask, &mut out),
+            ControlSaw::InSyncAsked { host, ask } => self.in_sync_asked(host, ask, &mut out),
             ControlSaw::FenceEnded { host, confirmed, said } => {
                 self.fence_ended(now, &host, confirmed, &said, &mut out);
             }

@@ -265,6 +265,7 @@ impl Control {
     fn leave_pairs(&mut self, id: OperationId) {
         for pair in self.pairs.values_mut().filter(|pair| pair.operation == Some(id)) {
             pair.operation = None;
+            pair.take_back_given_up();
         }
     }
 
@@ -305,6 +306,7 @@ impl Control {
                 if let Some(known) = self.pairs.get_mut(&pair) {
                     known.operation = None;
                     known.forced = None;
+                    known.take_back_given_up();
                 }
                 self.fire(now, &pair, PairTrigger::StoreFailed, out);
             }

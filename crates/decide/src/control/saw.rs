@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
-    Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
+    InSync, InSyncAnswer, InSyncAsk, Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
 };
 
 use super::{Flap, Hold};
@@ -32,6 +32,9 @@ pub struct ControlMemory {
     /// The hosts on which nothing is promoted.
     #[serde(default)]
     pub drained: BTreeSet<HostName>,
+    /// Who has everything that was acknowledged, of the pairs that keep their data, as far as it was recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub in_sync: BTreeMap<PairName, InSync>,
     /// The hosts that are held for planned work, on this clock.
     #[serde(default)]
     pub holds: BTreeMap<HostName, Hold>,
@@ -201,6 +204,13 @@ pub enum ControlSaw {
         /// What.
         ask: VoteAsk,
     },
+    /// A primary says who has everything that was acknowledged, through its agent.
+    InSyncAsked {
+        /// Of which host.
+        host: HostName,
+        /// What it says.
+        ask: InSyncAsk,
+    },
     /// A fencing command has ended.
     FenceEnded {
         /// For which host.
@@ -350,6 +360,17 @@ pub enum ControlRecord {
         /// All of it.
         flap: Flap,
     },
+    /// Who has everything that was acknowledged: compare-and-set on the controller epoch, the stored role and the record before.
+    SetInSync {
+        /// Of which pair.
+        pair: PairName,
+        /// The role that is stored.
+        role: Option<RoleEpoch>,
+        /// The record before; none if there was none.
+        expected: Option<InSync>,
+        /// What shall be recorded.
+        next: InSync,
+    },
     /// The longest that a holder may count on: stored with a new epoch, and alone when its holder's request made it shorter
     /// (G13).
     SetLease {
@@ -397,6 +418,13 @@ pub enum ControlDo {
         host: HostName,
         /// What.
         answer: VoteAnswer,
+    },
+    /// Answer a primary that said who has everything.
+    AnswerInSync {
+        /// To the agent of this host.
+        host: HostName,
+        /// What.
+        answer: InSyncAnswer,
     },
     /// Run the fencing command of a host; observe `FenceEnded`.
     Fence {

@@ -8,6 +8,7 @@ use understudy_model::{
     RunMode,
 };
 
+use super::in_sync::Kept;
 use super::pair::PairState;
 use crate::grants::leader::Leader;
 
@@ -253,6 +254,8 @@ pub(super) struct Pair {
     pub flap: Flap,
     /// Its grants; only under `strict`.
     pub granting: Option<Granting>,
+    /// Who has everything that was acknowledged; only with `keep-data`.
+    pub kept: Option<Kept>,
     /// Its last epoch could not be stored: the next one is stored by itself, so that it keeps no other pair from its own.
     pub alone: bool,
 }
@@ -282,7 +285,15 @@ impl Pair {
             last_primary: None,
             flap: Flap::default(),
             granting: None,
+            kept: None,
             alone: false,
+        }
+    }
+
+    /// Nothing of its data is given up any more.
+    pub fn take_back_given_up(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.given_up = None;
         }
     }
 

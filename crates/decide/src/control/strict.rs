@@ -67,8 +67,9 @@ impl Control {
             }
         };
         let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
-        out.actions
-            .push(ControlDo::Vote { host, answer: VoteAnswer { pair, incarnation, number, role, verdict } });
+        // What the clock shows is filled in when it is sent.
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
+        out.actions.push(ControlDo::Vote { host, answer });
     }
 
     /// Whether a refusal is told: the first of its kind to an agent, and no more kinds than a few.
@@ -182,6 +183,7 @@ impl Control {
         }
         self.step_of(now, operation, format!("epoch {} is being stored for {holder}", write.role.epoch));
         let (expected, next) = (write.expected, write.role);
+        self.keep_record(name, member, expected.as_ref(), &next, out);
         out.persist.push(ControlRecord::RaiseEpoch { pair: name.clone(), expected, next });
         self.unacknowledged.insert(name.clone());
         self.enter(now, name, PairState::Promoting);

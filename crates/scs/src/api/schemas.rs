@@ -102,6 +102,7 @@ fn host_members() -> Vec<(&'static str, Value)> {
         ("heard_ms_ago", maybe("integer")),
         ("loss_survivable", boolean()),
         ("problem", text()),
+        ("clock_doubts", list(text())),
     ]
 }
 
@@ -124,6 +125,9 @@ fn pair_members() -> Vec<(&'static str, Value)> {
         ("promised_epoch", maybe("integer")),
         ("promise_left_ms", maybe("number")),
         ("alive_through", maybe("string")),
+        ("in_sync", json!({ "type": ["array", "null"], "items": text() })),
+        ("in_sync_since", maybe("integer")),
+        ("waits_for_data", maybe("string")),
         ("votes_given", integer()),
         ("votes_refused", integer()),
         ("because", or_null("Because")),

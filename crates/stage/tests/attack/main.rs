@@ -14,6 +14,7 @@ mod frozen;
 mod heirs;
 mod holding;
 mod hosts;
+mod in_sync;
 mod keeping;
 mod leaving;
 mod logs;
