@@ -102,6 +102,8 @@ struct Asked {
     number: u64,
     /// What a yes to it is worth: local send time + L(1-δ).
     expiry: Moment,
+    /// After a yes to it, when the next round is due: local send time + the interval.
+    next: Moment,
 }
 
 /// What an agent makes of what it finds when it starts.
@@ -139,7 +141,7 @@ pub struct Holder {
     acted: bool,
     /// An order that has got no answer by this moment is given up (G5).
     order_until: Moment,
-    /// The next round of asking.
+    /// When it asks again: soon if nobody has answered yet, else an interval after the last request that was answered.
     ask_at: Moment,
 }
 
@@ -222,8 +224,10 @@ impl Holder {
         // A changed lease takes effect with the next epoch; the shorter of both is safe with any voter.
         let lease = self.lease;
         let share = Terms { lease, ..*terms }.share();
-        self.asked.push(Asked { number, expiry: now + share });
-        self.ask_at = now + terms.renew_every;
+        let next = now + terms.renew_every;
+        self.asked.push(Asked { number, expiry: now + share, next });
+        // Until somebody answers it is said again soon: what was lost is noticed by what is sent after it.
+        self.ask_at = now + terms.again_every();
         Some(Ask { incarnation: self.incarnation, number, role, lease })
     }
 
@@ -242,7 +246,11 @@ impl Holder {
         let Some(asked) = self.asked.iter().find(|asked| asked.number == answer.number) else {
             return Heard::UnknownNumber;
         };
-        let expiry = asked.expiry;
+        let (expiry, next) = (asked.expiry, asked.next);
+        // One that was hastened since stays so.
+        if self.ask_at > Moment::default() {
+            self.ask_at = self.ask_at.max(next);
+        }
         if self.is_finished(now) || now >= expiry {
             return Heard::NoLonger;
         }
@@ -388,7 +396,8 @@ impl Holder {
             &mut self.order_until,
             &mut self.ask_at,
         ];
-        for moment in moments.into_iter().chain(self.asked.iter_mut().map(|asked| &mut asked.expiry)) {
+        let asked = self.asked.iter_mut().flat_map(|asked| [&mut asked.expiry, &mut asked.next]);
+        for moment in moments.into_iter().chain(asked) {
             *moment = *moment - by;
         }
     }
