@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use understudy_model::Policy;
 
 use super::watch::{PageWatch, Seen};
-use super::{RESTART_DELAY_MS, keep, plain_member};
+use super::{RESTART_DELAY_MS, keep, load_average, plain_member};
 use crate::demo::{add_tservers, members};
 use crate::load::Load;
 use crate::net::Network;
@@ -168,11 +168,18 @@ fn play(
             "longest_outage_ms": client.longest_outage_ms,
             "lost_with_the_killed": lost.filter(|_| killed == Killed::Calls),
         });
+        let line = with_load(line);
         eprintln!("round {}: {line}", round + 1);
         rounds.push(line);
         violations.extend(wrong.into_iter().map(|what| format!("round {}: {what}", round + 1)));
     }
     Ok(())
+}
+
+/// How busy the machine was, beside what was seen.
+fn with_load(mut line: Value) -> Value {
+    line["load_average"] = load_average().into();
+    line
 }
 
 /// The control server is killed, and started again after `span`. In the middle a primary is killed; answers how long until it

@@ -58,6 +58,9 @@ pub struct Arguments {
     /// A host is lost after each so many minutes, and some times more at the end
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub loss_every: u64,
+    /// Agents and control server are processes like all others, and not real-time ones
+    #[arg(long)]
+    pub not_urgent: bool,
     /// Repeats the choices of an earlier run
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
@@ -129,10 +132,12 @@ pub fn run(asked: &Arguments) -> Result<bool, StageError> {
     let (mut ports, mut plan) = (Ports::default(), Plan::networked("calm", RESTART_DELAY_MS));
     plan.preset = Some(asked.preset.preset());
     plan.status_ports = Some([STATUS_PORT; 2]);
+    plan.urgent = !asked.not_urgent;
     add_tservers(&mut plan, CALLS, &programs, &mut ports)?;
     plan.add_pair(PLAIN, plain_member);
     plan.set_policy(Policy::Strict);
     let network = Network::set_up(asked.seed)?;
+    network.make_urgent()?;
     let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, Some(network))?;
     eprintln!("files in {}", stage.directory().display());
     let minutes = asked.minutes.unwrap_or(asked.preset.minutes());

@@ -43,6 +43,7 @@ pub(super) struct Told {
     jitter_ms: f64,
     minutes_asked: u64,
     seed: u64,
+    urgent: bool,
     bound: Bound,
     fence_budget_ms: f64,
     pub busy_processes: usize,
@@ -70,6 +71,7 @@ impl Told {
             jitter_ms: asked.preset.jitter().as_secs_f64() * 1_000.0,
             minutes_asked: minutes,
             seed: asked.seed,
+            urgent: !asked.not_urgent,
             bound: Bound::of(asked.preset),
             fence_budget_ms: preset.timers().fence_budget.as_secs_f64() * 1_000.0,
             busy_processes: 0,
@@ -178,6 +180,7 @@ impl Told {
             "calm_s": self.calm.as_secs(),
             "network": { "jitter_ms": self.jitter_ms, "way_ms": [0.0, self.jitter_ms * 2.0],
                 "loss_percent": f64::from(LOSS_PERMILLE) / 10.0, "by": "a switch in user space; frames keep their order" },
+            "agents_and_server": if self.urgent { "real-time (SCHED_RR)" } else { "as all others" },
             "cores": cores,
             "busy_processes": self.busy_processes,
             "load_averages": self.loads,
@@ -236,11 +239,13 @@ fn wrong_in(calm: &Calm) -> Vec<String> {
             found.push(format!("{pair}: no renewal was seen"));
         }
     }
+    let mut told = BTreeMap::new();
     for event in &calm.events {
         if NEVER_KINDS.contains(&event.kind.as_str()) || NEVER_RULES.contains(&event.rule.as_str()) {
-            found.push(format!("{} ({}): {}", event.kind, event.rule, event.reason));
+            *told.entry((&event.kind, &event.rule)).or_insert(0) += 1;
         }
     }
+    found.extend(told.into_iter().map(|((kind, rule), times)| format!("{kind} ({rule}), {times} times")));
     let client = &calm.client;
     if client.dual_primary_observations + client.lower_epoch_answers > 0 {
         found.push("a client heard two primaries".to_owned());
