@@ -180,7 +180,7 @@ impl Told {
             "calm_s": self.calm.as_secs(),
             "network": { "jitter_ms": self.jitter_ms, "way_ms": [0.0, self.jitter_ms * 2.0],
                 "loss_percent": f64::from(LOSS_PERMILLE) / 10.0, "by": "a switch in user space; frames keep their order" },
-            "agents_and_server": if self.urgent { "real-time (SCHED_RR)" } else { "as all others" },
+            "agents_and_server": if self.urgent { "real-time (SCHED_RR)" } else { "as they make themselves" },
             "cores": cores,
             "busy_processes": self.busy_processes,
             "load_averages": self.loads,
@@ -255,4 +255,62 @@ fn wrong_in(calm: &Calm) -> Vec<String> {
         found.push(format!("of {written} acknowledged writes {lost:?} are gone"));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(primary: &str, epoch: u64) -> Status {
+        let member = |name: &str| {
+            json!({ "name": name, "host": "alpha", "pair": "tserver", "pid": 7, "status": "started",
+                "goal": "started", "run_mode": "backup", "restarts": 0 })
+        };
+        let pair =
+            json!({ "name": "tserver", "primary": primary, "backup": "t-9", "epoch": epoch, "ready": true });
+        let all = json!({ "hosts": [], "applications": [member("t-1"), member("t-2")], "pairs": [pair] });
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn calm() -> Calm {
+        let client = json!({ "writes_acknowledged": 10, "acknowledged_checked": 10, "acknowledged_lost": 0,
+            "outages": [], "longest_outage_ms": 0.0, "dual_primary_observations": 0, "lower_epoch_answers": 0,
+            "stale_rejected": 0, "stale_accepted": 0 });
+        let seen = Seen { renewals: 3, looks: 9, ..Seen::default() };
+        Calm {
+            span: Duration::from_secs(1),
+            before: status("t-1", 3),
+            now: status("t-1", 3),
+            seen: [("tserver", seen)].into(),
+            client: serde_json::from_value(client).unwrap(),
+            counts: Value::Null,
+            events: Vec::new(),
+        }
+    }
+
+    fn event(kind: &str, rule: &str) -> Event {
+        Event { kind: kind.to_owned(), rule: rule.to_owned(), reason: String::new() }
+    }
+
+    #[test]
+    fn a_calm_stretch_is_one_in_which_nothing_moved_and_somebody_always_acted() {
+        assert_eq!(wrong_in(&calm()), Vec::<String>::new());
+        let with = |change: &dyn Fn(&mut Calm)| {
+            let mut calm = calm();
+            change(&mut calm);
+            wrong_in(&calm).len()
+        };
+        assert_eq!(with(&|calm| calm.now = status("t-2", 4)), 1);
+        assert_eq!(with(&|calm| calm.seen.values_mut().for_each(|seen| seen.nobody = 1)), 1);
+        assert_eq!(with(&|calm| calm.seen.values_mut().for_each(|seen| seen.both = 1)), 1);
+        assert_eq!(with(&|calm| calm.seen.values_mut().for_each(|seen| seen.renewals = 0)), 1);
+        assert_eq!(with(&|calm| calm.client.acknowledged_lost = Some(1)), 1);
+        assert_eq!(with(&|calm| calm.client.lower_epoch_answers = 1), 1);
+        assert_eq!(with(&|calm| calm.events = vec![event("host-lost", "agent-silent")]), 0);
+        assert_eq!(with(&|calm| calm.events = vec![event("anomaly", "grant-runs-out")]), 1);
+        assert_eq!(
+            with(&|calm| calm.events = vec![event("fenced", "guard-fired"), event("fenced", "guard-fired")]),
+            1
+        );
+    }
 }
