@@ -179,6 +179,8 @@ pub enum EventKind {
     TokenChanged,
     /// A host hands over what is primary there and stops what runs, or stays after all.
     HostLeaving,
+    /// Two clocks were found to run apart, or are not doubted any more.
+    ClockDoubted,
 }
 
 impl EventKind {
@@ -215,6 +217,7 @@ impl EventKind {
         EventKind::AccessRefused,
         EventKind::TokenChanged,
         EventKind::HostLeaving,
+        EventKind::ClockDoubted,
     ];
 
     /// The word in `-o json`.
@@ -251,6 +254,7 @@ impl EventKind {
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
+            EventKind::ClockDoubted => "clock-doubted",
         }
     }
 }
@@ -267,6 +271,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::HostLeaving));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::ClockDoubted));
     }
 }

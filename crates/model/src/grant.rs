@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AddpSettings, Epoch, HostName, Incarnation, PairName, RoleEpoch, Terms};
+use crate::{
+    AddpSettings, ClockDoubt, ClockReading, Epoch, HostName, Incarnation, PairName, RoleEpoch, Terms,
+};
 
 /// A request for a vote, new or again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +39,9 @@ pub struct VoteAnswer {
     pub role: RoleEpoch,
     /// Yes or no.
     pub verdict: Verdict,
+    /// What the clock of whoever answers shows; filled in when it is sent. No vote depends on it: see [`crate::clock`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockReading>,
 }
 
 /// Yes or no.
@@ -107,4 +112,7 @@ pub struct GrantReport {
     pub peer_heard: bool,
     /// The highest epoch that it heard the other member's agent release.
     pub peer_released: Epoch,
+    /// Clocks of the pair's voters that did not run within the allowed drift of the agent's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<ClockDoubt>,
 }

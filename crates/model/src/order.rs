@@ -184,6 +184,8 @@ pub enum Refusal {
     NotVoting(String),
     /// No other voter said yes in time.
     NoVotes,
+    /// There is no guard, which would end the member in time, so no vote was asked for.
+    NoGuard,
 }
 
 impl fmt::Display for Refusal {
@@ -208,6 +210,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotVoting(why) => write!(f, "its agent does not vote: {why}"),
             Refusal::NoVotes => write!(f, "no other voter said yes in time"),
+            Refusal::NoGuard => {
+                write!(
+                    f,
+                    "its host has no guard that would end it in time, so no vote was asked for; see the agent's log"
+                )
+            }
         }
     }
 }

@@ -114,6 +114,9 @@ rules! {
     GrantExpired => "grant-expired", "The time that the other voters gave for a role is over: whatever still acts in it is killed.";
     GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
     GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
+    RoleLost => "role-lost", "A voter names a higher role of the other member while this one still acts: its own clock fell behind, or somebody was wrong to say that its machine is off; it gives its role up at once.";
+    ClocksApart => "clocks-apart", "Two machines' clocks ran apart by more than a lease allows for: while that is so, two members may act at once.";
+    ClocksAgain => "clocks-again", "Clocks that had run apart did so no more for a while, or one of them began anew.";
     PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
     MemorySetBack => "memory-set-back", "The other agent remembers a vote or a release that this one does not: its files were set back, so it is bound anew and silent for a lease.";
     MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";

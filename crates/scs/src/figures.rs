@@ -166,6 +166,12 @@ fn show_cluster(all: &mut Exposition, view: &ClusterView, wrong: usize) {
         let count = view.hosts.iter().filter(|host| host.status == *status).count();
         family.sample(&[("status", status.as_str())], count as u64);
     }
+    let help =
+        "Clocks that its agent, or another one, found to run apart from that of the host, and still doubts.";
+    let mut family = all.gauge("understudy_scs_host_clock_doubts", help);
+    for host in &view.hosts {
+        family.sample(&[("host", host.name.as_str())], host.clock_doubts.len() as u64);
+    }
     let mut family = all.gauge("understudy_scs_applications", "Applications by status.");
     for status in ApplicationStatus::ALL {
         let count = view.applications.iter().filter(|one| one.status == *status).count();

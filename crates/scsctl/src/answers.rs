@@ -58,6 +58,7 @@ pub struct Host {
     pub heard_ms_ago: Option<u64>,
     pub loss_survivable: bool,
     pub loss_risks: Vec<String>,
+    pub clock_doubts: Vec<String>,
     pub drained: bool,
     pub since: Option<String>,
     pub problem: String,

@@ -109,7 +109,7 @@ fn waits(outcome: &Outcome) -> String {
 /// The most failing seeds before a campaign ends.
 const MOST_FAILED: usize = 10;
 /// A campaign of fewer runs need not have reached everything.
-const ENOUGH_RUNS: u64 = 1_000;
+const ENOUGH_RUNS: u64 = 3_000;
 
 impl Arguments {
     fn options(&self) -> Options {

@@ -1,6 +1,6 @@
 //! Runs as tests: the same seed is the same run, kept seeds hold, fresh ones reach something, and a law that is broken is seen.
 
-use understudy_model::{Policy, Preset};
+use understudy_model::{Policy, Preset, Rule};
 use understudy_sim::climate::Options;
 use understudy_sim::run::{Wanted, run};
 use understudy_sim::seeds;
@@ -82,6 +82,17 @@ fn a_clock_that_stops_with_its_machine_is_found_to_give_two_primaries() {
     let options = Options { clocks_stop: true, ..options(Policy::Strict, Preset::Normal) };
     let mut found = (1..=600).filter_map(|seed| run(seed, options, &Wanted::default()).violation);
     assert!(found.any(|violation| violation.law == "S1"));
+}
+
+/// The same clocks are found out by the agents that read them with each vote.
+#[test]
+fn clocks_that_stop_with_their_machines_are_doubted() {
+    let options = Options { clocks_stop: true, ..options(Policy::Strict, Preset::Normal) };
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=60 {
+        sometimes.add(&run(seed, options, &Wanted::default()).sometimes);
+    }
+    assert!(sometimes.of_rule(Rule::ClocksApart) > 0, "{:?}", sometimes.lines());
 }
 
 #[test]

@@ -105,9 +105,9 @@ pub fn understood_since(work: &Work) -> u16 {
 /// The answer in words that a control server of this version knows: what it has no word for is said as text.
 pub fn answer_in_words_of(version: u16, answer: Answer) -> Answer {
     match answer.outcome {
-        Outcome::Refused(refusal @ (Refusal::Promised(..) | Refusal::NotVoting(_) | Refusal::NoVotes))
-            if version < VOTES_SINCE =>
-        {
+        Outcome::Refused(
+            refusal @ (Refusal::Promised(..) | Refusal::NotVoting(_) | Refusal::NoVotes | Refusal::NoGuard),
+        ) if version < VOTES_SINCE => {
             Answer { outcome: Outcome::Refused(Refusal::NotReady(refusal.to_string())), ..answer }
         }
         outcome => Answer { outcome, ..answer },

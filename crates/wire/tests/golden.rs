@@ -204,7 +204,29 @@ fn ask() -> VoteAsk {
 
 fn vote(verdict: Verdict) -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
-    VoteAnswer { pair, incarnation, number, role, verdict }
+    VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
+}
+
+fn doubts() -> Vec<ClockDoubt> {
+    let doubt = ClockDoubt {
+        other: OtherClock::Host(name("alpha")),
+        behind: WhichClock::Own,
+        lapse: Lapse::AtOnce,
+        own_least: Duration::from_millis(600),
+        own_most: Duration::from_millis(602),
+        other_ns: 10_600_000_000,
+        drift_ppm: 2_000,
+        wrong: None,
+    };
+    let back = ClockDoubt {
+        other: OtherClock::Controller(name("scs-1")),
+        behind: WhichClock::Other,
+        lapse: Lapse::BitByBit,
+        other_ns: -5,
+        wrong: Some(WhichClock::Other),
+        ..doubt.clone()
+    };
+    vec![doubt, back]
 }
 
 #[test]
@@ -221,13 +243,21 @@ fn what_is_said_of_votes() {
     compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
     compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
     let mut report = report();
-    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7) };
-    report.role.as_mut().unwrap().strict = Some(strict);
-    compare_in("v3/report", FromAgent::Report(report));
+    let clocks = Vec::new();
+    let strict =
+        GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7), clocks };
+    report.role.as_mut().unwrap().strict = Some(strict.clone());
+    compare_in("v3/report", FromAgent::Report(report.clone()));
+    let doubts = GrantReport { clocks: doubts(), ..strict };
+    report.role.as_mut().unwrap().strict = Some(doubts);
+    compare_in("v3/report-clocks", FromAgent::Report(report));
+    let clock = Some(ClockReading { clock: ClockId(6), at: Moment(86_400_000_000_001) });
+    compare_in("v3/vote-clock", ToAgent::Vote(VoteAnswer { clock, ..vote(Verdict::Given) }));
     for (file, refusal) in [
         ("v3/refused-promised", Refusal::Promised(former.clone(), Duration::from_millis(1_200))),
         ("v3/refused-not-voting", Refusal::NotVoting("its memory was empty".to_owned())),
         ("v3/refused-no-votes", Refusal::NoVotes),
+        ("v3/refused-no-guard", Refusal::NoGuard),
     ] {
         let outcome = Outcome::Refused(refusal);
         compare_in(file, FromAgent::Answer(Answer { order: OrderId(300), outcome }));
@@ -280,6 +310,8 @@ fn what_an_older_reader_has_no_words_for_is_not_sent_or_said_as_text() {
     let plain = answer(Refusal::NotReady("no other voter said yes in time".to_owned()));
     assert_eq!(control::answer_in_words_of(2, answer(Refusal::NoVotes)), plain);
     assert_eq!(control::answer_in_words_of(3, answer(Refusal::NoVotes)), answer(Refusal::NoVotes));
+    let said = control::answer_in_words_of(2, answer(Refusal::NoGuard));
+    assert_eq!(said, answer(Refusal::NotReady(Refusal::NoGuard.to_string())));
     assert_eq!(control::answer_in_words_of(1, answer(Refusal::Busy)), answer(Refusal::Busy));
 }
 

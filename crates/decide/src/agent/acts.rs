@@ -194,6 +194,8 @@ pub struct Peer {
     pub addresses: Vec<String>,
     /// How the link is watched.
     pub addp: AddpSettings,
+    /// How long one address may take to answer.
+    pub patience: Duration,
 }
 
 /// Everything that is needed to start a process.

@@ -8,7 +8,7 @@ use understudy_model::{ApplicationName, Decision, Moment, PairName, Verdict, Vot
 
 use super::out::{Out, Unstored};
 use super::{Agent, AgentDo, AgentRecord, AgentSaw};
-use crate::grants::holder::{Due, OtherVoter};
+use crate::grants::holder::Due;
 
 impl Agent {
     /// Observes a vote, or a request to renew one.
@@ -21,7 +21,7 @@ impl Agent {
         match saw {
             AgentSaw::ControllerVoted { link, answer } => {
                 self.heeds(answer).filter(|()| self.controllers.contains_key(link))?;
-                self.voted(now, OtherVoter::Control, answer.clone(), &mut out);
+                self.controller_voted(now, *link, answer.clone(), &mut out);
                 self.show_longer(&answer.role.holder, &mut out);
             }
             AgentSaw::PeerVoted { host, answer } => {

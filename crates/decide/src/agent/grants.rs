@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, Because, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment, Outcome,
-    PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
+    ApplicationName, Because, ClockDoubt, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment,
+    Outcome, PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace,
+    Subject,
 };
 
 use super::confirm::Confirm;
@@ -23,6 +24,12 @@ use crate::grants::{Given, Kept, Objection, Promise, Refused, Vote};
 
 /// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
 pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
+
+/// A dial is given up after half of the shortest lease that rests on the link, as a call that was begun during a cut would
+/// otherwise outlast it; but a busy machine and a long way have this long, whatever the lease.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+/// Whoever has not answered after this will not.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One pair's grants, as this agent has them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +59,8 @@ pub(super) struct Own {
     pub asked_before: u64,
     /// The start that the guard does not take.
     pub unguarded: Option<StartId>,
+    /// When its last requests were sent, by their numbers: as many as its holder remembers.
+    pub sent: Vec<(u64, Moment)>,
 }
 
 impl PairGrants {
@@ -65,12 +74,13 @@ impl PairGrants {
     }
 
     /// How its vote stands, for whoever is told.
-    fn report(&self, now: Moment, peer_heard: bool) -> GrantReport {
+    fn report(&self, now: Moment, peer_heard: bool, clocks: Vec<ClockDoubt>) -> GrantReport {
         GrantReport {
             unread: self.voter.is_unread(),
             silent: now < self.voter.silent_until(),
             peer_heard,
             peer_released: self.peer_released,
+            clocks,
         }
     }
 }
@@ -197,7 +207,14 @@ impl Agent {
             let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
             (
                 name.clone(),
-                Own { holder, expired: false, confirms: Vec::new(), asked_before: 0, unguarded: None },
+                Own {
+                    holder,
+                    expired: false,
+                    confirms: Vec::new(),
+                    asked_before: 0,
+                    unguarded: None,
+                    sent: Vec::new(),
+                },
             )
         });
         let grants = PairGrants {
@@ -239,11 +256,15 @@ impl Agent {
         let mut wanted: BTreeMap<HostName, Peer> = BTreeMap::new();
         for grants in self.grants.values().filter(|grants| grants.place.peer_host != self.host) {
             let place = &grants.place;
-            wanted.entry(place.peer_host.clone()).or_insert_with(|| Peer {
+            let patience = (place.terms.lease / 2).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+            let peer = wanted.entry(place.peer_host.clone()).or_insert_with(|| Peer {
                 host: place.peer_host.clone(),
                 addresses: place.peer_addresses.clone(),
                 addp: place.peer_addp,
+                patience,
             });
+            // The pair with the shortest lease can wait the least.
+            peer.patience = peer.patience.min(patience);
         }
         let wanted: Vec<Peer> = wanted.into_values().collect();
         if self.kept_peers.as_ref() != Some(&wanted) && !(self.kept_peers.is_none() && wanted.is_empty()) {
@@ -261,7 +282,8 @@ impl Agent {
     pub(super) fn grant_report(&self, name: &ApplicationName) -> Option<GrantReport> {
         let role = self.applications.get(name)?.role.as_ref()?;
         let grants = self.grants.get(&role.place.pair)?;
-        Some(grants.report(self.clock, self.peers.contains(&grants.place.peer_host)))
+        let host = &grants.place.peer_host;
+        Some(grants.report(self.clock, self.peers.contains(host), self.doubts_of(host)))
     }
 
     /// An own member may be told that it is primary: nobody votes for its pair, or somebody voted for this role.
@@ -513,12 +535,15 @@ impl Agent {
 
     /// Its promotion is late and it was never told of it: it need not be demoted.
     pub(super) fn give_up_untold(&mut self, name: &ApplicationName) -> bool {
+        let refused = self.own(name).and_then(|own| own.unguarded);
+        let start = self.applications.get(name).and_then(|known| known.start);
+        let guarded = self.guard_up && (refused.is_none() || refused != start);
         let Some(known) = self.applications.get_mut(name) else { return false };
         let primary = known.run_mode == understudy_model::RunMode::Primary;
         let Some(part) = known.role.as_mut() else { return false };
         let untold = part.place.strict.is_some() && part.untold && part.part == Part::Promoting && !primary;
         if untold {
-            part.failed.get_or_insert(Refusal::NoVotes);
+            part.failed.get_or_insert(if guarded { Refusal::NoVotes } else { Refusal::NoGuard });
         }
         untold
     }

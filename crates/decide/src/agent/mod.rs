@@ -9,6 +9,7 @@ mod adoption;
 mod after;
 pub mod application;
 mod aside;
+mod clocks;
 mod confirm;
 mod grants;
 mod hang;
@@ -68,6 +69,8 @@ pub struct Agent {
     grants: BTreeMap<PairName, grants::PairGrants>,
     /// The hosts to whose agent the link is open.
     peers: BTreeSet<HostName>,
+    /// The clocks of other voters, held against the own one.
+    clocks: clocks::Clocks,
     /// The agents that it keeps a link to, as last told.
     kept_peers: Option<Vec<Peer>>,
     /// The guard is there.
@@ -117,6 +120,7 @@ impl Agent {
             durable: memory.roles,
             grants: BTreeMap::new(),
             peers: BTreeSet::new(),
+            clocks: clocks::Clocks::default(),
             kept_peers: None,
             guard_up: false,
             guard_needed: false,

@@ -4,8 +4,8 @@
 //! member whose votes run out is demoted while there is time for it, and ended when there is none.
 
 use understudy_model::{
-    ApplicationName, Because, Epoch, EventKind, HostName, Moment, PairName, Release, Remembered, RoleEpoch,
-    Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
+    ApplicationName, Because, Epoch, EventKind, HostName, Moment, OtherClock, PairName, Release, Remembered,
+    RoleEpoch, Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
 };
 
 use super::application::StopReason;
@@ -54,11 +54,14 @@ impl Agent {
         if lease > LONGEST_LEASE {
             let why = format!("a lease of {} s is longer than any", lease.as_secs());
             let verdict = Verdict::Refused { promised: None, why };
-            let answer = VoteAnswer { pair, incarnation, number, role, verdict };
+            let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
             return out.answers.push(AgentDo::AnswerPeer { host, answer });
         }
-        let answer =
-            |verdict| VoteAnswer { pair: pair.clone(), incarnation, number, role: role.clone(), verdict };
+        // What the clock shows is filled in when it is sent.
+        let answer = |verdict| {
+            let (pair, role) = (pair.clone(), role.clone());
+            VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
+        };
         let Some(grants) = self.grants.get_mut(&pair).filter(known) else {
             let why =
                 format!("{} is no member of pair {pair} on {host}, as far as is known here", role.holder);
@@ -87,13 +90,16 @@ impl Agent {
     pub(super) fn peer_voted(&mut self, now: Moment, host: &HostName, answer: VoteAnswer, out: &mut Out) {
         let from = self.grants.get(&answer.pair).is_some_and(|grants| grants.place.peer_host == *host);
         if from {
+            self.compare_clocks(now, OtherClock::Host(host.clone()), &answer, out);
             self.voted(now, OtherVoter::Peer, answer, out);
         }
     }
 
     /// Only a control server that is obeyed is counted: another one may not know that it leads no more.
     pub(super) fn controller_voted(&mut self, now: Moment, link: LinkId, answer: VoteAnswer, out: &mut Out) {
-        if self.controllers.contains_key(&link) {
+        if let Some(controller) = self.controllers.get(&link) {
+            let other = OtherClock::Controller(controller.name.clone());
+            self.compare_clocks(now, other, &answer, out);
             self.voted(now, OtherVoter::Control, answer, out);
         }
     }
@@ -107,7 +113,7 @@ impl Agent {
     }
 
     pub(super) fn voted(&mut self, now: Moment, voter: OtherVoter, answer: VoteAnswer, out: &mut Out) {
-        let VoteAnswer { pair, incarnation, number, role, verdict } = answer;
+        let VoteAnswer { pair, incarnation, number, role, verdict, clock: _ } = answer;
         let name = role.holder.clone();
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let Some(own) = grants.own.get_mut(&name) else { return };
@@ -136,6 +142,8 @@ impl Agent {
                     };
                     out.events.push(self.event(EventKind::Anomaly, Severity::Warning, &name, because));
                     self.end_held(now, &name, out);
+                } else if self.is_role_lost(now, voter, &pair, &refused) {
+                    self.lose_role(now, &name, &refused, out);
                 }
             }
         }
@@ -227,6 +235,7 @@ impl Agent {
         }
         let Some(ask) = own.holder.ask(now, &grants.place.terms) else { return };
         let (incarnation, number) = (ask.incarnation, ask.number);
+        own.note_asked(now, number);
         if grants.voter.counts_twice() {
             let twin = Answer { incarnation, number, role: ask.role.clone() };
             own.holder.hear(now, OtherVoter::Twin, &twin);
@@ -278,7 +287,7 @@ impl Agent {
     }
 
     /// The held role ends now, whatever its member does.
-    fn end_held(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn end_held(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let pair = self.applications.get(name).and_then(|known| known.role.as_ref());
         let Some(pair) = pair.map(|role| role.place.pair.clone()) else { return };
         if let Some(own) = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(name)) {

@@ -5,6 +5,7 @@
 //! carries is durable, and what is not known is never guessed.
 
 mod asks;
+mod clocks;
 mod explain;
 mod fence;
 mod flap;

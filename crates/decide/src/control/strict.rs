@@ -65,8 +65,9 @@ impl Control {
             }
         };
         let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
-        out.actions
-            .push(ControlDo::Vote { host, answer: VoteAnswer { pair, incarnation, number, role, verdict } });
+        // What the clock shows is filled in when it is sent.
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
+        out.actions.push(ControlDo::Vote { host, answer });
     }
 
     /// Whether a refusal is told: the first of its kind to an agent, and no more kinds than a few.

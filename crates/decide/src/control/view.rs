@@ -54,6 +54,9 @@ pub struct HostState {
     pub drained: bool,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
+    /// What agents found of its clock and others that ran apart; empty if nothing is doubted.
+    #[serde(default)]
+    pub clock_doubts: Vec<String>,
 }
 
 /// One application.

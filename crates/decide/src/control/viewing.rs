@@ -56,6 +56,7 @@ impl Control {
                 drained: self.memory.drained.contains(name),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
+                clock_doubts: self.clock_doubts_of(name),
             })
             .collect()
     }
@@ -201,6 +202,7 @@ impl Control {
 
     fn warnings(&self, now: Moment) -> Vec<String> {
         let mut warnings = Vec::new();
+        self.warn_of_clocks(&mut warnings);
         for (name, pair) in &self.pairs {
             self.warn_of_pair(now, name, pair, &mut warnings);
         }

@@ -100,6 +100,7 @@ fn host_members() -> Vec<(&'static str, Value)> {
         ("heard_ms_ago", maybe("integer")),
         ("loss_survivable", boolean()),
         ("problem", text()),
+        ("clock_doubts", list(text())),
     ]
 }
 

@@ -85,6 +85,8 @@ pub fn listed<T>(name: &'static str, list: &[T], shape: impl Fn(&T) -> Value) ->
 pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let hosts = view.hosts.iter().filter(|host| host.status != HostStatus::Running);
     let hosts = hosts.map(|host| format!("host {} is {}", host.name, host.status));
+    let clocks = view.hosts.iter().filter(|host| !host.clock_doubts.is_empty());
+    let clocks = clocks.map(|host| format!("the clock of host {} and others run apart", host.name));
     // A pair of which nothing should run is as wished.
     let started = view.applications.iter().filter(|one| one.goal == Goal::Started);
     let wanted: BTreeSet<_> = started.filter_map(|one| one.pair.as_ref()).collect();
@@ -111,7 +113,7 @@ pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let operations = view.operations.iter().filter(|one| matches!(one.state, OperationState::Unknown(_)));
     let operations = operations.map(|one| format!("the outcome of operation {} is not known", one.id));
     let mut wrong: Vec<String> =
-        hosts.chain(pairs).chain(held).chain(applications).chain(operations).collect();
+        hosts.chain(clocks).chain(pairs).chain(held).chain(applications).chain(operations).collect();
     wrong.extend(beside.wrong.iter().cloned());
     wrong
 }
@@ -131,6 +133,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
         "loss_risks": host.loss_risks,
+        "clock_doubts": host.clock_doubts,
         "drained": host.drained,
         "problem": host.problem,
     })
@@ -328,6 +331,7 @@ mod tests {
             loss_survivable: false,
             drained: false,
             loss_risks: Vec::new(),
+            clock_doubts: Vec::new(),
         };
         let applications = vec![
             application(ApplicationStatus::Started, Goal::Started),
@@ -347,6 +351,8 @@ mod tests {
             wrongs(|view, _| view.hosts[0].status = HostStatus::Inaccessible),
             ["host alpha is inaccessible"]
         );
+        let clock = wrongs(|view, _| view.hosts[0].clock_doubts.push("it stood still".to_owned()));
+        assert_eq!(clock, ["the clock of host alpha and others run apart"]);
         let stopped = wrongs(|view, _| view.applications[0].status = ApplicationStatus::Stopped);
         assert_eq!(stopped, ["application a is stopped, its goal is started"]);
         let pair = |view: &mut ClusterView, goal| {

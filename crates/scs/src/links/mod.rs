@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::Inbox;
+use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, Answer, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec,
     Moment, Order, Outcome, Refusal, VoteAnswer,
@@ -44,6 +44,7 @@ pub struct Links {
     inbox: Inbox<Control>,
     journal: Journal,
     security: Security,
+    clock: BootClock,
     asked: asked::Asked,
     /// What happened on the links to each configured host.
     tallies: Arc<Mutex<BTreeMap<HostName, LinkTally>>>,
@@ -80,6 +81,7 @@ impl Links {
             inbox,
             journal,
             security,
+            clock: BootClock::own(),
             asked: asked::Asked::default(),
             tallies: Arc::default(),
         }
@@ -199,11 +201,12 @@ impl Links {
         tokio::spawn(async move { inbox.saw(ControlSaw::Answered { host, answer }).await });
     }
 
-    /// Answers a request for this server's vote. Whoever asked and is gone, or does not read, asks again.
+    /// Answers a request for this server's vote, and says what the clock of its machine shows. Whoever asked and is gone, or does not read, asks again.
     pub fn vote(&self, host: &HostName, answer: VoteAnswer) {
         let mut table = self.table();
         let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= VOTES_SINCE) else { return };
         let Some(sender) = &slot.open else { return };
+        let answer = VoteAnswer { clock: self.clock.reading(), ..answer };
         if let Err(error) = sender.try_send(&ToAgent::Vote(answer)) {
             tracing::warn!(%host, %error, "a vote could not be sent: the link is dropped");
             slot.give_up(&error);

@@ -199,6 +199,7 @@ pub fn host(host: &Host, show: Show) -> String {
             ("heard", host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
             ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
             ("would be lost", host.loss_risks.join("; ")),
+            ("clock", host.clock_doubts.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
             ("problem", host.problem.clone()),
         ],

@@ -2,6 +2,7 @@
 //!
 //! Refuses to change anything. The law: an invariant looks at what is so in the world, never at what a machine believes.
 
+pub mod a1;
 pub mod l1;
 pub mod l2;
 pub mod l3;
@@ -59,6 +60,8 @@ pub struct Laws {
     pub l2: l2::L2,
     /// The control plane away stops nobody.
     pub l3: l3::L3,
+    /// Nobody doubts a good clock.
+    pub a1: a1::A1,
     /// What is broken now.
     pub strain: Strain,
     other: Objection,
@@ -78,6 +81,7 @@ impl Laws {
             l1: l1::L1::new(climate, cast),
             l2: l2::L2::new(climate, cast),
             l3: l3::L3::new(climate),
+            a1: a1::A1::new(climate),
             strain: Strain::new(climate, cast),
             other: Objection::default(),
             policy: climate.options.policy,
@@ -95,6 +99,7 @@ impl Laws {
             &self.l1.objection,
             &self.l2.objection,
             &self.l3.objection,
+            &self.a1.objection,
             &self.other,
         ];
         all.into_iter().find_map(|objection| objection.0.as_ref())

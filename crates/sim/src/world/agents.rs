@@ -107,8 +107,7 @@ impl World {
         site.lives += 1;
         site.pages.resize(parts, None);
         let incarnation = Incarnation(site.lives + 1_000_000 * (host as u128 + 1));
-        let memory = site.memory.clone();
-        site.daemon.begin(Agent::new(self.cast.hosts[host].clone(), incarnation, memory));
+        self.begin_mind(host, incarnation);
         self.sometimes.agent_lives += 1;
         self.tell_at(host, |world| format!("{}'s agent starts", world.cast.machine(host)));
         let found = self.found_on(host);
@@ -359,6 +358,7 @@ impl World {
         self.laws.s4.table_known(host, &decision.persist);
         for because in decision.events.iter().map(|event| &event.because).chain(&decision.quiet) {
             self.sometimes.count_rule(because.rule);
+            self.laws.a1.told(self.now, host, because.rule, &because.reason);
         }
         for action in decision.actions {
             let site = &self.agents[host];
@@ -402,7 +402,7 @@ impl World {
             AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
             AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
-            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, Letter::Vote(answer)),
+            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, self.vote(host, answer)),
             AgentDo::RemindPeer { host: to, remembered } => {
                 self.tell_peer(host, &to, Letter::Remembered(remembered));
             }

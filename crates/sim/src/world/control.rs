@@ -296,7 +296,7 @@ impl World {
                 ControlDo::Vote { host, answer } => {
                     self.laws.s3.control_votes(self.now, &answer, &self.control.store);
                     if let Some(link) = self.control_link(&host) {
-                        self.post(link, 1, Letter::Vote(answer));
+                        self.post(link, 1, self.vote(self.climate.control_on, answer));
                     }
                 }
                 ControlDo::Fence { host } => {

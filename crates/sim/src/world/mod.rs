@@ -151,7 +151,27 @@ fn empty_store() -> ControlMemory {
     }
 }
 
+/// The name of a machine's clock: each boot begins another one.
+fn clock_of(machine: usize, boots: u32) -> ClockId {
+    ClockId((u128::from(boots) << 32) + machine as u128)
+}
+
 impl World {
+    /// Begins the agent of a host in a new life, with what its files hold.
+    fn begin_mind(&mut self, host: usize, incarnation: Incarnation) {
+        let clock = clock_of(host, self.machines[host].boots);
+        let memory = self.agents[host].memory.clone();
+        let mind = Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock));
+        self.agents[host].daemon.begin(mind);
+    }
+
+    /// A vote as it leaves a machine: with what its clock shows.
+    fn vote(&self, machine: usize, answer: VoteAnswer) -> Letter {
+        let known = &self.machines[machine];
+        let clock = ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) };
+        Letter::Vote(VoteAnswer { clock: Some(clock), ..answer })
+    }
+
     /// A world in which nothing has happened yet.
     pub fn new(seed: u64, options: Options, plan: impl Fn(&Climate, &Cast) -> Vec<Planned>) -> Self {
         let climate = Climate::of(seed, options);

@@ -1,6 +1,6 @@
 //! Requests for votes, their answers, releases, and what a strict pair needs to know of its grants.
 //!
-//! Knows nothing of who may ask. The law: no moment travels, only spans; a lease of nothing is refused, as a promise that is
+//! Knows nothing of who may ask. The law: no moment of a lease travels, only spans; a lease of nothing is refused, as a promise that is
 //! over when it is made binds nobody.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use understudy_model as model;
 use understudy_model::{Epoch, Incarnation, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 
+use super::clock::{ClockDoubt, ClockReading, MOST_DOUBTS};
 use super::order::RoleEpoch;
 use super::{Body, Nothing, check, word};
 use crate::application::LONGEST_TEXT_BYTES;
@@ -44,6 +45,8 @@ pub(crate) struct VoteAnswer {
     role: Option<RoleEpoch>,
     #[prost(oneof = "Verdict", tags = "5, 6")]
     verdict: Option<Verdict>,
+    #[prost(message, optional, tag = "7")]
+    clock: Option<ClockReading>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -80,6 +83,8 @@ pub(crate) struct GrantReport {
     peer_released: u64,
     #[prost(bool, tag = "4")]
     silent: bool,
+    #[prost(message, repeated, tag = "5")]
+    clocks: Vec<ClockDoubt>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -169,6 +174,7 @@ impl Body for VoteAnswer {
             number: said.number,
             role: Some(RoleEpoch::write(&said.role)?),
             verdict: Some(verdict),
+            clock: check::write_optional(&said.clock)?,
         })
     }
 
@@ -186,6 +192,7 @@ impl Body for VoteAnswer {
             number: self.number,
             role: check::read_required(self.role, "VoteAnswer.role")?,
             verdict,
+            clock: check::read_optional(self.clock)?,
         })
     }
 }
@@ -244,6 +251,7 @@ impl Body for GrantReport {
             peer_heard: said.peer_heard,
             peer_released: said.peer_released.0,
             silent: said.silent,
+            clocks: check::write_list(&said.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
         })
     }
 
@@ -253,6 +261,7 @@ impl Body for GrantReport {
             silent: self.silent,
             peer_heard: self.peer_heard,
             peer_released: check::epoch(self.peer_released, "GrantReport.peer_released")?,
+            clocks: check::read_list(self.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
         })
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod conduct;
 pub(crate) mod grant;
 pub(crate) mod greeting;

@@ -61,3 +61,7 @@ numbered_words!(Signal { Hup = 1, Int = 2, Quit = 3, Kill = 9, Usr1 = 10, Usr2 =
 numbered_words!(OutputKind { Journal = 1, File = 2 });
 
 numbered_words!(AddpTrace { Off = 1, Local = 2, Remote = 3, Both = 4 });
+
+numbered_words!(WhichClock { Own = 1, Other = 2 });
+
+numbered_words!(Lapse { AtOnce = 1, BitByBit = 2 });

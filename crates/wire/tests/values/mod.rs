@@ -249,6 +249,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         (role(), span()).prop_map(|(role, left)| Refusal::Promised(role, left)),
         text().prop_map(Refusal::NotVoting),
         Just(Refusal::NoVotes),
+        Just(Refusal::NoGuard),
     ]
 }
 
@@ -271,11 +272,27 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
     })
 }
 
+fn clock_doubt() -> impl Strategy<Value = ClockDoubt> {
+    let which = || prop_oneof![Just(WhichClock::Own), Just(WhichClock::Other)];
+    let lapse = prop_oneof![Just(Lapse::AtOnce), Just(Lapse::BitByBit)];
+    let other = prop_oneof![name().prop_map(OtherClock::Host), name().prop_map(OtherClock::Controller)];
+    let spans = (span(), span(), any::<i64>(), any::<u32>());
+    (other, which(), lapse, spans, option_of(which())).prop_map(|(other, behind, lapse, spans, wrong)| {
+        let (own_least, own_most, other_ns, drift_ppm) = spans;
+        ClockDoubt { other, behind, lapse, own_least, own_most, other_ns, drift_ppm, wrong }
+    })
+}
+
 fn role_report() -> impl Strategy<Value = RoleReport> {
-    let strict =
-        (any::<bool>(), any::<bool>(), number_of_epoch()).prop_map(|(unread, peer_heard, released)| {
-            GrantReport { unread, silent: !unread, peer_heard, peer_released: Epoch(released) }
-        });
+    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3)).prop_map(
+        |(unread, peer_heard, released, clocks)| GrantReport {
+            unread,
+            silent: !unread,
+            peer_heard,
+            peer_released: Epoch(released),
+            clocks,
+        },
+    );
     (name(), option_of(role()), number_of_epoch(), option_of(role()), option_of(strict)).prop_map(
         |(pair, promised, closed, acting, strict)| RoleReport {
             pair,
@@ -386,9 +403,14 @@ fn vote_ask() -> impl Strategy<Value = VoteAsk> {
 fn vote() -> impl Strategy<Value = VoteAnswer> {
     let refused = (option_of(role()), text()).prop_map(|(promised, why)| Verdict::Refused { promised, why });
     let verdict = prop_oneof![Just(Verdict::Given), refused];
-    (name(), any::<u128>(), any::<u64>(), role(), verdict).prop_map(|(pair, life, number, role, verdict)| {
-        VoteAnswer { pair, incarnation: Incarnation(life), number, role, verdict }
-    })
+    let clock = (any::<u128>(), any::<u64>())
+        .prop_map(|(clock, at)| ClockReading { clock: ClockId(clock), at: Moment(at) });
+    (name(), any::<u128>(), any::<u64>(), role(), verdict, option_of(clock)).prop_map(
+        |(pair, life, number, role, verdict, clock)| {
+            let incarnation = Incarnation(life);
+            VoteAnswer { pair, incarnation, number, role, verdict, clock }
+        },
+    )
 }
 
 pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
