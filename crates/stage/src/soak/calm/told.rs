@@ -276,7 +276,8 @@ mod tests {
         let client = json!({ "writes_acknowledged": 10, "acknowledged_checked": 10, "acknowledged_lost": 0,
             "outages": [], "longest_outage_ms": 0.0, "dual_primary_observations": 0, "lower_epoch_answers": 0,
             "stale_rejected": 0, "stale_accepted": 0 });
-        let seen = Seen { renewals: 3, looks: 9, ..Seen::default() };
+        let mut seen = Seen::default();
+        (seen.renewals, seen.looks) = (3, 9);
         Calm {
             span: Duration::from_secs(1),
             before: status("t-1", 3),
