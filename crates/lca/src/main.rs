@@ -125,6 +125,11 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
         tracing::warn!("the service manager is not told anything: {error}");
         Unit::default()
     });
+    // This thread asks for votes and gives them: where no core is free, a role would be lost for a wait of some turns. Nothing
+    // that it starts inherits that, neither threads nor programs.
+    if !understudy_guard::watch::hurry() {
+        tracing::info!("it may not go before other programs: on a busy machine, leases have to be longer");
+    }
     let program = own_program().map_err(|error| failed("cannot find this program", error))?;
     let arguments = std::env::args_os().skip(1).collect();
     let start = Start { program, arguments, unit: unit.clone(), inheritance };

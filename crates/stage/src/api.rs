@@ -130,7 +130,13 @@ impl Api {
         read_operation(&path, self.get(&path)?)
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+    /// Asks for what is no JSON, such as figures.
+    pub fn text(&self, path: &str) -> Result<String, ApiError> {
+        text_of(&format!("GET {path}"), &self.talk("GET", path, None)?)
+    }
+
+    /// Says one request and hears everything until the connection ends.
+    fn talk(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>, ApiError> {
         let request = || format!("{method} {path}");
         let talk = |source| ApiError::Talk { request: request(), source };
         let mut stream = UnixStream::connect(&self.socket)
@@ -146,14 +152,37 @@ impl Api {
         stream.write_all(format!("{head}{body}").as_bytes()).map_err(talk)?;
         let mut answer = Vec::new();
         stream.take(LONGEST_ANSWER_BYTES).read_to_end(&mut answer).map_err(talk)?;
-        let wrong = |why: String| ApiError::Answer { request: request(), why };
-        let (status, body) = split(&answer).map_err(|odd| match odd {
-            Odd::Cut => talk(io::ErrorKind::UnexpectedEof.into()),
-            Odd::Wrong(why) => wrong(why.to_owned()),
-        })?;
-        let value: Value = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
-        if (200..300).contains(&status) { Ok(value) } else { Err(refusal(request(), status, &value)) }
+        Ok(answer)
     }
+
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        let request = format!("{method} {path}");
+        let answer = self.talk(method, path, body)?;
+        let (status, body) = whole(&request, &answer)?;
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| ApiError::Answer { request: request.clone(), why: error.to_string() })?;
+        if (200..300).contains(&status) { Ok(value) } else { Err(refusal(request, status, &value)) }
+    }
+}
+
+/// The text of a whole answer to `request`, which must be a good one.
+pub(crate) fn text_of(request: &str, answer: &[u8]) -> Result<String, ApiError> {
+    let (status, body) = whole(request, answer)?;
+    let wrong = |why: String| ApiError::Answer { request: request.to_owned(), why };
+    if status != 200 {
+        return Err(wrong(format!("status {status}")));
+    }
+    String::from_utf8(body.to_vec()).map_err(|error| wrong(error.to_string()))
+}
+
+/// Status and body of a whole answer; an error if it is cut or none.
+fn whole<'a>(request: &str, answer: &'a [u8]) -> Result<(u16, &'a [u8]), ApiError> {
+    split(answer).map_err(|odd| match odd {
+        Odd::Cut => {
+            ApiError::Talk { request: request.to_owned(), source: io::ErrorKind::UnexpectedEof.into() }
+        }
+        Odd::Wrong(why) => ApiError::Answer { request: request.to_owned(), why: why.to_owned() },
+    })
 }
 
 fn read_operation(request: &str, value: Value) -> Result<Operation, ApiError> {

@@ -28,7 +28,12 @@ pub struct DaemonProcess {
     /// Whose network it lives in; none: the machine's.
     place: Option<Arc<Place>>,
     child: Option<Child>,
+    /// As a real-time process, which no busy one keeps from its core.
+    urgent: bool,
 }
+
+/// What makes a program a real-time one, and nothing that it starts.
+const URGENT: [&str; 4] = ["chrt", "--rr", "--reset-on-fork", "10"];
 
 impl DaemonProcess {
     /// Nothing is started yet. `mark` is the stage's directory, `log` is appended to.
@@ -41,7 +46,14 @@ impl DaemonProcess {
             log,
             place: None,
             child: None,
+            urgent: false,
         }
+    }
+
+    /// It is a real-time process from its next start on.
+    pub fn urgent(mut self, urgent: bool) -> Self {
+        self.urgent = urgent;
+        self
     }
 
     /// It lives in that network from its next start on.
@@ -58,7 +70,14 @@ impl DaemonProcess {
         let open = || OpenOptions::new().create(true).append(true).open(&self.log);
         let log = open().map_err(StageError::file("open", &self.log))?;
         let errors = log.try_clone().map_err(StageError::file("open", &self.log))?;
-        let mut command = Command::new(&self.program);
+        let mut command = match (self.urgent, URGENT) {
+            (true, [chrt, arguments @ ..]) => {
+                let mut command = Command::new(chrt);
+                command.args(arguments).arg(&self.program);
+                command
+            }
+            (false, _) => Command::new(&self.program),
+        };
         command
             .args(&self.arguments)
             .env(STAGE_MARK, &self.mark)

@@ -135,6 +135,8 @@ pub struct Plan {
     pub pairs: Vec<PairPlan>,
     /// Where the agents of alpha and beta answer load balancers, on the addresses of their hosts; by default nowhere.
     pub status_ports: Option<[u16; 2]>,
+    /// Agents and control server are real-time processes (`SCHED_RR`); what they start is not.
+    pub urgent: bool,
 }
 
 impl Plan {
@@ -149,6 +151,7 @@ impl Plan {
             applications: Vec::new(),
             pairs: Vec::new(),
             status_ports: None,
+            urgent: false,
         }
     }
 

@@ -188,6 +188,7 @@ impl Stage {
             let place = network.as_ref().map(|network| Arc::clone(network.place(daemon.station())));
             DaemonProcess::new(daemon.name(), programs.path(program), arguments, &directory, log)
                 .in_place(place)
+                .urgent(plan.urgent)
         };
         let daemons = [
             daemon(Daemon::Agent(Host::Alpha), "lca", &alpha?),

@@ -18,8 +18,6 @@ use crate::{Stage, StageError};
 
 /// How long an answer is waited for before the next question is asked on a connection of its own.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// Between two questions.
-const PAUSE: Duration = Duration::from_micros(500);
 /// Questions that may wait for their answers; of more, the ones in the middle are given up.
 const MOST_WAITING: usize = 128;
 
@@ -84,18 +82,26 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// Between two questions, if nobody wishes otherwise.
+    pub const PAUSE: Duration = Duration::from_micros(500);
+
     /// Begins to ask both members, each from within its own network if it has one.
-    fn begin(members: [(SocketAddr, Option<Arc<Place>>); 2]) -> Self {
+    fn begin(members: [(SocketAddr, Option<Arc<Place>>); 2], pause: Duration) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let watch = |(member, (address, place)): (usize, (SocketAddr, Option<Arc<Place>>))| {
             let ends = Arc::clone(&ends);
-            std::thread::spawn(move || watch(member, address, place.as_deref(), &ends))
+            std::thread::spawn(move || watch((member, address), place.as_deref(), pause, &ends))
         };
         Self { watches: members.into_iter().enumerate().map(watch).collect(), ends }
     }
 
     /// Begins to watch the call servers of a pair.
     pub fn over(stage: &Stage, pair: &str) -> Result<Self, StageError> {
+        Self::asking_every(stage, pair, Self::PAUSE)
+    }
+
+    /// The same with another pause between two questions.
+    pub fn asking_every(stage: &Stage, pair: &str, pause: Duration) -> Result<Self, StageError> {
         let plan = stage.plan();
         let unknown = || StageError::Unexpected(format!("nobody planned call servers of pair {pair}"));
         let planned = plan.pairs.iter().find(|one| one.name == pair).ok_or_else(unknown)?;
@@ -104,7 +110,7 @@ impl Witness {
             let place = stage.network().ok().map(|net| Arc::clone(net.place(Station::Host(one.host))));
             Ok((plan.served_at(one).ok_or_else(unknown)?, place))
         };
-        Ok(Self::begin([member(&planned.primary)?, member(&planned.backup)?]))
+        Ok(Self::begin([member(&planned.primary)?, member(&planned.backup)?], pause))
     }
 
     /// Ends it; answers what was seen.
@@ -123,12 +129,17 @@ impl Witness {
     }
 }
 
-fn watch(member: usize, address: SocketAddr, place: Option<&Place>, ends: &AtomicBool) -> Seen {
+fn watch(
+    (member, address): (usize, SocketAddr),
+    place: Option<&Place>,
+    pause: Duration,
+    ends: &AtomicBool,
+) -> Seen {
     let (mut seen, mut waiting, mut open, mut number) = (Seen::default(), Vec::<Asked>::new(), None, 0u64);
     let connect = move || TcpStream::connect_timeout(&address, PATIENCE);
     while !ends.load(Ordering::Relaxed) {
         waiting.retain_mut(|asked| !judge(member, asked, true, &mut seen));
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
         let stream = open.take().or_else(|| match place {
             Some(place) => place.run(connect).ok()?.ok(),
             None => connect().ok(),

@@ -103,6 +103,8 @@ struct Asked {
     number: u64,
     /// What a yes to it is worth: local send time + L(1-δ).
     expiry: Moment,
+    /// After a yes to it, when the next round is due: local send time + the interval.
+    next: Moment,
 }
 
 /// What an agent makes of what it finds when it starts.
@@ -140,7 +142,7 @@ pub struct Holder {
     acted: bool,
     /// An order that has got no answer by this moment is given up (G5).
     order_until: Moment,
-    /// The next round of asking.
+    /// When it asks again: soon if nobody has answered yet, else an interval after the last request that was answered.
     ask_at: Moment,
 }
 
@@ -247,9 +249,11 @@ impl Holder {
         // A changed lease takes effect with the next epoch.
         let lease = self.lease;
         let share = Terms { lease, ..*terms }.share();
-        self.asked.push(Asked { number, expiry: now + share });
         // A lease may have got shorter before the spans that go with it were told.
-        self.ask_at = now + terms.renew_every.min(share / 3);
+        let every = terms.renew_every.min(share / 3);
+        self.asked.push(Asked { number, expiry: now + share, next: now + every });
+        // Until somebody answers it is said again soon: what was lost is noticed by what is sent after it.
+        self.ask_at = now + terms.again_every().min(every);
         Some(Ask { incarnation: self.incarnation, number, role, lease })
     }
 
@@ -268,7 +272,11 @@ impl Holder {
         let Some(asked) = self.asked.iter().find(|asked| asked.number == answer.number) else {
             return Heard::UnknownNumber;
         };
-        let expiry = asked.expiry;
+        let (expiry, next) = (asked.expiry, asked.next);
+        // One that was hastened since stays so, and a higher epoch waits for no answer to a lower one.
+        if self.ask_at > Moment::default() && answer.role == *held {
+            self.ask_at = self.ask_at.max(next);
+        }
         if self.is_finished(now) || now >= expiry {
             return Heard::NoLonger;
         }
@@ -418,7 +426,8 @@ impl Holder {
             &mut self.order_until,
             &mut self.ask_at,
         ];
-        for moment in moments.into_iter().chain(self.asked.iter_mut().map(|asked| &mut asked.expiry)) {
+        let asked = self.asked.iter_mut().flat_map(|asked| [&mut asked.expiry, &mut asked.next]);
+        for moment in moments.into_iter().chain(asked) {
             *moment = *moment - by;
         }
     }

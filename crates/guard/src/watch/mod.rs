@@ -21,6 +21,7 @@ use rustix::time::{
 use understudy_model::Moment;
 
 use self::footing::Footing;
+pub use self::priority::hurry;
 use self::slots::Slots;
 use crate::message::{Answer, LONGEST_BYTES, Request};
 use crate::socket::{self, Arrived, Packet};

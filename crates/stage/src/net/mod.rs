@@ -149,6 +149,11 @@ impl Network {
         &self.places[station.index()]
     }
 
+    /// Moves frames in time also where no core is free.
+    pub fn make_urgent(&self) -> Result<(), StageError> {
+        self.switch.make_urgent()
+    }
+
     /// How frames from the one to the other fare from now on.
     pub fn set(&self, from: Station, to: Station, lane: Lane) {
         self.switch.set(from.index(), to.index(), lane);

@@ -9,11 +9,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::gettid;
 
 use super::lane::Lane;
 use crate::StageError;
@@ -43,6 +46,8 @@ pub(super) struct Switch {
     /// The thread ends when this end is closed.
     wake: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
+    /// Of the thread, as the system knows it.
+    number: i32,
 }
 
 impl Switch {
@@ -60,11 +65,28 @@ impl Switch {
             under_way: BinaryHeap::new(),
             sequence: 0,
         };
+        let (told, heard) = channel();
         let thread = std::thread::Builder::new()
             .name("switch".to_owned())
-            .spawn(move || work.run())
+            .spawn(move || {
+                if told.send(gettid().as_raw_nonzero()).is_ok() {
+                    work.run();
+                }
+            })
             .map_err(StageError::system("start a thread"))?;
-        Ok(Self { lanes, wake: Some(wake), thread: Some(thread) })
+        let number =
+            heard.recv().map_err(|_| StageError::Unexpected("the switch did not begin".to_owned()))?;
+        Ok(Self { lanes, wake: Some(wake), thread: Some(thread), number: number.get() })
+    }
+
+    /// A real-time thread from now on: busy processes of this machine are no part of the network.
+    pub(super) fn make_urgent(&self) -> Result<(), StageError> {
+        let program = || "chrt".into();
+        let number = self.number.to_string();
+        let done = Command::new("chrt").args(["--rr", "--pid", "20", &number]).output();
+        let done = done.map_err(|source| StageError::Start { program: program(), source })?;
+        let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        if done.status.success() { Ok(()) } else { Err(StageError::Unexpected(format!("chrt: {said}"))) }
     }
 
     /// From now on.

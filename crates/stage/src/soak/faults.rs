@@ -22,9 +22,14 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a switchover is asked for instead of, or right before, kills.
 const SWITCHOVER_PERCENT: u64 = 35;
 
+/// How often the guard of an agent that is killed, or that is not, is killed as well.
+const GUARD_PERCENT: u64 = 25;
+
 /// What is killed where roles are known, in the order of their bits in a combination.
 pub(super) const ROLES: [&str; 5] =
     ["primary", "backup", "primary's agent", "backup's agent", "control server"];
+
+const GUARD: &str = "guard";
 
 /// The same where nobody knows who is primary.
 const UNKNOWN_ROLES: [&str; 5] =
@@ -34,6 +39,7 @@ const UNKNOWN_ROLES: [&str; 5] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Victim {
     Daemon(Daemon),
+    Guard(Host),
     Member(String),
 }
 
@@ -57,6 +63,12 @@ impl Faults {
         let chosen = usize::try_from(dice.below(pairs.len() as u64)).unwrap_or(0);
         let Some(pair) = pairs.get(chosen).cloned() else { return Ok(()) };
         let mut victims = choose_victims(stage, dice, &pair);
+        let mut guards = 0;
+        for host in Host::ALL {
+            if dice.chance(GUARD_PERCENT) {
+                victims.push((GUARD.to_owned(), Victim::Guard(host)));
+            }
+        }
         if dice.chance(SWITCHOVER_PERCENT) {
             summary.switchover(ask_switchover(stage, &pair)?);
             if dice.chance(50) {
@@ -71,11 +83,16 @@ impl Faults {
             if staggered && !killed.is_empty() {
                 stage.interrupt().let_pass(dice.span(LONGEST_STAGGER))?;
             }
-            if self.kill(stage, &victim, dice)? {
-                killed.push(name);
+            if !self.kill(stage, &victim, dice)? {
+                continue;
+            }
+            match victim {
+                Victim::Guard(_) => guards += 1,
+                Victim::Daemon(_) | Victim::Member(_) => killed.push(name),
             }
         }
         summary.killed(&killed);
+        summary.guards_killed(guards);
         Ok(())
     }
 
@@ -88,6 +105,11 @@ impl Faults {
                 }
                 Ok(ran)
             }
+            // Its agent starts another one; where no pair is strict there is none.
+            Victim::Guard(host) => match stage.guard(*host)? {
+                Some(guard) => guard.kill().map(|()| true),
+                None => Ok(false),
+            },
             Victim::Member(name) => {
                 let found = find_application(stage.directory(), name)?;
                 for process in &found {

@@ -4,18 +4,19 @@
 //! It knows the stage and the witness of who acts. The law: whoever wakes in an epoch that is over acknowledges nothing; what a
 //! member without the library does until it is killed is measured, not hidden.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use understudy_model::Policy;
 
+use super::{keep, load_average, plain_member};
 use crate::demo::add_tservers;
 use crate::net::{Lane, Network, Station};
 use crate::ports::Ports;
 use crate::sweep::{Held, find_application, is_alive, open_marked};
 use crate::witness::Witness;
-use crate::{ApplicationPlan, Daemon, Ground, Host, Interrupt, Plan, Programs, Stage, StageError, Status};
+use crate::{Daemon, Ground, Host, Interrupt, Plan, Programs, Stage, StageError, Status};
 
 /// The pair of call servers.
 const PAIR: &str = "tserver";
@@ -26,6 +27,8 @@ const SPANS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 const WELL_LIMIT: Duration = Duration::from_secs(90);
 /// How long a plain member that woke too late may live; longer is a violation.
 const KILLED_LIMIT: Duration = Duration::from_secs(2);
+/// Between two questions to a member where several clusters are asked at once for a long time.
+const AT_ONCE_PAUSE: Duration = Duration::from_millis(10);
 /// Service before each freeze.
 const SERVICE: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,12 @@ pub struct Freeze {
     /// How long; the last freeze is finished
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub minutes: u64,
+    /// Instead, once: everything that matters most is stopped at the same time, for so many seconds, each on a cluster of its own
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub at_once: Option<u64>,
+    /// Keep the summary in docs/benchmarks/soak-freeze.json, of `--at-once` in soak-freeze-long.json
+    #[arg(long)]
+    pub keep_summary: bool,
     /// Directory for state; by default the system's one for temporary files
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -73,12 +82,16 @@ const ALL: [Who; 11] = [
     who("member, agent and guard, host cut off", [true, true, true, false], true),
 ];
 
+/// Those that are stopped at once: each alone, all of the host, all there is, and with a cut.
+const AT_ONCE: [Who; 7] = [ALL[0], ALL[1], ALL[2], ALL[3], ALL[7], ALL[8], ALL[10]];
+
 /// What was seen in all freezes.
 #[derive(Debug, Default)]
 struct Total {
     freezes: Vec<Value>,
     violations: Vec<String>,
     plain_windows_ms: Vec<f64>,
+    load_averages: Vec<String>,
 }
 
 /// Runs. `false`: there was a violation.
@@ -87,53 +100,99 @@ pub fn run(asked: &Freeze) -> Result<bool, StageError> {
         return Err(StageError::Unexpected(format!("freezes need hosts with networks of their own: {why}")));
     }
     let interrupt = Interrupt::catch()?;
-    let programs = Programs::find(asked.programs.as_deref(), &["lca", "scs", "tserver"])?;
+    let programs = Programs::find(asked.programs.as_deref(), &["lca", "lca-guard", "scs", "tserver"])?;
+    let total = match asked.at_once {
+        Some(seconds) => at_once(asked, &programs, &interrupt, Duration::from_secs(seconds))?,
+        None => {
+            let mut stage = set_up(asked, &programs, &interrupt)?;
+            judged(&mut stage, |stage, total| play(stage, asked, total))
+        }
+    };
+    let is_clean = total.violations.is_empty();
+    let longest = total.plain_windows_ms.iter().copied().fold(0.0, f64::max);
+    let shown = json!({
+        "soak": "freeze",
+        "minutes": asked.at_once.is_none().then_some(asked.minutes),
+        "at_once_s": asked.at_once,
+        "load_averages": total.load_averages,
+        "freezes": total.freezes,
+        "plain_windows_ms": total.plain_windows_ms,
+        "plain_window_longest_ms": longest,
+        "violations": total.violations,
+        "ok": is_clean,
+    });
+    println!("{shown}");
+    if asked.keep_summary {
+        let name = if asked.at_once.is_some() { "soak-freeze-long" } else { "soak-freeze" };
+        keep(&shown, Path::new(&format!("docs/benchmarks/{name}.json")))?;
+    }
+    Ok(is_clean)
+}
+
+fn set_up(asked: &Freeze, programs: &Programs, interrupt: &Interrupt) -> Result<Stage, StageError> {
     let ground = match &asked.dir {
         Some(directory) => Ground::in_directory(directory)?,
         None => Ground::temporary()?,
     };
     let (mut ports, mut plan) = (Ports::default(), Plan::networked("freeze", RESTART_DELAY_MS));
-    add_tservers(&mut plan, PAIR, &programs, &mut ports)?;
+    add_tservers(&mut plan, PAIR, programs, &mut ports)?;
     plan.add_pair(PLAIN, plain_member);
     plan.set_policy(Policy::Strict);
     let network = Network::set_up(1)?;
-    let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, Some(network))?;
+    let stage = Stage::set_up_on(programs, ground, plan, &mut ports, interrupt.clone(), Some(network))?;
     eprintln!("files in {}", stage.directory().display());
+    Ok(stage)
+}
+
+/// Plays on a stage, and keeps its files if there was a violation.
+fn judged(stage: &mut Stage, play: impl FnOnce(&mut Stage, &mut Total) -> Result<(), StageError>) -> Total {
     let mut total = Total::default();
-    match play(&mut stage, asked, &mut total) {
+    match play(stage, &mut total) {
+        // What was seen until then still counts.
         Ok(()) | Err(StageError::Interrupted) => {}
         Err(error) => total.violations.push(format!("the run ended early: {error}")),
     }
-    let is_clean = total.violations.is_empty();
-    if !is_clean {
+    if !total.violations.is_empty() {
         eprintln!("the files of this run are kept in {}", stage.keep_files().display());
     }
-    let longest = total.plain_windows_ms.iter().copied().fold(0.0, f64::max);
-    println!(
-        "{}",
-        json!({
-            "soak": "freeze",
-            "minutes": asked.minutes,
-            "freezes": total.freezes,
-            "plain_windows_ms": total.plain_windows_ms,
-            "plain_window_longest_ms": longest,
-            "violations": total.violations,
-            "ok": is_clean,
-        })
-    );
-    Ok(is_clean)
+    total
 }
 
-fn plain_member(host: Host, name: String) -> ApplicationPlan {
-    ApplicationPlan {
-        name,
-        host,
-        command: vec!["/bin/sleep".to_owned(), "1000000".to_owned()],
-        environment: Vec::new(),
-        port: None,
-        interface: "plain",
-        more: vec!["hooks = { on-promote = [\"/bin/true\"], on-demote = [\"/bin/true\"] }".to_owned()],
+/// One long freeze of each, side by side.
+fn at_once(
+    asked: &Freeze,
+    programs: &Programs,
+    interrupt: &Interrupt,
+    span: Duration,
+) -> Result<Total, StageError> {
+    let mut stages = Vec::new();
+    for who in AT_ONCE {
+        stages.push((who, set_up(asked, programs, interrupt)?));
     }
+    let mut all = Total::default();
+    std::thread::scope(|scope| {
+        let one = |(who, mut stage): (Who, Stage)| {
+            scope.spawn(move || {
+                judged(&mut stage, |stage, total| {
+                    stage.start_all()?;
+                    freeze(stage, who, span, AT_ONCE_PAUSE, total)
+                })
+            })
+        };
+        let running: Vec<_> = stages.into_iter().map(one).collect();
+        for (who, running) in AT_ONCE.iter().zip(running) {
+            match running.join() {
+                Ok(total) => {
+                    all.freezes.extend(total.freezes);
+                    all.violations.extend(total.violations);
+                    all.plain_windows_ms.extend(total.plain_windows_ms);
+                    all.load_averages.extend(total.load_averages);
+                }
+                Err(_) => all.violations.push(format!("{}: its thread has panicked", who.name)),
+            }
+        }
+    });
+    Ok(all)
 }
 
 fn play(stage: &mut Stage, asked: &Freeze, total: &mut Total) -> Result<(), StageError> {
@@ -145,7 +204,7 @@ fn play(stage: &mut Stage, asked: &Freeze, total: &mut Total) -> Result<(), Stag
             if Instant::now() >= end {
                 return Ok(());
             }
-            freeze(stage, who, span, total)?;
+            freeze(stage, who, span, Witness::PAUSE, total)?;
         }
     }
     Ok(())
@@ -173,14 +232,20 @@ fn hold(stage: &Stage, who: Who, host: Host, members: [&str; 2]) -> Result<Vec<H
     Ok(held)
 }
 
-fn freeze(stage: &mut Stage, who: Who, span: Duration, total: &mut Total) -> Result<(), StageError> {
+fn freeze(
+    stage: &mut Stage,
+    who: Who,
+    span: Duration,
+    ask_every: Duration,
+    total: &mut Total,
+) -> Result<(), StageError> {
     let interrupt = stage.interrupt().clone();
     let before = stage.until_well(WELL_LIMIT)?;
     let ((primary, epoch), (plain, plain_epoch)) = (role(&before, PAIR)?, role(&before, PLAIN)?);
     let on = |name: &str| before.application(name).and_then(|one| Host::named(&one.host));
     let host = on(&primary).ok_or_else(|| StageError::Unexpected(format!("{primary} has no host")))?;
     let plain_pid = before.application(&plain).and_then(|one| one.pid).filter(|_| on(&plain) == Some(host));
-    let witness = Witness::over(stage, PAIR)?;
+    let witness = Witness::asking_every(stage, PAIR, ask_every)?;
     interrupt.let_pass(SERVICE)?;
     let held =
         hold(stage, who, host, [primary.as_str(), if plain_pid.is_some() { &plain } else { &primary }])?;
@@ -216,6 +281,7 @@ fn freeze(stage: &mut Stage, who: Who, span: Duration, total: &mut Total) -> Res
         total.violations.push(format!("{}, {} s: {found}", who.name, span.as_secs()));
     }
     eprintln!("{line}");
+    total.load_averages.extend(load_average());
     total.freezes.push(line);
     Ok(())
 }

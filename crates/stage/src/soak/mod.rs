@@ -4,16 +4,19 @@
 //! It knows how a run is asked for and summed up; what a phase does is in `phase`. The law: faults, then quiet, then
 //! checks; a violation is never forgotten, and a seed repeats the choices.
 
+mod away;
+mod calm;
 mod faults;
 mod freeze;
 mod phase;
 mod strains;
 mod summary;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 use understudy_model::Policy;
 
@@ -21,14 +24,14 @@ use crate::demo::add_tservers;
 use crate::dice::Dice;
 use crate::net::Network;
 use crate::ports::Ports;
-use crate::{Ground, Interrupt, Plan, Programs, Stage, StageError};
+use crate::{ApplicationPlan, Ground, Host, Interrupt, Plan, Programs, Stage, StageError};
 use phase::Phase;
 use summary::Summary;
 
-/// Where a kept summary goes, from where the program is started.
-const SUMMARY_FILE: &str = "docs/benchmarks/soak-chaos.json";
 /// An end after a shorter run counts as one of several in a row.
 const RESTART_DELAY_MS: u64 = 100;
+/// Events that are asked for at once.
+const EVENTS_AT_ONCE: i64 = 1_000;
 /// How long the cluster may take to be well at the start.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -46,11 +49,15 @@ pub struct Arguments {
 /// The runs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Run {
-    /// kill -9 of agents, control server and members at random moments; as root also cuts, delays, losses and SIGSTOP
+    /// kill -9 of agents, guards, control server and members at random moments; as root also cuts, delays, losses and SIGSTOP
     Chaos(Chaos),
     /// Member, agent, guard and control server stopped for 10 and 60 s, in every combination that says something, policy strict;
     /// only as root
     Freeze(freeze::Freeze),
+    /// Nothing happens, on a bad network and without a free core: no role may move; then hosts are really lost; only as root
+    Calm(calm::Arguments),
+    /// The control server is dead for a minute, again and again, policy strict: what runs goes on, who is killed is restarted
+    Away(away::Arguments),
 }
 
 /// How to make chaos.
@@ -62,10 +69,13 @@ pub struct Chaos {
     /// Repeats the choices of an earlier run
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
+    /// What the pairs prefer when nobody can know. With `strict` no moment with two primaries is excused
+    #[arg(long, value_enum, default_value_t = Prefers::Strict)]
+    pub policy: Prefers,
     /// How many pairs
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub pairs: u8,
-    /// Keep the summary in docs/benchmarks/soak-chaos.json
+    /// Keep the summary in docs/benchmarks/soak-chaos.json, with `available` in soak-chaos-available.json
     #[arg(long)]
     pub keep_summary: bool,
     /// Directory for state; by default the system's one for temporary files
@@ -76,14 +86,42 @@ pub struct Chaos {
     pub programs: Option<PathBuf>,
 }
 
+/// A policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prefers {
+    /// Nobody acts rather than two
+    Strict,
+    /// Two act rather than nobody: what a cut leaves behind is counted
+    Available,
+}
+
+impl Prefers {
+    fn policy(self) -> Policy {
+        match self {
+            Prefers::Strict => Policy::Strict,
+            Prefers::Available => Policy::Available,
+        }
+    }
+
+    fn summary_file(self) -> &'static Path {
+        Path::new(match self {
+            Prefers::Strict => "docs/benchmarks/soak-chaos.json",
+            Prefers::Available => "docs/benchmarks/soak-chaos-available.json",
+        })
+    }
+}
+
 /// Runs. `false`: there was a violation.
 pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     let chaos = match &arguments.run {
         Run::Chaos(chaos) => chaos,
         Run::Freeze(asked) => return freeze::run(asked),
+        Run::Calm(asked) => return calm::run(asked),
+        Run::Away(asked) => return away::run(asked),
     };
     let interrupt = Interrupt::catch()?;
-    let programs = Programs::find(chaos.programs.as_deref(), &["lca", "scs", "tserver", "tserver-load"])?;
+    let programs =
+        Programs::find(chaos.programs.as_deref(), &["lca", "lca-guard", "scs", "tserver", "tserver-load"])?;
     let seed = match chaos.seed {
         Some(seed) => seed,
         None => getrandom::u64()
@@ -102,10 +140,9 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     for number in 1..=chaos.pairs {
         add_tservers(&mut plan, &format!("pair{number}"), &programs, &mut ports)?;
     }
-    // What is counted here is the price of this policy; `freeze` is about the other one.
-    plan.set_policy(Policy::Available);
+    plan.set_policy(chaos.policy.policy());
     let mut stage = Stage::set_up_on(&programs, ground, plan, &mut ports, interrupt, network)?;
-    let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs);
+    let mut summary = Summary::new(seed, chaos.minutes, chaos.pairs, chaos.policy.policy());
     if let Some(why) = without_strains {
         eprintln!("only kills, no cuts and stops: {why}");
         summary.without_strains(why);
@@ -125,7 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, StageError> {
     let shown = summary.to_json();
     println!("{shown}");
     if chaos.keep_summary {
-        keep(&shown, Path::new(SUMMARY_FILE))?;
+        keep(&shown, chaos.policy.summary_file())?;
     }
     Ok(is_clean)
 }
@@ -142,11 +179,62 @@ fn play(
     let end = Instant::now() + Duration::from_secs(chaos.minutes * 60);
     let mut strained = false;
     while Instant::now() < end {
-        Phase::begin(stage, programs, strained)?.play(&mut dice, summary)?;
+        Phase::begin(stage, programs, strained, chaos.policy.policy())?.play(&mut dice, summary)?;
         strained = !strained && stage.network().is_ok();
         eprintln!("{}", summary.one_line());
     }
     Ok(())
+}
+
+/// An event of the journal, as far as a run judges it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    kind: String,
+    rule: String,
+    reason: String,
+}
+
+/// The number of the newest event.
+fn newest_event(stage: &Stage) -> Result<i64, StageError> {
+    Ok(stage.api().get("/v1/events?limit=1")?["last"].as_i64().unwrap_or(0))
+}
+
+/// Every event after that one.
+fn events_after(stage: &Stage, mut after: i64) -> Result<Vec<Told>, StageError> {
+    let mut told = Vec::new();
+    loop {
+        let path = format!("/v1/events?after={after}&limit={EVENTS_AT_ONCE}");
+        let answer = stage.api().get(&path)?;
+        let events = answer["events"].as_array().map_or(&[][..], Vec::as_slice);
+        told.extend(events.iter().map(|event| {
+            let text = |key: &str| event[key].as_str().unwrap_or("?").to_owned();
+            Told { kind: text("kind"), rule: text("rule"), reason: text("reason") }
+        }));
+        let last = answer["last"].as_i64().unwrap_or(after);
+        if events.is_empty() || last <= after {
+            return Ok(told);
+        }
+        after = last;
+    }
+}
+
+/// A member that knows nothing of roles.
+fn plain_member(host: Host, name: String) -> ApplicationPlan {
+    ApplicationPlan {
+        name,
+        host,
+        command: vec!["/bin/sleep".to_owned(), "1000000".to_owned()],
+        environment: Vec::new(),
+        port: None,
+        interface: "plain",
+        more: vec!["hooks = { on-promote = [\"/bin/true\"], on-demote = [\"/bin/true\"] }".to_owned()],
+    }
+}
+
+/// How busy the machine is, with whatever else runs on it: of the last minute.
+fn load_average() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next().map(str::to_owned)
 }
 
 fn keep(shown: &Value, path: &Path) -> Result<(), StageError> {

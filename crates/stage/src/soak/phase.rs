@@ -7,9 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use understudy_model::Policy;
+
 use super::faults::Faults;
 use super::strains::Strains;
 use super::summary::Summary;
+use super::watch::PageWatch;
+use super::{events_after, newest_event};
 use crate::demo::members;
 use crate::dice::Dice;
 use crate::load::Load;
@@ -35,8 +39,6 @@ const SERVICE: Duration = Duration::from_secs(1);
 const PAUSE_US: &str = "500";
 /// How long members may take until both have answered.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// Events that are asked for at once.
-const EVENTS_AT_ONCE: i64 = 1_000;
 
 /// A phase that has begun: the cluster is well and clients write.
 pub(super) struct Phase<'a> {
@@ -47,15 +49,25 @@ pub(super) struct Phase<'a> {
     last_event: i64,
     /// Cuts and stops too, and not only kills.
     strained: bool,
+    policy: Policy,
+    pages: Vec<(String, PageWatch)>,
 }
 
 impl<'a> Phase<'a> {
-    pub fn begin(stage: &'a mut Stage, programs: &'a Programs, strained: bool) -> Result<Self, StageError> {
+    pub fn begin(
+        stage: &'a mut Stage,
+        programs: &'a Programs,
+        strained: bool,
+        policy: Policy,
+    ) -> Result<Self, StageError> {
         let before = stage.until_well(WELL_LIMIT)?;
         let last_event = newest_event(stage)?;
         let names: Vec<String> = stage.plan().pairs.iter().map(|pair| pair.name.clone()).collect();
-        let mut loads = Vec::new();
+        let (mut loads, mut pages) = (Vec::new(), Vec::new());
         for name in names {
+            if policy == Policy::Strict {
+                pages.push((name.clone(), PageWatch::begin(stage, &name)?));
+            }
             let load = Load::start(
                 programs,
                 &members(stage.plan(), &name),
@@ -64,13 +76,13 @@ impl<'a> Phase<'a> {
             )?;
             loads.push((name, load));
         }
-        Ok(Self { stage, programs, before, loads, last_event, strained })
+        Ok(Self { stage, programs, before, loads, last_event, strained, policy, pages })
     }
 
     pub fn play(mut self, dice: &mut Dice, summary: &mut Summary) -> Result<(), StageError> {
         let interrupt = self.stage.interrupt().clone();
         interrupt.let_pass(SERVICE)?;
-        let (mut faults, mut strains) = (Faults::default(), Strains::default());
+        let (mut faults, mut strains) = (Faults::default(), Strains::of(self.policy));
         let end = Instant::now() + FAULTS;
         while Instant::now() < end {
             if self.strained && dice.chance(STRAIN_PERCENT) {
@@ -96,9 +108,18 @@ impl<'a> Phase<'a> {
         if now.pids() != after.pids() {
             summary.violation(format!("without faults {:?} became {:?}", after.pids(), now.pids()));
         }
-        for violation in wrongly_changed(&self.before, &now, &faults.killed_members, &strains.stopped_members)
-        {
+        // Whose votes ran out under all this was ended, and is no violation; who was not is.
+        let mut may_be_new = strains.stopped_members.clone();
+        if self.policy == Policy::Strict {
+            let ended = replaced(&self.before, &now, &faults.killed_members, &may_be_new);
+            summary.ended_by_leases(ended.len());
+            may_be_new.extend(ended);
+        }
+        for violation in wrongly_changed(&self.before, &now, &faults.killed_members, &may_be_new) {
             summary.violation(violation);
+        }
+        for (pair, watch) in std::mem::take(&mut self.pages) {
+            summary.pages(&pair, &watch.end()?);
         }
         self.check_primaries(summary)?;
         self.count_events(summary)?;
@@ -116,7 +137,7 @@ impl<'a> Phase<'a> {
             let any_killed = plan.is_some_and(|plan| {
                 [&plan.primary, &plan.backup].into_iter().any(|name| faults.killed_members.contains(name))
             });
-            let any_killed = any_killed || !strains.stopped_members.is_empty();
+            let any_killed = any_killed || !may_be_new.is_empty();
             summary.client(&pair, &client, any_killed, strains.has_doubling().then_some(unexplained));
         }
         summary.phase_done(well_again_ms);
@@ -156,26 +177,23 @@ impl<'a> Phase<'a> {
     }
 
     fn count_events(&self, summary: &mut Summary) -> Result<(), StageError> {
-        let mut after = self.last_event;
-        loop {
-            let path = format!("/v1/events?after={after}&limit={EVENTS_AT_ONCE}");
-            let answer = self.stage.api().get(&path)?;
-            let events = answer["events"].as_array().cloned().unwrap_or_default();
-            for event in &events {
-                let text = |key: &str| event[key].as_str().unwrap_or("?").to_owned();
-                summary.event(&text("kind"), &text("rule"), &text("reason"));
-            }
-            let last = answer["last"].as_i64().unwrap_or(after);
-            if events.is_empty() || last <= after {
-                return Ok(());
-            }
-            after = last;
+        for event in events_after(self.stage, self.last_event)? {
+            summary.event(&event.kind, &event.rule, &event.reason);
         }
+        Ok(())
     }
 }
 
-fn newest_event(stage: &Stage) -> Result<i64, StageError> {
-    Ok(stage.api().get("/v1/events?limit=1")?["last"].as_i64().unwrap_or(0))
+/// Members that nobody killed or stopped and that have another process.
+fn replaced(
+    before: &Status,
+    now: &Status,
+    killed: &BTreeSet<String>,
+    stopped: &BTreeSet<String>,
+) -> Vec<String> {
+    let earlier: BTreeMap<String, Option<u32>> = before.pids().into_iter().collect();
+    let new = now.pids().into_iter().filter(|(name, pid)| earlier.get(name) != Some(pid));
+    new.map(|(name, _)| name).filter(|name| !killed.contains(name) && !stopped.contains(name)).collect()
 }
 
 /// A member that nobody killed has the process that it had, one that was killed has another; epochs never go back.

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use understudy_model::Policy;
+
 use super::summary::Summary;
 use crate::dice::Dice;
 use crate::net::{Lane, Network, Station};
@@ -71,7 +73,7 @@ impl Strain {
         matches!(self, Strain::ServerCut | Strain::ServerStopped)
     }
 
-    /// Whether policy `available` may promote while the other still acts.
+    /// Whether policy `available` may promote while the other still acts; `strict` never does.
     fn may_double(self) -> bool {
         match self {
             Strain::HostCut
@@ -100,6 +102,8 @@ struct Begun {
 /// What lasts now, and what is remembered of what did.
 #[derive(Debug, Default)]
 pub(super) struct Strains {
+    /// Two may act while something lasts.
+    doubles: bool,
     begun: Vec<Begun>,
     /// In which two may have acted; without an end as long as it lasts.
     spans: Vec<(Instant, Option<Instant>)>,
@@ -108,6 +112,10 @@ pub(super) struct Strains {
 }
 
 impl Strains {
+    pub fn of(policy: Policy) -> Self {
+        Self { doubles: policy == Policy::Available, ..Self::default() }
+    }
+
     /// Begins one, unless what it needs is taken or does not run.
     pub fn begin(&mut self, stage: &Stage, dice: &mut Dice, summary: &mut Summary) -> Result<(), StageError> {
         let pick = |dice: &mut Dice, bound: usize| usize::try_from(dice.below(bound as u64)).unwrap_or(0);
@@ -148,7 +156,7 @@ impl Strains {
             return Ok(());
         }
         summary.strained(strain.name());
-        let span = strain.may_double().then(|| {
+        let span = (self.doubles && strain.may_double()).then(|| {
             self.spans.push((before, None));
             self.spans.len() - 1
         });
@@ -218,9 +226,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nothing_excuses_two_primaries_of_a_strict_pair() {
+        assert!(!Strains::of(Policy::Strict).doubles && Strains::of(Policy::Available).doubles);
+    }
+
+    #[test]
     fn two_may_act_during_a_cut_and_right_after_it_and_at_no_other_time() {
         let (began, second) = (Instant::now(), Duration::from_secs(1));
-        let mut strains = Strains::default();
+        let mut strains = Strains::of(Policy::Available);
         assert!(!strains.may_have_doubled(began));
         strains.spans.push((began, None));
         assert!(strains.may_have_doubled(began + 100 * second));

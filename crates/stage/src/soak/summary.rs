@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use understudy_model::Policy;
+
 use super::faults::ROLES;
+use super::watch::Seen;
 use crate::figures::Figures;
 use crate::load::LoadSummary;
 
@@ -19,6 +22,12 @@ pub(super) struct Summary {
     seed: u64,
     minutes: u64,
     pairs: u8,
+    policy: &'static str,
+    guards_killed: u64,
+    /// Members that nobody killed and that have another process: their votes had run out.
+    ended_by_leases: u64,
+    page_looks: u64,
+    load_averages: Vec<String>,
     phases: u64,
     kills: BTreeMap<String, u64>,
     combinations: BTreeMap<String, u64>,
@@ -47,8 +56,8 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub fn new(seed: u64, minutes: u64, pairs: u8) -> Self {
-        Self { seed, minutes, pairs, ..Self::default() }
+    pub fn new(seed: u64, minutes: u64, pairs: u8, policy: Policy) -> Self {
+        Self { seed, minutes, pairs, policy: policy.as_str(), ..Self::default() }
     }
 
     /// There will be no cuts and stops.
@@ -75,6 +84,24 @@ impl Summary {
         }
         if !sorted.is_empty() {
             *self.combinations.entry(sorted.join(" + ")).or_default() += 1;
+        }
+    }
+
+    /// So many guards were killed in one stroke.
+    pub fn guards_killed(&mut self, guards: u64) {
+        self.guards_killed += guards;
+    }
+
+    /// Members were ended in a phase because their votes had run out.
+    pub fn ended_by_leases(&mut self, members: usize) {
+        self.ended_by_leases += members as u64;
+    }
+
+    /// What the role pages of a pair said in a phase.
+    pub fn pages(&mut self, pair: &str, seen: &Seen) {
+        self.page_looks += seen.looks;
+        if seen.both > 0 {
+            self.violation(format!("{pair}: both pages let their members act, at {} looks", seen.both));
         }
     }
 
@@ -149,6 +176,7 @@ impl Summary {
     /// A phase is over; after its faults the cluster was well again after so long.
     pub fn phase_done(&mut self, well_again_ms: f64) {
         self.phases += 1;
+        self.load_averages.extend(super::load_average());
         self.well_again_ms.push(well_again_ms);
     }
 
@@ -184,6 +212,11 @@ impl Summary {
             "seed": self.seed,
             "minutes": self.minutes,
             "pairs": self.pairs,
+            "policy": self.policy,
+            "guards_killed": self.guards_killed,
+            "ended_by_leases": self.ended_by_leases,
+            "page_looks": self.page_looks,
+            "load_averages": self.load_averages,
             "phases": self.phases,
             "kills": self.kills,
             "combinations": self.combinations,
@@ -219,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_combination_has_one_name_whatever_the_order() {
-        let mut summary = Summary::new(1, 1, 1);
+        let mut summary = Summary::new(1, 1, 1, Policy::Available);
         summary.killed(&["primary".to_owned(), "backup".to_owned()]);
         summary.killed(&["backup".to_owned(), "primary".to_owned()]);
         summary.killed(&[]);
@@ -233,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_a_client_proves_is_a_violation() {
-        let mut summary = Summary::new(1, 1, 1);
+        let mut summary = Summary::new(1, 1, 1, Policy::Available);
         let mut client = LoadSummary {
             writes_acknowledged: 10,
             acknowledged_checked: Some(10),
@@ -268,7 +301,7 @@ mod tests {
 
     #[test]
     fn how_long_two_acted_is_read_from_what_the_control_server_says() {
-        let mut summary = Summary::new(1, 1, 1);
+        let mut summary = Summary::new(1, 1, 1, Policy::Available);
         summary.event("anomaly", "host-returned", "t-1 serves no more; two may have acted for 6.1 s");
         summary.event("anomaly", "host-returned", "t-1 is heard again after 6.1 s and does not act");
         summary.event("anomaly", "host-returned", "t-2 serves no more; two may have acted for 0.4 s");

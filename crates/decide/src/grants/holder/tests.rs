@@ -114,11 +114,11 @@ fn steps_come_in_their_order_asking_stepping_down_giving_up() {
     let (mut holder, terms) = (ordered(), terms());
     assert_eq!(holder.due(at(100), &terms), Due::Ask);
     let ask = holder.ask(at(100), &terms).unwrap();
-    assert_eq!(holder.due(at(101), &terms), Due::Wait(Some(at(102))));
     holder.hear(at(101), OtherVoter::Peer, &yes(&ask));
+    assert_eq!(holder.due(at(101), &terms), Due::Wait(Some(at(102))));
     assert_eq!(holder.due(at(102), &terms), Due::Ask);
-    holder.ask(at(106), &terms).unwrap();
-    assert_eq!(holder.due(at(106), &terms), Due::Wait(Some(at(107))));
+    holder.ask(at(106) + Duration::from_millis(700), &terms).unwrap();
+    assert_eq!(holder.due(at(106) + Duration::from_millis(700), &terms), Due::Wait(Some(at(107))));
     assert_eq!(holder.due(at(107), &terms), Due::Demote);
     assert_eq!(holder.due(at(109), &terms), Due::GiveUp);
     assert_eq!(holder.ask(at(109), &terms), None, "an expired holder asks no more");
@@ -128,10 +128,34 @@ fn steps_come_in_their_order_asking_stepping_down_giving_up() {
 }
 
 #[test]
+fn what_nobody_has_answered_is_asked_again_soon() {
+    let (mut holder, terms) = (ordered(), terms());
+    let quarter = Duration::from_millis(500);
+    let first = holder.ask(at(100), &terms).unwrap();
+    assert_eq!(holder.due(at(100), &terms), Due::Wait(Some(at(100) + quarter)));
+    let second = holder.ask(at(100) + quarter, &terms).unwrap();
+    holder.hear(at(101), OtherVoter::Peer, &yes(&first));
+    assert_eq!(
+        holder.due(at(101), &terms),
+        Due::Wait(Some(at(102))),
+        "an interval after the one that was answered"
+    );
+    holder.hear(at(101), OtherVoter::Peer, &yes(&second));
+    assert_eq!(holder.ask_at(), at(102) + quarter);
+    holder.hear(at(101), OtherVoter::Control, &yes(&first));
+    assert_eq!(holder.ask_at(), at(102) + quarter, "an older answer makes nothing sooner");
+    // Somebody new is heard, and an answer of somebody else comes first.
+    holder.hasten();
+    holder.hear(at(101), OtherVoter::Control, &yes(&second));
+    assert_eq!(holder.due(at(101), &terms), Due::Ask);
+}
+
+#[test]
 fn an_order_that_nobody_answers_within_a_lease_is_given_up() {
     let (mut holder, terms) = (ordered(), terms());
-    let ask = holder.ask(at(109), &terms).unwrap();
-    assert_eq!(holder.due(at(109), &terms), Due::Wait(Some(at(110))));
+    let late = at(109) + Duration::from_millis(700);
+    let ask = holder.ask(late, &terms).unwrap();
+    assert_eq!(holder.due(late, &terms), Due::Wait(Some(at(110))));
     assert_eq!(holder.due(at(110), &terms), Due::GiveUp);
     assert_eq!(holder.hear(at(110), OtherVoter::Peer, &yes(&ask)), Heard::NoLonger);
     assert_eq!(holder.ask(at(110), &terms), None);
