@@ -110,6 +110,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/hosts/{name}/drain", "/v1/hosts/alpha/drain", "{\"dry_run\": true}"),
     ("POST", "/v1/hosts/{name}/drain", "/v1/hosts/alpha/drain", "{}"),
     ("POST", "/v1/hosts/{name}/rejoin", "/v1/hosts/alpha/rejoin", "{\"dry_run\": true}"),
+    ("POST", "/v1/hosts/{name}/hold", "/v1/hosts/alpha/hold", "{\"span_ms\": 60000, \"dry_run\": true}"),
     ("POST", "/v1/hosts/{name}/return", "/v1/hosts/alpha/return", "{}"),
     ("POST", "/v1/pairs/{name}/flap/acknowledge", "/v1/pairs/tserver/flap/acknowledge", "{}"),
     ("PUT", "/v1/maintenance/{name}", "/v1/maintenance/alpha", "{\"on\": true}"),

@@ -113,7 +113,7 @@ async fn an_answer_that_no_peer_gives_is_no_link() {
     let alpha = End::plain("alpha").await;
     for (answer, word) in [
         (welcome(2, 4), "no-common-version"),
-        (welcome(4, 4), "no-common-version"),
+        (welcome(5, 4), "no-common-version"),
         (welcome(3, 5), "same-agent"),
         (PeerSaid::Ask(ask(1)), "early-word"),
         (PeerSaid::Hello(hello("beta", "alpha")), "early-word"),

@@ -264,6 +264,7 @@ fn an_adopted_page_is_cut_as_well_and_a_longer_epoch_cuts_nothing() {
 fn it_asks_three_times_in_a_lease_that_is_shorter_than_the_spans_told_with_the_former_one() {
     let mut holder = Holder::new(name("a"), LIFE, &Kept::default());
     holder.take(at(100), role(1, "a"), Duration::from_secs(2), &terms());
-    holder.ask(at(100), &terms()).unwrap();
+    let ask = holder.ask(at(100), &terms()).unwrap();
+    holder.hear(at(100), OtherVoter::Peer, &yes(&ask));
     assert_eq!(holder.ask_at(), Moment(100_600_000_000));
 }

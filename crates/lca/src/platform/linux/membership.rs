@@ -191,6 +191,13 @@ mod tests {
             orphans_are_its: bool,
         ) {
             let own = 20;
+            // Nobody made the first process.
+            let processes: BTreeMap<u32, (u32, u32, u32, u64)> = processes
+                .into_iter()
+                .map(|(pid, (parent, group, session, began))| {
+                    (pid, (if pid == 1 { 0 } else { parent }, group, session, began))
+                })
+                .collect();
             let all: Vec<Seen> = processes
                 .iter()
                 .map(|(&pid, &(parent, group, session, began))| Seen { pid, began, parent, group, session, ended: false })
