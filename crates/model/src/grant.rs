@@ -77,6 +77,9 @@ pub struct Remembered {
     pub voted: Option<RoleEpoch>,
     /// The highest epoch that the other agent released.
     pub released: Epoch,
+    /// The longest that the one who says this counts on, of what was voted for it (G13); zero from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }
 
 /// What a member of a pair with `policy = "strict"` needs beyond its [`crate::PairPlace`].
@@ -115,4 +118,7 @@ pub struct GrantReport {
     /// Clocks of the pair's voters that did not run within the allowed drift of the agent's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<ClockDoubt>,
+    /// The longest that it has promised for, or that its own member counts on (G13); zero if nothing, or from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }

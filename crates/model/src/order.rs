@@ -79,6 +79,9 @@ pub enum Work {
         pair: PairName,
         /// The highest epoch that was ever stored.
         stored: Epoch,
+        /// The longest that a promise may have been for which it forgot (G13): its silence lasts as long. Zero: the usual lease.
+        #[serde(default)]
+        lease: Duration,
     },
     /// The holder shall act as primary in this epoch no more.
     Demote {

@@ -3,6 +3,8 @@
 //! This is what the daemon around the machines will have to do, in the order in which it has to do it; each broken rule is
 //! marked where it is broken.
 
+use std::time::Duration;
+
 use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
 use understudy_decide::grants::voter::{Closing, Voter};
 use understudy_decide::grants::{Kept, Objection, Vote};
@@ -103,7 +105,7 @@ impl Agent {
             return Ok(false);
         }
         let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
-        let asked = Asked { epoch: ask.role.epoch, number: ask.number, this_life: true };
+        let asked = Asked { epoch: ask.role.epoch, number: ask.number, lease: ask.lease, this_life: true };
         match self.asked.iter_mut().find(|other| other.epoch == asked.epoch) {
             Some(other) => *other = asked,
             None => self.asked.push(asked),
@@ -196,8 +198,21 @@ impl Agent {
         self.start(scope)
     }
 
-    pub(crate) fn learn(&mut self, scope: &Scope, stored: Epoch, tally: &mut Tally) -> Taken {
+    pub(crate) fn learn(
+        &mut self,
+        scope: &Scope,
+        stored: Epoch,
+        covers: Duration,
+        tally: &mut Tally,
+    ) -> Taken {
         let stored = if scope.is(Wrong::MemoryLostWaits) { Epoch::NONE } else { stored };
+        let before = self.voter.clone();
+        if !scope.is(Wrong::SilentForUsualLease) {
+            self.voter.lengthen_silence(covers);
+        }
+        if NOW < self.voter.silent_until() && !scope.is(Wrong::MemoryLostWaits) {
+            return Ok(self.voter != before);
+        }
         let Some(keep) = self.voter.learn_stored(stored) else { return Ok(false) };
         self.disk = keep;
         self.holder.give_up(stored);
@@ -241,14 +256,19 @@ impl Agent {
         tally.reaffirmed += u64::from(self.page.may_act(NOW) && !again);
         tally.by_device += u64::from(order.fenced.is_some());
         if !again {
-            self.holder.take(NOW, order.role.clone(), order.lease);
+            self.holder.take(NOW, order.role.clone(), order.lease, &scope.terms);
         }
         if scope.is(Wrong::OrderIsVote) {
             let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
             let answer = Answer { incarnation: THIS_LIFE, number: ask.number, role: ask.role };
             self.holder.hear(NOW, OtherVoter::Control, &answer);
         }
-        self.page = self.holder.page();
+        // The page is cut before anything is asked.
+        let page = self.holder.page();
+        let cuts = page.role.is_some() && page.until < self.page.until;
+        if !(cuts && scope.is(Wrong::AsksBeforeCut)) {
+            self.page = page;
+        }
         Ok(true)
     }
 
@@ -278,7 +298,7 @@ impl World {
         let role = self.agents[asker].role(asked.epoch);
         let peer = &mut *self.agents[1 - asker];
         let before = peer.voter.clone();
-        let vote = peer.voter.asked(NOW, &role, scope.terms.lease);
+        let vote = peer.voter.asked(NOW, &role, asked.lease);
         let Some(given) = vote.given() else { return Ok(false) };
         if given.retire.is_some() {
             peer.page = Page { role: None, until: NOW };

@@ -3,6 +3,8 @@
 //! The store gives compare-and-set and reads that see every finished write; nothing else is assumed of it. Each broken rule is
 //! marked where it is broken.
 
+use std::time::Duration;
+
 use understudy_decide::grants::holder::OtherVoter;
 use understudy_decide::grants::leader::{Leader, Leadership, WriteOutcome, Written};
 use understudy_decide::grants::terms::Terms;
@@ -57,9 +59,11 @@ impl World {
         if it.pair.is_some() {
             return Ok(false);
         }
-        let (stored, lease) = (self.store.stored.clone(), scope.terms.lease);
+        let stored = self.store.stored.clone();
+        // A setting that is longer than what is stored counts as well.
+        let lease = self.store.covers.max(scope.terms.lease);
         let mut pair = if self.store.marked && !scope.is(Wrong::RestoredAsRead) {
-            let store_terms = Terms { leader_lease: scope.store_lease, ..scope.terms };
+            let store_terms = Terms { leader_lease: scope.store_lease, lease, ..scope.terms };
             let members = [&self.agents[0].name, &self.agents[1].name].map(Clone::clone);
             Leader::read_restored(leadership, NOW, stored, &store_terms, members)
         } else {
@@ -77,16 +81,21 @@ impl World {
     }
 
     /// A promotion of the member of agent `a`, or its reaffirmation.
-    pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize) -> Taken {
+    pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize, lease: Duration) -> Taken {
         let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         let until = pair.promise_until();
         if scope.is(Wrong::TooSlowIsOver) || scope.is(Wrong::WritesEarly) {
             pair.shift(scope.terms.lease);
         }
-        let Ok(write) = pair.promote(leadership, NOW, &self.agents[a].name, Epoch::NONE) else {
-            return Ok(false);
-        };
+        pair.set_lease(lease);
+        let begun = pair.promote(leadership, NOW, &self.agents[a].name, Epoch::NONE);
+        // What the setting is matters only while a write begins.
+        pair.set_lease(scope.terms.lease);
+        let Ok(mut write) = begun else { return Ok(false) };
+        if scope.is(Wrong::StoresNewLease) {
+            write.covers = lease;
+        }
         if write.role.epoch.0 > scope.epochs {
             return Ok(false);
         }
@@ -117,10 +126,26 @@ impl World {
             tally.after_leader_change += u64::from(other && store.controller_epoch.0 > 1);
             tally.after_restore += u64::from(store.marked);
             store.highest = store.highest.max(role.epoch);
+            let covers = std::mem::replace(&mut store.covers, way.write.covers);
             let former = store.stored.replace(role);
-            store.backup = if keeps_backup { former } else { None };
+            (store.backup, store.backup_covers) =
+                if keeps_backup { (former, covers) } else { (None, Duration::ZERO) };
             store.marked = false;
         }
+        Ok(true)
+    }
+
+    /// The store takes the shorter lease that its leader was asked with, if it holds the same role in the same leadership.
+    pub(crate) fn shorten(&mut self, c: usize) -> Taken {
+        let it = &self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &it.pair) else { return Ok(false) };
+        let same = leadership.controller_epoch == self.store.controller_epoch
+            && pair.promised() == self.store.stored.as_ref()
+            && !self.store.marked;
+        if !same || pair.covers() >= self.store.covers {
+            return Ok(false);
+        }
+        self.store.covers = pair.covers();
         Ok(true)
     }
 
@@ -143,8 +168,13 @@ impl World {
     fn acknowledge(&mut self, c: usize, outcome: WriteOutcome, scope: &Scope) -> Taken {
         let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(true) };
+        let holder = pair.promised().map(|role| role.holder.clone());
         match pair.written(leadership, NOW, outcome) {
             Written::Order(order) => {
+                if scope.is(Wrong::ShrinksAtOrder) && holder.as_ref() == Some(&order.role.holder) {
+                    // As if it had asked.
+                    pair.asked(leadership, NOW, &order.role, order.lease);
+                }
                 let stored = self.store.highest >= order.role.epoch;
                 if !stored && !scope.is(Wrong::StoreLate) {
                     return Err(format!("S3: {} is ordered before it is stored", order.role));
@@ -202,12 +232,12 @@ impl World {
         let role = self.agents[asker].role(asked.epoch);
         let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
-        let until = pair.promise_until();
+        let before = (pair.promise_until(), pair.covers());
         let vote = if scope.is(Wrong::DeposedVotes) {
             let forged = Leadership::acquired(leadership.controller_epoch, NOW, &scope.terms);
-            pair.asked(&forged, NOW, &role)
+            pair.asked(&forged, NOW, &role, asked.lease)
         } else {
-            pair.asked(leadership, NOW, &role)
+            pair.asked(leadership, NOW, &role, asked.lease)
         };
         match vote {
             Vote::Given(_) => {}
@@ -220,7 +250,7 @@ impl World {
                 }
             }
         }
-        let changed = pair.promise_until() != until;
+        let changed = (pair.promise_until(), pair.covers()) != before;
         let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Control);
         Ok(changed || answered)
     }
@@ -294,6 +324,7 @@ impl World {
             store.marked = true;
         }
         store.stored = store.backup.take();
+        store.covers = store.backup_covers;
         store.was_restored = true;
         Ok(true)
     }
@@ -303,10 +334,12 @@ impl World {
         let kept = self.agents[a].voter.kept();
         let promised = kept.promised.as_ref().map_or(Epoch::NONE, |promise| promise.role.epoch);
         let highest = promised.max(kept.closed);
+        let lease = kept.promised.as_ref().map_or(Duration::ZERO, |promise| promise.lease);
+        let lease = lease.max(self.agents[a].holder.lease());
         let name = &self.agents[a].name;
         let Some(pair) = &mut self.controllers[c].pair else { return Ok(false) };
         let before = pair.clone();
-        pair.agent_said(NOW, name, highest);
+        pair.agent_said(NOW, name, highest, lease);
         Ok(*pair != before)
     }
 

@@ -87,7 +87,7 @@ impl Host {
                 }
                 if let Some(keep) = &given.keep {
                     self.disk = keep.clone();
-                    self.holders[member].take(NOW, role, scope.terms.lease);
+                    self.holders[member].take(NOW, role, scope.terms.lease, &scope.terms);
                     self.pages[member] = self.holders[member].page();
                 }
             }

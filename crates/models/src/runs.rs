@@ -34,6 +34,7 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         fencing: false,
         wipes: false,
         restores: false,
+        other_lease: None,
         fixed: None,
         uneven_clocks: CLOCKS,
         live: false,
@@ -66,12 +67,18 @@ pub fn finer(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
     }
 }
 
+/// As [`even`], with a lease of one tick, and epochs that are given one of two instead, as a leader likes (G13).
+fn changing(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
+    Scope { terms: terms(1, 0, 1), other_lease: Some(UNIT * 2), ..even(name, epochs, leaderships) }
+}
+
 /// Under a minute on one core that has nothing else to do.
 pub fn quick() -> Vec<Scope> {
     vec![
         Scope { live: true, ..even("even clocks, 2 epochs, 2 leaders, L1 to L3", 2, 2) },
         Scope { fencing: true, ..even("even, 2 epochs, 1 leader, device", 2, 1) },
         short_uneven("clocks 2:3, a short lease, 2 epochs, 1 leader", 2, 1),
+        changing("even, two leases, 2 epochs, 1 leader", 2, 1),
     ]
 }
 
@@ -90,6 +97,15 @@ pub fn full() -> Vec<Scope> {
         even("even, 3 epochs, 2 leaders", 3, 2),
         uneven("clocks 2:3, 2 epochs, 2 leaders", 2, 2),
         finer("clocks 3:4, 2 epochs, 1 leader", 2, 1),
+        changing("even, two leases, 2 epochs, 2 leaders", 2, 2),
+        changing("even, two leases, 3 epochs, 1 leader", 3, 1),
+        all(
+            "even, two leases, 2 epochs, 2 leaders, reinstalled agent",
+            false,
+            true,
+            false,
+            changing("", 2, 2),
+        ),
     ]);
     runs
 }
@@ -111,6 +127,10 @@ pub fn broken(wrong: Wrong) -> Scope {
         }
         Wrong::MemoryLost | Wrong::MemoryLostWaits => Scope { wipes: true, ..even("", 2, 2) },
         Wrong::AnswersOfFormerBoot => Scope { reboots: true, ..even("", 2, 1) },
+        Wrong::ShrinksAtOrder | Wrong::AsksBeforeCut => changing("", 3, 1),
+        // The former leader's lease passes before the next one reads: what is counted on has to be longer than both.
+        Wrong::StoresNewLease => Scope { other_lease: Some(UNIT * 3), ..changing("", 3, 2) },
+        Wrong::SilentForUsualLease => Scope { wipes: true, ..changing("", 3, 1) },
         Wrong::NoDrift => {
             let scope = uneven("", 2, 1);
             Scope { terms: terms(6, 0, 2), fixed: Some([2, 2, 2, 3, 2]), ..scope }

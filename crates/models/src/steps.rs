@@ -21,6 +21,8 @@ pub enum Step {
     Extend(usize),
     Read(usize),
     Promote(usize, usize),
+    PromoteOther(usize, usize),
+    Shorten(usize),
     StoreApplies(usize),
     Outcome(usize),
     Order(usize),
@@ -68,6 +70,12 @@ impl Step {
             Step::Extend(c) => format!("{} renews its leadership", control(c)),
             Step::Read(c) => format!("{} reads the store", control(c)),
             Step::Promote(c, a) => format!("{} begins to store a new epoch of {}", control(c), agent(a)),
+            Step::PromoteOther(c, a) => {
+                format!("{} begins to store a new epoch of {} with the other lease", control(c), agent(a))
+            }
+            Step::Shorten(c) => {
+                format!("the store takes the shorter lease that {} was asked with", control(c))
+            }
             Step::StoreApplies(i) => {
                 let way = &before.store.writes[i];
                 format!("the store decides on {}'s write of {}", control(way.controller), way.write.role)
@@ -174,8 +182,14 @@ impl World {
                 into.push(Step::Outcome(c));
             }
             into.push(Step::Order(c));
+            if scope.other_lease.is_some() {
+                into.push(Step::Shorten(c));
+            }
             for a in 0..2 {
                 into.push(Step::Promote(c, a));
+                if scope.other_lease.is_some() {
+                    into.push(Step::PromoteOther(c, a));
+                }
                 into.push(Step::ControlHearsRelease(c, a));
                 into.extend((0..self.agents[a].asked.len()).map(|i| Step::ControlVotes(c, a, i)));
                 if scope.restores {
@@ -203,7 +217,11 @@ impl World {
             Step::Lead(c) => self.lead(scope, c),
             Step::Extend(c) => self.extend(scope, c),
             Step::Read(c) => self.read(scope, c),
-            Step::Promote(c, a) => self.promote(scope, c, a),
+            Step::Promote(c, a) => self.promote(scope, c, a, scope.terms.lease),
+            Step::PromoteOther(c, a) => {
+                self.promote(scope, c, a, scope.other_lease.unwrap_or(scope.terms.lease))
+            }
+            Step::Shorten(c) => self.shorten(c),
             Step::StoreApplies(i) => self.store_applies(scope, i, tally),
             Step::Outcome(c) => self.outcome(scope, c),
             Step::Order(c) => self.order(c),
@@ -225,7 +243,8 @@ impl World {
             }
             Step::Learn(a) => {
                 let stored = self.store.stored.as_ref().map(|role| role.epoch).unwrap_or_default();
-                self.agents[a].learn(scope, stored, tally)
+                let covers = self.store.covers;
+                self.agents[a].learn(scope, stored, covers, tally)
             }
             Step::Fence(c) => self.fence(scope, c),
             Step::SwitchOff => self.switch_off(scope),

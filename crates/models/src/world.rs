@@ -54,6 +54,8 @@ pub struct Scope {
     pub wipes: bool,
     /// The store may be restored to what it held before, once.
     pub restores: bool,
+    /// Beside that in `terms`, an epoch may be given this lease (G13).
+    pub other_lease: Option<Duration>,
     /// Exactly this combination of rates, instead of all.
     pub fixed: Option<[u32; CLOCKS]>,
     /// How many clocks run at any of the rates, from the first on; the others run at the first rate.
@@ -65,6 +67,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The longest lease that an epoch may be given.
+    pub fn longest_lease(&self) -> Duration {
+        self.terms.lease.max(self.other_lease.unwrap_or_default())
+    }
+
     /// True if exactly this rule is broken.
     pub fn is(&self, wrong: Wrong) -> bool {
         self.wrong == Some(wrong)
@@ -102,6 +109,8 @@ pub struct Asked {
     pub epoch: Epoch,
     /// Of the holder.
     pub number: u64,
+    /// What it says that its holder counts on.
+    pub lease: Duration,
     /// Sent by the life that runs now.
     pub this_life: bool,
 }
@@ -184,6 +193,8 @@ pub struct Store {
     pub stored: Option<RoleEpoch>,
     /// The highest epoch that it ever held: what may have been promised and ordered.
     pub highest: Epoch,
+    /// The longest that a holder may count on (G13).
+    pub covers: Duration,
     /// Counts leaderships.
     pub controller_epoch: ControllerEpoch,
     /// Who has the lease, or had it last.
@@ -194,6 +205,8 @@ pub struct Store {
     pub writes: Vec<OnItsWay>,
     /// What a backup of it holds: the role before the present one.
     pub backup: Option<RoleEpoch>,
+    /// And the longest lease of then.
+    pub backup_covers: Duration,
     /// It was restored, and carries the marker.
     pub marked: bool,
     /// It was restored once.
@@ -281,9 +294,9 @@ impl Agent {
     fn feed(&self, scope: &Scope, matters: impl Fn(Epoch) -> bool, fold: &mut Fold) {
         (&self.disk.promised, self.disk.closed, &self.voter, self.released, &self.page).hash(fold);
         (self.holder.held(), self.holder.may_act_until(), self.holder.order_until()).hash(fold);
-        (self.holder.given_up(), self.behind).hash(fold);
+        (self.holder.given_up(), self.holder.lease(), self.behind).hash(fold);
         for asked in self.asked.iter().filter(|asked| matters(asked.epoch)) {
-            (1_u8, asked.epoch, self.gain(scope, asked.number, asked.this_life)).hash(fold);
+            (1_u8, asked.epoch, asked.lease, self.gain(scope, asked.number, asked.this_life)).hash(fold);
         }
         for answered in &self.answered {
             (2_u8, answered.epoch, answered.this_life).hash(fold);
@@ -293,6 +306,7 @@ impl Agent {
         let all = scope.is(Wrong::EntersClosed);
         for ordered in self.orders.iter().filter(|ordered| all || ordered.order.role.epoch > closed) {
             (3_u8, &ordered.order.role, &ordered.order.fenced, ordered.this_life).hash(fold);
+            ordered.order.lease.hash(fold);
         }
     }
 }
@@ -309,11 +323,13 @@ impl World {
             store: Part(Rc::new(Store {
                 stored: None,
                 highest: Epoch::NONE,
+                covers: scope.terms.lease,
                 controller_epoch: ControllerEpoch(0),
                 leader: 0,
                 leased: NOW,
                 writes: Vec::new(),
                 backup: None,
+                backup_covers: Duration::ZERO,
                 marked: false,
                 was_restored: false,
             })),
@@ -340,6 +356,7 @@ impl World {
         let store = &self.store;
         (self.rates[4], &store.stored, store.controller_epoch, store.leased).hash(&mut whole);
         (&store.backup, store.highest, store.marked, store.was_restored, self.wiped).hash(&mut whole);
+        (store.covers, store.backup_covers).hash(&mut whole);
         for way in &store.writes {
             (&way.write, way.stored).hash(&mut whole);
         }

@@ -39,10 +39,14 @@ pub enum Wrong {
     RestoredAsRead,
     EntersClosed,
     ReleasesBelow,
+    ShrinksAtOrder,
+    AsksBeforeCut,
+    StoresNewLease,
+    SilentForUsualLease,
 }
 
 impl Wrong {
-    /// Every one. Two rules of the design are broken in two ways each; the last four are not in its list.
+    /// Every one. Two rules of the design are broken in two ways each; the last eight are not in its list.
     pub const ALL: &'static [Wrong] = &[
         Wrong::NotDurable,
         Wrong::NotDurableUnseen,
@@ -76,6 +80,10 @@ impl Wrong {
         Wrong::RestoredAsRead,
         Wrong::EntersClosed,
         Wrong::ReleasesBelow,
+        Wrong::ShrinksAtOrder,
+        Wrong::AsksBeforeCut,
+        Wrong::StoresNewLease,
+        Wrong::SilentForUsualLease,
     ];
 
     /// The rule and what is done instead.
@@ -118,6 +126,16 @@ impl Wrong {
                 ("G11", "the marker of a restored store ends leaderships, but nothing is waited for")
             }
             Wrong::ReleasesBelow => ("G5", "a late order below the held epoch is refused, and released"),
+            Wrong::ShrinksAtOrder => {
+                ("G13", "a leader's promise gets shorter at the order, not at the asking")
+            }
+            Wrong::AsksBeforeCut => ("G13", "a holder asks in the shorter epoch before its page is cut"),
+            Wrong::StoresNewLease => {
+                ("G13", "the store holds the new epoch's lease alone from its beginning")
+            }
+            Wrong::SilentForUsualLease => {
+                ("G13", "an agent without memory is silent for the usual lease, whatever was given")
+            }
             Wrong::EntersClosed => ("G5", "an agent takes an order for an epoch that it closed"),
         }
     }

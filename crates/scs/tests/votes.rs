@@ -131,7 +131,7 @@ fn strict_orders() -> [Work; 3] {
             grant,
         },
         Work::WouldPromise { pair: "db".parse().unwrap(), role: role() },
-        Work::Learn { pair: "db".parse().unwrap(), stored: Epoch(7) },
+        Work::Learn { pair: "db".parse().unwrap(), stored: Epoch(7), lease: Duration::ZERO },
     ]
 }
 

@@ -103,3 +103,22 @@ fn a_run_without_some_of_its_faults_is_a_run() {
     assert_eq!(less.faults, whole.faults - whole.faults / 2);
     assert_eq!(less.violation, None);
 }
+
+/// Who lacks what was acknowledged is promoted in no run; and there was something to lack, and somebody to be promoted.
+#[test]
+fn pairs_that_keep_their_data_lose_nothing_and_heal() {
+    for policy in [Policy::Available, Policy::Strict] {
+        let mut sometimes = Sometimes::default();
+        for seed in 1..=40 {
+            let options = Options { keep_data: true, ..options(policy, Preset::Normal) };
+            let outcome = run(seed, options, &Wanted::default());
+            assert_eq!(
+                outcome.violation, None,
+                "./scripts/sim --seed {seed} --policy {policy} --keep-data --trace"
+            );
+            sometimes.add(&outcome.sometimes);
+        }
+        let reached = sometimes.alone > 60 && sometimes.words_refused > 5 && sometimes.failovers > 20;
+        assert!(reached && sometimes.of_rule(Rule::LacksData) > 3, "{policy}: {:?}", sometimes.lines());
+    }
+}

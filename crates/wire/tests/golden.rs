@@ -239,13 +239,16 @@ fn what_is_said_of_votes() {
     let grant = Some(GrantTold { lease: Duration::from_secs(3), fenced: Some(former.clone()) });
     compare_in("v3/promote", order(Work::Promote { pair: pair.clone(), role: role(), time_limit, grant }));
     compare_in("v3/would-promise", order(Work::WouldPromise { pair: pair.clone(), role: role() }));
-    compare_in("v3/learn", order(Work::Learn { pair: pair.clone(), stored: Epoch(7) }));
+    compare_in(
+        "v3/learn",
+        order(Work::Learn { pair: pair.clone(), stored: Epoch(7), lease: Duration::ZERO }),
+    );
     compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
     compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
     let mut report = report();
     let clocks = Vec::new();
-    let strict =
-        GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7), clocks };
+    let (peer_released, lease) = (Epoch(7), Duration::ZERO);
+    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released, clocks, lease };
     report.role.as_mut().unwrap().strict = Some(strict.clone());
     compare_in("v3/report", FromAgent::Report(report.clone()));
     let doubts = GrantReport { clocks: doubts(), ..strict };
@@ -265,6 +268,22 @@ fn what_is_said_of_votes() {
 }
 
 #[test]
+fn what_is_said_of_who_has_everything() {
+    let (pair, incarnation) = (name("tserver"), Incarnation(5));
+    let ask = InSyncAsk { pair, incarnation, number: 12, role: role(), wish: InSyncWish::LeaveOut };
+    compare_in("v4/in-sync", FromAgent::InSync(ask));
+    let answer = |refused| InSyncAnswer { pair: name("tserver"), incarnation, number: 12, refused };
+    compare_in("v4/in-sync-done", ToAgent::InSync(answer(None)));
+    let why = "(8, tserver-2) is not the stored role".to_owned();
+    compare_in("v4/in-sync-refused", ToAgent::InSync(answer(Some(why.clone()))));
+    let (number, epoch, wish) = (3, Epoch(8), InSyncWish::CaughtUp);
+    compare_in("v4/said", ApplicationSays::from(FromApplication::InSync { number, epoch, wish }));
+    for (file, refused) in [("v4/said-done", None), ("v4/said-refused", Some(why))] {
+        compare_in(file, ApplicationHears::from(ToApplication::InSyncDone { number, refused }));
+    }
+}
+
+#[test]
 fn what_agents_say_to_one_another() {
     let (agent, incarnation) = (AgentId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10), Incarnation(5));
     let versions = VersionRange { min: 3, max: 3 };
@@ -277,7 +296,8 @@ fn what_agents_say_to_one_another() {
     compare_in("v3/peer-vote", PeerSaid::Vote(vote(Verdict::Given)));
     let refused = Verdict::Refused { promised: Some(role()), why: "it is promised".to_owned() };
     compare_in("v3/peer-vote-refused", PeerSaid::Vote(vote(refused)));
-    let remembered = Remembered { pair: name("tserver"), voted: Some(role()), released: Epoch(6) };
+    let remembered =
+        Remembered { pair: name("tserver"), voted: Some(role()), released: Epoch(6), lease: Duration::ZERO };
     compare_in("v3/peer-remembered", PeerSaid::Remembered(remembered));
     compare_in("v3/peer-release", PeerSaid::Release(Release { pair: name("tserver"), role: role() }));
 }
@@ -305,7 +325,10 @@ fn what_an_older_reader_has_no_words_for_is_not_sent_or_said_as_text() {
     assert_eq!(control::understood_since(&promote(None)), 1);
     assert_eq!(control::understood_since(&promote(Some(told))), VOTES_SINCE);
     assert_eq!(control::understood_since(&Work::LetGo), LEAVING_SINCE);
-    assert_eq!(control::understood_since(&Work::Learn { pair: name("p"), stored: Epoch(1) }), VOTES_SINCE);
+    assert_eq!(
+        control::understood_since(&Work::Learn { pair: name("p"), stored: Epoch(1), lease: Duration::ZERO }),
+        VOTES_SINCE
+    );
     let answer = |refusal| Answer { order: OrderId(1), outcome: Outcome::Refused(refusal) };
     let plain = answer(Refusal::NotReady("no other voter said yes in time".to_owned()));
     assert_eq!(control::answer_in_words_of(2, answer(Refusal::NoVotes)), plain);
@@ -376,7 +399,9 @@ fn what_an_application_says_and_hears() {
     compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));
     let v2 = VersionRange { min: 1, max: 2 };
     compare_in("v2/attach", ApplicationSays::from(attach.clone()).with_versions(v2));
-    compare_in("v3/attach", ApplicationSays::from(attach));
+    let v3 = VersionRange { min: 1, max: 3 };
+    compare_in("v3/attach", ApplicationSays::from(attach.clone()).with_versions(v3));
+    compare_in("v4/attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));
     compare("readiness", ApplicationSays::from(unavailable));
     compare("run-mode-done", ApplicationSays::from(FromApplication::RunModeDone { run_mode, epoch }));

@@ -20,10 +20,7 @@ use super::role::{Part, RoleTrigger, Waiting};
 use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer, StartId};
 use crate::grants::holder::{Holder, Page};
 use crate::grants::voter::{Closing, Voter};
-use crate::grants::{Given, Kept, Objection, Promise, Refused, Vote};
-
-/// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
-pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
+use crate::grants::{Given, Kept, LONGEST_LEASE, Objection, Promise, Refused, Vote};
 
 /// A dial is given up after half of the shortest lease that rests on the link, as a call that was begun during a cut would
 /// otherwise outlast it; but a busy machine and a long way have this long, whatever the lease.
@@ -61,6 +58,9 @@ pub(super) struct Own {
     pub unguarded: Option<StartId>,
     /// When its last requests were sent, by their numbers: as many as its holder remembers.
     pub sent: Vec<(u64, Moment)>,
+    /// It counts on less than before, which was given for this lease, and page and guard do not say so yet: nothing is asked
+    /// before they do (G13).
+    pub uncut: Option<Duration>,
 }
 
 impl PairGrants {
@@ -73,6 +73,23 @@ impl PairGrants {
         Kept { promised, closed: durable.closed }
     }
 
+    /// The longest that it has promised for, or that one of its own members counts on (G13).
+    fn longest_lease(&self) -> Duration {
+        let promised = self.voter.kept().promised.as_ref().map(|promise| promise.lease);
+        let counted = self.own.values().flat_map(|own| {
+            let held = own.holder.held().map(|_| own.holder.lease());
+            held.into_iter().chain(own.uncut)
+        });
+        counted.chain(promised).max().unwrap_or_default()
+    }
+
+    /// What the other agent is reminded of when it is met, if there is anything.
+    pub(super) fn reminder(&self, pair: &PairName) -> Option<Remembered> {
+        let (voted, released) = (self.peer_voted.clone(), self.peer_released);
+        let any = voted.is_some() || released > Epoch::NONE;
+        any.then(|| Remembered { pair: pair.clone(), voted, released, lease: self.longest_lease() })
+    }
+
     /// How its vote stands, for whoever is told.
     fn report(&self, now: Moment, peer_heard: bool, clocks: Vec<ClockDoubt>) -> GrantReport {
         GrantReport {
@@ -81,6 +98,7 @@ impl PairGrants {
             peer_heard,
             peer_released: self.peer_released,
             clocks,
+            lease: self.longest_lease(),
         }
     }
 }
@@ -183,6 +201,10 @@ impl Agent {
             if let (Some(start), true) = (known.start, self.own(name).is_some()) {
                 self.guarded.insert(name.clone(), (start, Moment::default()));
             }
+            if self.own(name).is_some() {
+                let left = known.hooks_left.iter().map(|hook| (*hook, (name.clone(), Moment::default())));
+                self.guarded_hooks.extend(left);
+            }
         }
         self.keep_peers(out);
     }
@@ -214,6 +236,7 @@ impl Agent {
                     asked_before: 0,
                     unguarded: None,
                     sent: Vec::new(),
+                    uncut: None,
                 },
             )
         });
@@ -276,6 +299,14 @@ impl Agent {
     pub(super) fn own(&self, name: &ApplicationName) -> Option<&Own> {
         let pair = &self.applications.get(name)?.role.as_ref()?.place.pair;
         self.grants.get(pair)?.own.get(name)
+    }
+
+    /// Page and guard of this member say what its holder counts on: it may ask.
+    pub(super) fn cut_is_told(&mut self, name: &ApplicationName) {
+        let role = self.applications.get(name).and_then(|known| known.role.as_ref());
+        let grants = role.and_then(|role| self.grants.get_mut(&role.place.pair));
+        let own = grants.and_then(|grants| grants.own.get_mut(name));
+        self.settle |= own.is_some_and(|own| own.uncut.take().is_some());
     }
 
     /// How the vote of a member's pair stands, for its report.
@@ -357,8 +388,10 @@ impl Agent {
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let lease = grants.voter.kept().promised.as_ref().map_or(grants.place.terms.lease, |kept| kept.lease);
         if let Some(own) = grants.own.get_mut(application) {
-            if own.holder.held() != Some(&role) {
-                own.holder.take(now, role, lease);
+            let former = own.holder.lease();
+            let taken = own.holder.held() == Some(&role);
+            if !taken && own.holder.take(now, role, lease, &grants.place.terms) {
+                own.uncut = own.uncut.max(Some(former));
             }
             own.expired = false;
         }
@@ -378,13 +411,14 @@ impl Agent {
         &mut self,
         now: Moment,
         pair: PairName,
-        stored: Epoch,
+        (stored, lease): (Epoch, Duration),
         waiting: Waiting,
         out: &mut Out,
     ) {
         let Some(grants) = self.grants.get_mut(&pair) else {
             return out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
         };
+        grants.voter.lengthen_silence(lease.min(LONGEST_LEASE));
         if now < grants.voter.silent_until() {
             // What an earlier life left may act for so long: nothing is given up, and so released, before (G5).
             let left = grants.voter.silent_until().since(now).as_secs_f64();
@@ -415,13 +449,13 @@ impl Agent {
         remembered: Remembered,
         out: &mut Out,
     ) {
-        let Remembered { pair, voted, released } = remembered;
+        let Remembered { pair, voted, released, lease } = remembered;
         let known = |grants: &&mut PairGrants| {
             let of_peer = voted.as_ref().is_none_or(|voted| voted.holder == grants.other);
             grants.place.peer_host == *host && of_peer
         };
         let Some(grants) = self.grants.get_mut(&pair).filter(known) else { return };
-        let lease = grants.place.terms.lease;
+        let lease = grants.place.terms.lease.max(lease.min(LONGEST_LEASE));
         let Some(kept) = grants.voter.reminded(now, voted.as_ref(), released, lease) else { return };
         let own: Vec<ApplicationName> = grants.own.keys().cloned().collect();
         for own in grants.own.values_mut() {

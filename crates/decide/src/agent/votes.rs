@@ -4,26 +4,24 @@
 //! member whose votes run out is demoted while there is time for it, and ended when there is none.
 
 use understudy_model::{
-    ApplicationName, Because, Epoch, EventKind, HostName, Moment, OtherClock, PairName, Release, Remembered,
-    RoleEpoch, Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
+    ApplicationName, Because, Epoch, EventKind, HostName, Moment, OtherClock, PairName, Release, RoleEpoch,
+    Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
 };
 
 use super::application::StopReason;
-use super::grants::{LONGEST_LEASE, PairGrants};
+use super::grants::PairGrants;
 use super::lifecycle::Phase;
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleTrigger};
 use super::{Agent, AgentDo, LinkId, StartId};
 use crate::grants::holder::{Answer, Due, Heard, OtherVoter};
-use crate::grants::{Objection, Refused, Vote};
+use crate::grants::{LONGEST_LEASE, Objection, Refused, Vote};
 
 impl Agent {
     pub(super) fn peer_joined(&mut self, host: HostName, out: &mut Out) {
         // What was released while it was not heard is said again: a promise may still bind it.
         for (pair, grants) in self.grants.iter().filter(|(_, grants)| grants.place.peer_host == host) {
-            let (voted, released) = (grants.peer_voted.clone(), grants.peer_released);
-            if voted.is_some() || released > Epoch::NONE {
-                let remembered = Remembered { pair: pair.clone(), voted, released };
+            if let Some(remembered) = grants.reminder(pair) {
                 out.answers.push(AgentDo::RemindPeer { host: host.clone(), remembered });
             }
             let Some(closed) = self.durable.get(pair).map(|durable| durable.closed) else { continue };
@@ -205,7 +203,7 @@ impl Agent {
     }
 
     /// Nothing is asked for a member that is being demoted or ended, for a promise that may not be on the disk or is being
-    /// stored, while no guard would end it, or while nobody would hear it.
+    /// stored, while no guard would end it, while its page says more than it counts on, or while nobody would hear it.
     pub(super) fn may_ask(&self, pair: &PairName, name: &ApplicationName) -> bool {
         let Some(grants) = self.grants.get(pair).filter(|grants| !grants.unkept) else { return false };
         let Some(known) = self.applications.get(name) else { return false };
@@ -215,7 +213,8 @@ impl Agent {
         let unguarded = own.unguarded.is_some() && own.unguarded == known.start;
         // A higher epoch of it is being stored, and is asked for once it is.
         let raised = grants.voter.own_role().is_some_and(|role| Some(role) != own.holder.held());
-        if ends || unguarded || raised {
+        // Its first request in a shorter epoch says that page and guard are cut: they are before it is sent (G13).
+        if ends || unguarded || raised || own.uncut.is_some() {
             return false;
         }
         let heard = !self.controllers.is_empty()
@@ -312,7 +311,10 @@ impl Agent {
             part.deadline = None;
         }
         if being_made {
-            // Nothing is closed before it is known what became of it: it is killed as soon as it is there.
+            // Nothing is closed before it is known what became of it: it is killed as soon as it is there, or not let go on.
+            if let Some(start) = known.start {
+                out.process.push(AgentDo::KillTree { application: name.clone(), start });
+            }
             return self.kill_hook(name, out);
         }
         self.kill(name, out);

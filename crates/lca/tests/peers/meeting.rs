@@ -32,7 +32,12 @@ async fn talk(mut alpha: End, mut beta: End) {
     assert_eq!(beta.saw().await, AgentSaw::PeerReleased { host: to_alpha, release: release(8) });
     beta.peers.tell(&host("alpha"), release(9));
     assert_eq!(alpha.saw().await, AgentSaw::PeerReleased { host: to_beta, release: release(9) });
-    let remembered = Remembered { pair: "db".parse().unwrap(), voted: Some(role(8)), released: Epoch(7) };
+    let remembered = Remembered {
+        pair: "db".parse().unwrap(),
+        voted: Some(role(8)),
+        released: Epoch(7),
+        lease: Duration::from_secs(600),
+    };
     alpha.peers.remember(&host("beta"), remembered.clone());
     assert_eq!(beta.saw().await, AgentSaw::PeerRemembers { host: host("alpha"), remembered });
     assert_eq!((alpha.peers.tally().begun(), beta.peers.tally().begun()), (1, 1), "one link for both");

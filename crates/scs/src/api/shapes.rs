@@ -135,6 +135,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "loss_risks": host.loss_risks,
         "clock_doubts": host.clock_doubts,
         "drained": host.drained,
+        "held": host.held,
         "problem": host.problem,
     })
 }
@@ -187,6 +188,10 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "promised_epoch": pair.promise.as_ref().map(|promise| promise.role.epoch),
         "promise_left_ms": pair.promise.as_ref().and_then(|promise| promise.left).map(ms),
         "alive_through": pair.alive_through,
+        // With `keep-data`, else null: who has everything that was acknowledged, and since which epoch the others have not.
+        "in_sync": pair.in_sync.as_ref().map(|record| record.members.keys().collect::<Vec<_>>()),
+        "in_sync_since": pair.in_sync.as_ref().map(|record| record.since),
+        "waits_for_data": pair.waits_for_data,
         "votes_given": pair.votes_given,
         "votes_refused": pair.votes_refused,
         "because": pair.because.as_ref().map(because),
@@ -313,6 +318,8 @@ mod tests {
             held_because: None,
             promise: None,
             alive_through: None,
+            in_sync: None,
+            waits_for_data: None,
             votes_given: 0,
             votes_refused: 0,
             because: None,
@@ -330,6 +337,7 @@ mod tests {
             problem: String::new(),
             loss_survivable: false,
             drained: false,
+            held: None,
             loss_risks: Vec::new(),
             clock_doubts: Vec::new(),
         };

@@ -15,10 +15,10 @@ use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, Answer, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec,
-    Moment, Order, Outcome, Refusal, VoteAnswer,
+    InSyncAnswer, Moment, Order, Outcome, Refusal, VoteAnswer,
 };
 use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
-use understudy_wire::{ToAgent, VOTES_SINCE, control};
+use understudy_wire::{IN_SYNC_SINCE, ToAgent, VOTES_SINCE, control};
 
 pub use asked::NotAsked;
 
@@ -209,6 +209,17 @@ impl Links {
         let answer = VoteAnswer { clock: self.clock.reading(), ..answer };
         if let Err(error) = sender.try_send(&ToAgent::Vote(answer)) {
             tracing::warn!(%host, %error, "a vote could not be sent: the link is dropped");
+            slot.give_up(&error);
+        }
+    }
+
+    /// Answers a primary's word on who has everything. Only who speaks of it asked; one that is gone waits for no answer.
+    pub fn answer_in_sync(&self, host: &HostName, answer: InSyncAnswer) {
+        let mut table = self.table();
+        let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= IN_SYNC_SINCE) else { return };
+        let Some(sender) = &slot.open else { return };
+        if let Err(error) = sender.try_send(&ToAgent::InSync(answer)) {
+            tracing::warn!(%host, %error, "an answer on data could not be sent: the link is dropped");
             slot.give_up(&error);
         }
     }

@@ -125,9 +125,11 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::FlapHold
         | EventKind::SwitchoverRefused
         | EventKind::DrainChanged
+        | EventKind::HoldChanged
         | EventKind::NotifyFailed
         | EventKind::CertificateExpiring
         | EventKind::AccessRefused
+        | EventKind::InSyncChanged
         | EventKind::TokenChanged => false,
     }
 }

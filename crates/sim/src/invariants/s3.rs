@@ -292,6 +292,8 @@ mod tests {
             last_operation: OperationId(0),
             flaps: Default::default(),
             drained: Default::default(),
+            in_sync: Default::default(),
+            holds: Default::default(),
             grants: Default::default(),
         };
         let answer = VoteAnswer {

@@ -85,6 +85,8 @@ pub(crate) struct GrantReport {
     silent: bool,
     #[prost(message, repeated, tag = "5")]
     clocks: Vec<ClockDoubt>,
+    #[prost(uint64, tag = "6")]
+    lease_ns: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -220,6 +222,8 @@ pub(crate) struct Remembered {
     voted: Option<RoleEpoch>,
     #[prost(uint64, tag = "3")]
     released: u64,
+    #[prost(uint64, tag = "4")]
+    lease_ns: u64,
 }
 
 impl Body for Remembered {
@@ -230,6 +234,7 @@ impl Body for Remembered {
             pair: said.pair.to_string(),
             voted: check::write_optional(&said.voted)?,
             released: said.released.0,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -238,6 +243,7 @@ impl Body for Remembered {
             pair: check::name(&self.pair, "Remembered.pair")?,
             voted: check::read_optional(self.voted)?,
             released: Epoch(self.released),
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }
@@ -252,6 +258,7 @@ impl Body for GrantReport {
             peer_released: said.peer_released.0,
             silent: said.silent,
             clocks: check::write_list(&said.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -262,6 +269,7 @@ impl Body for GrantReport {
             peer_heard: self.peer_heard,
             peer_released: check::epoch(self.peer_released, "GrantReport.peer_released")?,
             clocks: check::read_list(self.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod clock;
 pub(crate) mod conduct;
 pub(crate) mod grant;
 pub(crate) mod greeting;
+pub(crate) mod in_sync;
 pub(crate) mod logs;
 pub(crate) mod order;
 pub(crate) mod peer;

@@ -50,6 +50,8 @@ numbered_words!(Goal { Started = 1, Stopped = 2 });
 
 numbered_words!(RunMode { Unknown = 1, Primary = 2, Backup = 3, Exiting = 4 });
 
+numbered_words!(InSyncWish { LeaveOut = 1, CaughtUp = 2 });
+
 numbered_words!(Interface { Library = 1, Plain = 2, Notify = 3 });
 
 numbered_words!(ListeningMode { Unsecured = 1, Secured = 2 });

@@ -212,7 +212,11 @@ fn work() -> impl Strategy<Value = Work> {
         (name(), role(), span(), option_of(told()))
             .prop_map(|(pair, role, time_limit, grant)| { Work::Promote { pair, role, time_limit, grant } }),
         (name(), role()).prop_map(|(pair, role)| Work::WouldPromise { pair, role }),
-        (name(), any::<u64>()).prop_map(|(pair, stored)| Work::Learn { pair, stored: Epoch(stored) }),
+        (name(), any::<u64>(), span()).prop_map(|(pair, stored, lease)| Work::Learn {
+            pair,
+            stored: Epoch(stored),
+            lease
+        }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
         Just(Work::LetGo),
     ]
@@ -284,15 +288,15 @@ fn clock_doubt() -> impl Strategy<Value = ClockDoubt> {
 }
 
 fn role_report() -> impl Strategy<Value = RoleReport> {
-    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3)).prop_map(
-        |(unread, peer_heard, released, clocks)| GrantReport {
+    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3), span())
+        .prop_map(|(unread, peer_heard, released, clocks, lease)| GrantReport {
             unread,
             silent: !unread,
             peer_heard,
             peer_released: Epoch(released),
             clocks,
-        },
-    );
+            lease,
+        });
     (name(), option_of(role()), number_of_epoch(), option_of(role()), option_of(strict)).prop_map(
         |(pair, promised, closed, acting, strict)| RoleReport {
             pair,
@@ -413,6 +417,24 @@ fn vote() -> impl Strategy<Value = VoteAnswer> {
     )
 }
 
+fn in_sync_ask() -> impl Strategy<Value = InSyncAsk> {
+    (name(), any::<u128>(), any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(
+        |(pair, life, number, role, wish)| InSyncAsk {
+            pair,
+            incarnation: Incarnation(life),
+            number,
+            role,
+            wish,
+        },
+    )
+}
+
+fn in_sync_answer() -> impl Strategy<Value = InSyncAnswer> {
+    (name(), any::<u128>(), any::<u64>(), option_of(text())).prop_map(|(pair, life, number, refused)| {
+        InSyncAnswer { pair, incarnation: Incarnation(life), number, refused }
+    })
+}
+
 pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
     let hello = (versions(), name(), any::<u128>(), any::<u128>(), name()).prop_map(
         |(versions, host, agent, life, to_host)| PeerHello {
@@ -434,8 +456,8 @@ pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
         vote_ask().prop_map(PeerSaid::Ask),
         vote().prop_map(PeerSaid::Vote),
         (name(), role()).prop_map(|(pair, role)| PeerSaid::Release(Release { pair, role })),
-        (name(), option_of(role()), any::<u64>()).prop_map(|(pair, voted, released)| {
-            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released) })
+        (name(), option_of(role()), any::<u64>(), span()).prop_map(|(pair, voted, released, lease)| {
+            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released), lease })
         }),
     ]
 }
@@ -445,7 +467,8 @@ pub fn to_agent() -> impl Strategy<Value = ToAgent> {
         1 => hello().prop_map(ToAgent::Hello),
         4 => order().prop_map(ToAgent::Order),
         1 => vote().prop_map(ToAgent::Vote),
-        1 => question().prop_map(ToAgent::ReadLogs)
+        1 => question().prop_map(ToAgent::ReadLogs),
+        1 => in_sync_answer().prop_map(ToAgent::InSync)
     ]
 }
 
@@ -464,6 +487,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         any::<bool>().prop_map(|leaving| FromAgent::Leaving { leaving }),
         vote_ask().prop_map(FromAgent::AskVote),
         log_answer().prop_map(FromAgent::Logs),
+        in_sync_ask().prop_map(FromAgent::InSync),
     ]
 }
 
@@ -495,6 +519,9 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
         Just(FromApplication::Suspended.into()),
         any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
         any::<u64>().prop_map(|number| FromApplication::Confirm(number).into()),
+        (any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(|(number, role, wish)| {
+            FromApplication::InSync { number, epoch: role.epoch, wish }.into()
+        }),
     ]
 }
 
@@ -512,5 +539,10 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         (any::<u64>(), option_of(any::<u64>())).prop_map(|(number, epoch)| {
             ToApplication::Confirmed { number, epoch: epoch.map(Epoch) }.into()
         }),
+        (any::<u64>(), option_of(text())).prop_map(|(number, refused)| ToApplication::InSyncDone {
+            number,
+            refused
+        }
+        .into()),
     ]
 }
