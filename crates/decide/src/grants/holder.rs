@@ -250,10 +250,11 @@ impl Holder {
         let lease = self.lease;
         let share = Terms { lease, ..*terms }.share();
         // A lease may have got shorter before the spans that go with it were told.
-        let every = terms.renew_every.min(share / 3);
-        self.asked.push(Asked { number, expiry: now + share, next: now + every });
+        let terms = Terms { renew_every: terms.renew_every.min(share / 3), ..*terms };
+        let next = now + terms.renew_every;
+        self.asked.push(Asked { number, expiry: now + share, next });
         // Until somebody answers it is said again soon: what was lost is noticed by what is sent after it.
-        self.ask_at = now + terms.again_every().min(every);
+        self.ask_at = now + terms.again_every();
         Some(Ask { incarnation: self.incarnation, number, role, lease })
     }
 

@@ -265,6 +265,7 @@ fn it_asks_three_times_in_a_lease_that_is_shorter_than_the_spans_told_with_the_f
     let mut holder = Holder::new(name("a"), LIFE, &Kept::default());
     holder.take(at(100), role(1, "a"), Duration::from_secs(2), &terms());
     let ask = holder.ask(at(100), &terms()).unwrap();
+    assert_eq!(holder.ask_at(), Moment(100_150_000_000), "nobody has answered yet");
     holder.hear(at(100), OtherVoter::Peer, &yes(&ask));
     assert_eq!(holder.ask_at(), Moment(100_600_000_000));
 }
