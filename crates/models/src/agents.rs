@@ -3,13 +3,15 @@
 //! This is what the daemon around the machines will have to do, in the order in which it has to do it; each broken rule is
 //! marked where it is broken.
 
+use std::time::Duration;
+
 use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
 use understudy_decide::grants::voter::{Closing, Voter};
 use understudy_decide::grants::{Kept, Objection, Vote};
-use understudy_model::{Epoch, Incarnation};
+use understudy_model::{ApplicationName, Epoch, Incarnation, RoleEpoch};
 
 use crate::tally::Tally;
-use crate::world::{Agent, Answered, Asked, NOW, Ordered, Scope, THIS_LIFE, World};
+use crate::world::{Agent, Answered, Asked, NOW, Ordered, Scope, THIS_LIFE};
 use crate::wrong::Wrong;
 
 /// A step that was taken, or that changed nothing, or an invariant that did not hold.
@@ -18,7 +20,7 @@ pub(crate) type Taken = Result<bool, String>;
 impl Agent {
     /// Keeps the answer that is worth more; one that can do nothing now can do nothing later.
     pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
-        let gain = self.gain(scope, asked.number, asked.this_life);
+        let gain = self.gain(scope, asked.epoch, asked.number, asked.this_life);
         let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
         if gain == NOW && !late_counts {
             return false;
@@ -38,25 +40,38 @@ impl Agent {
         true
     }
 
-    pub(crate) fn has_worthless(&self, scope: &Scope) -> bool {
-        let expired = self.page.role.is_some() && self.page.until == NOW;
-        expired || self.answered.iter().any(|it| self.gain(scope, it.number, it.this_life) == NOW)
+    fn may_take(&self, scope: &Scope, ordered: &Ordered) -> bool {
+        ordered.order.role.epoch > self.voter.kept().closed || scope.is(Wrong::EntersClosed)
     }
 
     pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
+        let mut orders = std::mem::take(&mut self.orders);
+        orders.retain(|ordered| self.may_take(scope, ordered));
+        self.orders = orders;
         // From this moment on it says no, so it says no.
         if self.page.until == NOW {
             self.page.role = None;
         }
         if !scope.is(Wrong::CountsFromAnswer) {
             let mut answered = std::mem::take(&mut self.answered);
-            answered.retain(|it| self.gain(scope, it.number, it.this_life) > NOW);
+            answered.retain(|it| self.gain(scope, it.epoch, it.number, it.this_life) > NOW);
             self.answered = answered;
         }
     }
 
-    pub(crate) fn put_order(&mut self, ordered: Ordered) -> bool {
-        if self.orders.contains(&ordered) {
+    /// Forgets requests for epochs below `lowest`.
+    pub(crate) fn forget_asked(&mut self, lowest: Epoch) {
+        self.asked.retain(|asked| asked.epoch >= lowest);
+    }
+
+    /// The highest epoch that it promised or closed.
+    pub(crate) fn highest(&self) -> Epoch {
+        self.voter.promised().map_or(Epoch::NONE, |role| role.epoch).max(self.voter.kept().closed)
+    }
+
+    /// An order is on its way. One for a closed epoch is refused for ever, so it need not be kept.
+    pub(crate) fn put_order(&mut self, scope: &Scope, ordered: Ordered) -> bool {
+        if self.orders.contains(&ordered) || !self.may_take(scope, &ordered) {
             return false;
         }
         self.orders.push(ordered);
@@ -271,38 +286,44 @@ impl Agent {
     }
 }
 
-impl World {
-    /// The other agent votes on a request of `asker`.
-    pub(crate) fn peer_votes(&mut self, scope: &Scope, asker: usize, index: usize) -> Taken {
-        let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
-        let role = self.agents[asker].role(asked.epoch);
-        let peer = &mut *self.agents[1 - asker];
-        let before = peer.voter.clone();
-        let vote = peer.voter.asked(NOW, &role, scope.terms.lease);
-        let Some(given) = vote.given() else { return Ok(false) };
+impl Agent {
+    /// Votes on a request for the other member's `role`. Nothing: it refuses; else whether that changed anything here.
+    pub(crate) fn votes(&mut self, scope: &Scope, role: &RoleEpoch) -> Result<Option<bool>, String> {
+        let before = self.voter.clone();
+        let vote = self.voter.asked(NOW, role, scope.terms.lease);
+        let Some(given) = vote.given() else { return Ok(None) };
         if given.retire.is_some() {
-            peer.page = Page { role: None, until: NOW };
+            self.page = Page { role: None, until: NOW };
         }
         let unseen = scope.is(Wrong::NotDurableUnseen);
         if let Some(keep) = given.keep.clone().filter(|_| !unseen && !scope.is(Wrong::NotDurable)) {
-            peer.disk = keep;
+            self.disk = keep;
         }
-        let durable = peer.disk.promised.as_ref().is_some_and(|promise| promise.role == role);
+        let durable = self.disk.promised.as_ref().is_some_and(|promise| promise.role == *role);
         if !durable && !unseen {
             return Err(format!("S3: {role} is granted before it is durable"));
         }
-        let changed = peer.voter != before;
-        let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Peer);
-        Ok(changed || answered)
+        Ok(Some(self.voter != before))
     }
 
-    /// What agent `from` released reaches the other agent.
-    pub(crate) fn peer_hears_release(&mut self, scope: &Scope, from: usize) -> Taken {
-        let (name, epoch) = (self.agents[from].name.clone(), self.agents[from].released);
+    /// What the other agent released reaches this one.
+    pub(crate) fn hears_release(&mut self, scope: &Scope, name: &ApplicationName, epoch: Epoch) -> Taken {
         if epoch == Epoch::NONE {
             return Ok(false);
         }
         let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
-        Ok(self.agents[1 - from].voter.released(&name, epoch))
+        Ok(self.voter.released(name, epoch))
+    }
+
+    /// Its clock advances; that of the machine stands still if it is paused.
+    pub(crate) fn tick(&mut self, by: Duration) -> Taken {
+        self.voter.shift(by);
+        if self.behind {
+            self.behind = false;
+            return Ok(true);
+        }
+        self.holder.shift(by);
+        self.page.until = self.page.until - by;
+        Ok(true)
     }
 }

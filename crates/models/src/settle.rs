@@ -111,7 +111,7 @@ impl World {
     }
 
     fn everybody_does_what_is_due(&mut self, scope: &Scope, present: Present) -> Result<(), String> {
-        let mut before = self.turned(scope, false);
+        let mut before = self.upright(scope);
         for _ in 0..MOST_ROUNDS {
             if present.controllers {
                 self.control_works(scope, present)?;
@@ -119,7 +119,7 @@ impl World {
             for a in (0..2).filter(|a| present.agents[*a]) {
                 self.agent_works(scope, present, a)?;
             }
-            let after = self.turned(scope, false);
+            let after = self.upright(scope);
             if after == before {
                 return Ok(());
             }
