@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
+use understudy_decide::grants::leader::GrantOrder;
 use understudy_decide::grants::voter::{Closing, Voter};
 use understudy_decide::grants::{Kept, Objection, Vote};
 use understudy_model::{ApplicationName, Epoch, Incarnation, RoleEpoch};
@@ -69,9 +70,15 @@ impl Agent {
         self.voter.promised().map_or(Epoch::NONE, |role| role.epoch).max(self.voter.kept().closed)
     }
 
-    /// An order is on its way. One for a closed epoch is refused for ever, so it need not be kept.
+    /// An order is on its way. One for a closed epoch is refused for ever, so it need not be kept; of which leadership it is
+    /// makes no difference here.
     pub(crate) fn put_order(&mut self, scope: &Scope, ordered: Ordered) -> bool {
-        if self.orders.contains(&ordered) || !self.may_take(scope, &ordered) {
+        let same = |other: &Ordered| {
+            let order =
+                GrantOrder { controller_epoch: ordered.order.controller_epoch, ..other.order.clone() };
+            order == ordered.order && other.this_life == ordered.this_life
+        };
+        if self.orders.iter().any(same) || !self.may_take(scope, &ordered) {
             return false;
         }
         self.orders.push(ordered);

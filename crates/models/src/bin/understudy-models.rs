@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use understudy_models::search::{Outcome, explore};
+use understudy_models::search::{Outcome, Progress, explore_and_tell};
 use understudy_models::world::Scope;
 use understudy_models::wrong::Wrong;
 use understudy_models::{one_host, runs};
@@ -15,9 +15,12 @@ use understudy_models::{one_host, runs};
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// Give up after so many states; a run that was not exhausted counts as failed. A million needs about 300 MB.
-    #[arg(long, global = true, default_value_t = 12_000_000)]
+    /// Give up after so many states; a run that was not exhausted counts as failed. A hundred million need about 1.5 GB.
+    #[arg(long, global = true, default_value_t = 400_000_000)]
     most: usize,
+    /// Tell after every layer how far a run has come.
+    #[arg(long, global = true)]
+    progress: bool,
     /// Only runs whose name contains this.
     #[arg(long, global = true, default_value = "")]
     only: String,
@@ -29,6 +32,8 @@ enum What {
     Quick,
     /// The rules as they are, in wider bounds.
     Full,
+    /// The rules as they are, in the widest bounds: clocks in quarters of a lease, three epochs, two leaderships.
+    Stated,
     /// Each rule broken in turn: all must be caught.
     Broken {
         /// Tell how each one was caught, step by step.
@@ -37,9 +42,19 @@ enum What {
     },
 }
 
-fn timed(scope: &Scope, most: usize) -> (Outcome, f64) {
+fn timed(scope: &Scope, arguments: &Arguments) -> (Outcome, f64) {
     let begun = Instant::now();
-    let outcome = explore(scope, most);
+    let outcome = explore_and_tell(scope, arguments.most, |so_far| {
+        if arguments.progress {
+            let Progress { depth, states, transitions, waiting, parts } = so_far;
+            let [agents, controllers, stores, known] = parts;
+            eprintln!(
+                "    {depth:>4} steps, {states} states, {waiting} of them new, {transitions} transitions, {:.0} s; \
+                 {agents} agents, {controllers} control servers, {stores} stores, {known} outcomes",
+                begun.elapsed().as_secs_f64()
+            );
+        }
+    });
     (outcome, begun.elapsed().as_secs_f64())
 }
 
@@ -68,7 +83,7 @@ fn sound(scopes: Vec<Scope>, arguments: &Arguments) -> bool {
     println!("| run | states | transitions | depth | seconds |\n|---|---|---|---|---|");
     let mut all_well = one_host();
     for scope in scopes.iter().filter(|scope| scope.name.contains(&arguments.only)) {
-        let (outcome, seconds) = timed(scope, arguments.most);
+        let (outcome, seconds) = timed(scope, arguments);
         let Outcome { states, transitions, depth, .. } = &outcome;
         println!("| {} | {states} | {transitions} | {depth} | {seconds:.1} |", scope.name);
         for (name, count, _) in outcome.tally.lines(scope).iter().filter(|(_, count, _)| *count > 0) {
@@ -101,7 +116,7 @@ fn broken(trace: bool, arguments: &Arguments) -> bool {
     println!("| rule | what is done instead | what objected | states | steps |\n|---|---|---|---|---|");
     let mut all_well = true;
     for wrong in Wrong::ALL.iter().filter(|wrong| format!("{wrong:?}").contains(&arguments.only)) {
-        let (outcome, seconds) = timed(&runs::broken(*wrong), arguments.most);
+        let (outcome, seconds) = timed(&runs::broken(*wrong), arguments);
         let (rule, instead) = wrong.says();
         let what = outcome.objection.as_ref().map_or("**nothing**", |objection| &objection.what[..2]);
         println!("| {rule} | {instead} | {what} | {} | {} |", outcome.states, outcome.depth);
@@ -122,6 +137,7 @@ fn main() -> ExitCode {
     let all_well = match arguments.what {
         What::Quick => sound(runs::quick(), &arguments),
         What::Full => sound(runs::full(), &arguments),
+        What::Stated => sound(runs::stated(), &arguments),
         What::Broken { trace } => broken(trace, &arguments),
     };
     if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
