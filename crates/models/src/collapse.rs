@@ -11,7 +11,7 @@ use understudy_model::{ControllerEpoch, Epoch};
 
 use crate::agents::Taken;
 use crate::likeness::{Both, Likeness, Marked, of_rest};
-use crate::looks::{AgentLook, ControlLook, Look, RestLook};
+use crate::looks::{AgentLook, ControlLook, Look, RestLook, StoreLook};
 use crate::pool::{Memo, Number, Pool};
 use crate::steps::Step;
 use crate::tally::Tally;
@@ -117,7 +117,7 @@ pub struct Collapse<'s> {
     scope: &'s Scope,
     agents: Pool<Agent, AgentLook, Both>,
     controllers: Pool<Controller, ControlLook, Both>,
-    stores: Pool<Store, (), Marked>,
+    stores: Pool<Store, StoreLook, Marked>,
     rests: Pool<Rest, (), Marked>,
     rates: Vec<[u32; CLOCKS]>,
     orders: Vec<(usize, Ordered)>,
@@ -195,23 +195,24 @@ impl<'s> Collapse<'s> {
             agents: state.agents.map(|number| &self.agents.get(number).look),
             controllers: state.controllers.map(|number| &self.controllers.get(number).look),
             store: &self.stores.get(state.store).part,
+            store_look: &self.stores.get(state.store).look,
             rest: RestLook { wiped: self.rests.get(u32::from(state.rest)).part.wiped },
         }
     }
 
     fn agent_number(&mut self, part: Rc<Agent>) -> Number {
         let likeness = part.likeness(self.scope);
-        self.agents.number(part, likeness, Agent::look)
+        self.agents.number(part, likeness, |part| part.look(self.scope))
     }
 
     fn control_number(&mut self, part: Rc<Controller>) -> Number {
         let likeness = part.likeness();
-        self.controllers.number(part, likeness, Controller::look)
+        self.controllers.number(part, likeness, |part| part.look(self.scope))
     }
 
     fn store_number(&mut self, part: Rc<Store>) -> Number {
         let likeness = part.likeness();
-        self.stores.number(part, likeness, |_| ())
+        self.stores.number(part, likeness, |part| part.look(self.scope))
     }
 
     fn rest_number(&mut self, rest: Rest) -> u16 {
@@ -388,8 +389,9 @@ impl<'s> Collapse<'s> {
 
     fn does(&mut self, state: &mut State, step: Step, tally: &mut Tally) -> Did {
         match step {
-            Step::Tick => self.tick(state, None),
-            Step::TickButPaused(a) => self.tick(state, Some(a)),
+            Step::Tick => self.tick(state, self.rates[usize::from(state.rates)], None),
+            Step::TickAt(fast) => self.tick(state, self.scope.rates_of(fast), None),
+            Step::TickButPaused(a) => self.tick(state, self.rates[usize::from(state.rates)], Some(a)),
             Step::Lead(c) | Step::Extend(c) | Step::Read(c) | Step::Crash(c) => {
                 self.with_store(state, c, step, tally).did
             }
@@ -474,8 +476,7 @@ impl<'s> Collapse<'s> {
         }
     }
 
-    fn tick(&mut self, state: &mut State, paused: Option<usize>) -> Did {
-        let rates = self.rates[usize::from(state.rates)];
+    fn tick(&mut self, state: &mut State, rates: [u32; CLOCKS], paused: Option<usize>) -> Did {
         for a in (0..2).filter(|a| paused != Some(*a)) {
             let by = UNIT * rates[a];
             let deed = Deed::TickAgent(rates[a]);

@@ -6,7 +6,7 @@ use understudy_decide::grants::holder::{Answer, Heard, OtherVoter, Page};
 use understudy_model::{ControllerEpoch, Epoch, RoleEpoch};
 
 use crate::tally::Tally;
-use crate::world::{Agent, Asked, Controller, NOW, Scope, Store, THIS_LIFE, World};
+use crate::world::{Agent, Asked, Controller, NOW, Scope, Store, THIS_LIFE, UNIT, World};
 
 /// Of an agent.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct AgentLook {
     pub unread: bool,
     /// Its page, if that says primary now.
     pub acts: Option<Page>,
+    /// It makes a difference whether its clock is quick or slow in the next tick.
+    pub uneven: bool,
     /// An invariant of this agent alone does not hold.
     pub objection: Option<String>,
 }
@@ -46,6 +48,15 @@ pub struct ControlLook {
     pub has_read: bool,
     /// What it promised; the highest there is if it has nothing to vote with.
     pub promised: Epoch,
+    /// It makes a difference whether its clock is quick or slow in the next tick.
+    pub uneven: bool,
+}
+
+/// Of the store, which is otherwise small enough to be looked at as it is.
+#[derive(Debug, Clone)]
+pub struct StoreLook {
+    /// It makes a difference whether its clock is quick or slow in the next tick.
+    pub uneven: bool,
 }
 
 /// Of what belongs to nobody.
@@ -61,8 +72,10 @@ pub struct Look<'a> {
     pub agents: [&'a AgentLook; 2],
     /// C1 and C2.
     pub controllers: [&'a ControlLook; 2],
-    /// The store is small enough to be looked at as it is.
+    /// The store.
     pub store: &'a Store,
+    /// And of its clock.
+    pub store_look: &'a StoreLook,
     /// The rest.
     pub rest: RestLook,
 }
@@ -72,8 +85,15 @@ fn epoch(role: Option<&RoleEpoch>) -> Epoch {
 }
 
 impl Agent {
-    pub(crate) fn look(&self) -> AgentLook {
+    pub(crate) fn look(&self, scope: &Scope) -> AgentLook {
+        let after = |rate: u32| {
+            let mut agent = self.clone();
+            let _always = agent.tick(UNIT * rate);
+            agent.forget_worthless(scope);
+            agent.likeness(scope)
+        };
         AgentLook {
+            uneven: differs(scope, after),
             held: self.holder.held().map(|role| role.epoch),
             may_close: self.voter.own_role().is_some(),
             released: self.released,
@@ -111,8 +131,14 @@ impl Agent {
 }
 
 impl Controller {
-    pub(crate) fn look(&self) -> ControlLook {
+    pub(crate) fn look(&self, scope: &Scope) -> ControlLook {
+        let after = |rate: u32| {
+            let mut it = self.clone();
+            let _always = it.tick(UNIT * rate);
+            it.likeness()
+        };
         ControlLook {
+            uneven: differs(scope, after),
             leads_in: self.leads_in(),
             has_read: self.pair.is_some(),
             promised: self.pair.as_ref().map_or(Epoch(u64::MAX), |pair| epoch(pair.promised())),
@@ -120,17 +146,43 @@ impl Controller {
     }
 }
 
+impl Store {
+    pub(crate) fn look(&self, scope: &Scope) -> StoreLook {
+        let after = |rate: u32| {
+            let mut store = self.clone();
+            let _always = store.tick(UNIT * rate);
+            store.likeness()
+        };
+        StoreLook { uneven: differs(scope, after) }
+    }
+}
+
+/// Whether a part comes to something else with the highest rate than with the lowest.
+fn differs<T: PartialEq>(scope: &Scope, after: impl Fn(u32) -> T) -> bool {
+    let [slowest, fastest] = scope.extremes();
+    scope.varies && after(slowest) != after(fastest)
+}
+
 impl World {
     /// Looks at this state.
-    pub fn look<T>(&self, asked: impl FnOnce(&Look<'_>) -> T) -> T {
-        let [a, b] = [0, 1].map(|a| self.agents[a].look());
-        let [c1, c2] = [0, 1].map(|c| self.controllers[c].look());
+    pub fn look<T>(&self, scope: &Scope, asked: impl FnOnce(&Look<'_>) -> T) -> T {
+        let [a, b] = [0, 1].map(|a| self.agents[a].look(scope));
+        let [c1, c2] = [0, 1].map(|c| self.controllers[c].look(scope));
+        let store_look = &self.store.look(scope);
         let rest = RestLook { wiped: self.wiped };
-        asked(&Look { agents: [&a, &b], controllers: [&c1, &c2], store: &self.store, rest })
+        asked(&Look { agents: [&a, &b], controllers: [&c1, &c2], store: &self.store, store_look, rest })
     }
 }
 
 impl Look<'_> {
+    /// The clocks that make a difference, a bit for each.
+    pub fn uneven(&self) -> usize {
+        let [a, b] = self.agents.map(|agent| agent.uneven);
+        let [c1, c2] = self.controllers.map(|it| it.uneven);
+        let clocks = [a, b, c1, c2, self.store_look.uneven].into_iter().enumerate();
+        clocks.fold(0, |bits, (bit, uneven)| bits | usize::from(uneven) << bit)
+    }
+
     /// For each agent the lowest epoch of a request that any voter, of now or later, may grant: the others have promised
     /// something higher, and so has the store, and no leader's promise is still one so low.
     pub fn still_granted(&self, scope: &Scope) -> [Epoch; 2] {

@@ -30,6 +30,7 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         terms: terms(2, 0, 1),
         store_lease: UNIT,
         rates: EVEN,
+        varies: false,
         reboots: false,
         fencing: false,
         wipes: false,
@@ -66,6 +67,10 @@ pub fn finer(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
     }
 }
 
+fn changing(scope: Scope) -> Scope {
+    Scope { varies: true, ..scope }
+}
+
 /// Under a minute on one core that has nothing else to do.
 pub fn quick() -> Vec<Scope> {
     vec![
@@ -93,6 +98,9 @@ pub fn full() -> Vec<Scope> {
         uneven("clocks 2:3, 3 epochs, 1 leader", 3, 1),
         uneven("clocks 2:3, 3 epochs, 2 leaders", 3, 2),
         finer("clocks 3:4, 2 epochs, 2 leaders", 2, 2),
+        changing(uneven("clocks 2:3 that change, 2 epochs, 2 leaders", 2, 2)),
+        changing(uneven("clocks 2:3 that change, 3 epochs, 2 leaders", 3, 2)),
+        changing(finer("clocks 3:4 that change, 2 epochs, 2 leaders", 2, 2)),
     ]);
     runs
 }
@@ -100,8 +108,8 @@ pub fn full() -> Vec<Scope> {
 /// What was asked for: two members, a control server that restarts and is taken over, epochs to three, and clocks in quarters
 /// of a lease with a skew of one. Crashes, reboots, cuts and freezes are not counted: any number of each, at any moment.
 pub fn stated() -> Vec<Scope> {
-    let name = "clocks 3:4, 3 epochs, 2 leaders, reboots";
-    vec![Scope { reboots: true, ..finer(name, 3, 2) }]
+    let name = "clocks 3:4 that change, 3 epochs, 2 leaders, reboots";
+    vec![Scope { reboots: true, ..changing(finer(name, 3, 2)) }]
 }
 
 /// The smallest scope in which a broken rule shows.

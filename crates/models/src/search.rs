@@ -91,10 +91,23 @@ struct Found {
     step: Option<Step>,
 }
 
+/// A state that was reached, and may be new.
+#[derive(Clone, Copy)]
+struct Reached {
+    fingerprint: u64,
+    state: State,
+    parent: u32,
+}
+
+/// So many states are looked up at a time.
+const AT_ONCE: usize = 512;
+
 struct Search<'s> {
     scope: &'s Scope,
     collapse: Collapse<'s>,
     visited: Visited,
+    /// Not looked up yet.
+    reached: Vec<Reached>,
     outcome: Outcome,
     steps: Vec<Step>,
     /// The layers before the present one, if ways are kept.
@@ -131,6 +144,7 @@ impl<'s> Search<'s> {
             scope,
             collapse: Collapse::new(scope),
             visited: Visited::default(),
+            reached: Vec::new(),
             outcome,
             steps: Vec::new(),
             behind: keeps_ways.then(Vec::new),
@@ -168,6 +182,7 @@ impl<'s> Search<'s> {
         let mut layer = Layer::default();
         let combinations = match self.scope.fixed {
             Some(rates) => vec![rates],
+            None if self.scope.varies => vec![self.scope.rates_of(0)],
             None => combinations(self.scope.rates, self.scope.uneven_clocks),
         };
         for rates in combinations {
@@ -194,9 +209,11 @@ impl<'s> Search<'s> {
             let stopped = all.iter().try_for_each(|step| self.take(state, place, *step, &mut next));
             self.steps = all;
             if let ControlFlow::Break(found) = stopped {
+                self.keep_new(&mut next);
                 return Err(found);
             }
         }
+        self.keep_new(&mut next);
         Ok(next)
     }
 
@@ -211,13 +228,29 @@ impl<'s> Search<'s> {
         if let Some(what) = what {
             return ControlFlow::Break(Found { what, place, step: Some(step) });
         }
-        if let Some(found) = found.filter(|found| self.visited.insert(self.collapse.fingerprint(found))) {
-            next.states.push(found);
-            if self.behind.is_some() {
-                next.parents.push(u32::try_from(place).expect("a layer of fewer states"));
+        if let Some(state) = found {
+            let fingerprint = self.collapse.fingerprint(&state);
+            let parent = u32::try_from(place).expect("a layer of fewer states");
+            self.reached.push(Reached { fingerprint, state, parent });
+            if self.reached.len() == AT_ONCE {
+                self.keep_new(next);
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Of what was reached, keeps what is new.
+    fn keep_new(&mut self, next: &mut Layer) {
+        // Memory is slow when it is jumped about in, but many places can be on their way at once.
+        self.visited.fetch(self.reached.iter().map(|reached| reached.fingerprint));
+        for reached in self.reached.drain(..) {
+            if self.visited.insert(reached.fingerprint) {
+                next.states.push(reached.state);
+                if self.behind.is_some() {
+                    next.parents.push(reached.parent);
+                }
+            }
+        }
     }
 
     fn objects(mut self, layer: Layer, found: Found) -> Outcome {

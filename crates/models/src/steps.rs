@@ -10,7 +10,7 @@ use understudy_model::Epoch;
 use crate::agents::Taken;
 use crate::looks::Look;
 use crate::tally::Tally;
-use crate::world::{NOW, Scope, UNIT, World};
+use crate::world::{CLOCKS, NOW, Scope, UNIT, World};
 use crate::wrong::Wrong;
 
 /// A step. Indices are of agents (0 is A), control servers (0 is C1), or messages.
@@ -18,6 +18,7 @@ use crate::wrong::Wrong;
 #[allow(missing_docs)] // each has its sentence below
 pub enum Step {
     Tick,
+    TickAt(usize),
     TickButPaused(usize),
     Lead(usize),
     Extend(usize),
@@ -52,6 +53,7 @@ impl Step {
     pub(crate) fn code(self) -> u32 {
         let (kind, [x, y, z]): (usize, [usize; 3]) = match self {
             Step::Tick => (1, [0, 0, 0]),
+            Step::TickAt(y) => (29, [0, y, 0]),
             Step::TickButPaused(x) => (2, [x, 0, 0]),
             Step::Lead(x) => (3, [x, 0, 0]),
             Step::Extend(x) => (4, [x, 0, 0]),
@@ -93,6 +95,12 @@ impl Step {
         let ordered = |a: usize, i: usize| role(a, &before.agents[a].orders[i].order.role.epoch);
         match self {
             Step::Tick => "time passes".to_owned(),
+            Step::TickAt(fast) => {
+                let clocks = ["A", "B", "C1", "C2", "the store"].into_iter().enumerate();
+                let fast: Vec<_> = clocks.filter(|(bit, _)| fast >> bit & 1 == 1).map(|it| it.1).collect();
+                let quicker = if fast.is_empty() { "nobody".to_owned() } else { fast.join(", ") };
+                format!("time passes, more of it on the clock of {quicker}")
+            }
             Step::TickButPaused(a) => {
                 format!("time passes, but the clock of {}'s host stands still", agent(a))
             }
@@ -163,7 +171,12 @@ impl Step {
 /// All steps that may change something in a state that looks like this.
 pub fn steps(look: &Look<'_>, scope: &Scope, into: &mut Vec<Step>) {
     into.clear();
-    into.push(Step::Tick);
+    if scope.varies {
+        let fast = look.uneven();
+        into.extend((0..1 << CLOCKS).filter(|bits| bits & !fast == 0).map(Step::TickAt));
+    } else {
+        into.push(Step::Tick);
+    }
     for a in 0..2 {
         let agent = look.agents[a];
         if agent.held.is_some() {
@@ -246,7 +259,7 @@ impl World {
             }
             let leads_in = [0, 1].map(|c| self.controllers[c].leads_in());
             self.store.forget_writes(scope, leads_in)?;
-            let lowest = self.look(|look| look.still_granted(scope));
+            let lowest = self.look(scope, |look| look.still_granted(scope));
             for (agent, lowest) in self.agents.iter_mut().zip(lowest) {
                 agent.forget_worthless(scope);
                 agent.forget_asked(lowest);
@@ -258,8 +271,9 @@ impl World {
     /// A step without what is forgotten after it.
     pub(crate) fn does(&mut self, scope: &Scope, step: Step, tally: &mut Tally) -> Taken {
         match step {
-            Step::Tick => self.tick(None),
-            Step::TickButPaused(a) => self.tick(Some(a)),
+            Step::Tick => self.tick(self.rates, None),
+            Step::TickAt(fast) => self.tick(scope.rates_of(fast), None),
+            Step::TickButPaused(a) => self.tick(self.rates, Some(a)),
             Step::Lead(c) => self.lead(scope, c),
             Step::Extend(c) => self.extend(scope, c),
             Step::Read(c) => self.read(scope, c),
@@ -292,7 +306,7 @@ impl World {
             Step::Hear(a, i) => {
                 let acted = self.agents[a].page.may_act(NOW);
                 let extended = self.agents[a].hear(scope, i)?;
-                self.look(|look| look.begins_to_act(a, acted, tally));
+                self.look(scope, |look| look.begins_to_act(a, acted, tally));
                 Ok(extended)
             }
             Step::TakeOrder(a, i) => self.agents[a].take_order(scope, i, tally),
@@ -320,13 +334,13 @@ impl World {
     }
 
     /// Every clock advances by its own rate.
-    fn tick(&mut self, paused: Option<usize>) -> Taken {
+    fn tick(&mut self, rates: [u32; CLOCKS], paused: Option<usize>) -> Taken {
         for a in (0..2).filter(|a| paused != Some(*a)) {
-            self.agents[a].tick(UNIT * self.rates[a])?;
+            self.agents[a].tick(UNIT * rates[a])?;
         }
         for c in 0..2 {
-            self.controllers[c].tick(UNIT * self.rates[2 + c])?;
+            self.controllers[c].tick(UNIT * rates[2 + c])?;
         }
-        self.store.tick(UNIT * self.rates[4])
+        self.store.tick(UNIT * rates[4])
     }
 }

@@ -44,6 +44,8 @@ pub struct Scope {
     pub store_lease: Duration,
     /// Units by which a clock may advance in a tick. Every combination of clocks is explored.
     pub rates: &'static [u32],
+    /// Each clock may take another of the rates with every tick. That includes every run in which none does.
+    pub varies: bool,
     /// Hosts may reboot.
     pub reboots: bool,
     /// A fencing device may be called, once.
@@ -66,6 +68,24 @@ impl Scope {
     /// True if exactly this rule is broken.
     pub fn is(&self, wrong: Wrong) -> bool {
         self.wrong == Some(wrong)
+    }
+
+    /// The rates of one tick: the highest for the clocks whose bit is set, the lowest for the others.
+    pub fn rates_of(&self, fast: usize) -> [u32; CLOCKS] {
+        let [slowest, fastest] = self.extremes();
+        let mut rates = [slowest; CLOCKS];
+        rates
+            .iter_mut()
+            .enumerate()
+            .filter(|(bit, _)| fast >> bit & 1 == 1)
+            .for_each(|(_, it)| *it = fastest);
+        rates
+    }
+
+    /// The lowest rate, and the highest.
+    pub fn extremes(&self) -> [u32; 2] {
+        let extreme = |found: Option<&u32>| found.copied().unwrap_or(1);
+        [extreme(self.rates.iter().min()), extreme(self.rates.iter().max())]
     }
 
     /// True if what was promised or stored may be forgotten, so that something lower counts again.

@@ -19,7 +19,7 @@ fn compare(scope: &Scope, most: usize) -> usize {
     while let Some((state, world)) = waiting.pop_front().filter(|_| seen.len() < most) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         steps(&collapse.look(&state), scope, &mut ours);
-        world.look(|look| steps(look, scope, &mut theirs));
+        world.look(scope, |look| steps(look, scope, &mut theirs));
         assert_eq!(ours, theirs, "{world:?}");
         for step in ours {
             let (mut tally, mut plain_tally) = (Tally::default(), Tally::default());
@@ -35,7 +35,7 @@ fn compare(scope: &Scope, most: usize) -> usize {
                     let fingerprint = next.fingerprint(scope);
                     assert_eq!(collapse.fingerprint(&state), fingerprint, "{about} comes to {next:?}");
                     let objection = collapse.look(&state).objection();
-                    assert_eq!(objection, next.look(|look| look.objection()));
+                    assert_eq!(objection, next.look(scope, |look| look.objection()));
                     if seen.insert(fingerprint) {
                         waiting.push_back((state, next));
                     }
@@ -60,6 +60,8 @@ fn whatever_may_happen_is_the_same() {
     assert!(compare(&restored, 8_000) >= 8_000);
     let uneven = Scope { fixed: Some([2, 3, 3, 2, 3]), ..runs::uneven("", 2, 2) };
     assert!(compare(&uneven, 8_000) >= 8_000);
+    let changing = Scope { varies: true, ..runs::uneven("", 2, 2) };
+    assert!(compare(&changing, 8_000) >= 8_000);
 }
 
 #[test]
