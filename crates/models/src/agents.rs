@@ -18,11 +18,16 @@ use crate::wrong::Wrong;
 /// A step that was taken, or that changed nothing, or an invariant that did not hold.
 pub(crate) type Taken = Result<bool, String>;
 
+/// A rule is broken by which an answer counts from later than its asking.
+fn counts_late(scope: &Scope) -> bool {
+    scope.is(Wrong::CountsFromAnswer) || scope.is(Wrong::NumbersReused)
+}
+
 impl Agent {
     /// Keeps the answer that is worth more; one that can do nothing now can do nothing later.
     pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
         let gain = self.gain(scope, asked.epoch, asked.number, asked.this_life);
-        let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
+        let late_counts = counts_late(scope) && asked.this_life;
         if gain == NOW && !late_counts {
             return false;
         }
@@ -53,7 +58,7 @@ impl Agent {
         if self.page.until == NOW {
             self.page.role = None;
         }
-        if !scope.is(Wrong::CountsFromAnswer) {
+        if !counts_late(scope) {
             let mut answered = std::mem::take(&mut self.answered);
             answered.retain(|it| self.gain(scope, it.epoch, it.number, it.this_life) > NOW);
             self.answered = answered;
@@ -115,6 +120,14 @@ impl Agent {
         Ok(true)
     }
 
+    /// Rule broken: gives an epoch up, and leaves the page as it is.
+    fn give_up_under(&mut self, scope: &Scope, epoch: Epoch) -> Taken {
+        let page = self.page.clone();
+        let taken = self.give_up(scope, epoch);
+        self.page = page;
+        taken
+    }
+
     fn renew_own(&mut self) -> bool {
         let Some(role) = self.holder.held().cloned() else { return false };
         self.voter.renew_own(NOW, &role).given().is_some()
@@ -145,6 +158,11 @@ impl Agent {
             // As if the request had been sent just now.
             let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(false) };
             answer.number = ask.number;
+        }
+        if scope.is(Wrong::NumbersReused) && !answered.this_life {
+            let mine = |asked: &&Asked| asked.this_life && asked.epoch == answered.epoch;
+            let Some(asked) = self.asked.iter().find(mine) else { return Ok(false) };
+            (answer.incarnation, answer.number) = (THIS_LIFE, asked.number);
         }
         if let Some(held) = self.holder.held().filter(|_| scope.is(Wrong::ClosedAnswersCount)) {
             answer.role = held.clone();
@@ -181,7 +199,11 @@ impl Agent {
         };
         let found = Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page));
         self.holder = found.holder;
-        self.page = self.holder.page();
+        let goes_on = scope.is(Wrong::PageGoesOn) && !found.adopted;
+        self.page = if goes_on { page } else { self.holder.page() };
+        if scope.is(Wrong::NumbersReused) {
+            self.answered = answered.iter().map(|it| Answered { this_life: false, ..it.clone() }).collect();
+        }
         // An answer to the life before counts nothing, now or later; so it need not be kept on its way.
         for it in answered {
             let (incarnation, role) = (Incarnation(THIS_LIFE.0 - 1), self.role(it.epoch));
@@ -191,6 +213,7 @@ impl Agent {
             }
         }
         match found.close {
+            Some(epoch) if goes_on => self.give_up_under(scope, epoch),
             Some(epoch) => self.give_up(scope, epoch),
             None => Ok(true),
         }
@@ -256,7 +279,7 @@ impl Agent {
         if lower || order.role.epoch <= before.closed {
             return Err(format!("S2: {} is taken after something higher", order.role));
         }
-        if let Some(keep) = given.keep {
+        if let Some(keep) = given.keep.filter(|_| !scope.is(Wrong::ActsBeforeDurable)) {
             self.disk = keep;
         }
         let again = self.holder.held() == Some(&order.role);
@@ -272,6 +295,17 @@ impl Agent {
         }
         self.page = self.holder.page();
         Ok(true)
+    }
+
+    /// The promise of an order is stored, and the agent crashes before it does anything with it. What it comes to is what
+    /// [`Agent::take_order`], [`Agent::close_own`] and a restart come to, if the page is retired.
+    pub(crate) fn take_order_and_crash(&mut self, scope: &Scope, index: usize) -> Taken {
+        let page = self.page.clone();
+        if !self.take_order(scope, index, &mut Tally::default())? {
+            return Ok(false);
+        }
+        self.page = page;
+        self.start(scope)
     }
 
     /// Its member exits, is demoted or killed, or an order is refused: possible at any time.

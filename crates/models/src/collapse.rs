@@ -451,6 +451,10 @@ impl<'s> Collapse<'s> {
                     it.take_order(scope, i, tally)
                 })
             }
+            Step::TakeOrderAndCrash(a, i) => {
+                let crash = |it: &mut Agent, scope: &Scope, _: &mut Tally| it.take_order_and_crash(scope, i);
+                self.one_agent(state, a, Deed::Taken(step), tally, crash)
+            }
             Step::RefuseOrder(a, i) => {
                 self.one_agent(state, a, Deed::Taken(step), tally, |it, scope, _| it.refuse_order(scope, i))
             }

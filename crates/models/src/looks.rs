@@ -119,6 +119,14 @@ impl Agent {
                 self.name
             ));
         }
+        let acting = self.page.role.as_ref().filter(|_| self.page.may_act(NOW));
+        let durable = |acting: &RoleEpoch| {
+            let promised = self.disk.promised.as_ref().map(|promise| &promise.role);
+            promised.is_some_and(|role| role.holder == acting.holder && role.epoch >= acting.epoch)
+        };
+        if let Some(role) = acting.filter(|role| !durable(role)) {
+            return Some(format!("S3: the page says primary in {role}, and that promise is not durable"));
+        }
         // Answers for what was given up are not kept on their way, so each is tried as soon as it could be there.
         let late = |asked: &&Asked| asked.this_life && asked.epoch <= self.holder.given_up();
         let counts = self.asked.iter().filter(late).any(|asked| {
@@ -216,7 +224,7 @@ impl Look<'_> {
             return Some(objection);
         }
         let (a, b) = (self.agents[0].acts.as_ref()?, self.agents[1].acts.as_ref()?);
-        let units = |page: &Page| page.until.0 as f64 / crate::world::UNIT.as_nanos() as f64;
+        let units = |page: &Page| page.until.0 as f64 / UNIT.as_nanos() as f64;
         Some(format!("S1: both pages say primary, A's for {:.1} more, B's for {:.1}", units(a), units(b)))
     }
 }

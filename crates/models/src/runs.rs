@@ -32,6 +32,7 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         rates: EVEN,
         varies: false,
         reboots: false,
+        crashes_within: false,
         fencing: false,
         wipes: false,
         restores: false,
@@ -86,7 +87,7 @@ pub fn full() -> Vec<Scope> {
     let mut runs = quick();
     runs.extend([
         uneven("clocks 2:3, 2 epochs, 1 leader", 2, 1),
-        Scope { reboots: true, ..even("even, 2 epochs, 2 leaders, reboots", 2, 2) },
+        Scope { reboots: true, crashes_within: true, ..even("even, 2 epochs, 2 leaders, reboots", 2, 2) },
         all("even, 2 epochs, 2 leaders, device", true, false, false, even("", 2, 2)),
         all("even, 2 epochs, 2 leaders, reinstalled agent", false, true, false, even("", 2, 2)),
         all("even, 2 epochs, 3 leaders, restored store", false, false, true, even("", 2, 3)),
@@ -127,6 +128,7 @@ pub fn broken(wrong: Wrong) -> Scope {
         Wrong::DeviceIsRelease | Wrong::OrdersOfAnyLife | Wrong::DeviceForAnyLeader => {
             Scope { fencing: true, ..even("", 2, 2) }
         }
+        Wrong::PageGoesOn => Scope { crashes_within: true, ..even("", 3, 1) },
         Wrong::MemoryLost | Wrong::MemoryLostWaits => Scope { wipes: true, ..even("", 2, 2) },
         Wrong::AnswersOfFormerBoot => Scope { reboots: true, ..even("", 2, 1) },
         Wrong::NoDrift => {

@@ -35,6 +35,7 @@ pub enum Step {
     Ask(usize),
     Hear(usize, usize),
     TakeOrder(usize, usize),
+    TakeOrderAndCrash(usize, usize),
     RefuseOrder(usize, usize),
     CloseOwn(usize),
     Restart(usize),
@@ -70,6 +71,7 @@ impl Step {
             Step::Ask(x) => (15, [x, 0, 0]),
             Step::Hear(x, y) => (16, [x, y, 0]),
             Step::TakeOrder(x, y) => (17, [x, y, 0]),
+            Step::TakeOrderAndCrash(x, y) => (30, [x, y, 0]),
             Step::RefuseOrder(x, y) => (18, [x, y, 0]),
             Step::CloseOwn(x) => (19, [x, 0, 0]),
             Step::Restart(x) => (20, [x, 0, 0]),
@@ -145,6 +147,13 @@ impl Step {
                 format!("{} receives a yes for {}", agent(a), role(a, &answered.epoch))
             }
             Step::TakeOrder(a, i) => format!("{} receives the order {}", agent(a), ordered(a, i)),
+            Step::TakeOrderAndCrash(a, i) => {
+                format!(
+                    "{} stores the promise that the order {} wants, crashes, and restarts",
+                    agent(a),
+                    ordered(a, i)
+                )
+            }
             Step::RefuseOrder(a, i) => {
                 format!("{} refuses the order {}: closes it and says released", agent(a), ordered(a, i))
             }
@@ -192,6 +201,9 @@ pub fn steps(look: &Look<'_>, scope: &Scope, into: &mut Vec<Step>) {
         into.extend((0..agent.asked.len()).map(|i| Step::PeerVotes(a, i)));
         into.extend((0..agent.answered).map(|i| Step::Hear(a, i)));
         into.extend((0..agent.orders).flat_map(|i| [Step::TakeOrder(a, i), Step::RefuseOrder(a, i)]));
+        if scope.crashes_within {
+            into.extend((0..agent.orders).map(|i| Step::TakeOrderAndCrash(a, i)));
+        }
         if scope.is(Wrong::ClockStops) {
             into.push(Step::TickButPaused(a));
         }
@@ -310,6 +322,7 @@ impl World {
                 Ok(extended)
             }
             Step::TakeOrder(a, i) => self.agents[a].take_order(scope, i, tally),
+            Step::TakeOrderAndCrash(a, i) => self.agents[a].take_order_and_crash(scope, i),
             Step::RefuseOrder(a, i) => self.agents[a].refuse_order(scope, i),
             Step::CloseOwn(a) => self.agents[a].close_own(scope),
             Step::Restart(a) => self.agents[a].restart(scope, tally),

@@ -48,6 +48,8 @@ pub struct Scope {
     pub varies: bool,
     /// Hosts may reboot.
     pub reboots: bool,
+    /// An agent may also crash between the storing of a promise to its member and everything that follows it.
+    pub crashes_within: bool,
     /// A fencing device may be called, once.
     pub fencing: bool,
     /// One agent may lose its memory, once.
@@ -103,7 +105,7 @@ impl Scope {
 
     /// True if a rule is broken by which an answer that is worth nothing is worth something.
     pub fn keeps_all_answers(&self) -> bool {
-        [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot]
+        [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot, Wrong::NumbersReused]
             .into_iter()
             .any(|wrong| self.is(wrong))
     }

@@ -39,10 +39,13 @@ pub enum Wrong {
     RestoredAsRead,
     EntersClosed,
     ReleasesBelow,
+    ActsBeforeDurable,
+    PageGoesOn,
+    NumbersReused,
 }
 
 impl Wrong {
-    /// Every one. Two rules of the design are broken in two ways each; the last four are not in its list.
+    /// Every one. Two rules of the design are broken in two ways each; the last seven are not in its list.
     pub const ALL: &'static [Wrong] = &[
         Wrong::NotDurable,
         Wrong::NotDurableUnseen,
@@ -76,6 +79,9 @@ impl Wrong {
         Wrong::RestoredAsRead,
         Wrong::EntersClosed,
         Wrong::ReleasesBelow,
+        Wrong::ActsBeforeDurable,
+        Wrong::PageGoesOn,
+        Wrong::NumbersReused,
     ];
 
     /// The rule and what is done instead.
@@ -118,6 +124,13 @@ impl Wrong {
                 ("G11", "the marker of a restored store ends leaderships, but nothing is waited for")
             }
             Wrong::ReleasesBelow => ("G5", "a late order below the held epoch is refused, and released"),
+            Wrong::ActsBeforeDurable => {
+                ("S3", "a page says primary before its own agent's promise is durable")
+            }
+            Wrong::PageGoesOn => ("G7", "a page that is not adopted goes on saying primary"),
+            Wrong::NumbersReused => {
+                ("G3", "a life numbers its requests as the one before, and the answers fit")
+            }
             Wrong::EntersClosed => ("G5", "an agent takes an order for an epoch that it closed"),
         }
     }
