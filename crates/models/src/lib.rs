@@ -6,6 +6,7 @@
 //! not reach what it should counts as failed.
 
 pub mod collapse;
+pub mod embedded;
 pub mod fingerprint;
 pub mod likeness;
 pub mod looks;
@@ -21,6 +22,7 @@ pub mod wrong;
 
 mod agents;
 mod controllers;
+mod small_host;
 mod tally;
 
 pub use tally::Tally;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use understudy_models::search::{Outcome, Progress, explore_and_tell};
 use understudy_models::world::Scope;
 use understudy_models::wrong::Wrong;
-use understudy_models::{one_host, runs};
+use understudy_models::{embedded, one_host, runs};
 
 /// Explores every interleaving of the grant machines at small bounds.
 #[derive(Parser)]
@@ -34,6 +34,12 @@ enum What {
     Full,
     /// The rules as they are, in the widest bounds: clocks in quarters of a lease, three epochs, two leaderships.
     Stated,
+    /// The whole agent, through every history of so many happenings, with one member on its host and with both.
+    Embedded {
+        /// So many happenings after a beginning as backup, or as primary.
+        #[arg(long, default_value_t = 5)]
+        length: usize,
+    },
     /// Each rule broken in turn: all must be caught.
     Broken {
         /// Tell how each one was caught, step by step.
@@ -132,12 +138,43 @@ fn broken(trace: bool, arguments: &Arguments) -> bool {
     all_well
 }
 
+fn embedded(length: usize) -> bool {
+    println!("| host | happenings | situations | tried | seconds |\n|---|---|---|---|---|");
+    let mut all_well = true;
+    for (both_here, name) in [(false, "one member"), (true, "both members")] {
+        let begun = Instant::now();
+        let told = embedded::explore(both_here, None, length);
+        let seconds = begun.elapsed().as_secs_f64();
+        println!("| {name} | {length} | {} | {} | {seconds:.1} |", told.situations, told.happened);
+        for (name, count) in embedded::REACHED.iter().zip(told.reached) {
+            eprintln!("    {count:>10} {name}");
+        }
+        if let Some((what, way)) = told.objection {
+            eprintln!("FAILED: {name}: {what}\n{way:#?}");
+            all_well = false;
+        }
+    }
+    println!("\n| rule | what is done around the agent | what objected |\n|---|---|---|");
+    for lie in embedded::Lie::ALL {
+        let caught = [false, true].into_iter().find_map(|both_here| {
+            (1..=length).find_map(|length| embedded::explore(both_here, Some(lie), length).objection)
+        });
+        let (rule, instead) = lie.says();
+        let what = caught.as_ref().map_or("**nothing**", |(what, _)| what.as_str());
+        println!("| {rule} | {instead} | {what} |");
+        eprintln!("    {lie:?}: {:?}", caught.as_ref().map(|(_, way)| way));
+        all_well &= caught.is_some();
+    }
+    all_well
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let all_well = match arguments.what {
         What::Quick => sound(runs::quick(), &arguments),
         What::Full => sound(runs::full(), &arguments),
         What::Stated => sound(runs::stated(), &arguments),
+        What::Embedded { length } => embedded(length),
         What::Broken { trace } => broken(trace, &arguments),
     };
     if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
