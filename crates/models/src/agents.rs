@@ -356,15 +356,13 @@ impl Agent {
         Ok(self.voter.released(name, epoch))
     }
 
-    /// Its clock advances; that of the machine stands still if it is paused.
-    pub(crate) fn tick(&mut self, by: Duration) -> Taken {
+    /// Its clock advances.
+    pub(crate) fn tick(&mut self, by: Duration) {
         self.voter.shift(by);
-        if self.behind {
-            self.behind = false;
-            return Ok(true);
+        if std::mem::take(&mut self.behind) {
+            return;
         }
         self.holder.shift(by);
         self.page.until = self.page.until - by;
-        Ok(true)
     }
 }

@@ -59,7 +59,7 @@ impl Controller {
     }
 
     /// Its clock advances.
-    pub(crate) fn tick(&mut self, by: Duration) -> Taken {
+    pub(crate) fn tick(&mut self, by: Duration) {
         self.early = self.early - by;
         if let Some(leadership) = &mut self.leadership {
             leadership.shift(by);
@@ -67,15 +67,14 @@ impl Controller {
         if let Some(pair) = &mut self.pair {
             pair.shift(by);
         }
-        Ok(true)
     }
 
     /// A leadership that is over by its own clock and that the store will not renew, as it counts `current` by now, is over
     /// for good.
-    pub(crate) fn forget_deposed(&mut self, scope: &Scope, current: ControllerEpoch) -> Taken {
+    pub(crate) fn forget_deposed(&mut self, scope: &Scope, current: ControllerEpoch) {
         let over = |it: &Leadership| !it.leads(NOW) && it.controller_epoch != current;
         if scope.is(Wrong::DeposedVotes) || !self.leadership.as_ref().is_some_and(over) {
-            return Ok(false);
+            return;
         }
         if scope.is(Wrong::OldView)
             && let Some(pair) = &self.pair
@@ -85,7 +84,6 @@ impl Controller {
         self.leadership = None;
         self.pair = None;
         self.early = NOW;
-        Ok(true)
     }
 
     /// In which leadership it believes to be.
@@ -96,21 +94,18 @@ impl Controller {
 
 impl Store {
     /// Its clock advances.
-    pub(crate) fn tick(&mut self, by: Duration) -> Taken {
+    pub(crate) fn tick(&mut self, by: Duration) {
         self.leased = self.leased - by;
-        Ok(true)
     }
 
     /// A write that can be stored no more, of a leader that does not wait for it, is nothing.
-    pub(crate) fn forget_writes(&mut self, scope: &Scope, leads_in: [ControllerEpoch; 2]) -> Taken {
+    pub(crate) fn forget_writes(&mut self, scope: &Scope, leads_in: [ControllerEpoch; 2]) {
         let current = self.controller_epoch;
         let matters = |way: &OnItsWay| {
             let may_be_stored = way.write.controller_epoch == current || scope.is(Wrong::NoCompareAndSet);
             way.stored.is_none() && may_be_stored || leads_in[way.controller] == way.write.controller_epoch
         };
-        let all = self.writes.iter().all(matters);
         self.writes.retain(matters);
-        Ok(!all)
     }
 }
 

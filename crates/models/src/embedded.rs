@@ -4,56 +4,23 @@
 //! its restarts, and what it keeps, says and shows is judged by the laws of the rules alone: no machine of ours is asked
 //! what should be. Histories are bounded by their length; two that came to the same are gone on from once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod hands;
+mod laws;
+mod lies;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use understudy_decide::agent::{
-    Agent, AgentDo, AgentMemory, AgentRecord, AgentSaw, DurableRole, Found, LinkId, StartId,
-};
+pub use lies::Lie;
+use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, DurableRole, Found, LinkId, StartId};
 use understudy_decide::grants::holder::Page;
 use understudy_model::{
     AgentId, ApplicationName, ControllerEpoch, ControllerName, Epoch, ExitCause, FromApplication, GrantTold,
-    Incarnation, Machine, Moment, Order, OrderId, Readiness, Release, RoleEpoch, RunMode, ToApplication,
-    Verdict, VoteAnswer, VoteAsk, Work,
+    Incarnation, Machine, Moment, Order, OrderId, Readiness, Release, RoleEpoch, RunMode, Verdict,
+    VoteAnswer, VoteAsk, Work,
 };
 
 use crate::small_host::{self, LEASE, ms};
-
-/// What is done wrong around the agent: the laws must object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each has its sentence below
-pub enum Lie {
-    StoredIsLost,
-    StaysShown,
-    SameLife,
-    YesterdaysPage,
-    OtherStaysShown,
-}
-
-impl Lie {
-    /// Every one.
-    pub const ALL: [Lie; 5] =
-        [Lie::StoredIsLost, Lie::StaysShown, Lie::SameLife, Lie::YesterdaysPage, Lie::OtherStaysShown];
-
-    /// The rule and what is done instead.
-    pub fn says(self) -> (&'static str, &'static str) {
-        match self {
-            Lie::StoredIsLost => {
-                ("S3", "what the agent wants kept is not, and its decision is carried out all the same")
-            }
-            Lie::StaysShown => ("G5", "a page that shall say no goes on saying primary"),
-            Lie::SameLife => {
-                ("G3", "the next life of the agent has the same incarnation, and numbers its requests anew")
-            }
-            Lie::YesterdaysPage => {
-                ("G7", "an agent that starts finds a page that is valid for a whole lease")
-            }
-            Lie::OtherStaysShown => {
-                ("G12", "both members on one host, and what a page is told goes to the other one")
-            }
-        }
-    }
-}
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,8 +307,7 @@ impl Host {
     fn ends(&mut self, index: usize, lie: Option<Lie>, told: &mut Told) -> Lawful {
         let Some((start, ..)) = self.members[index].process.take() else { return Ok(()) };
         let application = self.members[index].name.clone();
-        let (cause, last_words) = (ExitCause::Signal(9), String::new());
-        self.sees(AgentSaw::Ended { application, start, cause, others_live: false, last_words }, lie, told)
+        self.sees(ended(application, start), lie, told)
     }
 
     fn joins(&mut self, lie: Option<Lie>, told: &mut Told) -> Lawful {
@@ -413,16 +379,7 @@ impl Host {
     fn attaches(&mut self, index: usize, lie: Option<Lie>, told: &mut Told) -> Lawful {
         let Some((start, run_mode, epoch)) = self.members[index].process else { return Ok(()) };
         let application = self.members[index].name.clone();
-        let said = FromApplication::Attach {
-            application: application.clone(),
-            pid: 100,
-            run_mode,
-            epoch,
-            readiness: Readiness::Ready,
-            suspended: false,
-            heartbeat: false,
-        };
-        self.sees(AgentSaw::Said { application, start, said }, lie, told)
+        self.sees(attach(application, start, run_mode, epoch), lie, told)
     }
 
     fn passes(&mut self, milliseconds: u64, lie: Option<Lie>, told: &mut Told) -> Lawful {
@@ -439,239 +396,28 @@ impl Host {
         self.now = end;
         self.lawful()
     }
-
-    /// One observation, and whatever follows from it at once.
-    fn sees(&mut self, saw: AgentSaw, lie: Option<Lie>, told: &mut Told) -> Lawful {
-        let mut waiting = VecDeque::from([saw]);
-        while let Some(saw) = waiting.pop_front() {
-            let decision = self.agent.step(self.now, saw);
-            if !decision.persist.is_empty() {
-                match std::mem::replace(&mut self.fate, Fate::Kept) {
-                    Fate::DiskFails => {
-                        for record in &decision.persist {
-                            if let AgentRecord::Close { epoch, .. } = record {
-                                self.given_up = self.given_up.max(*epoch);
-                            }
-                        }
-                        let why = "no space left".to_owned();
-                        waiting.push_front(Agent::store_failed(decision.persist, why, false));
-                        continue;
-                    }
-                    Fate::Crashes => {
-                        self.keeps(&decision.persist, lie)?;
-                        return self.restarts(lie, told);
-                    }
-                    Fate::Kept => self.keeps(&decision.persist, lie)?,
-                }
-            }
-            for action in decision.actions {
-                self.does(action, lie, told, &mut waiting)?;
-            }
-            self.lawful()?;
-        }
-        Ok(())
-    }
-
-    /// G1, G5 and G8: what may be kept after what was kept before.
-    fn keeps(&mut self, records: &[AgentRecord], lie: Option<Lie>) -> Lawful {
-        let mut disk = self.disk.clone();
-        for record in records {
-            match record {
-                AgentRecord::Promise { role, lease, .. } => {
-                    let former = disk.promised.as_ref();
-                    let other = former.is_some_and(|former| former.holder != role.holder);
-                    let closed = former.is_some_and(|former| {
-                        self.is_own(former) && former.epoch <= disk.closed.max(self.given_up)
-                    });
-                    let again = former == Some(role);
-                    if other && self.now < self.word && !closed {
-                        return Err(format!("G1: {role} is promised while another promise binds"));
-                    }
-                    if !again && former.is_some_and(|former| former.epoch >= role.epoch) {
-                        return Err(format!("G1: {role} is promised after something as high"));
-                    }
-                    if self.is_own(role) && role.epoch <= disk.closed {
-                        return Err(format!("G5: {role} is promised after it was given up"));
-                    }
-                    (disk.promised, disk.lease) = (Some(role.clone()), *lease);
-                    self.word = self.now + *lease;
-                }
-                AgentRecord::Close { epoch, .. } => {
-                    let acts = |member: &&Member| {
-                        let page = member.page.role.as_ref().filter(|_| member.page.may_act(self.now));
-                        page.is_some_and(|role| role.epoch <= *epoch)
-                    };
-                    if let Some(member) = self.members.iter().find(acts) {
-                        return Err(format!(
-                            "G5: {epoch} is closed while the page of {} says primary",
-                            member.name
-                        ));
-                    }
-                    disk.closed = disk.closed.max(*epoch);
-                }
-                AgentRecord::ControllerEpoch(_) | AgentRecord::Assignments(_) => {}
-            }
-        }
-        if lie != Some(Lie::StoredIsLost) {
-            self.disk = disk;
-        }
-        Ok(())
-    }
-
-    fn is_own(&self, role: &RoleEpoch) -> bool {
-        self.members.iter().any(|member| member.name == role.holder)
-    }
-
-    fn member(&mut self, name: &ApplicationName) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.name == *name)
-    }
-
-    fn does(
-        &mut self,
-        action: AgentDo,
-        lie: Option<Lie>,
-        told: &mut Told,
-        waiting: &mut VecDeque<AgentSaw>,
-    ) -> Lawful {
-        match action {
-            AgentDo::ShowPage { application, page } => {
-                let (now, swapped) = (self.now, lie == Some(Lie::OtherStaysShown) && page.role.is_none());
-                if let Some(role) = page.role.clone().filter(|_| self.members.len() > 1) {
-                    // The agent's own second vote: it counts from its asking, which is now at the latest (G12).
-                    self.heard.push((role, now + LEASE));
-                    self.word = self.word.max(now + LEASE);
-                }
-                let stays = lie == Some(Lie::StaysShown) && page.role.is_none();
-                if let Some(member) = self.member(&application).filter(|_| !swapped && !stays) {
-                    told.reached[0] += u64::from(page.may_act(now) && !member.page.may_act(now));
-                    member.page = page;
-                }
-            }
-            AgentDo::AskPeer { ask, .. } | AgentDo::AskController { ask, .. } => {
-                let open =
-                    self.disk.promised.as_ref() == Some(&ask.role) && ask.role.epoch > self.disk.closed;
-                if !open {
-                    return Err(format!(
-                        "S3: {} is asked for, and that promise is not durable or not open",
-                        ask.role
-                    ));
-                }
-                self.word = self.word.max(self.now + self.disk.lease);
-                let known = |(other, sent): &(VoteAsk, Moment)| *other == ask && *sent == self.now;
-                if !self.asked.iter().any(known) {
-                    self.asked.push((ask, self.now));
-                }
-            }
-            AgentDo::AnswerPeer { answer, .. } => match answer.verdict {
-                Verdict::Given => {
-                    told.reached[1] += 1;
-                    if self.disk.promised.as_ref() != Some(&answer.role) {
-                        return Err(format!("S3: a yes to {} that is not durable", answer.role));
-                    }
-                    self.word = self.now + self.disk.lease;
-                }
-                Verdict::Refused { .. } => told.reached[2] += 1,
-            },
-            AgentDo::TellPeer { release, .. } => {
-                told.reached[3] += 1;
-                if release.role.epoch > self.disk.closed {
-                    return Err(format!("S3: {} is released before it is closed durably", release.role));
-                }
-            }
-            AgentDo::Report(report) => {
-                let closed = report.role.map_or(Epoch::NONE, |role| role.closed);
-                if closed > self.disk.closed {
-                    return Err(format!("S3: {closed} is reported as closed before it is durable"));
-                }
-            }
-            AgentDo::Spawn(spawn) => {
-                if let Some(member) = self.member(&spawn.application) {
-                    member.process = Some((spawn.start, spawn.run_mode, spawn.epoch));
-                }
-                let (application, start) = (spawn.application, spawn.start);
-                waiting.push_back(AgentSaw::Spawned { application: application.clone(), start, pid: 100 });
-                let said = FromApplication::Attach {
-                    application: application.clone(),
-                    pid: 100,
-                    run_mode: spawn.run_mode,
-                    epoch: spawn.epoch,
-                    readiness: Readiness::Ready,
-                    suspended: false,
-                    heartbeat: false,
-                };
-                waiting.push_back(AgentSaw::Said { application, start, said });
-            }
-            AgentDo::Say { application, start, message: ToApplication::SetRunMode { run_mode, epoch } } => {
-                let now = self.now;
-                let Some(member) = self.member(&application).filter(|it| it.process.is_some()) else {
-                    return Ok(());
-                };
-                if run_mode == RunMode::Primary && !member.page.may_act(now) {
-                    return Err(format!(
-                        "G3: {application} is told that it is primary, and its page says no"
-                    ));
-                }
-                member.process = Some((start, run_mode, epoch));
-                let said = FromApplication::RunModeDone { run_mode, epoch };
-                waiting.push_back(AgentSaw::Said { application, start, said });
-            }
-            AgentDo::KillTree { application, start } | AgentDo::Signal { application, start, .. } => {
-                if let Some(member) =
-                    self.member(&application).filter(|it| it.process.is_some_and(|it| it.0 == start))
-                {
-                    member.process = None;
-                    let (cause, last_words) = (ExitCause::Signal(9), String::new());
-                    waiting.push_back(AgentSaw::Ended {
-                        application,
-                        start,
-                        cause,
-                        others_live: false,
-                        last_words,
-                    });
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// S3, G3 and G12, of what the pages say now.
-    fn lawful(&self) -> Lawful {
-        let acting: Vec<&Member> =
-            self.members.iter().filter(|member| member.page.may_act(self.now)).collect();
-        if acting.len() > 1 {
-            return Err("S1: both members on one host may act".to_owned());
-        }
-        let Some(member) = acting.first() else { return Ok(()) };
-        let Some(role) = &member.page.role else { return Ok(()) };
-        let promised = self.disk.promised.as_ref();
-        if role.epoch <= self.disk.closed {
-            return Err(format!(
-                "G5: the page of {} says primary in {role}, which was given up",
-                member.name
-            ));
-        }
-        if promised.is_none_or(|promised| promised.holder != role.holder || promised.epoch < role.epoch) {
-            return Err(format!(
-                "S3: the page of {} says primary in {role}, which is not promised durably",
-                member.name
-            ));
-        }
-        let counts =
-            |(heard, _): &&(RoleEpoch, Moment)| heard.holder == role.holder && heard.epoch <= role.epoch;
-        let heard = self.heard.iter().filter(counts).map(|(_, until)| *until).max();
-        let until = heard.unwrap_or_default().max(member.adopted);
-        if member.page.until > until {
-            let more = member.page.until.since(until).as_millis();
-            return Err(format!(
-                "G3: the page of {} is valid for {more} ms more than anybody voted for",
-                member.name
-            ));
-        }
-        Ok(())
-    }
 }
 
 fn role(epoch: u64, holder: &str) -> RoleEpoch {
     RoleEpoch::new(Epoch(epoch), ApplicationName::new(holder).expect("a good name"))
+}
+
+/// What a process with the library says first.
+fn attach(application: ApplicationName, start: StartId, run_mode: RunMode, epoch: Epoch) -> AgentSaw {
+    let said = FromApplication::Attach {
+        application: application.clone(),
+        pid: 100,
+        run_mode,
+        epoch,
+        readiness: Readiness::Ready,
+        suspended: false,
+        heartbeat: false,
+    };
+    AgentSaw::Said { application, start, said }
+}
+
+/// Its main process was killed, and nothing else of it lives.
+fn ended(application: ApplicationName, start: StartId) -> AgentSaw {
+    let (cause, last_words) = (ExitCause::Signal(9), String::new());
+    AgentSaw::Ended { application, start, cause, others_live: false, last_words }
 }

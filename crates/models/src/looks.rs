@@ -88,7 +88,7 @@ impl Agent {
     pub(crate) fn look(&self, scope: &Scope) -> AgentLook {
         let after = |rate: u32| {
             let mut agent = self.clone();
-            let _always = agent.tick(UNIT * rate);
+            agent.tick(UNIT * rate);
             agent.forget_worthless(scope);
             agent.likeness(scope)
         };
@@ -120,11 +120,12 @@ impl Agent {
             ));
         }
         let acting = self.page.role.as_ref().filter(|_| self.page.may_act(NOW));
-        let durable = |acting: &RoleEpoch| {
-            let promised = self.disk.promised.as_ref().map(|promise| &promise.role);
+        let covers = |promised: Option<&RoleEpoch>, acting: &RoleEpoch| {
             promised.is_some_and(|role| role.holder == acting.holder && role.epoch >= acting.epoch)
         };
-        if let Some(role) = acting.filter(|role| !durable(role)) {
+        let kept = self.disk.promised.as_ref().map(|promise| &promise.role);
+        let unkept = |role: &&RoleEpoch| covers(self.voter.promised(), role) && !covers(kept, role);
+        if let Some(role) = acting.filter(unkept) {
             return Some(format!("S3: the page says primary in {role}, and that promise is not durable"));
         }
         // Answers for what was given up are not kept on their way, so each is tried as soon as it could be there.
@@ -142,7 +143,7 @@ impl Controller {
     pub(crate) fn look(&self, scope: &Scope) -> ControlLook {
         let after = |rate: u32| {
             let mut it = self.clone();
-            let _always = it.tick(UNIT * rate);
+            it.tick(UNIT * rate);
             it.likeness()
         };
         ControlLook {
@@ -158,7 +159,7 @@ impl Store {
     pub(crate) fn look(&self, scope: &Scope) -> StoreLook {
         let after = |rate: u32| {
             let mut store = self.clone();
-            let _always = store.tick(UNIT * rate);
+            store.tick(UNIT * rate);
             store.likeness()
         };
         StoreLook { uneven: differs(scope, after) }
