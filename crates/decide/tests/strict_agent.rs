@@ -484,3 +484,55 @@ fn what_is_left_of_a_dead_primarys_tree_is_guarded_until_it_is_gone() {
     one.pass(0);
     assert!(one.has(unguarded) && one.has(closes));
 }
+
+/// An order that is being stored, and the request that goes out meanwhile.
+fn begun() -> (Bench, Decision<AgentRecord, AgentDo>, VoteAsk) {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    one.log.clear();
+    let grant = Some(GrantTold { lease: ms(3_000), fenced: None });
+    let work = Work::Promote { pair: pair(), role: role(2, "one"), time_limit: ms(10_000), grant };
+    let (id, incarnation, controller_epoch) = (OrderId(1), Incarnation(7), ControllerEpoch(1));
+    let order = Order { id, incarnation, controller_epoch, work };
+    let pending = one.agent.step(one.now, AgentSaw::Ordered { link: LinkId(1), order });
+    assert!(matches!(pending.persist[..], [AgentRecord::Promise { .. }]));
+    assert!(one.agent.aside_deadline().is_some_and(|due| due <= one.now));
+    let asked = one.agent.aside_passed(one.now);
+    let request = |action: &AgentDo| match action {
+        AgentDo::AskController { ask, .. } => Some(ask.clone()),
+        _ => None,
+    };
+    let ask = asked.actions.iter().find_map(request).expect("it asks beside its disk");
+    (one, pending, ask)
+}
+
+/// Decision 0013.
+#[test]
+fn a_member_that_begins_asks_while_its_promise_is_being_stored_and_acts_only_after_that() {
+    let (mut one, pending, ask) = begun();
+    let acts = |action: &AgentDo| {
+        matches!(action, AgentDo::ShowPage { .. } | AgentDo::Guard { .. } | AgentDo::Say { .. })
+    };
+    assert!(!pending.actions.iter().any(acts));
+    let vote = AgentSaw::ControllerVoted { link: LinkId(1), answer: Bench::yes(&ask) };
+    let heard = one.agent.aside(one.now, &vote).expect("a vote needs nothing durable");
+    assert!(!heard.actions.iter().any(acts), "{heard:#?}");
+    one.pass(0);
+    one.at("the word to the member", tells_primary);
+    assert!(one.at("the page", page_says_yes) < one.at("the word", tells_primary));
+    assert!(!one.has(asks), "it has its vote");
+}
+
+#[test]
+fn a_vote_that_came_before_a_promise_could_not_be_stored_counts_nothing() {
+    let (mut one, pending, ask) = begun();
+    let vote = AgentSaw::ControllerVoted { link: LinkId(1), answer: Bench::yes(&ask) };
+    one.agent.aside(one.now, &vote).expect("a vote needs nothing durable");
+    one.sees(Agent::store_failed(pending.persist, "no space left".into(), false));
+    one.pass(100);
+    one.peer_says(Bench::yes(&ask));
+    one.pass(10_000);
+    assert!(!one.has(tells_primary) && !one.has(page_says_yes) && !one.has(asks), "{:#?}", one.log);
+    assert!(matches!(one.answer_to(OrderId(1)), Some(Outcome::Refused(Refusal::NotDurable(_)))));
+    assert!(one.at("the end", closes) < one.at("the release", releases));
+}

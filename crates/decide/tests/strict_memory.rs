@@ -169,7 +169,11 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
     let mut one = Bench::new(kept(0, "", 0));
     one.pass(3_000);
     one.broken_disk = true;
-    one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    let untold = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    assert!(
+        matches!(one.answer_to(untold), Some(Outcome::Refused(Refusal::NotDurable(_)))),
+        "so it is told again"
+    );
     one.broken_disk = false;
     one.pass(10_000);
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 1) });

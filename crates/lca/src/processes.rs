@@ -323,6 +323,8 @@ impl<P: Platform> Processes<P> {
         if others_live {
             self.await_gone(application, start).await;
         } else {
+            // Whoever waits for this end goes first: a group and a note are removed after it is told.
+            tokio::task::yield_now().await;
             self.forget(&application, start);
         }
     }

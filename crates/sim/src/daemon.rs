@@ -91,6 +91,11 @@ where
         self.writing.take()
     }
 
+    /// What is being written, if something is.
+    pub fn writes(&self) -> Option<&[M::Persist]> {
+        self.writing.as_ref().map(|writing| &writing.decision.persist[..])
+    }
+
     /// It lives, and is not stopped.
     pub fn runs(&self) -> bool {
         self.machine.is_some() && self.frozen == 0

@@ -234,11 +234,12 @@ impl Sometimes {
             ("a write of an agent that fails", self.disk_failures),
             ("a write of the store that fails", self.store_failures),
             ("L2 judged", self.judged_l2),
-            ("L3 judged", self.judged_l3),
         ];
         match policy {
             Policy::Available => need.push(("rule host-lost", self.of_rule(Rule::HostLost))),
+            // Under the other policy L3 can be judged only while all ways are whole, which is too rare to be demanded.
             Policy::Strict => need.extend([
+                ("L3 judged", self.judged_l3),
                 ("a kill by a guard", self.guard_kills),
                 ("a vote while something was being written", self.asides),
                 ("rule grant-runs-out", self.of_rule(Rule::GrantRunsOut)),

@@ -1,6 +1,7 @@
 //! What goes on while an earlier decision is being made durable: votes are asked for, heard and renewed.
 //!
-//! Refuses everything that would have to be durable itself, and everything about a pair of which something is being stored.
+//! Refuses everything that would have to be durable itself, and everything about a pair of which something is being stored,
+//! but that a member which begins asks for its votes while its promise is.
 //! The law (`docs/safety.md`, 6): a disk that takes its time costs no primary its role.
 
 use understudy_model::{ApplicationName, Decision, Moment, PairName, Verdict, VoteAnswer};
@@ -44,8 +45,8 @@ impl Agent {
     }
 
     fn heeds(&self, answer: &VoteAnswer) -> Option<()> {
-        let settled = answer.verdict == Verdict::Given && !self.is_being_stored(&answer.pair);
-        settled.then_some(())
+        let settled = !self.is_being_stored(&answer.pair) || self.begins(&answer.pair, &answer.role.holder);
+        (answer.verdict == Verdict::Given && settled).then_some(())
     }
 
     /// When [`Agent::ask_aside`] has something to do.
@@ -93,21 +94,34 @@ impl Agent {
             .flat_map(|(pair, grants)| grants.own.iter().map(move |(name, own)| (pair, grants, name, own)));
         members.filter_map(|(pair, grants, name, own)| {
             let open = own.holder.held().is_some() && own.holder.held() == grants.voter.own_role();
-            let asks = open && !own.expired && !self.is_being_stored(pair);
+            let settled = !self.is_being_stored(pair) || self.begins(pair, name);
+            let asks = open && !own.expired && settled;
             (asks && self.may_ask(pair, name)).then(|| (pair, name, own.holder.ask_at()))
         })
     }
 
     /// Something of this pair is being made durable.
-    fn is_being_stored(&self, pair: &PairName) -> bool {
-        let of = |name: &ApplicationName| {
+    pub(super) fn is_being_stored(&self, pair: &PairName) -> bool {
+        self.being_stored(pair).next().is_some()
+    }
+
+    /// All that is being made durable of this pair is the promise with which this member begins: others may be asked for it
+    /// meanwhile, and nothing is done with their answers before the promise is there (decision 0013).
+    fn begins(&self, pair: &PairName, name: &ApplicationName) -> bool {
+        self.being_stored(pair).all(
+            |item| matches!(item, Unstored::Promise { application, former: None, .. } if application == name),
+        )
+    }
+
+    fn being_stored(&self, pair: &PairName) -> impl Iterator<Item = &Unstored> {
+        let of_pair = move |name: &ApplicationName| {
             let role = self.applications.get(name).and_then(|known| known.role.as_ref());
             role.is_some_and(|role| role.place.pair == *pair)
         };
-        self.unstored.iter().any(|item| match item {
+        self.unstored.iter().filter(move |item| match item {
             Unstored::Vote { pair: of } | Unstored::Learned { pair: of, .. } => of == pair,
             Unstored::Close { pair: of, .. } => of == pair,
-            Unstored::Promise { application, .. } => of(application),
+            Unstored::Promise { application, .. } => of_pair(application),
             Unstored::Assignments { .. } | Unstored::ControllerEpoch { .. } => false,
         })
     }

@@ -326,7 +326,7 @@ impl Agent {
         }
     }
 
-    /// A promise to an own member is durable: it is asked for.
+    /// A promise to an own member: it is asked for, and acted on when it is durable.
     pub(super) fn take(&mut self, now: Moment, application: &ApplicationName, role: RoleEpoch) {
         let Some(pair) = self.applications.get(application).and_then(|known| known.role.as_ref()) else {
             return;
@@ -335,8 +335,19 @@ impl Agent {
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let lease = grants.voter.kept().promised.as_ref().map_or(grants.place.terms.lease, |kept| kept.lease);
         if let Some(own) = grants.own.get_mut(application) {
-            own.holder.take(now, role, lease);
+            if own.holder.held() != Some(&role) {
+                own.holder.take(now, role, lease);
+            }
             own.expired = false;
+        }
+    }
+
+    /// A promise to an own member could not be kept: what was heard for it counts nothing.
+    pub(super) fn take_back(&mut self, application: &ApplicationName, epoch: Epoch) {
+        let role = RoleEpoch::new(epoch, application.clone());
+        let mut own = self.grants.values_mut().filter_map(|grants| grants.own.get_mut(application));
+        if let Some(own) = own.next() {
+            own.holder.take_back(&role);
         }
     }
 
@@ -362,7 +373,7 @@ impl Agent {
             let durable = self.durable.entry(pair.clone()).or_default();
             let former = std::mem::replace(&mut durable.closed, kept.closed);
             out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
-            self.unstored.push(Unstored::Learned { pair: pair.clone(), former });
+            self.unstored.push(Unstored::Learned { pair: pair.clone(), former, waiting });
             let because = Because::new(
                 Rule::MemoryWasEmpty,
                 "this agent remembered nothing of the pair: it gives up everything up to what the store holds",

@@ -77,8 +77,8 @@ pub(super) enum Unstored {
     Close { application: ApplicationName, pair: PairName, former: Epoch, closing: Closing },
     /// A vote for the other member.
     Vote { pair: PairName },
-    /// What the store held, closed by an agent that remembered nothing.
-    Learned { pair: PairName, former: Epoch },
+    /// What the store held, closed by an agent that remembered nothing, and the order that told it.
+    Learned { pair: PairName, former: Epoch, waiting: Waiting },
     /// A controller epoch, and the connection that brought it.
     ControllerEpoch { former: ControllerEpoch, link: LinkId, superseded: Vec<LinkId> },
 }

@@ -153,7 +153,9 @@ impl Agent {
             let Some(own) = grants.own.get(&name) else { continue };
             let part = self.part_of(&name);
             let runs = self.applications.get(&name).is_some_and(|known| known.pid.is_some());
-            let asks = own.holder.ask_at() <= now && self.may_ask(&pair, &name);
+            // What is being stored is asked for beside that.
+            let asks =
+                own.holder.ask_at() <= now && self.may_ask(&pair, &name) && !self.is_being_stored(&pair);
             match own.holder.due(now, &grants.place.terms) {
                 Due::GiveUp if !own.expired && part != Part::Idle => self.expire(now, &name, out),
                 Due::Demote if runs && matches!(part, Part::Promoting | Part::Acting) => {

@@ -225,7 +225,15 @@ impl Control {
         known.state = state.clone();
         let took = now.since(known.began);
         let what = format!("{} of {}", known.kind, known.subject);
+        let drained = match &known.awaits {
+            Awaits::Drained { host, .. } => Some(host.clone()),
+            _ => None,
+        };
         self.leave_pairs(id);
+        if let Some(host) = drained {
+            // Members there may be promoted again, if it failed: a pair may have waited for nothing else.
+            self.touch_host(&host);
+        }
         let Some(known) = self.operations.get(&id) else { return };
         let took = format!("{:.1} ms", took.as_secs_f64() * 1e3);
         let (kind, severity, because) = match &state {

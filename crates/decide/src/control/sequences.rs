@@ -170,6 +170,11 @@ impl Control {
             let Some(pair) = self.pairs.get(&name) else {
                 return OperationState::Failed(format!("pair {name} was removed"));
             };
+            if let Some(why) = self.nobody_comes_elsewhere(now, pair, host) {
+                return OperationState::Failed(format!(
+                    "pair {name}: nobody acts, and {why}; {moved} pair(s) were switched and stay so; the host is not drained"
+                ));
+            }
             if pair.state != PairState::Held {
                 return OperationState::Running;
             }
@@ -209,6 +214,17 @@ impl Control {
         self.begin_switch(now, id, &name, out);
         self.set_moving(id, Some(name), moved);
         OperationState::Running
+    }
+
+    /// Why the pair of a host that is being drained would be without a primary until the drain is given up.
+    fn nobody_comes_elsewhere(&self, now: Moment, pair: &super::Pair, host: &HostName) -> Option<String> {
+        let elsewhere = Member::BOTH
+            .into_iter()
+            .find(|member| self.app(pair, *member).is_some_and(|app| app.host != *host))?;
+        let because = self.not_ready_because(now, pair, elsewhere);
+        let lost =
+            pair.state == PairState::Vacant && !because.is_empty() && !self.coming(now, pair, elsewhere);
+        lost.then(|| format!("{}: {}", pair.spec.application(elsewhere), because.join("; ")))
     }
 
     fn begin_switch(&mut self, now: Moment, id: OperationId, name: &PairName, out: &mut Out) {

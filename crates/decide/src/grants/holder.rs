@@ -191,12 +191,21 @@ impl Holder {
         }
     }
 
+    /// The promise of `role` could not be kept: as if it had not been taken. Answers to requests for it count nothing.
+    pub fn take_back(&mut self, role: &RoleEpoch) {
+        if self.held.as_ref() == Some(role) {
+            self.forget_votes();
+        }
+    }
+
     /// The role that it asks for or acts in.
     pub fn held(&self) -> Option<&RoleEpoch> {
         self.held.as_ref()
     }
 
-    /// Its own agent has promised it `role`, durably (G6). A higher epoch of a member that acts keeps the expiry (G8).
+    /// Its own agent promises it `role` (G6). A higher epoch of a member that acts keeps the expiry (G8), and is taken only
+    /// when the promise is durable. One that does not act may ask while the promise is being stored; it acts on what it
+    /// hears only after that (decision 0013).
     pub fn take(&mut self, now: Moment, role: RoleEpoch, lease: Duration) {
         if role.holder != self.own || role.epoch <= self.given_up {
             return;
@@ -278,6 +287,10 @@ impl Holder {
             return;
         }
         self.given_up = self.given_up.max(epoch);
+        self.forget_votes();
+    }
+
+    fn forget_votes(&mut self) {
         self.held = None;
         self.acted = false;
         let zero = Moment::default();

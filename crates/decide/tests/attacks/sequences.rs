@@ -101,6 +101,21 @@ fn a_drain_whose_pair_rolls_back_fails_and_drains_nothing() {
     assert!(!world.view().hosts[0].drained && world.stored.drained.is_empty());
 }
 
+/// Found by the simulator: the pair had no primary until the drain ran out of time, and none after that.
+#[test]
+fn a_drain_whose_other_member_is_lost_on_the_way_is_over_and_the_former_primary_serves() {
+    let mut world = settled(small_cluster());
+    world.ask(drain("alpha"));
+    while holder(&world).holder == app("one") {
+        let _ = world.deliver_order(0) | world.run(0) | world.notice(0) | world.deliver_report(0);
+    }
+    world.silence(1);
+    wait(&mut world, ms(500));
+    let OperationState::Failed(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert!(why.contains("two: the agent of host beta is not heard"), "{why}");
+    assert_eq!(world.primaries("p"), ["one"], "{}", world.told());
+}
+
 #[test]
 fn a_drain_that_cannot_be_stored_has_failed() {
     let mut world = settled(small_cluster());

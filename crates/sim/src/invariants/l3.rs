@@ -52,9 +52,9 @@ impl L3 {
         self.tested = tested;
     }
 
-    /// A member has ended.
-    pub fn ended(&mut self, now: u64, part: usize, strain: &Strain) {
-        if self.is_tested(now, strain) {
+    /// A member has ended. `begun_anew`: it is to be primary by a new start, as was ordered before.
+    pub fn ended(&mut self, now: u64, part: usize, begun_anew: bool, strain: &Strain) {
+        if self.is_tested(now, strain) && !begun_anew {
             self.objection
                 .raise("L3", now, || format!("part {part} ended, and only the control plane was gone"));
         }

@@ -120,8 +120,8 @@ impl Laws {
     }
 
     /// A main process ended.
-    pub fn member_ended(&mut self, now: u64, part: usize) {
-        self.l3.ended(now, part, &self.strain);
+    pub fn member_ended(&mut self, now: u64, part: usize, begun_anew: bool) {
+        self.l3.ended(now, part, begun_anew, &self.strain);
     }
 
     /// Why a member was ordered to be primary.

@@ -2,6 +2,8 @@
 //!
 //! What leaves a daemon is held against what is on its disk at that moment, whatever the daemon was told of the disk.
 
+use std::collections::BTreeMap;
+
 use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, DurableRole};
 use understudy_decide::control::ControlMemory;
 use understudy_model::{
@@ -19,7 +21,9 @@ pub struct S3 {
     strict: bool,
     /// By host: what its agent could not store in this life, or does not know whether it did. That binds it all the same, and
     /// it may say so in reports, which nobody counts as a vote.
-    unkept: Vec<Vec<RoleEpoch>>,
+    unkept: Vec<Vec<(PairName, RoleEpoch)>>,
+    /// The role in which each member was last reported to act.
+    acting: BTreeMap<ApplicationName, RoleEpoch>,
 }
 
 impl S3 {
@@ -28,16 +32,18 @@ impl S3 {
             objection: Objection::default(),
             strict: climate.options.policy == Policy::Strict,
             unkept: vec![Vec::new(); climate.hosts],
+            acting: BTreeMap::new(),
         }
     }
 
     /// A write of an agent failed.
     pub fn not_kept(&mut self, host: usize, records: &[AgentRecord]) {
         for record in records {
-            if let AgentRecord::Promise { role, .. } = record
-                && !self.unkept[host].contains(role)
-            {
-                self.unkept[host].push(role.clone());
+            if let AgentRecord::Promise { pair, role, .. } = record {
+                let promised = (pair.clone(), role.clone());
+                if !self.unkept[host].contains(&promised) {
+                    self.unkept[host].push(promised);
+                }
             }
         }
     }
@@ -68,8 +74,15 @@ impl S3 {
     }
 
     /// An agent answers an order to promote. A refusal gives the epoch up, but for those that say that the order was not
-    /// meant for it, or that it has another one in hand.
-    pub fn order_answered(&mut self, now: u64, order: &Order, answer: &Answer, memory: &AgentMemory) {
+    /// meant for it, or that it has another one in hand. A member that acts goes on in its own, lower epoch.
+    pub fn order_answered(
+        &mut self,
+        now: u64,
+        host: usize,
+        order: &Order,
+        answer: &Answer,
+        memory: &AgentMemory,
+    ) {
         let (Work::Promote { pair, role, .. }, Outcome::Refused(refusal)) = (&order.work, &answer.outcome)
         else {
             return;
@@ -98,7 +111,12 @@ impl S3 {
             .promised
             .as_ref()
             .is_some_and(|promised| promised.holder == role.holder && promised.epoch > role.epoch);
-        if gives_up && self.strict && durable.closed < role.epoch && !held_above {
+        // What it could not store binds it as well, and is above what it leaves.
+        let bound_above =
+            self.unkept[host].iter().any(|(of, promised)| of == pair && promised.epoch > role.epoch);
+        let acts_below = self.acting.get(&role.holder).is_some_and(|acting| acting.epoch < role.epoch);
+        let kept_up = held_above || bound_above || acts_below;
+        if gives_up && self.strict && durable.closed < role.epoch && !kept_up {
             self.objection.raise("S3", now, || {
                 format!("{role} is refused ({refusal}), and {durable:?} is what is durable")
             });
@@ -111,8 +129,15 @@ impl S3 {
             .raise("S3", now, || format!("{records:?} is to be stored while something is being stored"));
     }
 
-    /// An agent does something.
-    pub fn agent_acts(&mut self, now: u64, host: usize, action: &AgentDo, memory: &AgentMemory) {
+    /// An agent does something, while the given records are being written.
+    pub fn agent_acts(
+        &mut self,
+        now: u64,
+        host: usize,
+        action: &AgentDo,
+        memory: &AgentMemory,
+        writing: Option<&[AgentRecord]>,
+    ) {
         match action {
             AgentDo::Report(report) => self.report(now, host, report, memory),
             AgentDo::Welcome { inventory, .. } => {
@@ -131,7 +156,10 @@ impl S3 {
                     self.promised("is shown on a page", now, None, role, memory);
                 }
             }
-            AgentDo::AskPeer { ask, .. } | AgentDo::AskController { ask, .. } => {
+            // One that begins asks while its promise is being stored.
+            AgentDo::AskPeer { ask, .. } | AgentDo::AskController { ask, .. }
+                if !writing.is_some_and(|records| promises(records, &ask.pair, &ask.role)) =>
+            {
                 self.promised("is asked for", now, Some(&ask.pair), &ask.role, memory);
             }
             AgentDo::AnswerPeer { answer, .. } if answer.verdict == Verdict::Given => {
@@ -150,6 +178,10 @@ impl S3 {
 
     fn report(&mut self, now: u64, host: usize, report: &ApplicationReport, memory: &AgentMemory) {
         let Some(role) = &report.role else { return };
+        match &role.acting {
+            Some(acting) => drop(self.acting.insert(report.application.clone(), acting.clone())),
+            None => drop(self.acting.remove(&report.application)),
+        }
         let closed = memory.roles.get(&role.pair).map(|known| known.closed).unwrap_or_default();
         if let Some(promised) = &role.promised {
             self.reported_role(now, host, &report.application, &role.pair, promised, memory);
@@ -176,7 +208,8 @@ impl S3 {
     ) {
         let durable = memory.roles.get(pair).and_then(|known| known.promised.as_ref());
         let covers = |durable: &RoleEpoch| durable == promised || durable.epoch > promised.epoch;
-        if !durable.is_some_and(covers) && !self.unkept[host].contains(promised) {
+        let unkept = || self.unkept[host].iter().any(|(of, role)| of == pair && role == promised);
+        if !durable.is_some_and(covers) && !unkept() {
             self.objection.raise("S3", now, || {
                 format!("{member} is reported promised {promised}, and {durable:?} is durable")
             });
@@ -209,6 +242,11 @@ impl S3 {
             });
         }
     }
+}
+
+fn promises(records: &[AgentRecord], of: &PairName, asked: &RoleEpoch) -> bool {
+    let fits = |record: &AgentRecord| matches!(record, AgentRecord::Promise { pair, role, .. } if pair == of && role == asked);
+    records.iter().any(fits)
 }
 
 #[cfg(test)]
@@ -279,11 +317,11 @@ mod tests {
         };
         let refused = |why| Answer { order: OrderId(1), outcome: Outcome::Refused(why) };
         let mut s3 = s3();
-        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(4, 4));
-        s3.order_answered(1, &order, &refused(Refusal::TooSlow), &memory(5, 3));
-        s3.order_answered(1, &order, &refused(Refusal::Busy), &memory(4, 3));
+        s3.order_answered(1, 0, &order, &refused(Refusal::TooSlow), &memory(4, 4));
+        s3.order_answered(1, 0, &order, &refused(Refusal::TooSlow), &memory(5, 3));
+        s3.order_answered(1, 0, &order, &refused(Refusal::Busy), &memory(4, 3));
         assert!(s3.objection.0.is_none(), "given up, held above, or not an end");
-        s3.order_answered(2, &order, &refused(Refusal::TooSlow), &memory(4, 3));
+        s3.order_answered(2, 0, &order, &refused(Refusal::TooSlow), &memory(4, 3));
         assert!(s3.objection.0.is_some());
     }
 

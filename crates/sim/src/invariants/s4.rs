@@ -4,8 +4,8 @@
 //! maintenance is over. A start that was decided before a stop was on the disk, and waited for the same disk, may come a
 //! moment later; it is ended at once. After a table that may or may not be on the disk nothing is judged until one is.
 
-use understudy_decide::agent::{AgentMemory, AgentRecord, Spawn};
-use understudy_model::{Assignment, Goal, Order, Work};
+use understudy_decide::agent::{AgentDo, AgentMemory, AgentRecord, Spawn};
+use understudy_model::{ApplicationStatus, Assignment, Goal, Order, RunMode, Work};
 
 use super::Objection;
 use crate::cast::Cast;
@@ -95,6 +95,17 @@ impl S4 {
         if let Some(part) = cast.part(asked) {
             self.left[part] = false;
             self.to_end[part] |= ends;
+        }
+    }
+
+    /// An agent says that it ends something: it may have decided that a while ago, and waits for its disk.
+    pub fn agent_acts(&mut self, action: &AgentDo) {
+        if let AgentDo::Report(report) = action
+            && report.status == ApplicationStatus::StopPending
+            && report.run_mode == RunMode::Exiting
+            && let Some(part) = self.names.iter().position(|name| *name == report.application)
+        {
+            self.to_end[part] = true;
         }
     }
 

@@ -361,7 +361,9 @@ impl World {
             self.sometimes.count_rule(because.rule);
         }
         for action in decision.actions {
-            self.laws.s3.agent_acts(self.now, host, &action, &self.agents[host].memory);
+            let site = &self.agents[host];
+            self.laws.s3.agent_acts(self.now, host, &action, &site.memory, site.daemon.writes());
+            self.laws.s4.agent_acts(&action);
             self.sometimes.count_act(&action);
             self.forgetful_acts(host, &action);
             if let AgentDo::Answer { link, answer } = &action {
@@ -369,7 +371,7 @@ impl World {
                 let mut answered =
                     site.orders.iter().filter(|(by, order)| by == link && order.id == answer.order);
                 if let Some((_, order)) = answered.next_back() {
-                    self.laws.s3.order_answered(self.now, order, answer, &site.memory);
+                    self.laws.s3.order_answered(self.now, host, order, answer, &site.memory);
                     self.sometimes.count_answer(order, answer);
                 }
             }

@@ -334,14 +334,21 @@ impl World {
         }
         member.lives = member.others;
         let (host, start, part, others_live) = (member.host, member.start, member.part, member.others);
-        let signalled = member.signalled;
+        let (signalled, mode) = (member.signalled, member.mode);
         let application = self.cast.parts[part].name.clone();
         self.tell_at(host, |_| {
             let rest = if others_live { "; children of it live" } else { "" };
             format!("{application} has ended, start {}{rest}", start.number)
         });
         if had_main {
-            self.laws.member_ended(self.now, part);
+            let pair = &self.cast.pairs[self.cast.parts[part].pair].name;
+            // What is ordered to be primary and is told so by a new start is ended for it.
+            let begun_anew = mode != RunMode::Primary
+                && self.agents[host].memory.roles.get(pair).is_some_and(|role| {
+                    let to_it = |promised: &&RoleEpoch| promised.holder == application;
+                    role.promised.as_ref().filter(to_it).is_some_and(|promised| promised.epoch > role.closed)
+                });
+            self.laws.member_ended(self.now, part, begun_anew);
             let cause = if signalled { ExitCause::Code(0) } else { ExitCause::Signal(9) };
             let last_words = String::new();
             self.notice(host, AgentSaw::Ended { application, start, cause, others_live, last_words });

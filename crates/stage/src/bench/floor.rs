@@ -1,8 +1,10 @@
 //! The floor under a failover: the same steps on the same machine and disk, without any of our code between them.
 //!
-//! Kill to pidfd in a first process, TCP to a second, append 128 bytes and fdatasync, TCP to a third, overwrite 512 bytes
-//! of a preallocated file and fdatasync, Unix socket to a fourth, which tells the time. It knows no cluster. The law:
-//! simple blocking calls, nothing checked that the steps do not need, so that nothing can be faster for a good reason.
+//! Kill to pidfd in a first process, overwrite 512 bytes of a preallocated file and fdatasync, TCP to a second, append 128
+//! bytes and fdatasync, TCP to a third, overwrite 512 bytes and fdatasync as the first, Unix socket to a fourth, which tells
+//! the time. The three writes are the end of the former epoch, the new one in the store, and its promise. It knows no
+//! cluster. The law: simple blocking calls, nothing checked that the steps do not need, so that nothing can be faster for a
+//! good reason.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -96,7 +98,8 @@ impl Floor {
         let mut journal =
             Part::start(directory, &[JOURNAL, &text(&directory.join("floor-journal")), &slot_port])?;
         let journal_port = journal.read_line()?;
-        let mut watcher = Part::start(directory, &[WATCHER, &journal_port])?;
+        let ends = text(&directory.join("floor-ends"));
+        let mut watcher = Part::start(directory, &[WATCHER, &ends, &journal_port])?;
         watcher.read_line()?;
         Ok(Self { parts: vec![watcher, journal, slot, last] })
     }
@@ -118,7 +121,7 @@ impl Floor {
 /// Plays one part; it ends when its connection or its standard input does.
 pub fn be(part: &str, arguments: &[String]) -> Result<(), StageError> {
     match (part, arguments) {
-        (WATCHER, [port]) => watch(port),
+        (WATCHER, [file, port]) => watch(Path::new(file), port),
         (JOURNAL, [file, port]) => keep_journal(Path::new(file), port),
         (SLOT, [file, socket]) => keep_slot(Path::new(file), Path::new(socket)),
         (LAST, [socket, bench]) => be_last(Path::new(socket), Path::new(bench)),
@@ -150,8 +153,9 @@ fn accept() -> Result<TcpStream, StageError> {
     Ok(stream)
 }
 
-fn watch(port: &str) -> Result<(), StageError> {
+fn watch(path: &Path, port: &str) -> Result<(), StageError> {
     let own = std::env::current_exe().map_err(StageError::file("find", "this program"))?;
+    let mut ends = Slot::prepare(path)?;
     let mut next = connect(port)?;
     say("ready")?;
     for line in std::io::stdin().lines() {
@@ -170,6 +174,7 @@ fn watch(port: &str) -> Result<(), StageError> {
         say(&victim.id().to_string())?;
         poll(&mut [PollFd::new(&descriptor.as_fd(), PollFlags::IN)], None)
             .map_err(|error| StageError::System { act: "wait for the victim's end", source: error.into() })?;
+        ends.overwrite(1)?;
         next.write_all(&[1; MESSAGE_BYTES]).map_err(StageError::system("send on loopback"))?;
         victim.wait().map_err(StageError::system("wait for the victim"))?;
     }
@@ -189,18 +194,36 @@ fn keep_journal(path: &Path, port: &str) -> Result<(), StageError> {
     Ok(())
 }
 
+/// A preallocated file of which the first bytes are overwritten, durably, again and again.
+struct Slot<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Slot<'a> {
+    fn prepare(path: &'a Path) -> Result<Self, StageError> {
+        let mut file = File::create(path).map_err(StageError::file("make", path))?;
+        let prepared = file.write_all(&[0; 8 * SLOT_BYTES]).and_then(|()| file.sync_all());
+        prepared.map_err(StageError::file("write", path))?;
+        Ok(Self { path, file })
+    }
+
+    fn overwrite(&mut self, with: u8) -> Result<(), StageError> {
+        let file = &mut self.file;
+        let written = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.write_all(&[with; SLOT_BYTES]))
+            .and_then(|()| file.sync_data());
+        written.map_err(StageError::file("write", self.path))
+    }
+}
+
 fn keep_slot(path: &Path, socket: &Path) -> Result<(), StageError> {
-    let mut file = File::create(path).map_err(StageError::file("make", path))?;
-    let prepared = file.write_all(&[0; 8 * SLOT_BYTES]).and_then(|()| file.sync_all());
-    prepared.map_err(StageError::file("write", path))?;
+    let mut slot = Slot::prepare(path)?;
     let mut next = UnixStream::connect(socket).map_err(StageError::file("connect to", socket))?;
     let mut before = accept()?;
     while before.read_exact(&mut [0; MESSAGE_BYTES]).is_ok() {
-        let written = file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| file.write_all(&[3; SLOT_BYTES]))
-            .and_then(|()| file.sync_data());
-        written.map_err(StageError::file("write", path))?;
+        slot.overwrite(3)?;
         next.write_all(&[3; MESSAGE_BYTES]).map_err(StageError::file("send to", socket))?;
     }
     Ok(())
