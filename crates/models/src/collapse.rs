@@ -4,10 +4,13 @@
 //! together, and every outcome is remembered; a test compares both, transition by transition. The law: whatever an outcome
 //! depends on is part of what it is remembered by.
 
+mod deeds;
+
 use std::rc::Rc;
 
+pub use deeds::State;
+use deeds::{Deed, Did, Effect, Place, Rest};
 use understudy_decide::grants::holder::OtherVoter;
-use understudy_model::{ControllerEpoch, Epoch};
 
 use crate::agents::Taken;
 use crate::likeness::{Both, Likeness, Marked, of_rest};
@@ -15,102 +18,7 @@ use crate::looks::{AgentLook, ControlLook, Look, RestLook, StoreLook};
 use crate::pool::{Memo, Number, Pool};
 use crate::steps::Step;
 use crate::tally::Tally;
-use crate::world::{Agent, CLOCKS, Call, Controller, Ordered, Part, Scope, Store, UNIT, World};
-
-/// A state: the numbers of its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
-    agents: [Number; 2],
-    controllers: [Number; 2],
-    store: Number,
-    rest: u16,
-    rates: u16,
-}
-
-/// What belongs to nobody.
-#[derive(Debug, Clone)]
-struct Rest {
-    call: Option<Call>,
-    wiped: bool,
-}
-
-/// What came of a deed.
-#[derive(Debug, Clone, Copy)]
-struct Effect {
-    did: Did,
-    /// Bits of what was reached, see [`Tally::reached`].
-    reached: u16,
-    one: Number,
-    two: Number,
-    /// One above the number of an order that was sent; zero for none.
-    order: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Did {
-    /// Nothing changed; a voter refused.
-    Nothing,
-    /// Something did; a voter said yes, and it renewed or promised something.
-    Something,
-    /// A voter said yes, and nothing changed for it.
-    YesAgain,
-    /// An invariant does not hold: the one with this number.
-    Fault(u16),
-}
-
-/// A part that a step concerns, and its place.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Agent(usize, Number),
-    Control(usize, Number),
-    Store(Number),
-    Rest(u16),
-}
-
-/// What is done to one part; two small numbers say the rest.
-#[derive(Debug, Clone, Copy)]
-enum Deed {
-    Taken(Step),
-    TickAgent(u32),
-    TickControl(u32),
-    TickStore(u32),
-    AgentVotes(Epoch),
-    ControlVotes(usize, Epoch),
-    Answered(usize, OtherVoter),
-    Ordered(u32),
-    AgentHearsRelease(Epoch),
-    ControlHearsRelease(usize, Epoch),
-    ControlHearsWord(usize, Epoch),
-    Learns(Epoch),
-    ForgetsAsked(Epoch),
-    Deposed(ControllerEpoch),
-    ForgetsWrites,
-}
-
-impl Deed {
-    fn code(self) -> u32 {
-        let epoch = |epoch: Epoch| u32::try_from(epoch.0).expect("explorations have few epochs");
-        let (kind, x, y) = match self {
-            Deed::Taken(step) => return step.code(),
-            Deed::TickAgent(rate) => (1, rate, 0),
-            Deed::TickControl(rate) => (2, rate, 0),
-            Deed::TickStore(rate) => (3, rate, 0),
-            Deed::AgentVotes(asked) => (4, epoch(asked), 0),
-            Deed::ControlVotes(a, asked) => (5, epoch(asked), a as u32),
-            Deed::Answered(i, voter) => (6, i as u32, voter as u32),
-            Deed::Ordered(order) => (7, order, 0),
-            Deed::AgentHearsRelease(released) => (8, epoch(released), 0),
-            Deed::ControlHearsRelease(a, released) => (9, epoch(released), a as u32),
-            Deed::ControlHearsWord(a, highest) => (10, epoch(highest), a as u32),
-            Deed::Learns(stored) => (11, epoch(stored), 0),
-            Deed::ForgetsAsked(lowest) => (12, epoch(lowest), 0),
-            Deed::Deposed(current) => (13, epoch(Epoch(current.0)), 0),
-            Deed::ForgetsWrites => (14, 0, 0),
-        };
-        debug_assert!(x < 1 << 16 && y < 1 << 4);
-        1 << 31 | kind << 20 | y << 16 | x
-    }
-}
+use crate::world::{Agent, CLOCKS, Controller, Ordered, Part, Scope, Store, UNIT, World};
 
 /// All parts of all states within a scope, and all that came of what was done to them.
 pub struct Collapse<'s> {
