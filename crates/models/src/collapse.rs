@@ -274,20 +274,30 @@ impl<'s> Collapse<'s> {
         for number in &mut state.controllers {
             if self.controllers.get(*number).look.leads_in.0 > 0 {
                 let deed = Deed::Deposed(current);
-                *number =
-                    self.control(deed, *number, |it, scope, _| always(it.forget_deposed(scope, current))).one;
+                *number = self
+                    .control(deed, *number, |it, scope, _| {
+                        it.forget_deposed(scope, current);
+                        Ok(true)
+                    })
+                    .one;
             }
         }
         if !self.stores.get(state.store).part.writes.is_empty() {
             let leads_in = state.controllers.map(|number| self.controllers.get(number).look.leads_in);
             let with = (leads_in[0].0 << 16 | leads_in[1].0) as u32;
-            let forget = |store: &mut Store, scope: &Scope| always(store.forget_writes(scope, leads_in));
+            let forget = |store: &mut Store, scope: &Scope| {
+                store.forget_writes(scope, leads_in);
+                Ok(true)
+            };
             state.store = self.store(Deed::ForgetsWrites, state.store, with, forget).one;
         }
         let lowest = self.look(state).still_granted(self.scope);
         for (number, lowest) in state.agents.iter_mut().zip(lowest) {
             if self.agents.get(*number).look.asked.first().is_some_and(|asked| *asked < lowest) {
-                let forget = |agent: &mut Agent, _: &Scope, _: &mut Tally| always(agent.forget_asked(lowest));
+                let forget = |agent: &mut Agent, _: &Scope, _: &mut Tally| {
+                    agent.forget_asked(lowest);
+                    Ok(true)
+                };
                 *number = self.agent(Deed::ForgetsAsked(lowest), *number, forget).one;
             }
         }
@@ -390,18 +400,28 @@ impl<'s> Collapse<'s> {
         for a in (0..2).filter(|a| paused != Some(*a)) {
             let by = UNIT * rates[a];
             let deed = Deed::TickAgent(rates[a]);
-            let tick = |it: &mut Agent, _: &Scope, _: &mut Tally| always(it.tick(by));
+            let tick = |it: &mut Agent, _: &Scope, _: &mut Tally| {
+                it.tick(by);
+                Ok(true)
+            };
             state.agents[a] = self.agent(deed, state.agents[a], tick).one;
         }
         for c in 0..2 {
             let by = UNIT * rates[2 + c];
             let deed = Deed::TickControl(rates[2 + c]);
-            let tick = |it: &mut Controller, _: &Scope, _: &mut Tally| always(it.tick(by));
+            let tick = |it: &mut Controller, _: &Scope, _: &mut Tally| {
+                it.tick(by);
+                Ok(true)
+            };
             state.controllers[c] = self.control(deed, state.controllers[c], tick).one;
         }
         let by = UNIT * rates[4];
-        state.store =
-            self.store(Deed::TickStore(rates[4]), state.store, 0, |store, _| always(store.tick(by))).one;
+        state.store = self
+            .store(Deed::TickStore(rates[4]), state.store, 0, |store, _| {
+                store.tick(by);
+                Ok(true)
+            })
+            .one;
         Did::Something
     }
 
@@ -508,11 +528,6 @@ impl<'s> Collapse<'s> {
         self.look(state).begins_to_act(a, acted, tally);
         did
     }
-}
-
-/// What is done without a question whether it can be.
-fn always((): ()) -> Taken {
-    Ok(true)
 }
 
 /// Counts what was reached, and says what was done.
