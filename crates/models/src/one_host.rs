@@ -17,10 +17,9 @@ use crate::world::{NOW, Scope, THIS_LIFE, UNIT};
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// G1: an order is granted whatever is promised.
+    /// G1 and G12: an order is granted whatever is promised, and the page of the one that was granted before is forgotten.
+    /// That page alone forgotten shows nowhere: its time is over when another is granted, or its epoch was closed.
     GrantsAtOnce,
-    /// G12: the page of the one that was granted before is forgotten.
-    ForgetsOtherPage,
     /// S3: a page says primary before the promise is durable, and a crash finds that.
     ActsBeforeDurable,
 }
@@ -95,8 +94,7 @@ impl Host {
                 let role = RoleEpoch::new(Epoch(epoch), name(member));
                 let vote = self.voter.ordered(NOW, &role, scope.terms.lease, None);
                 let Some(given) = vote.given() else { return };
-                let forgets = matches!(broken, Some(Broken::GrantsAtOnce | Broken::ForgetsOtherPage));
-                if given.retire.is_some() && !forgets {
+                if given.retire.is_some() && broken != Some(Broken::GrantsAtOnce) {
                     self.pages[1 - member] = Page { role: None, until: NOW };
                 }
                 if let Some(keep) = &given.keep {

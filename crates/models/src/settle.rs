@@ -198,7 +198,9 @@ impl World {
             step(self, scope, Step::PeerHearsRelease(1 - a))?;
         }
         for index in 0..self.agents[a].orders.len() {
-            let role = &self.agents[a].orders[index].order.role;
+            // What was refused takes others with it; they are looked at in the next round.
+            let Some(ordered) = self.agents[a].orders.get(index) else { break };
+            let role = &ordered.order.role;
             let open = role.epoch > self.agents[a].voter.kept().closed;
             let newest = self.agents[a].holder.held().is_none_or(|held| held.epoch < role.epoch);
             if open && newest && !step(self, scope, Step::TakeOrder(a, index))? {

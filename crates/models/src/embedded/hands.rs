@@ -117,11 +117,12 @@ impl Host {
             self.heard.push((role, now + LEASE));
             self.word = self.word.max(now + LEASE);
         }
-        let promised = self.disk.promised.as_ref().map(|role| &role.holder) == Some(application);
-        let forgotten = match lie {
-            Some(Lie::StaysShown) => page.role.is_none(),
-            Some(Lie::OtherStaysShown) => page.role.is_none() && !promised,
-            _ => false,
+        let forgotten = lie == Some(Lie::StaysShown) && page.role.is_none();
+        let mixed_up = |member: &&Member| member.name != *application;
+        let other = self.members.iter().find(mixed_up).map(|member| member.name.clone());
+        let application = match other.as_ref().filter(|_| lie == Some(Lie::PagesMixedUp)) {
+            Some(other) => other,
+            None => application,
         };
         if let Some(member) = self.member(application).filter(|_| !forgotten) {
             told.reached[0] += u64::from(page.may_act(now) && !member.page.may_act(now));

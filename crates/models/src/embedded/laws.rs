@@ -64,6 +64,9 @@ impl Host {
         let Some(member) = acting.first() else { return Ok(()) };
         let Some(role) = &member.page.role else { return Ok(()) };
         let promised = self.disk.promised.as_ref();
+        if role.holder != member.name {
+            return Err(format!("G12: the page of {} says primary in {role}", member.name));
+        }
         if role.epoch <= self.disk.closed {
             return Err(format!(
                 "G5: the page of {} says primary in {role}, which was given up",

@@ -10,13 +10,13 @@ pub enum Lie {
     StaysShown,
     SameLife,
     YesterdaysPage,
-    OtherStaysShown,
+    PagesMixedUp,
 }
 
 impl Lie {
     /// Every one.
     pub const ALL: [Lie; 5] =
-        [Lie::StoredIsLost, Lie::StaysShown, Lie::SameLife, Lie::YesterdaysPage, Lie::OtherStaysShown];
+        [Lie::StoredIsLost, Lie::StaysShown, Lie::SameLife, Lie::YesterdaysPage, Lie::PagesMixedUp];
 
     /// The rule and what is done instead.
     pub fn says(self) -> (&'static str, &'static str) {
@@ -31,10 +31,9 @@ impl Lie {
             Lie::YesterdaysPage => {
                 ("G7", "an agent that starts finds a page that is valid for a whole lease")
             }
-            Lie::OtherStaysShown => (
-                "G12",
-                "both members on one host, and the page of the one that is promised nothing stays as it was",
-            ),
+            Lie::PagesMixedUp => {
+                ("G12", "both members on one host, and what one page is told is written on the other")
+            }
         }
     }
 }
