@@ -98,6 +98,7 @@ fn cluster() -> Cluster {
                     redundancy: Redundancy::WarmStandby,
                     policy: Policy::Available,
                     on_crash: OnCrash::Failover,
+                    keep_data: false,
                     timers: Preset::Normal.timers(),
                 };
                 (pair_name(pair), spec)
@@ -116,6 +117,8 @@ fn measure(name: &str, new: fn(ControlMemory) -> Control) {
         last_operation: OperationId(0),
         flaps: BTreeMap::new(),
         drained: Default::default(),
+        in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     };
     let mut control = new(memory);

@@ -9,6 +9,7 @@
 //! fixed order, and every list has a written bound.
 
 pub mod agent;
+pub mod clocks;
 pub mod control;
 pub mod grants;
 pub mod table;

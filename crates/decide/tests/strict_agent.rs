@@ -219,6 +219,35 @@ fn no_guard_no_renewal() {
 }
 
 #[test]
+fn a_promotion_without_a_guard_is_refused_for_that_and_not_for_votes() {
+    let mut one = Bench::new(kept(1, "two", 0));
+    one.pass(3_000);
+    one.sees(AgentSaw::GuardChanged { up: false });
+    let order = one.promote(2, "one");
+    one.pass(3_100);
+    assert!(!one.has(asks));
+    assert_eq!(one.answer_to(order), Some(Outcome::Refused(Refusal::NoGuard)));
+}
+
+#[test]
+fn a_dial_of_a_peer_takes_no_longer_than_half_of_the_shortest_lease_that_rests_on_it() {
+    for (lease, patience) in
+        [(ms(250), ms(125)), (ms(3_000), ms(1_500)), (ms(40), ms(100)), (ms(30_000), ms(2_000))]
+    {
+        let mut member = assignment("one", "two", "beta", Interface::Library);
+        let mut place = member.pair.take().unwrap();
+        place.strict.as_mut().unwrap().terms.lease = lease;
+        member.pair = Some(place);
+        let one = Bench::begin(kept(1, "two", 0), vec![member], 7, Vec::new(), Default::default());
+        let kept = one.log.iter().find_map(|did| match did {
+            Did::Done(AgentDo::KeepPeers(peers)) => Some(peers[0].patience),
+            _ => None,
+        });
+        assert_eq!(kept, Some(patience), "{lease:?}");
+    }
+}
+
+#[test]
 fn with_both_members_here_the_one_vote_counts_twice() {
     let members = vec![
         assignment("one", "two", "alpha", Interface::Library),

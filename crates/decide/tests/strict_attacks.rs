@@ -120,7 +120,7 @@ fn a_guard_of_the_life_before_lets_go_too() {
 #[test]
 fn a_guard_stays_while_a_member_is_only_asked_to_step_down() {
     let mut one = Bench::primary(2);
-    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(4) };
+    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(4), lease: ms(0) };
     one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
     one.pass(0);
     assert!(!one.has(unguards) && !one.has(closes), "{:#?}", one.log);
@@ -270,7 +270,7 @@ fn two_pairs() -> (Bench, impl Fn(u64) -> AgentSaw) {
     let table = vec![assignment("one", "two", "beta", Interface::Library), x];
     let mut one = Bench::with(kept(1, "two", 0), table);
     one.pass(3_000);
-    one.order(Work::Learn { pair: second.clone(), stored: Epoch(0) });
+    one.order(Work::Learn { pair: second.clone(), stored: Epoch(0), lease: ms(0) });
     one.promote(2, "one");
     one.pass(0);
     let ask = move |epoch| AgentSaw::PeerAsked {
@@ -350,11 +350,11 @@ fn a_reminder_that_was_overtaken_shortens_no_promise() {
     };
     let given = one.agent.aside(t + ms(2_000), &AgentSaw::PeerAsked { host: host("beta"), ask });
     assert!(given.is_some(), "bound until t + 5 s");
-    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(1) };
+    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(1), lease: ms(0) };
     one.agent.step(t, AgentSaw::PeerRemembers { host: host("beta"), remembered });
     one.now = t + ms(3_001);
     one.sees(AgentSaw::DeadlinePassed);
-    one.order(Work::Learn { pair: pair(), stored: Epoch(2) });
+    one.order(Work::Learn { pair: pair(), stored: Epoch(2), lease: ms(0) });
     let would = one.order(Work::WouldPromise { pair: pair(), role: role(4, "one") });
     assert!(matches!(one.answer_to(would), Some(Outcome::Refused(Refusal::Promised(..)))), "{:#?}", one.log);
 }
@@ -373,7 +373,7 @@ fn a_control_server_is_welcomed_before_it_is_asked() {
 #[test]
 fn nothing_is_given_up_while_an_agent_without_memory_is_silent() {
     let mut one = Bench::new(kept(0, "", 0));
-    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4), lease: ms(0) });
     assert!(matches!(one.answer_to(learned), Some(Outcome::Refused(Refusal::NotVoting(_)))));
     let report = one.agent.inventory().applications.remove(0).role.unwrap();
     assert_eq!(report.closed, Epoch(0));

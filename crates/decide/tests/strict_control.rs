@@ -121,7 +121,14 @@ fn a_stored_epoch_keeps_the_lease_that_it_was_given_when_the_setting_is_shortene
     let (to, order, _) = desk.take_pre_vote().unwrap();
     desk.answers(&to, &order, Outcome::Done);
     assert_eq!(desk.take_promotion().unwrap().3.lease, ms(1_000), "the next epoch has the new one");
-    assert_eq!(desk.stored.grants.leases[&pair()], ms(1_000));
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(3_000), "the next leader waits for the longest");
+    desk.answers(&host("beta"), &order, Outcome::Done);
+    desk.reports(acting(2, "b"));
+    assert_eq!(desk.asks_vote("beta", role(2, "b")), Verdict::Given);
+    desk.pass(ms(1));
+    assert_eq!(desk.asks_vote("beta", role(2, "b")), Verdict::Given);
+    desk.pass(ms(2));
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(1_000), "until the new holder asks");
 }
 
 #[test]
@@ -242,7 +249,7 @@ fn an_agent_without_memory_is_told_what_the_store_holds() {
     let (to, order) = desk.take(|work| matches!(work, Work::Learn { .. })).expect("it is told");
     assert_eq!(
         (to.clone(), order.work.clone()),
-        (host("beta"), Work::Learn { pair: pair(), stored: Epoch(1) })
+        (host("beta"), Work::Learn { pair: pair(), stored: Epoch(1), lease: ms(1_000) })
     );
     desk.pass(ms(5_000));
     assert!(
@@ -553,7 +560,10 @@ fn the_very_first_epoch_is_not_spent_on_an_agent_that_does_not_vote_yet() {
     assert!(desk.records.is_empty() && desk.take_promotion().is_none(), "{}", desk.story());
     desk.reports(blank("a", true, false));
     let (to, order) = desk.take(learn).expect("it is told");
-    assert_eq!((&to, &order.work), (&host("alpha"), &Work::Learn { pair: pair(), stored: Epoch::NONE }));
+    assert_eq!(
+        (&to, &order.work),
+        (&host("alpha"), &Work::Learn { pair: pair(), stored: Epoch::NONE, lease: ms(1_000) })
+    );
     desk.reports(blank("a", false, false));
     desk.answers(&to, &order, Outcome::Done);
     assert_eq!(desk.take_promotion().expect("an order").2, role(1, "a"), "{}", desk.story());

@@ -81,7 +81,7 @@ fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
     assert!(matches!(verdict(&one, 1), Some(Verdict::Refused { .. })), "not before a lease has passed");
     one.log.clear();
     one.pass(3_000);
-    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    let learned = one.order(Work::Learn { pair: pair(), stored: Epoch(4), lease: ms(0) });
     assert_eq!(one.answer_to(learned), Some(Outcome::Done));
     assert!(one.has(closes) && !unread(&one));
     let speaks = |did: &Did| match did {
@@ -109,7 +109,8 @@ fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() 
     // It voted for (5, two), and its files say (2, two).
     let mut one = Bench::new(kept(2, "two", 1));
     one.pass(3_000);
-    let remembered = Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4) };
+    let remembered =
+        Remembered { pair: pair(), voted: Some(role(5, "two")), released: Epoch(4), lease: ms(0) };
     one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered: remembered.clone() });
     one.pass(0);
     assert!(one.has(promises) && one.has(closes), "{:#?}", one.log);
@@ -129,7 +130,7 @@ fn an_agent_whose_files_were_set_back_is_told_by_the_other_one_and_bound_anew() 
         matches!(one.answer_to(order), Some(Outcome::Refused(Refusal::NotVoting(_)))),
         "and until it is told"
     );
-    one.order(Work::Learn { pair: pair(), stored: Epoch(7) });
+    one.order(Work::Learn { pair: pair(), stored: Epoch(7), lease: ms(0) });
     let order = one.promote(8, "one");
     one.pass(0);
     assert!(one.answer_to(order).is_none() && one.has(asks));
@@ -169,7 +170,7 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
     let mut one = Bench::new(kept(0, "", 0));
     one.pass(3_000);
     one.broken_disk = true;
-    let untold = one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    let untold = one.order(Work::Learn { pair: pair(), stored: Epoch(4), lease: ms(0) });
     assert!(
         matches!(one.answer_to(untold), Some(Outcome::Refused(Refusal::NotDurable(_)))),
         "so it is told again"
@@ -181,7 +182,7 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
         matches!(verdict(&one, 1), Some(Verdict::Refused { .. })),
         "it has not heard what the store holds"
     );
-    one.order(Work::Learn { pair: pair(), stored: Epoch(4) });
+    one.order(Work::Learn { pair: pair(), stored: Epoch(4), lease: ms(0) });
     one.pass(3_000);
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));

@@ -14,7 +14,7 @@ mod stop;
 #[cfg(target_os = "linux")]
 mod unit;
 
-pub use clock::now;
+pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
 pub use log::begin_log;
 pub use run::{Hands, Inbox, Kept, Look, Mail, Persisting, Told, run};

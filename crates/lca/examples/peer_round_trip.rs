@@ -26,6 +26,9 @@ use understudy_model::{
 };
 use understudy_transport::{Listener, Security};
 
+/// How long a dial may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How many round trips are measured.
 const ROUNDS: usize = 20_000;
 /// How many asks leave together in the second part.
@@ -60,12 +63,20 @@ async fn saw(mail: &mut Mailbox) -> AgentSaw {
 /// The other agent: says yes to everything.
 async fn vote(security: Security, told: oneshot::Sender<String>) {
     let (peers, mut mail, address) = agent("beta", 2, security).await;
-    peers.keep(vec![Peer { host: host("alpha"), addresses: Vec::new(), addp: AddpSettings::OFF }]);
+    peers.keep(vec![Peer {
+        host: host("alpha"),
+        addresses: Vec::new(),
+        addp: AddpSettings::OFF,
+        patience: PATIENCE,
+    }]);
     told.send(address).expect("somebody waits");
     loop {
         if let AgentSaw::PeerAsked { host, ask } = saw(&mut mail).await {
             let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
-            peers.answer(&host, VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given });
+            peers.answer(
+                &host,
+                VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None },
+            );
         }
     }
 }
@@ -73,7 +84,12 @@ async fn vote(security: Security, told: oneshot::Sender<String>) {
 async fn measure(security: Security, address: String) {
     let (peers, mut mail, _) = agent("alpha", 1, security).await;
     let beta = host("beta");
-    peers.keep(vec![Peer { host: beta.clone(), addresses: vec![address], addp: AddpSettings::OFF }]);
+    peers.keep(vec![Peer {
+        host: beta.clone(),
+        addresses: vec![address],
+        addp: AddpSettings::OFF,
+        patience: PATIENCE,
+    }]);
     while !matches!(saw(&mut mail).await, AgentSaw::PeerJoined { .. }) {}
     let ask = |number| VoteAsk {
         pair: "db".parse().expect("a name"),

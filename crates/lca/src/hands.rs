@@ -45,8 +45,9 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
     fn record(&mut self, at: Moment, saw: &AgentSaw, _: &Decision<AgentRecord, AgentDo>) {
         if let AgentSaw::MainChanged { start, .. } = saw {
             match self.processes.grip(*start) {
-                Ok(grip) => self.guards.replace_grip(guarding::start_of(self.agent, *start), grip),
+                Ok(Some(grip)) => self.guards.replace_grip(guarding::start_of(self.agent, *start), grip),
                 // It has ended already, which is observed next.
+                Ok(None) => {}
                 Err(error) => tracing::debug!(?start, %error, "the guard keeps its former main process"),
             }
         }
@@ -84,14 +85,14 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             }
             AgentDo::Report(report) => self.links.report(report),
             AgentDo::Answer { link, answer } => self.links.answer(link, answer),
-            AgentDo::Spawn(spawn) => self.processes.spawn(spawn),
+            AgentDo::Spawn(spawn) => self.processes.spawn(spawn, self.guards.gate()),
             AgentDo::Signal { application, start, signal } => {
                 self.processes.signal(&application, start, signal);
             }
             AgentDo::Reload { application, start, options, signal } => {
                 self.processes.reload(&application, start, &options, signal);
             }
-            AgentDo::RunHook(run) => self.processes.run_hook(run),
+            AgentDo::RunHook(run) => self.processes.run_hook(run, self.guards.gate()),
             AgentDo::Look { application, start, limit } => self.processes.look(application, start, limit),
             AgentDo::Probe { application, probe, ask, timeout } => {
                 self.processes.probe(application, probe, ask, timeout);
@@ -100,6 +101,12 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::KillTree { application, start } => self.processes.kill_tree(&application, start),
             AgentDo::TellLeaving { leaving } => self.links.tell_leaving(leaving),
             AgentDo::AskController { link, ask } => self.links.ask_vote(link, ask),
+            AgentDo::SayInSync { link, ask } => {
+                if let Some(answer) = self.links.say_in_sync(link, ask) {
+                    let inbox = self.inbox.clone();
+                    tokio::spawn(async move { inbox.saw(AgentSaw::InSyncAnswered { link, answer }).await });
+                }
+            }
             AgentDo::KeepPeers(peers) => self.peers.keep(peers),
             AgentDo::RemindPeer { host, remembered } => self.peers.remember(&host, remembered),
             AgentDo::AskPeer { host, ask } => self.peers.ask(&host, ask),
@@ -119,7 +126,7 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             AgentDo::Guard { application, start, kill_at } => {
                 let grip = || self.processes.grip(start);
                 let named = guarding::start_of(self.agent, start);
-                // What runs no more needs no guard; its end is observed as well.
+                // What runs no more needs no guard, and is released when its end is observed.
                 if let Err(error) = self.guards.guard(&application, named, kill_at, grip) {
                     tracing::warn!(%application, %error, "it is not guarded");
                     let (inbox, why) = (self.inbox.clone(), error.to_string());
@@ -177,6 +184,7 @@ fn word(saw: &AgentSaw) -> &'static str {
         AgentSaw::PeerReleased { .. } => "peer-released",
         AgentSaw::PeerRemembers { .. } => "peer-remembers",
         AgentSaw::ControllerVoted { .. } => "controller-voted",
+        AgentSaw::InSyncAnswered { .. } => "in-sync-answered",
         AgentSaw::GuardChanged { .. } => "guard-changed",
         AgentSaw::GuardRefused { .. } => "guard-refused",
         AgentSaw::GuardFired { .. } => "guard-fired",

@@ -207,7 +207,8 @@ impl Life {
             roles: promises.roles,
         };
         Ok(Self {
-            agent: Agent::new(settings.host.clone(), incarnation, memory),
+            agent: Agent::new(settings.host.clone(), incarnation, memory)
+                .on_clock(understudy_drive::BootClock::own().id()),
             first: AgentSaw::Awake { found, pages },
             mail,
             hands: AgentHands {

@@ -33,7 +33,11 @@ impl LinkMemory {
             FromApplication::RunModeRefused { .. } => self.unanswered = false,
             FromApplication::Suspended => *suspended = true,
             // A link has one Attach; a Pong says only that it lives.
-            FromApplication::Attach { .. } | FromApplication::Pong(_) | FromApplication::Confirm(_) => {}
+            FromApplication::Attach { .. }
+            | FromApplication::Pong(_)
+            | FromApplication::Confirm(_)
+            // Its answer comes to the link on which it was said, or to nobody.
+            | FromApplication::InSync { .. } => {}
         }
     }
 

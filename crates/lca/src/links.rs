@@ -12,12 +12,13 @@ use tokio::sync::Notify;
 use understudy_decide::agent::{Agent, AgentSaw, LinkId};
 use understudy_drive::Inbox;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, Inventory, LogQuestion, VoteAsk,
+    Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, InSyncAnswer, InSyncAsk,
+    Inventory, LogQuestion, VoteAsk,
 };
 use understudy_transport::{FirstFrame, LinkTally, ReceiveError, Receiver, Security, SendError, Sender};
 use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{
-    FromAgent, Hello, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
+    FromAgent, Hello, IN_SYNC_SINCE, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
 };
 
 use crate::accepting::Refusals;
@@ -111,6 +112,10 @@ impl Links {
                 let reason = "a question came before the Hello";
                 return self.refuse(&sender, &peer, "question-before-hello", reason);
             }
+            Ok((ToAgent::InSync(_), sender, _)) => {
+                let reason = "an answer on data came before the Hello";
+                return self.refuse(&sender, &peer, "answer-before-hello", reason);
+            }
             Ok((ToAgent::Vote(_), sender, _)) => {
                 return self.refuse(&sender, &peer, "vote-before-hello", "a vote came before the Hello");
             }
@@ -203,6 +208,14 @@ impl Links {
                 Ok(Some(ToAgent::Vote(_))) => {
                     self.refusals.count_word(peer, "vote-unasked", "a vote came before the Welcome");
                     return "vote-unasked";
+                }
+                Ok(Some(ToAgent::InSync(answer))) if self.is_welcome(link) => {
+                    self.inbox.saw(AgentSaw::InSyncAnswered { link, answer }).await;
+                }
+                Ok(Some(ToAgent::InSync(_))) => {
+                    let why = "an answer on data came before the Welcome";
+                    self.refusals.count_word(peer, "answer-unasked", why);
+                    return "answer-unasked";
                 }
                 Ok(Some(ToAgent::ReadLogs(question))) => self.read_logs(link, question),
                 Ok(Some(ToAgent::Hello(_))) => {
@@ -313,6 +326,23 @@ impl Links {
         {
             open.remove(&link);
         }
+    }
+
+    /// Carries a member's word on who has everything; the refusal if that control server has no words for it. One that is gone is
+    /// observed as gone.
+    pub fn say_in_sync(&self, link: LinkId, ask: InSyncAsk) -> Option<InSyncAnswer> {
+        let mut open = self.open();
+        let entry = open.get(&link).filter(|entry| entry.welcomed)?;
+        if entry.version < IN_SYNC_SINCE {
+            let why =
+                "the control server is of a version that records nothing of who has the data: update it";
+            let InSyncAsk { pair, incarnation, number, .. } = ask;
+            return Some(InSyncAnswer { pair, incarnation, number, refused: Some(why.to_owned()) });
+        }
+        if !say(entry, &FromAgent::InSync(ask)) {
+            open.remove(&link);
+        }
+        None
     }
 
     /// Tells one application's state to every welcomed control server.

@@ -3,6 +3,7 @@
 //! Refuses to know which system it is on and what is decided. The law: for every `Spawn` there is one `Spawned` or
 //! `SpawnFailed`, after `Spawned` one `Ended`, and after `Ended` with others alive one `TreeGone`, in this order.
 
+mod held;
 mod hooks;
 mod launching;
 mod members;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
+use understudy_guard::guards::Gate;
 use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
@@ -205,13 +207,13 @@ impl<P: Platform> Processes<P> {
         *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
-    /// Begins a start. Its outcome is observed.
-    pub fn spawn(self: &Arc<Self>, spawn: Spawn) {
+    /// Begins a start. Its outcome is observed. One that is to be held waits at the gate.
+    pub fn spawn(self: &Arc<Self>, spawn: Spawn, gate: Gate) {
         let (application, start) = (spawn.application.clone(), spawn.start);
         self.table.insert_starting(start, application.clone());
         let this = Arc::clone(self);
         let thread = std::thread::Builder::new().name("start".to_owned()).stack_size(STACK_BYTES);
-        if let Err(error) = thread.spawn(move || this.launch(&spawn)) {
+        if let Err(error) = thread.spawn(move || this.launch(&spawn, &gate)) {
             self.table.remove(start);
             self.observe(AgentSaw::SpawnFailed {
                 application,
@@ -222,9 +224,9 @@ impl<P: Platform> Processes<P> {
     }
 
     /// On a thread of its own: loading a program takes as long as its disk takes.
-    fn launch(self: Arc<Self>, spawn: &Spawn) {
+    fn launch(self: Arc<Self>, spawn: &Spawn, gate: &Gate) {
         let (application, start) = (spawn.application.clone(), spawn.start);
-        let (tree, socket) = match self.try_launch(spawn) {
+        let (tree, socket) = match self.try_launch(spawn, gate) {
             Ok((tree, socket)) => (Arc::new(tree), socket),
             Err(why) => {
                 self.table.remove(start);
@@ -256,6 +258,9 @@ impl<P: Platform> Processes<P> {
             self.inbox.saw_blocking(AgentSaw::Spawned { application: application.clone(), start, pid });
         }
         let asked = self.table.now_running(start, Arc::clone(&tree));
+        if !spawn.held {
+            self.guard_if_wanted(&application, start, gate, &tree);
+        }
         self.launched().remove(&start);
         self.check_clock(&application, &tree);
         for signal in asked.signals {

@@ -56,5 +56,6 @@ pub fn spawn(name: &str, command: &[&str], number: u64) -> Spawn {
         run_mode: RunMode::Primary,
         epoch: Epoch::NONE,
         restarts: 0,
+        held: false,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use understudy_decide::agent::StartId;
-use understudy_guard::guards::{GuardEvent, Guards};
+use understudy_guard::guards::{Grip, GuardEvent, Guards};
 use understudy_lca::guarding;
 use understudy_lca::platform::{Launch, Linux, Output, Platform, find_account};
 use understudy_model::{AgentId, ApplicationName, Incarnation, ProcessSpec};
@@ -57,9 +57,14 @@ impl Bench {
     }
 
     fn launch(&self, number: u64, script: &str) -> (StartId, <Linux as Platform>::Tree) {
+        let launch = self.launch_of(number, script);
+        (launch.start, self.platform.launch(&launch).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn launch_of(&self, number: u64, script: &str) -> Launch {
         let start = StartId { incarnation: Incarnation(7), number };
         let account = find_account(None, None, &[]).unwrap();
-        let launch = Launch {
+        Launch {
             application: application(),
             start,
             command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
@@ -71,8 +76,12 @@ impl Bench {
             may_begin_outside: false,
             account,
             own_directory: true,
-        };
-        (start, self.platform.launch(&launch).unwrap_or_else(|error| panic!("{error}")))
+        }
+    }
+
+    /// What was printed until now.
+    fn printed(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("app.log")).unwrap_or_default()
     }
 
     fn next(&self) -> GuardEvent {
@@ -117,7 +126,7 @@ fn kills_a_whole_tree(with_groups: bool) {
     let (start, tree) = bench.launch(1, "sleep 1000 & setsid sleep 1000 & wait");
     let kill_at = understudy_guard::now() + Duration::from_millis(100);
     let named = guarding::start_of(bench.agent, start);
-    bench.guards.guard(&application(), named, kill_at, || bench.platform.grip(&tree)).unwrap();
+    bench.guards.guard(&application(), named, kill_at, || bench.platform.grip(&tree).map(Some)).unwrap();
     match bench.next() {
         GuardEvent::Fired { start: fired, application: whose, .. } => {
             assert_eq!((guarding::start_id(fired), whose), (start, application()));
@@ -154,6 +163,85 @@ fn with_control_groups_it_kills_a_whole_tree_and_is_nobodys() {
 #[test]
 fn without_control_groups_it_kills_a_whole_tree_and_is_nobodys() {
     kills_a_whole_tree(false);
+}
+
+fn holds_a_start(with_groups: bool) {
+    let Some(bench) = Bench::new(with_groups) else { return };
+    bench.guards.need();
+    assert!(matches!(bench.next(), GuardEvent::Up { .. }));
+    // Refused: it was made, and nothing of the program has run.
+    let launch = bench.launch_of(1, "echo ran");
+    let pid = std::cell::Cell::new(None);
+    let refuse = |grip: Grip| {
+        pid.set(Some(grip.process));
+        Err("not today".to_owned())
+    };
+    let Err(error) = bench.platform.launch_held(&launch, None, &refuse) else { panic!("it was refused") };
+    assert!(error.to_string().contains("not today"), "{error}");
+    assert!(pid.take().is_some());
+    // Let go on: when the guard has confirmed it, and not before.
+    let launch = bench.launch_of(2, "echo ran; sleep 1000 & setsid sleep 1000 & wait");
+    let (named, gate) = (guarding::start_of(bench.agent, launch.start), bench.guards.gate());
+    let kill_at = understudy_guard::now() + Duration::from_millis(300);
+    bench.guards.guard(&application(), named, kill_at, || Ok(None)).unwrap();
+    let let_go = |grip: Grip| {
+        gate.arm(named, grip).and_then(|()| gate.pass(&[named])).map_err(|error| error.to_string())?;
+        assert_eq!(bench.printed(), "", "nothing of it has run");
+        Ok(())
+    };
+    let tree = bench.platform.launch_held(&launch, None, &let_go).unwrap_or_else(|error| panic!("{error}"));
+    until("it runs", || bench.printed() == "ran\n");
+    assert!(matches!(bench.next(), GuardEvent::Fired { start, .. } if start == named));
+    end_of(&bench, &tree);
+    assert!(understudy_guard::now() >= kill_at);
+    // One that is killed while it waits was a start that ended at once.
+    let launch = bench.launch_of(3, "echo ran");
+    let kill = |grip: Grip| {
+        rustix::process::pidfd_send_signal(&grip.process, rustix::process::Signal::KILL).unwrap();
+        Ok(())
+    };
+    match bench.platform.launch_held(&launch, None, &kill) {
+        Ok(tree) => end_of(&bench, &tree),
+        Err(error) => panic!("{error}"),
+    }
+    assert_eq!(bench.printed(), "ran\n");
+    let times = |held: bool| {
+        let mut all: Vec<Duration> = (0..50).map(|round| time_of(&bench, 100 + round, held)).collect();
+        all.sort();
+        all[25]
+    };
+    println!("a start, median of 50: {:?}; held until it is guarded: {:?}", times(false), times(true));
+    bench.platform.remove_leftovers();
+}
+
+/// From the call to the exec of a program.
+fn time_of(bench: &Bench, round: u64, held: bool) -> Duration {
+    let launch = bench.launch_of(2 * round + u64::from(held), "exit 0");
+    let (named, gate) = (guarding::start_of(bench.agent, launch.start), bench.guards.gate());
+    let kill_at = understudy_guard::now() + Duration::from_secs(3_600);
+    bench.guards.guard(&application(), named, kill_at, || Ok(None)).unwrap();
+    let let_go = |grip: Grip| {
+        gate.arm(named, grip).and_then(|()| gate.pass(&[named])).map_err(|error| error.to_string())
+    };
+    let began = Instant::now();
+    let launched = match held {
+        true => bench.platform.launch_held(&launch, None, &let_go),
+        false => bench.platform.launch(&launch),
+    };
+    let took = began.elapsed();
+    end_of(bench, &launched.unwrap_or_else(|error| panic!("{error}")));
+    bench.guards.release(named);
+    took
+}
+
+#[test]
+fn with_control_groups_a_start_is_held_until_it_is_guarded() {
+    holds_a_start(true);
+}
+
+#[test]
+fn without_control_groups_a_start_is_held_until_it_is_guarded() {
+    holds_a_start(false);
 }
 
 #[test]

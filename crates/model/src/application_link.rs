@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApplicationName, Epoch, Readiness, RunMode};
+use crate::{ApplicationName, Epoch, InSyncWish, Readiness, RunMode};
 
 /// Said by the application (through the library).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +49,15 @@ pub enum FromApplication {
     Pong(u64),
     /// Asks whether another voter stands behind its role now; `Confirmed` repeats the number.
     Confirm(u64),
+    /// Says who has everything that was acknowledged; `InSyncDone` repeats the number.
+    InSync {
+        /// Rises with every such word of this process.
+        number: u64,
+        /// In which epoch it acts.
+        epoch: Epoch,
+        /// What is to be recorded.
+        wish: InSyncWish,
+    },
 }
 
 /// Said by the agent.
@@ -76,5 +85,12 @@ pub enum ToApplication {
         number: u64,
         /// In which epoch another voter has just renewed its role; none if nobody did.
         epoch: Option<Epoch>,
+    },
+    /// The answer to `InSync`.
+    InSyncDone {
+        /// Of the word.
+        number: u64,
+        /// Why it is not so, or why nobody can know, for people. Absent: it is durable.
+        refused: Option<String>,
     },
 }

@@ -169,6 +169,8 @@ pub enum EventKind {
     SwitchoverRefused,
     /// A host is used for primaries no more, or is again.
     DrainChanged,
+    /// What acts on a host got a long lease for planned work, or has its usual one again.
+    HoldChanged,
     /// A command that is told of events could not be run, or failed.
     NotifyFailed,
     /// A certificate runs out.
@@ -179,6 +181,10 @@ pub enum EventKind {
     TokenChanged,
     /// A host hands over what is primary there and stops what runs, or stays after all.
     HostLeaving,
+    /// Two clocks were found to run apart, or are not doubted any more.
+    ClockDoubted,
+    /// Other members of a pair than before have everything that was acknowledged.
+    InSyncChanged,
 }
 
 impl EventKind {
@@ -210,11 +216,14 @@ impl EventKind {
         EventKind::FlapHold,
         EventKind::SwitchoverRefused,
         EventKind::DrainChanged,
+        EventKind::HoldChanged,
         EventKind::NotifyFailed,
         EventKind::CertificateExpiring,
         EventKind::AccessRefused,
         EventKind::TokenChanged,
         EventKind::HostLeaving,
+        EventKind::ClockDoubted,
+        EventKind::InSyncChanged,
     ];
 
     /// The word in `-o json`.
@@ -246,11 +255,14 @@ impl EventKind {
             EventKind::FlapHold => "flap-hold",
             EventKind::SwitchoverRefused => "switchover-refused",
             EventKind::DrainChanged => "drain-changed",
+            EventKind::HoldChanged => "hold-changed",
             EventKind::NotifyFailed => "notify-failed",
             EventKind::CertificateExpiring => "certificate-expiring",
             EventKind::AccessRefused => "access-refused",
             EventKind::TokenChanged => "token-changed",
             EventKind::HostLeaving => "host-leaving",
+            EventKind::ClockDoubted => "clock-doubted",
+            EventKind::InSyncChanged => "in-sync-changed",
         }
     }
 }
@@ -267,6 +279,6 @@ mod tests {
             assert_eq!(same, 1, "{kind:?}");
         }
         // The last one of the definition.
-        assert_eq!(EventKind::ALL.last(), Some(&EventKind::HostLeaving));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::InSyncChanged));
     }
 }

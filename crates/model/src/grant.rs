@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AddpSettings, Epoch, HostName, Incarnation, PairName, RoleEpoch, Terms};
+use crate::{
+    AddpSettings, ClockDoubt, ClockReading, Epoch, HostName, Incarnation, PairName, RoleEpoch, Terms,
+};
 
 /// A request for a vote, new or again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +39,9 @@ pub struct VoteAnswer {
     pub role: RoleEpoch,
     /// Yes or no.
     pub verdict: Verdict,
+    /// What the clock of whoever answers shows; filled in when it is sent. No vote depends on it: see [`crate::clock`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockReading>,
 }
 
 /// Yes or no.
@@ -72,6 +77,9 @@ pub struct Remembered {
     pub voted: Option<RoleEpoch>,
     /// The highest epoch that the other agent released.
     pub released: Epoch,
+    /// The longest that the one who says this counts on, of what was voted for it (G13); zero from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }
 
 /// What a member of a pair with `policy = "strict"` needs beyond its [`crate::PairPlace`].
@@ -107,4 +115,10 @@ pub struct GrantReport {
     pub peer_heard: bool,
     /// The highest epoch that it heard the other member's agent release.
     pub peer_released: Epoch,
+    /// Clocks of the pair's voters that did not run within the allowed drift of the agent's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<ClockDoubt>,
+    /// The longest that it has promised for, or that its own member counts on (G13); zero if nothing, or from who does not know.
+    #[serde(default)]
+    pub lease: Duration,
 }

@@ -48,6 +48,11 @@ hex_identity!(
     ClusterId
 );
 
+hex_identity!(
+    /// One clock: a boot of a machine, as seen from one time namespace. Readings of two clocks say nothing of one another.
+    ClockId
+);
+
 /// The number of an order, unique within one connection of one controller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -79,6 +79,9 @@ pub enum Work {
         pair: PairName,
         /// The highest epoch that was ever stored.
         stored: Epoch,
+        /// The longest that a promise may have been for which it forgot (G13): its silence lasts as long. Zero: the usual lease.
+        #[serde(default)]
+        lease: Duration,
     },
     /// The holder shall act as primary in this epoch no more.
     Demote {
@@ -184,6 +187,8 @@ pub enum Refusal {
     NotVoting(String),
     /// No other voter said yes in time.
     NoVotes,
+    /// There is no guard, which would end the member in time, so no vote was asked for.
+    NoGuard,
 }
 
 impl fmt::Display for Refusal {
@@ -208,6 +213,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotVoting(why) => write!(f, "its agent does not vote: {why}"),
             Refusal::NoVotes => write!(f, "no other voter said yes in time"),
+            Refusal::NoGuard => {
+                write!(
+                    f,
+                    "its host has no guard that would end it in time, so no vote was asked for; see the agent's log"
+                )
+            }
         }
     }
 }

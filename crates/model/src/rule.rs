@@ -44,6 +44,7 @@ rules! {
     SwitchoverStep => "switchover-step", "A planned switchover goes on: the former primary has confirmed that it serves no more.";
     RollBack => "roll-back", "The new primary did not come: the former one is promoted again, under a new epoch, after the new one's agent gave up its own.";
     ActingHolderKept => "acting-holder-kept", "A member acts in the role that the store holds: nothing is changed.";
+    LeaseChanges => "lease-changes", "The member acts in an epoch of another lease than the pair has now: its role is given out again under a new epoch, with the new lease.";
     Reaffirm => "reaffirm", "A member acts in an older role than the store holds, and nobody else may act: its role is given out again under a new epoch.";
     TwoActing => "two-acting", "Two members act: the one whose role the store does not hold is demoted.";
     SoleActing => "sole-acting", "A member confirmed that it is primary.";
@@ -73,6 +74,12 @@ rules! {
     FenceFailed => "fence-failed", "The fencing command did not say that the machine is off: its primary's promise has to run out by itself.";
     RestoredStore => "restored-store", "The store was restored from a backup: nothing is promised before both agents were asked and a lease has passed.";
     Outranked => "outranked", "An agent has obeyed a higher controller epoch than this control server's.";
+    // pairs with keep-data
+    LacksData => "lacks-data", "A member lacks what was acknowledged without it: it is not promoted before a primary says that it has caught up, or an operator gives that data up.";
+    DataGivenUp => "data-given-up", "An operator promoted a member that lacks what was acknowledged: what only the other one has may be lost.";
+    OutsiderActs => "outsider-acts", "A member acts that lacks what was acknowledged, and its role is not the stored one: it is demoted.";
+    InSyncSaid => "in-sync-said", "A primary said who has everything that was acknowledged, and that is durable.";
+    InSyncRefused => "in-sync-refused", "A primary's word on who has everything that was acknowledged was not taken: it is not the one that acts in the stored role, or it could not be made durable.";
     // operations
     PrecheckFailed => "precheck-failed", "A check before the operation failed: nothing was done.";
     AlreadySo => "already-so", "What was asked for is so already.";
@@ -114,6 +121,9 @@ rules! {
     GrantExpired => "grant-expired", "The time that the other voters gave for a role is over: whatever still acts in it is killed.";
     GuardGone => "guard-gone", "The guard, which kills a primary whose time is over, is not there: no renewal is asked for before it is.";
     GuardFired => "guard-fired", "The guard killed a primary, as its time was over and its agent had not given it more.";
+    RoleLost => "role-lost", "A voter names a higher role of the other member while this one still acts: its own clock fell behind, or somebody was wrong to say that its machine is off; it gives its role up at once.";
+    ClocksApart => "clocks-apart", "Two machines' clocks ran apart by more than a lease allows for: while that is so, two members may act at once.";
+    ClocksAgain => "clocks-again", "Clocks that had run apart did so no more for a while, or one of them began anew.";
     PageNotAdopted => "page-not-adopted", "A restarted agent found a primary whose role page does not prove its role: it is demoted and its epoch given up.";
     MemorySetBack => "memory-set-back", "The other agent remembers a vote or a release that this one does not: its files were set back, so it is bound anew and silent for a lease.";
     MemoryWasEmpty => "memory-was-empty", "The agent remembers nothing of a pair: it votes for nobody for a lease, and gives up every epoch that the store knows.";
@@ -130,6 +140,7 @@ rules! {
     OperatorForced => "operator-forced", "An operator promoted the backup without the usual proof that the former primary has ended.";
     NotifyCommand => "notify-command", "A command that is told of events could not be run, failed or took too long, or more happened than it was told.";
     ToldTooMuch => "told-too-much", "An agent told more than one host may in a minute, or what only the control server tells: the rest is counted and left out.";
+    HoldSet => "hold-set", "An operator asked for a long lease of what acts on a host, or for its usual one again; or the time of it is over.";
     DrainSet => "drain-set", "An operator took a host out of use for primaries, or gave it back.";
     // the operators' API
     AccessNotProven => "access-not-proven", "Whoever asks the operators' API over the network proves who they are with a token or an operator's certificate.";

@@ -131,6 +131,9 @@ pub struct PairSpec {
     pub policy: Policy,
     /// What follows a crash of the primary.
     pub on_crash: OnCrash,
+    /// Nobody is promoted who lacks what was acknowledged (G14).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_data: bool,
     /// The timers of this pair.
     pub timers: Timers,
 }

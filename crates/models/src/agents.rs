@@ -70,6 +70,12 @@ impl Agent {
         self.asked.retain(|asked| asked.epoch >= lowest);
     }
 
+    /// The longest lease that it may have counted on or promised.
+    pub(crate) fn longest(&self) -> Duration {
+        let promised = self.voter.kept().promised.as_ref();
+        promised.map_or(Duration::ZERO, |promise| promise.lease).max(self.holder.lease())
+    }
+
     /// The highest epoch that it promised or closed.
     pub(crate) fn highest(&self) -> Epoch {
         self.voter.promised().map_or(Epoch::NONE, |role| role.epoch).max(self.voter.kept().closed)
@@ -138,7 +144,7 @@ impl Agent {
             return Ok(false);
         }
         let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
-        let asked = Asked { epoch: ask.role.epoch, number: ask.number, this_life: true };
+        let asked = Asked { epoch: ask.role.epoch, number: ask.number, lease: ask.lease, this_life: true };
         match self.asked.iter_mut().find(|other| other.epoch == asked.epoch) {
             Some(other) => *other = asked,
             None => self.asked.push(asked),
@@ -241,8 +247,21 @@ impl Agent {
         self.start(scope)
     }
 
-    pub(crate) fn learn(&mut self, scope: &Scope, stored: Epoch, tally: &mut Tally) -> Taken {
+    pub(crate) fn learn(
+        &mut self,
+        scope: &Scope,
+        stored: Epoch,
+        covers: Duration,
+        tally: &mut Tally,
+    ) -> Taken {
         let stored = if scope.is(Wrong::MemoryLostWaits) { Epoch::NONE } else { stored };
+        let before = self.voter.clone();
+        if !scope.is(Wrong::SilentForUsualLease) {
+            self.voter.lengthen_silence(covers);
+        }
+        if NOW < self.voter.silent_until() && !scope.is(Wrong::MemoryLostWaits) {
+            return Ok(self.voter != before);
+        }
         let Some(keep) = self.voter.learn_stored(stored) else { return Ok(false) };
         self.disk = keep;
         self.holder.give_up(stored);
@@ -286,14 +305,19 @@ impl Agent {
         tally.reaffirmed += u64::from(self.page.may_act(NOW) && !again);
         tally.by_device += u64::from(order.fenced.is_some());
         if !again {
-            self.holder.take(NOW, order.role.clone(), order.lease);
+            self.holder.take(NOW, order.role.clone(), order.lease, &scope.terms);
         }
         if scope.is(Wrong::OrderIsVote) {
             let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(true) };
             let answer = Answer { incarnation: THIS_LIFE, number: ask.number, role: ask.role };
             self.holder.hear(NOW, OtherVoter::Control, &answer);
         }
-        self.page = self.holder.page();
+        // The page is cut before anything is asked.
+        let page = self.holder.page();
+        let cuts = page.role.is_some() && page.until < self.page.until;
+        if !(cuts && scope.is(Wrong::AsksBeforeCut)) {
+            self.page = page;
+        }
         Ok(true)
     }
 
@@ -329,9 +353,14 @@ impl Agent {
 
 impl Agent {
     /// Votes on a request for the other member's `role`. Nothing: it refuses; else whether that changed anything here.
-    pub(crate) fn votes(&mut self, scope: &Scope, role: &RoleEpoch) -> Result<Option<bool>, String> {
+    pub(crate) fn votes(
+        &mut self,
+        scope: &Scope,
+        role: &RoleEpoch,
+        lease: Duration,
+    ) -> Result<Option<bool>, String> {
         let before = self.voter.clone();
-        let vote = self.voter.asked(NOW, role, scope.terms.lease);
+        let vote = self.voter.asked(NOW, role, lease);
         let Some(given) = vote.given() else { return Ok(None) };
         if given.retire.is_some() {
             self.page = Page { role: None, until: NOW };

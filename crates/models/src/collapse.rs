@@ -308,10 +308,10 @@ impl<'s> Collapse<'s> {
             Step::Tick => self.tick(state, self.rates[usize::from(state.rates)], None),
             Step::TickAt(fast) => self.tick(state, self.scope.rates_of(fast), None),
             Step::TickButPaused(a) => self.tick(state, self.rates[usize::from(state.rates)], Some(a)),
-            Step::Lead(c) | Step::Extend(c) | Step::Read(c) | Step::Crash(c) => {
+            Step::Lead(c) | Step::Extend(c) | Step::Read(c) | Step::Crash(c) | Step::Shorten(c) => {
                 self.with_store(state, c, step, tally).did
             }
-            Step::Promote(c, _) | Step::Outcome(c) => {
+            Step::Promote(c, _) | Step::PromoteOther(c, _) | Step::Outcome(c) => {
                 let effect = self.with_store(state, c, step, tally);
                 self.send(state, effect);
                 effect.did
@@ -345,11 +345,12 @@ impl<'s> Collapse<'s> {
                 count(effect, tally)
             }
             Step::AgentSays(c, a) => {
-                let highest = self.agents.get(state.agents[a]).look.highest;
+                let look = &self.agents.get(state.agents[a]).look;
+                let (highest, lease) = (look.highest, look.longest);
                 let name = self.blank.agents[a].name.clone();
-                let deed = Deed::ControlHearsWord(a, highest);
+                let deed = Deed::ControlHearsWord(a, highest, lease);
                 let effect =
-                    self.control(deed, state.controllers[c], |it, _, _| it.hears_word(&name, highest));
+                    self.control(deed, state.controllers[c], |it, _, _| it.hears_word(&name, highest, lease));
                 state.controllers[c] = effect.one;
                 count(effect, tally)
             }
@@ -388,10 +389,12 @@ impl<'s> Collapse<'s> {
                 self.one_agent(state, a, Deed::Taken(step), tally, |it, scope, _| it.lose_memory(scope))
             }
             Step::Learn(a) => {
-                let stored = self.stores.get(state.store).part.stored.as_ref();
-                let stored = stored.map(|role| role.epoch).unwrap_or_default();
-                let learn = |it: &mut Agent, scope: &Scope, tally: &mut Tally| it.learn(scope, stored, tally);
-                self.one_agent(state, a, Deed::Learns(stored), tally, learn)
+                let store = &self.stores.get(state.store).part;
+                let covers = store.covers;
+                let stored = store.stored.as_ref().map(|role| role.epoch).unwrap_or_default();
+                let learn =
+                    |it: &mut Agent, scope: &Scope, tally: &mut Tally| it.learn(scope, stored, covers, tally);
+                self.one_agent(state, a, Deed::Learns(stored, covers), tally, learn)
             }
         }
     }
@@ -466,36 +469,38 @@ impl<'s> Collapse<'s> {
     }
 
     fn control_votes(&mut self, state: &mut State, [c, a, i]: [usize; 3], tally: &mut Tally) -> Did {
-        let epoch = self.agents.get(state.agents[a]).look.asked[i];
+        let look = &self.agents.get(state.agents[a]).look;
+        let (epoch, lease) = (look.asked[i], look.leases[i]);
         let role = self.blank.agents[a].role(epoch);
         let mut again = false;
         let mut effect =
-            self.control(Deed::ControlVotes(a, epoch), state.controllers[c], |it, scope, tally| {
-                let vote = it.votes(scope, &role, tally);
+            self.control(Deed::ControlVotes(a, epoch, lease), state.controllers[c], |it, scope, tally| {
+                let vote = it.votes(scope, &role, lease, tally);
                 again = vote == Some(false);
                 Ok(vote.is_some())
             });
         if again {
             effect.did = Did::YesAgain;
-            self.memo.keep(Deed::ControlVotes(a, epoch).code(), state.controllers[c], 0, effect);
+            self.memo.keep(Deed::ControlVotes(a, epoch, lease).code(), state.controllers[c], 0, effect);
         }
         state.controllers[c] = effect.one;
         self.voted(state, [a, i], effect, OtherVoter::Control, tally)
     }
 
     fn peer_votes(&mut self, state: &mut State, a: usize, i: usize, tally: &mut Tally) -> Did {
-        let epoch = self.agents.get(state.agents[a]).look.asked[i];
+        let look = &self.agents.get(state.agents[a]).look;
+        let (epoch, lease) = (look.asked[i], look.leases[i]);
         let role = self.blank.agents[a].role(epoch);
         let mut again = false;
         let peer = state.agents[1 - a];
-        let mut effect = self.agent(Deed::AgentVotes(epoch), peer, |it, scope, _| {
-            let vote = it.votes(scope, &role)?;
+        let mut effect = self.agent(Deed::AgentVotes(epoch, lease), peer, |it, scope, _| {
+            let vote = it.votes(scope, &role, lease)?;
             again = vote == Some(false);
             Ok(vote.is_some())
         });
         if again {
             effect.did = Did::YesAgain;
-            self.memo.keep(Deed::AgentVotes(epoch).code(), peer, 0, effect);
+            self.memo.keep(Deed::AgentVotes(epoch, lease).code(), peer, 0, effect);
         }
         state.agents[1 - a] = effect.one;
         self.voted(state, [a, i], effect, OtherVoter::Peer, tally)

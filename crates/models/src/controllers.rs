@@ -21,14 +21,20 @@ fn leader_terms(scope: &Scope) -> Terms {
 
 impl Controller {
     /// Votes on a request for `role`. Nothing: it refuses; else whether that changed anything here.
-    pub(crate) fn votes(&mut self, scope: &Scope, role: &RoleEpoch, tally: &mut Tally) -> Option<bool> {
+    pub(crate) fn votes(
+        &mut self,
+        scope: &Scope,
+        role: &RoleEpoch,
+        lease: Duration,
+        tally: &mut Tally,
+    ) -> Option<bool> {
         let (Some(leadership), Some(pair)) = (&self.leadership, &mut self.pair) else { return None };
-        let until = pair.promise_until();
+        let before = (pair.promise_until(), pair.covers());
         let vote = if scope.is(Wrong::DeposedVotes) {
             let forged = Leadership::acquired(leadership.controller_epoch, NOW, &scope.terms);
-            pair.asked(&forged, NOW, role)
+            pair.asked(&forged, NOW, role, lease)
         } else {
-            pair.asked(leadership, NOW, role)
+            pair.asked(leadership, NOW, role, lease)
         };
         if let Vote::Refused(refused) = vote {
             let deposed = refused.because == Objection::NotLeading && pair.promised() == Some(role);
@@ -38,7 +44,7 @@ impl Controller {
                 return None;
             }
         }
-        Some(pair.promise_until() != until)
+        Some((pair.promise_until(), pair.covers()) != before)
     }
 
     /// What an agent released reaches it.
@@ -51,10 +57,10 @@ impl Controller {
     }
 
     /// After a restore: an agent says the highest epoch that it promised or closed.
-    pub(crate) fn hears_word(&mut self, name: &ApplicationName, highest: Epoch) -> Taken {
+    pub(crate) fn hears_word(&mut self, name: &ApplicationName, highest: Epoch, lease: Duration) -> Taken {
         let Some(pair) = &mut self.pair else { return Ok(false) };
         let before = pair.clone();
-        pair.agent_said(NOW, name, highest);
+        pair.agent_said(NOW, name, highest, lease);
         Ok(*pair != before)
     }
 
@@ -148,9 +154,11 @@ impl World {
         if it.pair.is_some() {
             return Ok(false);
         }
-        let (stored, lease) = (self.store.stored.clone(), scope.terms.lease);
+        let stored = self.store.stored.clone();
+        // A setting that is longer than what is stored counts as well.
+        let lease = self.store.covers.max(scope.terms.lease);
         let mut pair = if self.store.marked && !scope.is(Wrong::RestoredAsRead) {
-            let store_terms = Terms { leader_lease: scope.store_lease, ..scope.terms };
+            let store_terms = Terms { leader_lease: scope.store_lease, lease, ..scope.terms };
             let members = [&self.agents[0].name, &self.agents[1].name].map(Clone::clone);
             Leader::read_restored(leadership, NOW, stored, &store_terms, members)
         } else {
@@ -168,16 +176,21 @@ impl World {
     }
 
     /// A promotion of the member of agent `a`, or its reaffirmation.
-    pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize) -> Taken {
+    pub(crate) fn promote(&mut self, scope: &Scope, c: usize, a: usize, lease: Duration) -> Taken {
         let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
         let until = pair.promise_until();
         if scope.is(Wrong::TooSlowIsOver) || scope.is(Wrong::WritesEarly) {
             pair.shift(scope.terms.lease);
         }
-        let Ok(write) = pair.promote(leadership, NOW, &self.agents[a].name, Epoch::NONE) else {
-            return Ok(false);
-        };
+        pair.set_lease(lease);
+        let begun = pair.promote(leadership, NOW, &self.agents[a].name, Epoch::NONE);
+        // What the setting is matters only while a write begins.
+        pair.set_lease(scope.terms.lease);
+        let Ok(mut write) = begun else { return Ok(false) };
+        if scope.is(Wrong::StoresNewLease) {
+            write.covers = lease;
+        }
         if write.role.epoch.0 > scope.epochs {
             return Ok(false);
         }
@@ -208,10 +221,26 @@ impl World {
             tally.after_leader_change += u64::from(other && store.controller_epoch.0 > 1);
             tally.after_restore += u64::from(store.marked);
             store.highest = store.highest.max(role.epoch);
+            let covers = std::mem::replace(&mut store.covers, way.write.covers);
             let former = store.stored.replace(role);
-            store.backup = if keeps_backup { former } else { None };
+            (store.backup, store.backup_covers) =
+                if keeps_backup { (former, covers) } else { (None, Duration::ZERO) };
             store.marked = false;
         }
+        Ok(true)
+    }
+
+    /// The store takes the shorter lease that its leader was asked with, if it holds the same role in the same leadership.
+    pub(crate) fn shorten(&mut self, c: usize) -> Taken {
+        let it = &self.controllers[c];
+        let (Some(leadership), Some(pair)) = (&it.leadership, &it.pair) else { return Ok(false) };
+        let same = leadership.controller_epoch == self.store.controller_epoch
+            && pair.promised() == self.store.stored.as_ref()
+            && !self.store.marked;
+        if !same || pair.covers() >= self.store.covers {
+            return Ok(false);
+        }
+        self.store.covers = pair.covers();
         Ok(true)
     }
 
@@ -234,8 +263,13 @@ impl World {
     fn acknowledge(&mut self, c: usize, outcome: WriteOutcome, scope: &Scope) -> Taken {
         let it = &mut *self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(true) };
+        let holder = pair.promised().map(|role| role.holder.clone());
         match pair.written(leadership, NOW, outcome) {
             Written::Order(order) => {
+                if scope.is(Wrong::ShrinksAtOrder) && holder.as_ref() == Some(&order.role.holder) {
+                    // As if it had asked.
+                    pair.asked(leadership, NOW, &order.role, order.lease);
+                }
                 let stored = self.store.highest >= order.role.epoch;
                 if !stored && !scope.is(Wrong::StoreLate) {
                     return Err(format!("S3: {} is ordered before it is stored", order.role));
@@ -338,6 +372,7 @@ impl World {
             store.marked = true;
         }
         store.stored = store.backup.take();
+        store.covers = store.backup_covers;
         store.was_restored = true;
         Ok(true)
     }

@@ -295,7 +295,7 @@ impl Host {
             self.heard.sort();
             self.heard.dedup();
         }
-        let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given };
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None };
         let saw = if of_peer {
             AgentSaw::PeerVoted { host: small_host::host("beta"), answer }
         } else {

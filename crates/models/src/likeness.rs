@@ -42,9 +42,15 @@ impl Agent {
         both(|fold| {
             (&self.disk.promised, self.disk.closed, &self.voter, self.released, &self.page).hash(fold);
             (self.holder.held(), self.holder.may_act_until(), self.holder.order_until()).hash(fold);
-            (self.holder.given_up(), self.behind).hash(fold);
+            (self.holder.given_up(), self.holder.lease(), self.behind).hash(fold);
             for asked in &self.asked {
-                (1_u8, asked.epoch, self.gain(scope, asked.epoch, asked.number, asked.this_life)).hash(fold);
+                (
+                    1_u8,
+                    asked.epoch,
+                    asked.lease,
+                    self.gain(scope, asked.epoch, asked.number, asked.this_life),
+                )
+                    .hash(fold);
             }
             for answered in &self.answered {
                 (2_u8, answered.epoch, answered.this_life).hash(fold);
@@ -52,6 +58,7 @@ impl Agent {
             }
             for ordered in &self.orders {
                 (3_u8, &ordered.order.role, &ordered.order.fenced, ordered.this_life).hash(fold);
+                ordered.order.lease.hash(fold);
             }
         })
     }
@@ -67,6 +74,7 @@ impl Store {
     pub(crate) fn likeness(&self) -> Marked {
         let whole = both(|fold| {
             (&self.stored, self.controller_epoch, self.leased).hash(fold);
+            (self.covers, self.backup_covers).hash(fold);
             (&self.backup, self.highest, self.marked, self.was_restored).hash(fold);
             for way in &self.writes {
                 (&way.write, way.stored).hash(fold);

@@ -2,6 +2,8 @@
 //!
 //! Refuses to know how a part came to be so. The law: a look is worked out of its part alone.
 
+use std::time::Duration;
+
 use understudy_decide::grants::holder::{Answer, Heard, OtherVoter, Page};
 use understudy_model::{ControllerEpoch, Epoch, RoleEpoch};
 
@@ -25,6 +27,10 @@ pub struct AgentLook {
     pub highest: Epoch,
     /// The epochs of its requests that are on their way.
     pub asked: Vec<Epoch>,
+    /// And the lease that each of them says.
+    pub leases: Vec<Duration>,
+    /// The longest lease that it may have counted on or promised.
+    pub longest: Duration,
     /// So many answers are on their way to it.
     pub answered: usize,
     /// So many orders are.
@@ -101,6 +107,8 @@ impl Agent {
             promised: epoch(self.voter.promised()),
             highest: self.highest(),
             asked: self.asked.iter().map(|asked| asked.epoch).collect(),
+            leases: self.asked.iter().map(|asked| asked.lease).collect(),
+            longest: self.longest(),
             answered: self.answered.len(),
             orders: self.orders.len(),
             unread: self.voter.is_unread(),

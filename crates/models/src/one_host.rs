@@ -101,7 +101,7 @@ impl Host {
                     if broken != Some(Broken::ActsBeforeDurable) {
                         self.disk = keep.clone();
                     }
-                    self.holders[member].take(NOW, role, scope.terms.lease);
+                    self.holders[member].take(NOW, role, scope.terms.lease, &scope.terms);
                     self.pages[member] = self.holders[member].page();
                 }
             }

@@ -36,6 +36,7 @@ pub fn even(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
         fencing: false,
         wipes: false,
         restores: false,
+        other_lease: None,
         fixed: None,
         uneven_clocks: CLOCKS,
         live: false,
@@ -68,8 +69,13 @@ pub fn finer(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
     }
 }
 
-fn changing(scope: Scope) -> Scope {
+fn varying(scope: Scope) -> Scope {
     Scope { varies: true, ..scope }
+}
+
+/// As [`even`], with a lease of one tick, and epochs that are given one of two instead, as a leader likes (G13).
+fn two_leases(name: &'static str, epochs: u64, leaderships: u64) -> Scope {
+    Scope { terms: terms(1, 0, 1), other_lease: Some(UNIT * 2), ..even(name, epochs, leaderships) }
 }
 
 /// Under a minute on one core that has nothing else to do.
@@ -78,6 +84,7 @@ pub fn quick() -> Vec<Scope> {
         Scope { live: true, ..even("even clocks, 2 epochs, 2 leaders, L1 to L3", 2, 2) },
         Scope { fencing: true, ..even("even, 2 epochs, 1 leader, device", 2, 1) },
         short_uneven("clocks 2:3, a short lease, 2 epochs, 1 leader", 2, 1),
+        two_leases("even, two leases, 2 epochs, 1 leader", 2, 1),
     ]
 }
 
@@ -99,9 +106,18 @@ pub fn full() -> Vec<Scope> {
         uneven("clocks 2:3, 3 epochs, 1 leader", 3, 1),
         uneven("clocks 2:3, 3 epochs, 2 leaders", 3, 2),
         finer("clocks 3:4, 2 epochs, 2 leaders", 2, 2),
-        changing(uneven("clocks 2:3 that change, 2 epochs, 2 leaders", 2, 2)),
-        changing(uneven("clocks 2:3 that change, 3 epochs, 2 leaders", 3, 2)),
-        changing(finer("clocks 3:4 that change, 2 epochs, 2 leaders", 2, 2)),
+        varying(uneven("clocks 2:3 that change, 2 epochs, 2 leaders", 2, 2)),
+        varying(uneven("clocks 2:3 that change, 3 epochs, 2 leaders", 3, 2)),
+        varying(finer("clocks 3:4 that change, 2 epochs, 2 leaders", 2, 2)),
+        two_leases("even, two leases, 2 epochs, 2 leaders", 2, 2),
+        two_leases("even, two leases, 3 epochs, 1 leader", 3, 1),
+        all(
+            "even, two leases, 2 epochs, 2 leaders, reinstalled agent",
+            false,
+            true,
+            false,
+            two_leases("", 2, 2),
+        ),
     ]);
     runs
 }
@@ -110,7 +126,7 @@ pub fn full() -> Vec<Scope> {
 /// of a lease with a skew of one. Crashes, reboots, cuts and freezes are not counted: any number of each, at any moment.
 pub fn stated() -> Vec<Scope> {
     let name = "clocks 3:4 that change, 3 epochs, 2 leaders, reboots";
-    vec![Scope { reboots: true, ..changing(finer(name, 3, 2)) }]
+    vec![Scope { reboots: true, ..varying(finer(name, 3, 2)) }]
 }
 
 /// The smallest scope in which a broken rule shows.
@@ -131,6 +147,10 @@ pub fn broken(wrong: Wrong) -> Scope {
         Wrong::PageGoesOn => Scope { crashes_within: true, ..even("", 3, 1) },
         Wrong::MemoryLost | Wrong::MemoryLostWaits => Scope { wipes: true, ..even("", 2, 2) },
         Wrong::AnswersOfFormerBoot => Scope { reboots: true, ..even("", 2, 1) },
+        Wrong::ShrinksAtOrder | Wrong::AsksBeforeCut => two_leases("", 3, 1),
+        // The former leader's lease passes before the next one reads: what is counted on has to be longer than both.
+        Wrong::StoresNewLease => Scope { other_lease: Some(UNIT * 3), ..two_leases("", 3, 2) },
+        Wrong::SilentForUsualLease => Scope { wipes: true, ..two_leases("", 3, 1) },
         Wrong::NoDrift => {
             let scope = uneven("", 2, 1);
             Scope { terms: terms(6, 0, 2), fixed: Some([2, 2, 2, 3, 2]), ..scope }

@@ -59,7 +59,7 @@ fn most_ticks(scope: &Scope) -> usize {
     let slowest = scope.rates.iter().min().copied().unwrap_or(1).max(1);
     let units = |span: std::time::Duration| span.as_nanos().div_ceil(crate::world::UNIT.as_nanos());
     let ticks = |span| units(span).div_ceil(u128::from(slowest));
-    usize::try_from(ticks(scope.terms.lease) + ticks(scope.store_lease)).unwrap_or(usize::MAX) + 1
+    usize::try_from(ticks(scope.longest_lease()) + ticks(scope.store_lease)).unwrap_or(usize::MAX) + 1
 }
 
 /// L2 and L3, from a settled state: the control plane is gone, also with a restart of the holder's agent; the other agent is
@@ -220,16 +220,16 @@ impl World {
         for index in (0..self.agents[a].answered.len()).rev() {
             step(self, scope, Step::Hear(a, index))?;
         }
-        if present.agents[1 - a] && self.overtaken(scope, a) {
+        if present.agents[1 - a] && self.overtaken(a) {
             step(self, scope, Step::CloseOwn(a))?;
         }
         Ok(())
     }
 
     /// The other agent would name a higher epoch of its own member (G5).
-    fn overtaken(&self, scope: &Scope, a: usize) -> bool {
+    fn overtaken(&self, a: usize) -> bool {
         let Some(role) = self.agents[a].holder.held() else { return false };
-        match self.agents[1 - a].voter.clone().asked(NOW, role, scope.terms.lease) {
+        match self.agents[1 - a].voter.clone().asked(NOW, role, self.agents[a].holder.lease()) {
             Vote::Refused(refused) => self.agents[a].holder.hear_refusal(NOW, &refused),
             Vote::Given(_) => false,
         }

@@ -24,6 +24,8 @@ pub enum Step {
     Extend(usize),
     Read(usize),
     Promote(usize, usize),
+    PromoteOther(usize, usize),
+    Shorten(usize),
     StoreApplies(usize),
     Outcome(usize),
     Order(usize),
@@ -60,6 +62,8 @@ impl Step {
             Step::Extend(x) => (4, [x, 0, 0]),
             Step::Read(x) => (5, [x, 0, 0]),
             Step::Promote(x, y) => (6, [x, y, 0]),
+            Step::PromoteOther(x, y) => (31, [x, y, 0]),
+            Step::Shorten(x) => (32, [x, 0, 0]),
             Step::StoreApplies(x) => (7, [x, 0, 0]),
             Step::Outcome(x) => (8, [x, 0, 0]),
             Step::Order(x) => (9, [x, 0, 0]),
@@ -116,6 +120,12 @@ impl Step {
             Step::Extend(c) => format!("{} renews its leadership", control(c)),
             Step::Read(c) => format!("{} reads the store", control(c)),
             Step::Promote(c, a) => format!("{} begins to store a new epoch of {}", control(c), agent(a)),
+            Step::PromoteOther(c, a) => {
+                format!("{} begins to store a new epoch of {} with the other lease", control(c), agent(a))
+            }
+            Step::Shorten(c) => {
+                format!("the store takes the shorter lease that {} was asked with", control(c))
+            }
             Step::StoreApplies(i) => {
                 let way = &before.store.writes[i];
                 format!("the store decides on {}'s write of {}", control(way.controller), way.write.role)
@@ -247,8 +257,14 @@ fn control_steps(look: &Look<'_>, scope: &Scope, c: usize, into: &mut Vec<Step>)
         into.push(Step::Outcome(c));
     }
     into.push(Step::Order(c));
+    if scope.other_lease.is_some() {
+        into.push(Step::Shorten(c));
+    }
     for a in 0..2 {
         into.push(Step::Promote(c, a));
+        if scope.other_lease.is_some() {
+            into.push(Step::PromoteOther(c, a));
+        }
         into.push(Step::ControlHearsRelease(c, a));
         into.extend((0..look.agents[a].asked.len()).map(|i| Step::ControlVotes(c, a, i)));
         if scope.restores {
@@ -289,7 +305,11 @@ impl World {
             Step::Lead(c) => self.lead(scope, c),
             Step::Extend(c) => self.extend(scope, c),
             Step::Read(c) => self.read(scope, c),
-            Step::Promote(c, a) => self.promote(scope, c, a),
+            Step::Promote(c, a) => self.promote(scope, c, a, scope.terms.lease),
+            Step::PromoteOther(c, a) => {
+                self.promote(scope, c, a, scope.other_lease.unwrap_or(scope.terms.lease))
+            }
+            Step::Shorten(c) => self.shorten(c),
             Step::StoreApplies(i) => self.store_applies(scope, i, tally),
             Step::Outcome(c) => self.outcome(scope, c),
             Step::Order(c) => self.order(scope, c),
@@ -297,7 +317,8 @@ impl World {
             Step::ControlVotes(c, a, i) => {
                 let Some(asked) = self.agents[a].asked.get(i).cloned() else { return Ok(false) };
                 let role = self.agents[a].role(asked.epoch);
-                let Some(changed) = self.controllers[c].votes(scope, &role, tally) else { return Ok(false) };
+                let vote = self.controllers[c].votes(scope, &role, asked.lease, tally);
+                let Some(changed) = vote else { return Ok(false) };
                 Ok(self.agents[a].answer(scope, &asked, OtherVoter::Control) || changed)
             }
             Step::ControlHearsRelease(c, a) => {
@@ -307,7 +328,8 @@ impl World {
             Step::PeerVotes(a, i) => {
                 let Some(asked) = self.agents[a].asked.get(i).cloned() else { return Ok(false) };
                 let role = self.agents[a].role(asked.epoch);
-                let Some(changed) = self.agents[1 - a].votes(scope, &role)? else { return Ok(false) };
+                let vote = self.agents[1 - a].votes(scope, &role, asked.lease)?;
+                let Some(changed) = vote else { return Ok(false) };
                 Ok(self.agents[a].answer(scope, &asked, OtherVoter::Peer) || changed)
             }
             Step::PeerHearsRelease(a) => {
@@ -333,15 +355,16 @@ impl World {
             }
             Step::Learn(a) => {
                 let stored = self.store.stored.as_ref().map(|role| role.epoch).unwrap_or_default();
-                self.agents[a].learn(scope, stored, tally)
+                let covers = self.store.covers;
+                self.agents[a].learn(scope, stored, covers, tally)
             }
             Step::Fence(c) => self.fence(scope, c),
             Step::SwitchOff => self.switch_off(scope),
             Step::DeviceAnswers(c) => self.device_answers(scope, c),
             Step::Restore => self.restore(scope),
             Step::AgentSays(c, a) => {
-                let (name, highest) = (&self.agents[a].name, self.agents[a].highest());
-                self.controllers[c].hears_word(name, highest)
+                let (highest, lease) = (self.agents[a].highest(), self.agents[a].longest());
+                self.controllers[c].hears_word(&self.agents[a].name, highest, lease)
             }
         }
     }

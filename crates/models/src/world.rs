@@ -56,6 +56,8 @@ pub struct Scope {
     pub wipes: bool,
     /// The store may be restored to what it held before, once.
     pub restores: bool,
+    /// Beside that in `terms`, an epoch may be given this lease (G13).
+    pub other_lease: Option<Duration>,
     /// Exactly this combination of rates, instead of all.
     pub fixed: Option<[u32; CLOCKS]>,
     /// How many clocks run at any of the rates, from the first on; the others run at the first rate.
@@ -67,6 +69,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The longest lease that an epoch may be given.
+    pub fn longest_lease(&self) -> Duration {
+        self.terms.lease.max(self.other_lease.unwrap_or_default())
+    }
+
     /// True if exactly this rule is broken.
     pub fn is(&self, wrong: Wrong) -> bool {
         self.wrong == Some(wrong)
@@ -135,6 +142,8 @@ pub struct Asked {
     pub epoch: Epoch,
     /// Of the holder.
     pub number: u64,
+    /// What it says that its holder counts on.
+    pub lease: Duration,
     /// Sent by the life that runs now.
     pub this_life: bool,
 }
@@ -217,6 +226,8 @@ pub struct Store {
     pub stored: Option<RoleEpoch>,
     /// The highest epoch that it ever held: what may have been promised and ordered.
     pub highest: Epoch,
+    /// The longest that a holder may count on (G13).
+    pub covers: Duration,
     /// Counts leaderships.
     pub controller_epoch: ControllerEpoch,
     /// Who has the lease, or had it last.
@@ -227,6 +238,8 @@ pub struct Store {
     pub writes: Vec<OnItsWay>,
     /// What a backup of it holds: the role before the present one.
     pub backup: Option<RoleEpoch>,
+    /// And the longest lease of then.
+    pub backup_covers: Duration,
     /// It was restored, and carries the marker.
     pub marked: bool,
     /// It was restored once.
@@ -321,11 +334,13 @@ impl World {
             store: Part(Rc::new(Store {
                 stored: None,
                 highest: Epoch::NONE,
+                covers: scope.terms.lease,
                 controller_epoch: ControllerEpoch(0),
                 leader: 0,
                 leased: NOW,
                 writes: Vec::new(),
                 backup: None,
+                backup_covers: Duration::ZERO,
                 marked: false,
                 was_restored: false,
             })),

@@ -42,10 +42,14 @@ pub enum Wrong {
     ActsBeforeDurable,
     PageGoesOn,
     NumbersReused,
+    ShrinksAtOrder,
+    AsksBeforeCut,
+    StoresNewLease,
+    SilentForUsualLease,
 }
 
 impl Wrong {
-    /// Every one. Two rules of the design are broken in two ways each; the last seven are not in its list.
+    /// Every one. Two rules of the design are broken in two ways each; the last eleven are not in its list.
     pub const ALL: &'static [Wrong] = &[
         Wrong::NotDurable,
         Wrong::NotDurableUnseen,
@@ -82,6 +86,10 @@ impl Wrong {
         Wrong::ActsBeforeDurable,
         Wrong::PageGoesOn,
         Wrong::NumbersReused,
+        Wrong::ShrinksAtOrder,
+        Wrong::AsksBeforeCut,
+        Wrong::StoresNewLease,
+        Wrong::SilentForUsualLease,
     ];
 
     /// The rule and what is done instead.
@@ -130,6 +138,16 @@ impl Wrong {
             Wrong::PageGoesOn => ("G7", "a page that is not adopted goes on saying primary"),
             Wrong::NumbersReused => {
                 ("G3", "a life numbers its requests as the one before, and the answers fit")
+            }
+            Wrong::ShrinksAtOrder => {
+                ("G13", "a leader's promise gets shorter at the order, not at the asking")
+            }
+            Wrong::AsksBeforeCut => ("G13", "a holder asks in the shorter epoch before its page is cut"),
+            Wrong::StoresNewLease => {
+                ("G13", "the store holds the new epoch's lease alone from its beginning")
+            }
+            Wrong::SilentForUsualLease => {
+                ("G13", "an agent without memory is silent for the usual lease, whatever was given")
             }
             Wrong::EntersClosed => ("G5", "an agent takes an order for an epoch that it closed"),
         }

@@ -81,7 +81,12 @@ pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError>
 
 /// What stores an accepted configuration.
 pub fn batch(cluster: &Cluster) -> Result<Batch, serde_json::Error> {
-    let changes = vec![Change::SetConfiguration(serde_json::to_string(cluster)?)];
+    let kept = cluster.pairs.iter().filter(|(_, pair)| pair.keep_data).map(|(name, _)| name.clone());
+    let changes = vec![
+        Change::SetConfiguration(serde_json::to_string(cluster)?),
+        // What is promised of their data no more is not recorded either: it would be out of date when it is promised again.
+        Change::KeepInSyncOf(kept.collect()),
+    ];
     Ok(Batch { changes, durable: true, ..Batch::default() })
 }
 

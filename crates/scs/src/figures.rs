@@ -115,6 +115,7 @@ impl Figures {
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         all.gauge("understudy_scs_build_info", "Version of this control server; always 1.").sample(&build, 1);
         show_cluster(&mut all, view, wrong);
+        show_in_sync(&mut all, view);
         show_grants(&mut all, view);
         let counts = self.lock();
         let help = "Members that confirmed to have become primary.";
@@ -166,6 +167,12 @@ fn show_cluster(all: &mut Exposition, view: &ClusterView, wrong: usize) {
         let count = view.hosts.iter().filter(|host| host.status == *status).count();
         family.sample(&[("status", status.as_str())], count as u64);
     }
+    let help =
+        "Clocks that its agent, or another one, found to run apart from that of the host, and still doubts.";
+    let mut family = all.gauge("understudy_scs_host_clock_doubts", help);
+    for host in &view.hosts {
+        family.sample(&[("host", host.name.as_str())], host.clock_doubts.len() as u64);
+    }
     let mut family = all.gauge("understudy_scs_applications", "Applications by status.");
     for status in ApplicationStatus::ALL {
         let count = view.applications.iter().filter(|one| one.status == *status).count();
@@ -201,6 +208,17 @@ fn show_cluster(all: &mut Exposition, view: &ClusterView, wrong: usize) {
     for pair in &view.pairs {
         let epoch = pair.stored.as_ref().map_or(0, |role| role.epoch.0);
         family.sample(&[("pair", pair.name.as_str())], epoch);
+    }
+}
+
+/// Who has what was acknowledged, in pairs with `keep-data`.
+fn show_in_sync(all: &mut Exposition, view: &ClusterView) {
+    let help = "With keep-data: how many members have everything that was acknowledged; with 1, the loss of that one stops the pair.";
+    let mut family = all.gauge("understudy_scs_pair_in_sync_members", help);
+    for pair in &view.pairs {
+        if let Some(record) = &pair.in_sync {
+            family.sample(&[("pair", pair.name.as_str())], record.members.len() as u64);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
-use understudy_decide::control::{Control, ControlDo, ControlMemory, ControlRecord, ControlSaw, Flap};
+use understudy_decide::control::{Control, ControlDo, ControlMemory, ControlRecord, ControlSaw};
 use understudy_drive::{Hands, Kept, Persisting, Stop, Told};
 use understudy_model::{ControllerEpoch, Decision, Moment};
 use understudy_store::{Batch, Change, CommitError, JournalEntry};
@@ -112,6 +112,7 @@ impl Hands<Control> for ControlHands {
     fn act(&mut self, action: ControlDo) {
         match action {
             ControlDo::Vote { host, answer } => self.links.vote(&host, answer),
+            ControlDo::AnswerInSync { host, answer } => self.links.answer_in_sync(&host, answer),
             ControlDo::Fence { host } => self.fencing.call(host),
             ControlDo::Send { host, order } => self.links.send(&host, order),
             ControlDo::Reply { request, reply } => {
@@ -180,7 +181,16 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
             next: next.clone(),
             controller_epoch,
         },
-        ControlRecord::SetLease { pair, lease } => Change::SetLease { pair: pair.clone(), lease: *lease },
+        ControlRecord::SetInSync { pair, role, expected, next } => Change::SetInSync {
+            pair: pair.clone(),
+            role: role.clone(),
+            expected: expected.clone(),
+            next: next.clone(),
+            controller_epoch,
+        },
+        ControlRecord::SetLease { pair, lease } => {
+            Change::SetLease { pair: pair.clone(), lease: *lease, controller_epoch }
+        }
         ControlRecord::RaiseLeadership { highest } => Change::RaiseLeadership(*highest),
         ControlRecord::SetGoal { application, goal } => {
             Change::SetGoal { application: application.clone(), goal: *goal }
@@ -190,7 +200,10 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
         }
         ControlRecord::UseOperation(id) => Change::UseOperation(*id),
         ControlRecord::SetFlap { pair, flap } => {
-            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: flap_text(flap) }
+            Change::SetFlap { pair: pair.clone(), boot: boot.to_owned(), text: as_json(flap) }
+        }
+        ControlRecord::SetHold { host, hold } => {
+            Change::SetHold { host: host.clone(), boot: boot.to_owned(), text: hold.as_ref().map(as_json) }
         }
         // Beside maintenance: it is of the same kind, and no object of maintenance is called so.
         ControlRecord::SetDrained { host, on } => {
@@ -200,7 +213,7 @@ fn change(record: &ControlRecord, controller_epoch: ControllerEpoch, boot: &str)
 }
 
 /// As JSON; what has no such form is named instead, so that it cannot keep an epoch from being stored.
-fn flap_text(flap: &Flap) -> String {
-    serde_json::to_string(flap)
+fn as_json(what: &impl serde::Serialize) -> String {
+    serde_json::to_string(what)
         .unwrap_or_else(|error| serde_json::json!({ "unwritable": error.to_string() }).to_string())
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_decide::control::{ControlMemory, Flap, GrantMemory, MaintenanceOf};
+use understudy_decide::control::{ControlMemory, Flap, GrantMemory, Hold, MaintenanceOf};
 use understudy_model::{ApplicationName, Cluster, ControllerName, HostName, Moment, PairName};
 use understudy_store::{Batch, Change, CommitError, QueryError, Store};
 
@@ -64,6 +64,8 @@ pub fn take(
         last_operation: store.last_operation()?,
         flaps: flaps(store, now)?,
         drained,
+        in_sync: store.in_sync()?,
+        holds: holds(store, now)?,
         grants,
     })
 }
@@ -109,6 +111,21 @@ fn flaps(store: &Store, now: Moment) -> Result<BTreeMap<PairName, Flap>, Leaders
         }
     }
     Ok(flaps)
+}
+
+/// The hosts that are held, on this boot's clock. One of another boot begins anew, as what was left of it is not known; text
+/// that cannot be read is left out and said: the usual lease is given then.
+fn holds(store: &Store, now: Moment) -> Result<BTreeMap<HostName, Hold>, LeadershipError> {
+    let here = boot();
+    let mut holds = BTreeMap::new();
+    for (host, (boot, text)) in store.holds()? {
+        match serde_json::from_str::<Hold>(&text) {
+            Ok(hold) if !boot.is_empty() && boot == here => drop(holds.insert(host, hold)),
+            Ok(hold) => drop(holds.insert(host, hold.moved_to(now))),
+            Err(error) => tracing::warn!(%host, %error, "that it is held cannot be read, and is left out"),
+        }
+    }
+    Ok(holds)
 }
 
 /// Which boot of this machine this is; empty if the system does not say.

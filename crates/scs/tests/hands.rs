@@ -226,7 +226,7 @@ async fn a_vote_that_is_given_again_is_packed_and_a_refused_one_is_a_row() {
     };
     let vote = |number, verdict| {
         let VoteAsk { pair, incarnation, number, role, .. } = ask(number);
-        let answer = VoteAnswer { pair, incarnation, number, role, verdict };
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
         let host = HostName::new("alpha").unwrap();
         Decision { actions: vec![ControlDo::Vote { host, answer }], ..Decision::default() }
     };

@@ -141,6 +141,8 @@ impl Night {
             last_operation: OperationId(0),
             flaps: BTreeMap::new(),
             drained: BTreeSet::new(),
+            in_sync: Default::default(),
+            holds: Default::default(),
             grants: GrantMemory::default(),
         };
         let mut recorder = Recorder::default();

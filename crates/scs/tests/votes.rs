@@ -117,7 +117,7 @@ fn ask() -> VoteAsk {
 
 fn vote() -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
-    VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given }
+    VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None }
 }
 
 /// Every order that older agents have no word for.
@@ -131,7 +131,7 @@ fn strict_orders() -> [Work; 3] {
             grant,
         },
         Work::WouldPromise { pair: "db".parse().unwrap(), role: role() },
-        Work::Learn { pair: "db".parse().unwrap(), stored: Epoch(7) },
+        Work::Learn { pair: "db".parse().unwrap(), stored: Epoch(7), lease: Duration::ZERO },
     ]
 }
 
@@ -142,7 +142,12 @@ async fn an_agent_asks_and_hears_the_vote() {
     bench.sender.try_send(&FromAgent::AskVote(ask())).unwrap();
     assert_eq!(bench.saw().await, ControlSaw::VoteAsked { host: alpha(), ask: ask() });
     bench.links.vote(&alpha(), vote());
-    assert_eq!(bench.hears().await, ToAgent::Vote(vote()));
+    let ToAgent::Vote(heard) = bench.hears().await else { panic!("a vote") };
+    assert_eq!(VoteAnswer { clock: None, ..heard.clone() }, vote());
+    // The clock of the control server's machine, as agents compare it with theirs.
+    let clock = heard.clock.expect("it says what the clock shows");
+    assert_eq!(Some(clock.clock), understudy_drive::BootClock::own().id());
+    assert!(clock.at <= understudy_drive::now());
     for (id, work) in (1..).zip(strict_orders()) {
         let order = bench.order(id, work);
         assert_eq!(bench.hears().await, ToAgent::Order(order));

@@ -58,7 +58,9 @@ pub struct Host {
     pub heard_ms_ago: Option<u64>,
     pub loss_survivable: bool,
     pub loss_risks: Vec<String>,
+    pub clock_doubts: Vec<String>,
     pub drained: bool,
+    pub held: Option<String>,
     pub since: Option<String>,
     pub problem: String,
     pub applications: Vec<Application>,
@@ -111,6 +113,12 @@ pub struct Pair {
     pub held_because: Option<String>,
     /// The primary cannot be heard by the control server; this member's agent renews it.
     pub alive_through: Option<String>,
+    /// Who has everything that was acknowledged; absent: the pair does not keep its data, or the server does not say.
+    pub in_sync: Option<Vec<String>>,
+    /// Whoever is not named there is out since this epoch.
+    pub in_sync_since: Option<u64>,
+    /// Why nobody is primary, if that is for want of data.
+    pub waits_for_data: Option<String>,
     pub because: Option<Reason>,
     pub considered: Option<Reason>,
     pub members: Vec<Application>,

@@ -277,6 +277,26 @@ pub enum HostDoing {
         /// Host
         host: String,
     },
+    /// For planned work: what acts there keeps its role so long though its agent is away; its loss is followed that late
+    Hold {
+        /// Host
+        host: String,
+        /// How long, at most 1h
+        #[arg(long = "for", value_name = "SPAN", value_parser = span, required_unless_present = "end")]
+        span: Option<Duration>,
+        /// End it: what acts there gets its usual lease again
+        #[arg(long, conflicts_with_all = ["span", "reason"])]
+        end: bool,
+        /// For the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Make every check and print the plan; do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the operation's number and do not wait for its end
+        #[arg(long)]
+        no_wait: bool,
+    },
 }
 
 /// What is kept.

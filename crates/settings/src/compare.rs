@@ -8,11 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
-use understudy_model::{
-    ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec, Policy,
-};
-
-use crate::span::to_text;
+use understudy_model::{ApplicationName, ApplicationSpec, Cluster, HostName, Member, PairName, PairSpec};
 
 /// One difference that may take effect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -160,13 +156,10 @@ fn forbid_in_pair(
         let advice = format!("write policy = \"{}\" to keep it, or {stop_all}", pair.policy);
         forbid(forbidden, &subject, why, advice);
     }
-    let (lease, shorter) = (pair.timers.lease, after.timers.lease);
-    if pair.policy == Policy::Strict && after.policy == Policy::Strict && shorter < lease {
+    if after.keep_data != pair.keep_data {
         let why = format!(
-            "its lease cannot get shorter, from {} to {}, while {first_alive} runs: a control server that restarts waits \
-             as long as its file says, and a primary of an earlier epoch counts on the longer lease",
-            to_text(lease),
-            to_text(shorter)
+            "keep-data cannot change while {first_alive} runs: what it has acknowledged so far went by the former rule, and \
+             nobody could say who has it"
         );
         forbid(forbidden, &subject, why, &stop_all);
     }

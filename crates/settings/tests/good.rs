@@ -279,6 +279,7 @@ fn a_strict_pair_has_the_spans_that_are_safe_for_both_hosts() {
     assert_eq!(first.terms(), terms);
     let second = pair("own");
     assert_eq!((second.timers.lease, second.timers.clock_drift_ppm), (ms(2_400), 1_000), "set on the pair");
+    assert_eq!((first.keep_data, second.keep_data), (false, true));
     assert_eq!((second.timers.kill_budget, second.timers.renew), (ms(60), ms(500)));
     let fence = |host: &str| checked.value.hosts[&HostName::new(host).unwrap()].fence.clone();
     let command = ["/usr/sbin/fence_ipmilan", "--off", "--ip=10.0.1.1"].map(str::to_owned).to_vec();

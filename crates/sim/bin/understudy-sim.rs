@@ -44,6 +44,9 @@ struct Arguments {
     /// Clocks stop with their machines: outside of what is assumed.
     #[arg(long)]
     clocks_stop: bool,
+    /// Pairs with the library keep their data: who lacks what was acknowledged is not promoted.
+    #[arg(long)]
+    keep_data: bool,
     /// Measures what the machines themselves cost; that costs something too.
     #[arg(long)]
     measure: bool,
@@ -109,7 +112,7 @@ fn waits(outcome: &Outcome) -> String {
 /// The most failing seeds before a campaign ends.
 const MOST_FAILED: usize = 10;
 /// A campaign of fewer runs need not have reached everything.
-const ENOUGH_RUNS: u64 = 1_000;
+const ENOUGH_RUNS: u64 = 3_000;
 
 impl Arguments {
     fn options(&self) -> Options {
@@ -123,6 +126,7 @@ impl Arguments {
                 PolicyWord::Available => Policy::Available,
             },
             clocks_stop: self.clocks_stop,
+            keep_data: self.keep_data,
         }
     }
 
@@ -134,7 +138,8 @@ impl Arguments {
             PolicyWord::Available => " --policy available",
         };
         let clocks = words("--clocks-stop", self.clocks_stop);
-        format!("./scripts/sim --seed {seed}{fast}{policy}{clocks} --trace")
+        let data = words("--keep-data", self.keep_data);
+        format!("./scripts/sim --seed {seed}{fast}{policy}{clocks}{data} --trace")
     }
 }
 

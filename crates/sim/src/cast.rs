@@ -105,6 +105,8 @@ impl Cast {
             redundancy: Redundancy::WarmStandby,
             policy: climate.options.policy,
             on_crash: OnCrash::Failover,
+            // Only an application with the library can say who has its data.
+            keep_data: climate.options.keep_data && way == Way::Library,
             timers: timers(preset),
         };
         self.cluster.pairs.insert(couple.name.clone(), spec);

@@ -24,11 +24,13 @@ pub struct Options {
     pub policy: Policy,
     /// A machine that is stopped stops its clock too. That breaks what is assumed of clocks (A1).
     pub clocks_stop: bool,
+    /// Pairs with the library keep their data: who lacks what was acknowledged is not promoted (G14).
+    pub keep_data: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { preset: Preset::Normal, policy: Policy::Available, clocks_stop: false }
+        Self { preset: Preset::Normal, policy: Policy::Available, clocks_stop: false, keep_data: false }
     }
 }
 

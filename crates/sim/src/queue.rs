@@ -75,6 +75,16 @@ pub enum Event {
         life: u32,
         number: u32,
     },
+    /// A member acknowledges something, if it may.
+    Acknowledges {
+        member: u16,
+        serial: u32,
+    },
+    /// What waits to be guarded may go on, or must not.
+    GoesOn {
+        host: u8,
+        life: u32,
+    },
     /// A member does the next thing of its own.
     Lives {
         member: u16,

@@ -24,6 +24,9 @@ pub struct Sometimes {
     pub store_failures: u64,
     pub disk_failures: u64,
     pub guard_kills: u64,
+    pub guard_kills_hook: u64,
+    pub not_let_go: u64,
+    pub held_with_agent: u64,
     pub starts: u64,
     pub primary_starts: u64,
     pub two_acted: u64,
@@ -43,6 +46,9 @@ pub struct Sometimes {
     pub reinstalled: u64,
     pub set_back: u64,
     pub reminded_late: u64,
+    pub alone: u64,
+    pub words_taken: u64,
+    pub words_refused: u64,
 }
 
 impl Default for Sometimes {
@@ -62,6 +68,9 @@ impl Default for Sometimes {
             store_failures: 0,
             disk_failures: 0,
             guard_kills: 0,
+            guard_kills_hook: 0,
+            not_let_go: 0,
+            held_with_agent: 0,
             starts: 0,
             primary_starts: 0,
             two_acted: 0,
@@ -81,6 +90,9 @@ impl Default for Sometimes {
             reinstalled: 0,
             set_back: 0,
             reminded_late: 0,
+            alone: 0,
+            words_taken: 0,
+            words_refused: 0,
         }
     }
 }
@@ -172,7 +184,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 31] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 37] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -187,6 +199,9 @@ impl Sometimes {
             ("writes of the store that failed", &mut self.store_failures),
             ("writes of agents that failed", &mut self.disk_failures),
             ("kills by a guard", &mut self.guard_kills),
+            ("kills of a hook by a guard", &mut self.guard_kills_hook),
+            ("starts and hooks that were made and not let go on", &mut self.not_let_go),
+            ("starts and hooks that waited and ended with their agent", &mut self.held_with_agent),
             ("starts of members", &mut self.starts),
             ("starts as primary", &mut self.primary_starts),
             ("times that two acted", &mut self.two_acted),
@@ -208,6 +223,9 @@ impl Sometimes {
             ("hosts installed anew", &mut self.reinstalled),
             ("agents whose files were set back", &mut self.set_back),
             ("times that one of these voted before it was reminded", &mut self.reminded_late),
+            ("acknowledgements that the other member did not have", &mut self.alone),
+            ("words on who has everything that were taken", &mut self.words_taken),
+            ("words on who has everything that were refused", &mut self.words_refused),
         ]
     }
 

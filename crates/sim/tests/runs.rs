@@ -1,6 +1,6 @@
 //! Runs as tests: the same seed is the same run, kept seeds hold, fresh ones reach something, and a law that is broken is seen.
 
-use understudy_model::{Policy, Preset};
+use understudy_model::{Policy, Preset, Rule};
 use understudy_sim::climate::Options;
 use understudy_sim::run::{Wanted, run};
 use understudy_sim::seeds;
@@ -84,6 +84,17 @@ fn a_clock_that_stops_with_its_machine_is_found_to_give_two_primaries() {
     assert!(found.any(|violation| violation.law == "S1"));
 }
 
+/// The same clocks are found out by the agents that read them with each vote.
+#[test]
+fn clocks_that_stop_with_their_machines_are_doubted() {
+    let options = Options { clocks_stop: true, ..options(Policy::Strict, Preset::Normal) };
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=60 {
+        sometimes.add(&run(seed, options, &Wanted::default()).sometimes);
+    }
+    assert!(sometimes.of_rule(Rule::ClocksApart) > 0, "{:?}", sometimes.lines());
+}
+
 #[test]
 fn a_run_without_some_of_its_faults_is_a_run() {
     let options = options(Policy::Available, Preset::Normal);
@@ -91,4 +102,23 @@ fn a_run_without_some_of_its_faults_is_a_run() {
     let less = run(4, options, &Wanted { without: (0..whole.faults / 2).collect(), ..Wanted::default() });
     assert_eq!(less.faults, whole.faults - whole.faults / 2);
     assert_eq!(less.violation, None);
+}
+
+/// Who lacks what was acknowledged is promoted in no run; and there was something to lack, and somebody to be promoted.
+#[test]
+fn pairs_that_keep_their_data_lose_nothing_and_heal() {
+    for policy in [Policy::Available, Policy::Strict] {
+        let mut sometimes = Sometimes::default();
+        for seed in 1..=40 {
+            let options = Options { keep_data: true, ..options(policy, Preset::Normal) };
+            let outcome = run(seed, options, &Wanted::default());
+            assert_eq!(
+                outcome.violation, None,
+                "./scripts/sim --seed {seed} --policy {policy} --keep-data --trace"
+            );
+            sometimes.add(&outcome.sometimes);
+        }
+        let reached = sometimes.alone > 60 && sometimes.words_refused > 5 && sometimes.failovers > 20;
+        assert!(reached && sometimes.of_rule(Rule::LacksData) > 3, "{policy}: {:?}", sometimes.lines());
+    }
 }

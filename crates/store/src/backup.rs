@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::in_sync::DOUBT_ALL;
 use crate::lock::{DirectoryLock, private};
 use crate::open::{PATIENCE, migrate};
 use crate::schema::{APPLICATION_ID, STEPS};
@@ -234,6 +235,8 @@ fn make_restored(copy: &Path) -> Result<(), RestoreError> {
     let jump = "UPDATE control SET leadership = leadership + ?1 + abs(random() % ?2)";
     connection.execute(jump, [LEAST_JUMP, JUMPS]).map_err(failed)?;
     connection.execute("UPDATE control SET restored = leadership", []).map_err(failed)?;
+    // Somebody may have acknowledged alone since.
+    connection.execute(DOUBT_ALL, []).map_err(failed)?;
     connection.close().map_err(|(_, source)| failed(source))
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Knows no SQL. The law: a batch is written as a whole or not at all, and one with changes is always durable.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Event, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Event, Goal, HostName, InSync, Moment, OperationId, OperatorName,
+    PairName, RoleEpoch,
 };
 
 use crate::StoredToken;
@@ -24,13 +26,32 @@ pub enum Change {
         /// The leadership that asks.
         controller_epoch: ControllerEpoch,
     },
-    /// How long a promise of a pair's epoch lasts that is stored in the same batch.
+    /// The longest that a holder of a pair may count on, if this leadership is still the stored one: in the batch of an epoch, or
+    /// alone when it got shorter.
     SetLease {
         /// Of which pair.
         pair: PairName,
         /// Above zero.
         lease: Duration,
+        /// The leadership that asks.
+        controller_epoch: ControllerEpoch,
     },
+    /// Who has everything that was acknowledged, if leadership, stored role and the record before are the expected ones. While
+    /// a pair has a record, no role of it is stored for a member that the record does not name.
+    SetInSync {
+        /// Of which pair.
+        pair: PairName,
+        /// What must be stored as its role now.
+        role: Option<RoleEpoch>,
+        /// What must be recorded now; none if it has no record.
+        expected: Option<InSync>,
+        /// What is recorded then.
+        next: InSync,
+        /// The leadership that asks.
+        controller_epoch: ControllerEpoch,
+    },
+    /// Forgets the records of all pairs but these: nobody promises anything of their data any more.
+    KeepInSyncOf(BTreeSet<PairName>),
     /// The next leadership is above this one. Never lowers the stored one; every write of the present one fails from then on.
     RaiseLeadership(ControllerEpoch),
     /// What somebody wants an application to be.
@@ -63,6 +84,15 @@ pub enum Change {
         boot: String,
         /// Text of the caller's choice.
         text: String,
+    },
+    /// A host that is held for planned work.
+    SetHold {
+        /// Which.
+        host: HostName,
+        /// The boot whose clock its moments are of.
+        boot: String,
+        /// Text of the caller's choice; nothing: it is held no longer.
+        text: Option<String>,
     },
     /// The configuration that was last accepted, as text of the caller's choice.
     SetConfiguration(String),

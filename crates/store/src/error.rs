@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use understudy_model::{ControllerEpoch, Epoch, PairName, RoleEpoch};
+use understudy_model::{ApplicationName, ControllerEpoch, Epoch, PairName, RoleEpoch};
 
 /// Why a store could not be opened. Nothing changed but, at most, an empty directory and a lock file.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,22 @@ pub enum CommitError {
         pair: PairName,
         /// What is stored; none if nobody ever was primary.
         stored: Option<RoleEpoch>,
+    },
+    /// The stored record of who has everything that was acknowledged is not the expected one. Nothing changed.
+    #[error(
+        "the stored record of who has the data of pair {pair} is not the expected one; nothing was written"
+    )]
+    OtherInSync {
+        /// The pair.
+        pair: PairName,
+    },
+    /// The next holder lacks what was acknowledged, as the record of its pair says. Nothing changed.
+    #[error("{holder} lacks what was acknowledged in pair {pair}, as its record says; nothing was written")]
+    NotInSync {
+        /// The pair.
+        pair: PairName,
+        /// Who was to be its next holder.
+        holder: ApplicationName,
     },
     /// Another leadership was taken since. Nothing changed.
     #[error("leadership {given} is over, the stored one is {stored}; nothing was written")]

@@ -9,6 +9,7 @@ mod backup;
 mod batch;
 mod error;
 mod forget;
+mod in_sync;
 mod lock;
 mod open;
 mod queries;

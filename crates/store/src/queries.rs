@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Epoch, Goal, Moment, OperationId, OperatorName, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, Epoch, Goal, HostName, Moment, OperationId, OperatorName, PairName,
+    RoleEpoch,
 };
 
 use crate::{
@@ -106,6 +107,17 @@ pub(crate) fn flaps(connection: &Connection) -> Result<BTreeMap<PairName, (Strin
         })?;
     rows.into_iter()
         .map(|(pair, boot, text)| Ok((parsed(PairName::new(&pair), "a pair", &pair)?, (boot, text))))
+        .collect()
+}
+
+/// For each held host the boot and the text that were stored.
+pub(crate) fn holds(connection: &Connection) -> Result<BTreeMap<HostName, (String, String)>, QueryError> {
+    let rows: Vec<(String, String, String)> =
+        rows(connection, "SELECT host, boot, text FROM hold", "held hosts", |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    rows.into_iter()
+        .map(|(host, boot, text)| Ok((parsed(HostName::new(&host), "a host", &host)?, (boot, text))))
         .collect()
 }
 
@@ -232,7 +244,7 @@ pub(crate) fn quick_check(connection: &Connection) -> Result<Vec<String>, QueryE
     Ok(found)
 }
 
-fn rows<T>(
+pub(crate) fn rows<T>(
     connection: &Connection,
     sql: &str,
     what: &'static str,
@@ -247,10 +259,14 @@ fn read(what: &'static str) -> impl Fn(rusqlite::Error) -> QueryError {
     move |source| QueryError::Read { what, source }
 }
 
-fn parsed<T, E>(value: Result<T, E>, what: &'static str, found: &impl Display) -> Result<T, QueryError> {
+pub(crate) fn parsed<T, E>(
+    value: Result<T, E>,
+    what: &'static str,
+    found: &impl Display,
+) -> Result<T, QueryError> {
     value.map_err(|_| QueryError::Nonsense { what, found: found.to_string() })
 }
 
-fn counter(value: i64, what: &'static str) -> Result<u64, QueryError> {
+pub(crate) fn counter(value: i64, what: &'static str) -> Result<u64, QueryError> {
     u64::try_from(value).map_err(|_| QueryError::Nonsense { what, found: value.to_string() })
 }

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number and one of a few rows: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 5] = [
+pub(crate) const STEPS: [&str; 7] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -91,5 +91,19 @@ pub(crate) const STEPS: [&str; 5] = [
     // Where each leadership begins; no other row is in it.
     "
     CREATE INDEX journal_beginning ON journal (at_wall_ms) WHERE substr(text, 1, 7) = '{\"n\":0,';
+",
+    "
+    CREATE TABLE in_sync (
+        pair TEXT PRIMARY KEY,
+        since INTEGER NOT NULL CHECK (since >= 0),
+        members TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    CREATE TABLE hold (
+        host TEXT PRIMARY KEY,
+        boot TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, ControllerName, Goal, OperationId, PairName, RoleEpoch,
+    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, InSync, OperationId, PairName,
+    RoleEpoch,
 };
 
 use crate::lock::DirectoryLock;
@@ -17,7 +18,7 @@ use crate::open::{empty_log, fill_log, open_writer};
 use crate::queue::{Queue, Row, rows};
 use crate::{
     Batch, CommitError, DATABASE_FILE, Forgotten, LOCK_FILE, Leadership, Maintenance, OpenError, QueryError,
-    Receipt, forget, queries, write,
+    Receipt, forget, in_sync, queries, write,
 };
 
 /// Pages that a commit of one row touches, about; for an estimate of the log's length.
@@ -187,6 +188,11 @@ impl Store {
         queries::leases(&self.connection)
     }
 
+    /// Which members have everything that was acknowledged, of every pair that has a record of it.
+    pub fn in_sync(&self) -> Result<BTreeMap<PairName, InSync>, QueryError> {
+        in_sync::all(&self.connection)
+    }
+
     /// If this store was made from a backup: the pairs whose role was stored since. What it holds of any other pair may be
     /// older than what agents have promised.
     pub fn stored_since_restore(&self) -> Result<Option<BTreeSet<PairName>>, QueryError> {
@@ -216,6 +222,11 @@ impl Store {
     /// What is remembered of each pair's changes of roles: the boot whose clock it is of, and the text.
     pub fn flaps(&self) -> Result<BTreeMap<PairName, (String, String)>, QueryError> {
         queries::flaps(&self.connection)
+    }
+
+    /// The hosts that are held for planned work: the boot whose clock it is of, and the text.
+    pub fn holds(&self) -> Result<BTreeMap<HostName, (String, String)>, QueryError> {
+        queries::holds(&self.connection)
     }
 
     /// The configuration that was last accepted, if one was.

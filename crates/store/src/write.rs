@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Event, PairName, RoleEpoch};
 
+use crate::in_sync;
 use crate::queue::Row;
 use crate::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
 
@@ -109,11 +110,20 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
              ON CONFLICT (pair) DO UPDATE SET boot = excluded.boot, text = excluded.text",
             &[&pair.as_str(), boot, text],
         ),
+        Change::SetHold { host, boot, text: Some(text) } => run(
+            "INSERT INTO hold VALUES (?1, ?2, ?3)
+             ON CONFLICT (host) DO UPDATE SET boot = excluded.boot, text = excluded.text",
+            &[&host.as_str(), boot, text],
+        ),
+        Change::SetHold { host, text: None, .. } => {
+            run("DELETE FROM hold WHERE host = ?1", &[&host.as_str()])
+        }
         Change::SetConfiguration(text) => run(
             "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
             &[text],
         ),
-        Change::SetLease { pair, lease } => {
+        Change::SetLease { pair, lease, controller_epoch } => {
+            check_leadership(transaction, *controller_epoch)?;
             let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
             run(
                 "INSERT INTO lease VALUES (?1, ?2)
@@ -124,6 +134,10 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
         Change::RaiseLeadership(to) => {
             run("UPDATE control SET leadership = max(leadership, ?1)", &[&number(to.0, "a leadership")?])
         }
+        Change::SetInSync { pair, role, expected, next, controller_epoch } => {
+            in_sync::set(transaction, pair, role.as_ref(), expected.as_ref(), next, *controller_epoch)
+        }
+        Change::KeepInSyncOf(pairs) => in_sync::keep_only(transaction, pairs),
         Change::SetClusterId(id) => run("UPDATE control SET cluster_id = ?1", &[id]),
         Change::AddToken(token) => run(
             "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -151,25 +165,8 @@ fn raise_epoch(
     next: &RoleEpoch,
     given: ControllerEpoch,
 ) -> Result<(), CommitError> {
-    let leadership: i64 = transaction
-        .prepare_cached("SELECT leadership FROM control")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .map_err(CommitError::before_commit)?;
-    let leadership = ControllerEpoch(leadership.unsigned_abs());
-    if leadership != given {
-        return Err(CommitError::NotLeading { given, stored: leadership });
-    }
-    let stored = transaction
-        .prepare_cached("SELECT epoch, holder FROM role WHERE pair = ?1")
-        .and_then(|mut statement| {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-            statement.query_row([pair.as_str()], read).optional()
-        })
-        .map_err(CommitError::before_commit)?;
-    // A holder that is no name was not written by us; it then matches nothing that anyone expects.
-    let stored = stored.and_then(|(epoch, holder)| {
-        ApplicationName::new(&holder).ok().map(|holder| RoleEpoch::new(Epoch(epoch.unsigned_abs()), holder))
-    });
+    check_leadership(transaction, given)?;
+    let stored = stored_role(transaction, pair)?;
     if stored.as_ref() != expected {
         return Err(CommitError::NotAsExpected { pair: pair.clone(), stored });
     }
@@ -177,6 +174,7 @@ fn raise_epoch(
     if next.epoch <= lowest {
         return Err(CommitError::NotRaised { pair: pair.clone(), stored: lowest, next: next.epoch });
     }
+    in_sync::check_holder(transaction, pair, &next.holder)?;
     let epoch = number(next.epoch.0, "an epoch")?;
     let leadership = number(given.0, "a leadership")?;
     transaction
@@ -189,6 +187,40 @@ fn raise_epoch(
         })
         .map(drop)
         .map_err(CommitError::before_commit)
+}
+
+/// Refuses what another leadership than the stored one asks for.
+pub(crate) fn check_leadership(
+    transaction: &Transaction<'_>,
+    given: ControllerEpoch,
+) -> Result<(), CommitError> {
+    let leadership: i64 = transaction
+        .prepare_cached("SELECT leadership FROM control")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(CommitError::before_commit)?;
+    let leadership = ControllerEpoch(leadership.unsigned_abs());
+    if leadership != given {
+        return Err(CommitError::NotLeading { given, stored: leadership });
+    }
+    Ok(())
+}
+
+/// The stored role of a pair, if it ever had one.
+pub(crate) fn stored_role(
+    transaction: &Transaction<'_>,
+    pair: &PairName,
+) -> Result<Option<RoleEpoch>, CommitError> {
+    let stored = transaction
+        .prepare_cached("SELECT epoch, holder FROM role WHERE pair = ?1")
+        .and_then(|mut statement| {
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+            statement.query_row([pair.as_str()], read).optional()
+        })
+        .map_err(CommitError::before_commit)?;
+    // A holder that is no name was not written by us; it then matches nothing that anyone expects.
+    Ok(stored.and_then(|(epoch, holder)| {
+        ApplicationName::new(&holder).ok().map(|holder| RoleEpoch::new(Epoch(epoch.unsigned_abs()), holder))
+    }))
 }
 
 fn write_entry(transaction: &Transaction<'_>, entry: &JournalEntry) -> rusqlite::Result<()> {
@@ -235,7 +267,7 @@ fn write_event(transaction: &Transaction<'_>, at_wall_ms: i64, event: &Event) ->
 }
 
 /// A number that SQLite can hold.
-fn number(value: u64, what: &str) -> Result<i64, CommitError> {
+pub(crate) fn number(value: u64, what: &str) -> Result<i64, CommitError> {
     i64::try_from(value).map_err(|_| CommitError::OutOfBounds { what: format!("{what}, {value},") })
 }
 

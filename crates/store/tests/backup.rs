@@ -164,7 +164,7 @@ fn the_lease_of_an_epoch_is_kept_and_leaderships_count_on_from_where_they_are_ra
     let mut store = Store::open(place.path()).unwrap();
     let own = store.take_leadership(&controller()).unwrap();
     let pair = PairName::new("t").unwrap();
-    let set = |lease| Change::SetLease { pair: pair.clone(), lease };
+    let set = |lease| Change::SetLease { pair: pair.clone(), lease, controller_epoch: own };
     let batch = |changes| Batch { changes, durable: true, ..Batch::default() };
     let second = std::time::Duration::from_secs(1);
     store.commit(batch(vec![set(second), set(second * 3)])).unwrap();
@@ -172,7 +172,9 @@ fn the_lease_of_an_epoch_is_kept_and_leaderships_count_on_from_where_they_are_ra
     let far = ControllerEpoch(own.0 + 8);
     store.commit(batch(vec![Change::RaiseLeadership(far), Change::RaiseLeadership(own)])).unwrap();
     let next = RoleEpoch::new(Epoch(1), "t-1".parse().unwrap());
-    let late = Change::RaiseEpoch { pair, expected: None, next, controller_epoch: own };
+    let late = Change::RaiseEpoch { pair: pair.clone(), expected: None, next, controller_epoch: own };
+    let refused = store.commit(batch(vec![set(second)])).unwrap_err();
+    assert!(matches!(refused, CommitError::NotLeading { .. }), "{refused}");
     let refused = store.commit(batch(vec![late])).unwrap_err();
     assert!(matches!(refused, CommitError::NotLeading { .. }), "{refused}");
     assert_eq!(store.take_leadership(&controller()).unwrap(), ControllerEpoch(far.0 + 1));

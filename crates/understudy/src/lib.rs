@@ -53,6 +53,7 @@
 mod conduct;
 mod endpoint;
 mod environment;
+mod in_sync;
 mod life;
 mod obedience;
 mod role;
@@ -62,10 +63,12 @@ use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use understudy_model::InSyncWish;
 pub use understudy_model::{ApplicationName, Epoch, HostName, NameError, PairName, Readiness, RunMode};
 
 pub use conduct::{Conduct, LinkChange, SuspendDone};
 pub use environment::{Environment, EnvironmentError, variable_part};
+pub use in_sync::InSyncError;
 pub use role::{HIGHEST_EPOCH, Role, RoleWatch};
 pub use understudy_page::OpenError as RolePageError;
 
@@ -159,6 +162,45 @@ impl Understudy {
         self.acts_in()?;
         let confirmed = self.truth.confirm(longest)?;
         self.acts_in().filter(|epoch| *epoch == confirmed)
+    }
+
+    /// Has "the other member is out" recorded, durably, so that this primary may acknowledge what the other one does not have
+    /// (pairs with `keep-data`, rule G14). Returns the epoch for which that is certain: **from then on the other member is not
+    /// promoted**, before [`Self::peer_caught_up`] is called, or an operator promotes it by force and is told what may be
+    /// lost. Repeated calls are cheap: what is recorded already is not stored again.
+    ///
+    /// The contract of a primary of such a pair: in each epoch, before its first acknowledgement, either this or
+    /// [`Self::peer_caught_up`] has returned `Ok`. After this one it may acknowledge alone, after that one only what the other
+    /// member has. [`Self::may_acknowledge_alone`] tells which, at any instant.
+    ///
+    /// Waits `longest` at most. On any error nothing may be acknowledged alone: without a control server that is heard nobody
+    /// can record anything, and the application has to choose between waiting and refusing writes.
+    pub fn leave_out_peer(&self, longest: Duration) -> Result<Epoch, InSyncError> {
+        self.record(InSyncWish::LeaveOut, longest)
+    }
+
+    /// Has "the other member has everything" recorded, durably, so that it may be promoted again. To be called when the other
+    /// member has everything that was ever acknowledged, **and after this primary has stopped to acknowledge anything that the
+    /// other one does not have**: from the call on the record may say so, also if this returns an error. After an error
+    /// nothing may be acknowledged alone before [`Self::leave_out_peer`] has returned `Ok` again.
+    ///
+    /// Waits `longest` at most; returns the epoch for which it is certain.
+    pub fn peer_caught_up(&self, longest: Duration) -> Result<Epoch, InSyncError> {
+        self.record(InSyncWish::CaughtUp, longest)
+    }
+
+    fn record(&self, wish: InSyncWish, longest: Duration) -> Result<Epoch, InSyncError> {
+        let epoch = self.acts_in().ok_or(InSyncError::NotActing)?;
+        self.truth.record(epoch, wish, longest)?;
+        self.acts_in().filter(|now| *now == epoch).ok_or(InSyncError::NotActing)
+    }
+
+    /// Whether this application may acknowledge what the other member does not have, at this instant: it acts as primary, and in
+    /// this epoch the last of [`Self::leave_out_peer`] and [`Self::peer_caught_up`] was the first one, and succeeded. As
+    /// [`RoleWatch::may_act`] it is asked right before the acknowledgement.
+    pub fn may_acknowledge_alone(&self) -> bool {
+        let alone_in = self.truth.alone_in();
+        self.acts_in().is_some_and(|epoch| epoch == alone_in)
     }
 
     /// A view of the role for other threads; it stays valid when this link is dropped, but changes no more.

@@ -117,6 +117,7 @@ impl Life {
                 }
                 ToApplication::Suspend => self.suspend(),
                 ToApplication::Ping(number) => self.truth.say(&FromApplication::Pong(number)),
+                ToApplication::InSyncDone { number, refused } => self.truth.recorded(number, refused),
                 ToApplication::Confirmed { number, epoch } => self.truth.confirmed(number, epoch),
             }
         }

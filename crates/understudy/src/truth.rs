@@ -4,14 +4,15 @@
 //! lock, so that an agent hears changes in their order, and a new connection begins with the whole truth.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use understudy_model::{ApplicationName, Epoch, FromApplication, Readiness};
-use understudy_wire::CONFIRM_SINCE;
+use understudy_model::{ApplicationName, Epoch, FromApplication, InSyncWish, Readiness};
+use understudy_wire::{CONFIRM_SINCE, IN_SYNC_SINCE};
 
 use crate::endpoint::Mouth;
-use crate::{LONGEST_REASON_BYTES, Role, RoleWatch};
+use crate::{InSyncError, LONGEST_REASON_BYTES, Role, RoleWatch};
 
 /// Shared by the application's threads and the library's own.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Truth {
     inner: Mutex<Inner>,
     ended: Condvar,
     answered: Condvar,
+    /// The epoch in which the other member is recorded to be out, as the last word on it says; 0: none.
+    alone_in: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,9 @@ struct Inner {
     /// Questions that wait for an answer, and answers that wait for whoever asked.
     confirms: BTreeMap<u64, Option<Option<Epoch>>>,
     last_confirm: u64,
+    /// Words on who has everything that wait for an answer, and answers that wait for whoever said them.
+    words: BTreeMap<u64, Option<Result<(), InSyncError>>>,
+    last_word: u64,
 }
 
 /// How far a graceful suspension is.
@@ -58,8 +64,17 @@ impl Truth {
             version: 0,
             confirms: BTreeMap::new(),
             last_confirm: 0,
+            words: BTreeMap::new(),
+            last_word: 0,
         };
-        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new(), answered: Condvar::new() }
+        Self {
+            application,
+            role,
+            inner: Mutex::new(inner),
+            ended: Condvar::new(),
+            answered: Condvar::new(),
+            alone_in: AtomicU64::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -103,6 +118,7 @@ impl Truth {
         inner.version = 0;
         // Nobody answers on a connection that is gone.
         inner.confirms.values_mut().for_each(|answer| _ = answer.get_or_insert(None));
+        inner.words.values_mut().for_each(|answer| _ = answer.get_or_insert_with(lost));
         self.answered.notify_all();
     }
 
@@ -135,6 +151,55 @@ impl Truth {
             *answer = Some(epoch);
         }
         self.answered.notify_all();
+    }
+
+    /// Has the control server record who has everything, and waits for its answer, `longest` at most.
+    pub(crate) fn record(
+        &self,
+        epoch: Epoch,
+        wish: InSyncWish,
+        longest: Duration,
+    ) -> Result<(), InSyncError> {
+        let mut inner = self.lock();
+        if wish == InSyncWish::CaughtUp {
+            // From its first byte on the record may say so, whatever becomes of the answer.
+            self.alone_in.store(0, Ordering::SeqCst);
+        }
+        if inner.mouth.is_none() || inner.version == 0 {
+            return Err(InSyncError::NoAgent);
+        }
+        if inner.version < IN_SYNC_SINCE {
+            return Err(InSyncError::OldAgent);
+        }
+        inner.last_word += 1;
+        let number = inner.last_word;
+        inner.words.insert(number, None);
+        inner.say(&FromApplication::InSync { number, epoch, wish });
+        let waits = |inner: &mut Inner| {
+            inner.mouth.is_some() && inner.words.get(&number).is_some_and(Option::is_none)
+        };
+        let waited = self.answered.wait_timeout_while(inner, longest, waits);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let silent = if inner.mouth.is_none() { lost() } else { Err(InSyncError::Late(longest)) };
+        let answer = inner.words.remove(&number).flatten().unwrap_or(silent);
+        // A later word, of another thread, may have said otherwise.
+        if answer.is_ok() && wish == InSyncWish::LeaveOut && inner.last_word == number {
+            self.alone_in.store(epoch.0, Ordering::SeqCst);
+        }
+        answer
+    }
+
+    /// The control server answered; somebody who waited no longer is not told.
+    pub(crate) fn recorded(&self, number: u64, refused: Option<String>) {
+        if let Some(answer) = self.lock().words.get_mut(&number) {
+            *answer = Some(refused.map_or(Ok(()), |why| Err(InSyncError::Refused(why))));
+        }
+        self.answered.notify_all();
+    }
+
+    /// The epoch in which the other member is recorded to be out.
+    pub(crate) fn alone_in(&self) -> Epoch {
+        Epoch(self.alone_in.load(Ordering::SeqCst))
     }
 
     /// Changes the role without a word: the caller says it when the application has done its part.
@@ -210,6 +275,11 @@ impl Inner {
             self.mouth = None;
         }
     }
+}
+
+/// The link was lost while an answer was awaited.
+fn lost() -> Result<(), InSyncError> {
+    Err(InSyncError::Refused("the link to the agent was lost before an answer came".to_owned()))
 }
 
 /// Cuts a reason to [`LONGEST_REASON_BYTES`], at a character's end.

@@ -6,8 +6,8 @@
 
 use bytes::BytesMut;
 use understudy_model::{
-    Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, Inventory,
-    LogAnswer, LogQuestion, Order, Outcome, Refusal, VoteAnswer, VoteAsk, Work,
+    Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, InSyncAnswer,
+    InSyncAsk, Inventory, LogAnswer, LogQuestion, Order, Outcome, Refusal, VoteAnswer, VoteAsk, Work,
 };
 
 use crate::body::greeting;
@@ -25,6 +25,8 @@ pub enum ToAgent {
     Order(Order),
     /// The answer to [`FromAgent::AskVote`]; only to agents that speak [`crate::VOTES_SINCE`].
     Vote(VoteAnswer),
+    /// The answer to [`FromAgent::InSync`]; only to agents that speak [`crate::IN_SYNC_SINCE`], as others never ask.
+    InSync(InSyncAnswer),
     /// A question for what an application printed; only to agents that speak [`crate::LOGS_SINCE`].
     ReadLogs(LogQuestion),
 }
@@ -83,6 +85,8 @@ pub enum FromAgent {
     AskVote(VoteAsk),
     /// The answer to a question for what an application printed.
     Logs(LogAnswer),
+    /// A primary's word on who has everything that was acknowledged; only to those that speak [`crate::IN_SYNC_SINCE`].
+    InSync(InSyncAsk),
 }
 
 /// The most events in one message.
@@ -105,9 +109,9 @@ pub fn understood_since(work: &Work) -> u16 {
 /// The answer in words that a control server of this version knows: what it has no word for is said as text.
 pub fn answer_in_words_of(version: u16, answer: Answer) -> Answer {
     match answer.outcome {
-        Outcome::Refused(refusal @ (Refusal::Promised(..) | Refusal::NotVoting(_) | Refusal::NoVotes))
-            if version < VOTES_SINCE =>
-        {
+        Outcome::Refused(
+            refusal @ (Refusal::Promised(..) | Refusal::NotVoting(_) | Refusal::NoVotes | Refusal::NoGuard),
+        ) if version < VOTES_SINCE => {
             Answer { outcome: Outcome::Refused(Refusal::NotReady(refusal.to_string())), ..answer }
         }
         outcome => Answer { outcome, ..answer },

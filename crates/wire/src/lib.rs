@@ -26,5 +26,6 @@ pub use message::Message;
 pub use notify::{LONGEST_NOTICE_BYTES, read_notice};
 pub use peer::{PeerHello, PeerSaid};
 pub use version::{
-    CONFIRM_SINCE, LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VOTES_SINCE, VersionRange,
+    CONFIRM_SINCE, IN_SYNC_SINCE, LEAVING_SINCE, LIVENESS_SINCE, LOGS_SINCE, SPOKEN, VOTES_SINCE,
+    VersionRange,
 };

@@ -3,7 +3,7 @@
 //! Knows nothing of what a version contains. The law: the highest version that both speak, or none at all.
 
 /// The protocol versions that this build speaks: this one and all before it.
-pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 3 };
+pub const SPOKEN: VersionRange = VersionRange { min: 1, max: 4 };
 
 /// From this version on, both ends understand signals of liveness (`docs/protocols/addp.md`).
 pub const LIVENESS_SINCE: u16 = 2;
@@ -17,6 +17,9 @@ pub const VOTES_SINCE: u16 = 3;
 
 /// From this version on, an application can ask whether another voter stands behind its role.
 pub const CONFIRM_SINCE: u16 = 3;
+
+/// From this version on, a primary can say who has everything that it acknowledged.
+pub const IN_SYNC_SINCE: u16 = 4;
 
 /// An unbroken range of protocol versions, both ends included; `1 <= min <= max` on everything that was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -204,7 +204,29 @@ fn ask() -> VoteAsk {
 
 fn vote(verdict: Verdict) -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask();
-    VoteAnswer { pair, incarnation, number, role, verdict }
+    VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
+}
+
+fn doubts() -> Vec<ClockDoubt> {
+    let doubt = ClockDoubt {
+        other: OtherClock::Host(name("alpha")),
+        behind: WhichClock::Own,
+        lapse: Lapse::AtOnce,
+        own_least: Duration::from_millis(600),
+        own_most: Duration::from_millis(602),
+        other_ns: 10_600_000_000,
+        drift_ppm: 2_000,
+        wrong: None,
+    };
+    let back = ClockDoubt {
+        other: OtherClock::Controller(name("scs-1")),
+        behind: WhichClock::Other,
+        lapse: Lapse::BitByBit,
+        other_ns: -5,
+        wrong: Some(WhichClock::Other),
+        ..doubt.clone()
+    };
+    vec![doubt, back]
 }
 
 #[test]
@@ -217,20 +239,47 @@ fn what_is_said_of_votes() {
     let grant = Some(GrantTold { lease: Duration::from_secs(3), fenced: Some(former.clone()) });
     compare_in("v3/promote", order(Work::Promote { pair: pair.clone(), role: role(), time_limit, grant }));
     compare_in("v3/would-promise", order(Work::WouldPromise { pair: pair.clone(), role: role() }));
-    compare_in("v3/learn", order(Work::Learn { pair: pair.clone(), stored: Epoch(7) }));
+    compare_in(
+        "v3/learn",
+        order(Work::Learn { pair: pair.clone(), stored: Epoch(7), lease: Duration::ZERO }),
+    );
     compare_in("v3/vote", ToAgent::Vote(vote(Verdict::Given)));
     compare_in("v3/ask-vote", FromAgent::AskVote(ask()));
     let mut report = report();
-    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released: Epoch(7) };
-    report.role.as_mut().unwrap().strict = Some(strict);
-    compare_in("v3/report", FromAgent::Report(report));
+    let clocks = Vec::new();
+    let (peer_released, lease) = (Epoch(7), Duration::ZERO);
+    let strict = GrantReport { unread: true, silent: true, peer_heard: true, peer_released, clocks, lease };
+    report.role.as_mut().unwrap().strict = Some(strict.clone());
+    compare_in("v3/report", FromAgent::Report(report.clone()));
+    let doubts = GrantReport { clocks: doubts(), ..strict };
+    report.role.as_mut().unwrap().strict = Some(doubts);
+    compare_in("v3/report-clocks", FromAgent::Report(report));
+    let clock = Some(ClockReading { clock: ClockId(6), at: Moment(86_400_000_000_001) });
+    compare_in("v3/vote-clock", ToAgent::Vote(VoteAnswer { clock, ..vote(Verdict::Given) }));
     for (file, refusal) in [
         ("v3/refused-promised", Refusal::Promised(former.clone(), Duration::from_millis(1_200))),
         ("v3/refused-not-voting", Refusal::NotVoting("its memory was empty".to_owned())),
         ("v3/refused-no-votes", Refusal::NoVotes),
+        ("v3/refused-no-guard", Refusal::NoGuard),
     ] {
         let outcome = Outcome::Refused(refusal);
         compare_in(file, FromAgent::Answer(Answer { order: OrderId(300), outcome }));
+    }
+}
+
+#[test]
+fn what_is_said_of_who_has_everything() {
+    let (pair, incarnation) = (name("tserver"), Incarnation(5));
+    let ask = InSyncAsk { pair, incarnation, number: 12, role: role(), wish: InSyncWish::LeaveOut };
+    compare_in("v4/in-sync", FromAgent::InSync(ask));
+    let answer = |refused| InSyncAnswer { pair: name("tserver"), incarnation, number: 12, refused };
+    compare_in("v4/in-sync-done", ToAgent::InSync(answer(None)));
+    let why = "(8, tserver-2) is not the stored role".to_owned();
+    compare_in("v4/in-sync-refused", ToAgent::InSync(answer(Some(why.clone()))));
+    let (number, epoch, wish) = (3, Epoch(8), InSyncWish::CaughtUp);
+    compare_in("v4/said", ApplicationSays::from(FromApplication::InSync { number, epoch, wish }));
+    for (file, refused) in [("v4/said-done", None), ("v4/said-refused", Some(why))] {
+        compare_in(file, ApplicationHears::from(ToApplication::InSyncDone { number, refused }));
     }
 }
 
@@ -247,7 +296,8 @@ fn what_agents_say_to_one_another() {
     compare_in("v3/peer-vote", PeerSaid::Vote(vote(Verdict::Given)));
     let refused = Verdict::Refused { promised: Some(role()), why: "it is promised".to_owned() };
     compare_in("v3/peer-vote-refused", PeerSaid::Vote(vote(refused)));
-    let remembered = Remembered { pair: name("tserver"), voted: Some(role()), released: Epoch(6) };
+    let remembered =
+        Remembered { pair: name("tserver"), voted: Some(role()), released: Epoch(6), lease: Duration::ZERO };
     compare_in("v3/peer-remembered", PeerSaid::Remembered(remembered));
     compare_in("v3/peer-release", PeerSaid::Release(Release { pair: name("tserver"), role: role() }));
 }
@@ -275,11 +325,16 @@ fn what_an_older_reader_has_no_words_for_is_not_sent_or_said_as_text() {
     assert_eq!(control::understood_since(&promote(None)), 1);
     assert_eq!(control::understood_since(&promote(Some(told))), VOTES_SINCE);
     assert_eq!(control::understood_since(&Work::LetGo), LEAVING_SINCE);
-    assert_eq!(control::understood_since(&Work::Learn { pair: name("p"), stored: Epoch(1) }), VOTES_SINCE);
+    assert_eq!(
+        control::understood_since(&Work::Learn { pair: name("p"), stored: Epoch(1), lease: Duration::ZERO }),
+        VOTES_SINCE
+    );
     let answer = |refusal| Answer { order: OrderId(1), outcome: Outcome::Refused(refusal) };
     let plain = answer(Refusal::NotReady("no other voter said yes in time".to_owned()));
     assert_eq!(control::answer_in_words_of(2, answer(Refusal::NoVotes)), plain);
     assert_eq!(control::answer_in_words_of(3, answer(Refusal::NoVotes)), answer(Refusal::NoVotes));
+    let said = control::answer_in_words_of(2, answer(Refusal::NoGuard));
+    assert_eq!(said, answer(Refusal::NotReady(Refusal::NoGuard.to_string())));
     assert_eq!(control::answer_in_words_of(1, answer(Refusal::Busy)), answer(Refusal::Busy));
 }
 
@@ -344,7 +399,9 @@ fn what_an_application_says_and_hears() {
     compare("attach", ApplicationSays::from(attach.clone()).with_versions(v1));
     let v2 = VersionRange { min: 1, max: 2 };
     compare_in("v2/attach", ApplicationSays::from(attach.clone()).with_versions(v2));
-    compare_in("v3/attach", ApplicationSays::from(attach));
+    let v3 = VersionRange { min: 1, max: 3 };
+    compare_in("v3/attach", ApplicationSays::from(attach.clone()).with_versions(v3));
+    compare_in("v4/attach", ApplicationSays::from(attach));
     let unavailable = FromApplication::Readiness(Readiness::Unavailable("no lines".to_owned()));
     compare("readiness", ApplicationSays::from(unavailable));
     compare("run-mode-done", ApplicationSays::from(FromApplication::RunModeDone { run_mode, epoch }));

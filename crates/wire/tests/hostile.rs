@@ -134,6 +134,9 @@ fn each_fault_of_a_body_names_its_field() {
         (Kind::Peer, b"\x22\x00", "VoteAsk.pair is not a name"),
         (Kind::Peer, b"\x2a\x00", "VoteAnswer.verdict is missing, or of a newer version"),
         (Kind::Peer, b"\x32\x03\x0a\x01p", "Release.role is missing, or of a newer version"),
+        (Kind::FromAgent, b"\xf2\x01\x00", "InSyncAsk.pair is not a name"),
+        (Kind::FromApplication, b"\xf2\x01\x02\x08\x01", "InSync.wish is missing, or of a newer version"),
+        (Kind::FromApplication, b"\xf2\x01\x02\x18\x09", "InSync.wish has the unknown number 9"),
         (Kind::FromAgent, b"\x0a\x02\x08\x01", "Welcome.inventory is missing, or of a newer version"),
     ];
     for (kind, body, says) in cases {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     AddpSettings, Answer, ApplicationName, ApplicationReport, ApplicationSpec, Ask, ControllerEpoch, Epoch,
-    HostName, Inventory, Moment, PairPlace, Release, Remembered, RunMode, Signal, ToApplication, VoteAnswer,
-    VoteAsk,
+    HostName, InSyncAsk, Inventory, Moment, PairPlace, Release, Remembered, RunMode, Signal, ToApplication,
+    VoteAnswer, VoteAsk,
 };
 
 use super::saw::{HookRun, LinkId, StartId};
@@ -132,6 +132,14 @@ pub enum AgentDo {
         /// What.
         ask: VoteAsk,
     },
+    /// Tell a control server what a member says of who has everything that it acknowledged; refused by observation if that one
+    /// has no words for it.
+    SayInSync {
+        /// Its connection.
+        link: LinkId,
+        /// What.
+        ask: InSyncAsk,
+    },
     /// Answer another host's agent.
     AnswerPeer {
         /// Which host.
@@ -167,7 +175,8 @@ pub enum AgentDo {
     },
     /// Have a guard from now on; observe `GuardChanged`.
     NeedGuard,
-    /// Have the guard kill this start at that moment; or at another one than it was told before.
+    /// Have the guard kill this start or hook at that moment; or at another one than it was told before. One that is not made
+    /// yet is told to the guard as soon as it is.
     Guard {
         /// Of which application.
         application: ApplicationName,
@@ -194,6 +203,8 @@ pub struct Peer {
     pub addresses: Vec<String>,
     /// How the link is watched.
     pub addp: AddpSettings,
+    /// How long one address may take to answer.
+    pub patience: Duration,
 }
 
 /// Everything that is needed to start a process.
@@ -213,4 +224,7 @@ pub struct Spawn {
     pub epoch: Epoch,
     /// How often it had been restarted in a row, kept with the process for the next life of the agent.
     pub restarts: u32,
+    /// It may act as soon as it runs: nothing of it runs before the guard has confirmed that it guards it.
+    #[serde(default)]
+    pub held: bool,
 }

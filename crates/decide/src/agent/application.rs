@@ -191,9 +191,21 @@ impl Application {
         self.spec().interface == Interface::Library
     }
 
+    /// Something of its start lives that a guard can kill, or a process is being made that waits until one can. A program that
+    /// reads its page need not wait for that.
+    pub fn may_be_killed(&self) -> bool {
+        let being_made = self.phase == Phase::Spawning && !self.speaks();
+        self.pid.is_some() || self.phase == Phase::Lingering || being_made
+    }
+
     /// It acts as primary, or may, or is being told to.
     pub fn may_act(&self) -> bool {
         self.role.as_ref().is_some_and(|role| role.part != Part::Idle)
+    }
+
+    /// It is a member of a strict pair that acts as primary, or may, or is being told to.
+    pub fn acts_on_grants(&self) -> bool {
+        self.role.as_ref().is_some_and(|role| role.part != Part::Idle && role.place.strict.is_some())
     }
 
     /// Its epoch may be closed: it does not act, and under `strict` nothing that was run for it lives (G5).

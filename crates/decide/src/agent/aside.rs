@@ -8,7 +8,8 @@ use understudy_model::{ApplicationName, Decision, Moment, PairName, Verdict, Vot
 
 use super::out::{Out, Unstored};
 use super::{Agent, AgentDo, AgentRecord, AgentSaw};
-use crate::grants::holder::{Due, OtherVoter};
+use crate::grants::Promise;
+use crate::grants::holder::Due;
 
 impl Agent {
     /// Observes a vote, or a request to renew one.
@@ -21,7 +22,7 @@ impl Agent {
         match saw {
             AgentSaw::ControllerVoted { link, answer } => {
                 self.heeds(answer).filter(|()| self.controllers.contains_key(link))?;
-                self.voted(now, OtherVoter::Control, answer.clone(), &mut out);
+                self.controller_voted(now, *link, answer.clone(), &mut out);
                 self.show_longer(&answer.role.holder, &mut out);
             }
             AgentSaw::PeerVoted { host, answer } => {
@@ -33,7 +34,9 @@ impl Agent {
             AgentSaw::GuardChanged { up } => self.guard_changed(*up, &mut out),
             AgentSaw::PeerAsked { host, ask } => {
                 let grants = self.grants.get(&ask.pair)?;
-                let renews = grants.voter.promised() == Some(&ask.role) && !grants.unkept;
+                let promised = grants.voter.kept().promised.as_ref();
+                let same = |promise: &Promise| promise.role == ask.role && ask.lease <= promise.lease;
+                let renews = promised.is_some_and(same) && !grants.unkept;
                 if !renews || self.is_being_stored(&ask.pair) {
                     return None;
                 }
@@ -132,6 +135,7 @@ impl Agent {
         let same = page.role.is_some() && self.shown.get(name).is_some_and(|shown| shown.role == page.role);
         if same {
             self.show_member(name, out);
+            self.show_hooks(out);
         } else {
             // Somebody waits for it, or it must say no: that has its turn as soon as what is being stored is.
             self.settle = true;

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    ApplicationName, Because, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment, Outcome,
-    PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace, Subject,
+    ApplicationName, Because, ClockDoubt, Epoch, Event, EventKind, GrantReport, GrantTold, HostName, Moment,
+    Outcome, PairName, PairPlace, Refusal, Release, Remembered, RoleEpoch, Rule, Severity, StrictPlace,
+    Subject,
 };
 
 use super::confirm::Confirm;
@@ -19,10 +20,13 @@ use super::role::{Part, RoleTrigger, Waiting};
 use super::{Agent, AgentDo, AgentRecord, DurableRole, Peer, StartId};
 use crate::grants::holder::{Holder, Page};
 use crate::grants::voter::{Closing, Voter};
-use crate::grants::{Given, Kept, Objection, Promise, Refused, Vote};
+use crate::grants::{Given, Kept, LONGEST_LEASE, Objection, Promise, Refused, Vote};
 
-/// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
-pub(super) const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
+/// A dial is given up after half of the shortest lease that rests on the link, as a call that was begun during a cut would
+/// otherwise outlast it; but a busy machine and a long way have this long, whatever the lease.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+/// Whoever has not answered after this will not.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One pair's grants, as this agent has them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +56,11 @@ pub(super) struct Own {
     pub asked_before: u64,
     /// The start that the guard does not take.
     pub unguarded: Option<StartId>,
+    /// When its last requests were sent, by their numbers: as many as its holder remembers.
+    pub sent: Vec<(u64, Moment)>,
+    /// It counts on less than before, which was given for this lease, and page and guard do not say so yet: nothing is asked
+    /// before they do (G13).
+    pub uncut: Option<Duration>,
 }
 
 impl PairGrants {
@@ -64,13 +73,32 @@ impl PairGrants {
         Kept { promised, closed: durable.closed }
     }
 
+    /// The longest that it has promised for, or that one of its own members counts on (G13).
+    fn longest_lease(&self) -> Duration {
+        let promised = self.voter.kept().promised.as_ref().map(|promise| promise.lease);
+        let counted = self.own.values().flat_map(|own| {
+            let held = own.holder.held().map(|_| own.holder.lease());
+            held.into_iter().chain(own.uncut)
+        });
+        counted.chain(promised).max().unwrap_or_default()
+    }
+
+    /// What the other agent is reminded of when it is met, if there is anything.
+    pub(super) fn reminder(&self, pair: &PairName) -> Option<Remembered> {
+        let (voted, released) = (self.peer_voted.clone(), self.peer_released);
+        let any = voted.is_some() || released > Epoch::NONE;
+        any.then(|| Remembered { pair: pair.clone(), voted, released, lease: self.longest_lease() })
+    }
+
     /// How its vote stands, for whoever is told.
-    fn report(&self, now: Moment, peer_heard: bool) -> GrantReport {
+    fn report(&self, now: Moment, peer_heard: bool, clocks: Vec<ClockDoubt>) -> GrantReport {
         GrantReport {
             unread: self.voter.is_unread(),
             silent: now < self.voter.silent_until(),
             peer_heard,
             peer_released: self.peer_released,
+            clocks,
+            lease: self.longest_lease(),
         }
     }
 }
@@ -173,6 +201,10 @@ impl Agent {
             if let (Some(start), true) = (known.start, self.own(name).is_some()) {
                 self.guarded.insert(name.clone(), (start, Moment::default()));
             }
+            if self.own(name).is_some() {
+                let left = known.hooks_left.iter().map(|hook| (*hook, (name.clone(), Moment::default())));
+                self.guarded_hooks.extend(left);
+            }
         }
         self.keep_peers(out);
     }
@@ -197,7 +229,15 @@ impl Agent {
             let holder = Holder::adopt(name.clone(), self.incarnation, &kept, page).holder;
             (
                 name.clone(),
-                Own { holder, expired: false, confirms: Vec::new(), asked_before: 0, unguarded: None },
+                Own {
+                    holder,
+                    expired: false,
+                    confirms: Vec::new(),
+                    asked_before: 0,
+                    unguarded: None,
+                    sent: Vec::new(),
+                    uncut: None,
+                },
             )
         });
         let grants = PairGrants {
@@ -239,11 +279,15 @@ impl Agent {
         let mut wanted: BTreeMap<HostName, Peer> = BTreeMap::new();
         for grants in self.grants.values().filter(|grants| grants.place.peer_host != self.host) {
             let place = &grants.place;
-            wanted.entry(place.peer_host.clone()).or_insert_with(|| Peer {
+            let patience = (place.terms.lease / 2).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+            let peer = wanted.entry(place.peer_host.clone()).or_insert_with(|| Peer {
                 host: place.peer_host.clone(),
                 addresses: place.peer_addresses.clone(),
                 addp: place.peer_addp,
+                patience,
             });
+            // The pair with the shortest lease can wait the least.
+            peer.patience = peer.patience.min(patience);
         }
         let wanted: Vec<Peer> = wanted.into_values().collect();
         if self.kept_peers.as_ref() != Some(&wanted) && !(self.kept_peers.is_none() && wanted.is_empty()) {
@@ -257,11 +301,20 @@ impl Agent {
         self.grants.get(pair)?.own.get(name)
     }
 
+    /// Page and guard of this member say what its holder counts on: it may ask.
+    pub(super) fn cut_is_told(&mut self, name: &ApplicationName) {
+        let role = self.applications.get(name).and_then(|known| known.role.as_ref());
+        let grants = role.and_then(|role| self.grants.get_mut(&role.place.pair));
+        let own = grants.and_then(|grants| grants.own.get_mut(name));
+        self.settle |= own.is_some_and(|own| own.uncut.take().is_some());
+    }
+
     /// How the vote of a member's pair stands, for its report.
     pub(super) fn grant_report(&self, name: &ApplicationName) -> Option<GrantReport> {
         let role = self.applications.get(name)?.role.as_ref()?;
         let grants = self.grants.get(&role.place.pair)?;
-        Some(grants.report(self.clock, self.peers.contains(&grants.place.peer_host)))
+        let host = &grants.place.peer_host;
+        Some(grants.report(self.clock, self.peers.contains(host), self.doubts_of(host)))
     }
 
     /// An own member may be told that it is primary: nobody votes for its pair, or somebody voted for this role.
@@ -335,8 +388,10 @@ impl Agent {
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let lease = grants.voter.kept().promised.as_ref().map_or(grants.place.terms.lease, |kept| kept.lease);
         if let Some(own) = grants.own.get_mut(application) {
-            if own.holder.held() != Some(&role) {
-                own.holder.take(now, role, lease);
+            let former = own.holder.lease();
+            let taken = own.holder.held() == Some(&role);
+            if !taken && own.holder.take(now, role, lease, &grants.place.terms) {
+                own.uncut = own.uncut.max(Some(former));
             }
             own.expired = false;
         }
@@ -356,13 +411,14 @@ impl Agent {
         &mut self,
         now: Moment,
         pair: PairName,
-        stored: Epoch,
+        (stored, lease): (Epoch, Duration),
         waiting: Waiting,
         out: &mut Out,
     ) {
         let Some(grants) = self.grants.get_mut(&pair) else {
             return out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
         };
+        grants.voter.lengthen_silence(lease.min(LONGEST_LEASE));
         if now < grants.voter.silent_until() {
             // What an earlier life left may act for so long: nothing is given up, and so released, before (G5).
             let left = grants.voter.silent_until().since(now).as_secs_f64();
@@ -393,13 +449,13 @@ impl Agent {
         remembered: Remembered,
         out: &mut Out,
     ) {
-        let Remembered { pair, voted, released } = remembered;
+        let Remembered { pair, voted, released, lease } = remembered;
         let known = |grants: &&mut PairGrants| {
             let of_peer = voted.as_ref().is_none_or(|voted| voted.holder == grants.other);
             grants.place.peer_host == *host && of_peer
         };
         let Some(grants) = self.grants.get_mut(&pair).filter(known) else { return };
-        let lease = grants.place.terms.lease;
+        let lease = grants.place.terms.lease.max(lease.min(LONGEST_LEASE));
         let Some(kept) = grants.voter.reminded(now, voted.as_ref(), released, lease) else { return };
         let own: Vec<ApplicationName> = grants.own.keys().cloned().collect();
         for own in grants.own.values_mut() {
@@ -513,12 +569,15 @@ impl Agent {
 
     /// Its promotion is late and it was never told of it: it need not be demoted.
     pub(super) fn give_up_untold(&mut self, name: &ApplicationName) -> bool {
+        let refused = self.own(name).and_then(|own| own.unguarded);
+        let start = self.applications.get(name).and_then(|known| known.start);
+        let guarded = self.guard_up && (refused.is_none() || refused != start);
         let Some(known) = self.applications.get_mut(name) else { return false };
         let primary = known.run_mode == understudy_model::RunMode::Primary;
         let Some(part) = known.role.as_mut() else { return false };
         let untold = part.place.strict.is_some() && part.untold && part.part == Part::Promoting && !primary;
         if untold {
-            part.failed.get_or_insert(Refusal::NoVotes);
+            part.failed.get_or_insert(if guarded { Refusal::NoVotes } else { Refusal::NoGuard });
         }
         untold
     }

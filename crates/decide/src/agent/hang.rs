@@ -329,6 +329,7 @@ impl Agent {
                     spec: known.spec().clone(),
                     pair: known.assigned.pair.clone(),
                     run_mode: if run_mode == RunMode::Primary { run_mode } else { RunMode::Backup },
+                    held: false,
                 }));
             }
             ask @ (Ask::Tcp(_) | Ask::Http(_)) => {

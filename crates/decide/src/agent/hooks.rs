@@ -28,6 +28,9 @@ pub struct RunningHook {
     pub deadline: Option<Moment>,
     /// It is being killed: whatever it says is not believed.
     pub killed: bool,
+    /// It is a process.
+    #[serde(default)]
+    pub command: bool,
 }
 
 impl Agent {
@@ -85,10 +88,16 @@ impl Agent {
         };
         self.hooks += 1;
         let id = StartId::of_hook(incarnation, self.hooks);
-        known.hook = Some(RunningHook { id, kind, epoch, deadline: Some(now + time_limit), killed: false });
+        let command = matches!(act, HookAct::Command(_));
+        let deadline = Some(now + time_limit);
+        known.hook = Some(RunningHook { id, kind, epoch, deadline, killed: false, command });
+        // What makes it a backup, or ends it, is not kept waiting.
+        let makes_primary = matches!(kind, HookKind::Before | HookKind::Start | HookKind::Promote);
+        let held = makes_primary && known.acts_on_grants();
         let (spec, pair) = (known.assigned.spec.clone(), known.assigned.pair.clone());
         let application = name.clone();
-        let run = HookRun { application, start, hook: id, kind, act, user, spec, pair, run_mode, epoch };
+        let run =
+            HookRun { application, start, hook: id, kind, act, user, spec, pair, run_mode, epoch, held };
         out.process.push(AgentDo::RunHook(run));
     }
 

@@ -9,10 +9,12 @@ mod adoption;
 mod after;
 pub mod application;
 mod aside;
+mod clocks;
 mod confirm;
 mod grants;
 mod hang;
 mod hooks;
+mod in_sync;
 mod leave;
 pub mod lifecycle;
 mod notices;
@@ -68,8 +70,12 @@ pub struct Agent {
     grants: BTreeMap<PairName, grants::PairGrants>,
     /// The hosts to whose agent the link is open.
     peers: BTreeSet<HostName>,
+    /// The clocks of other voters, held against the own one.
+    clocks: clocks::Clocks,
     /// The agents that it keeps a link to, as last told.
     kept_peers: Option<Vec<Peer>>,
+    /// What members said of who has everything, on its way.
+    words: in_sync::Words,
     /// The guard is there.
     guard_up: bool,
     /// It was said that one is needed.
@@ -78,6 +84,8 @@ pub struct Agent {
     shown: BTreeMap<ApplicationName, Page>,
     /// What the guard was last told.
     guarded: BTreeMap<ApplicationName, (StartId, Moment)>,
+    /// The same for hooks.
+    guarded_hooks: BTreeMap<StartId, (ApplicationName, Moment)>,
     starts: u64,
     /// Runs of hooks so far.
     hooks: u64,
@@ -117,11 +125,14 @@ impl Agent {
             durable: memory.roles,
             grants: BTreeMap::new(),
             peers: BTreeSet::new(),
+            clocks: clocks::Clocks::default(),
             kept_peers: None,
+            words: in_sync::Words::default(),
             guard_up: false,
             guard_needed: false,
             shown: BTreeMap::new(),
             guarded: BTreeMap::new(),
+            guarded_hooks: BTreeMap::new(),
             starts: 0,
             hooks: 0,
             held: Vec::new(),
@@ -316,7 +327,7 @@ impl Machine for Agent {
                 self.evidence(&application, start, &text, &mut out);
             }
             AgentSaw::StoreFailed { records, why } => {
-                self.store_failed(now, unstored, &records, &why, &mut out)
+                self.store_failed(now, unstored, &records, &why, &mut out);
             }
             AgentSaw::LeaveAsked { limit } => self.begin_leave(now, limit, &mut out),
             AgentSaw::LeaveTakenBack => self.end_leave(&mut out),
@@ -333,6 +344,7 @@ impl Machine for Agent {
             AgentSaw::ControllerVoted { link, answer } => {
                 self.controller_voted(now, link, answer, &mut out);
             }
+            AgentSaw::InSyncAnswered { link, answer } => self.in_sync_answered(link, answer),
             AgentSaw::GuardChanged { up } => self.guard_changed(up, &mut out),
             AgentSaw::GuardRefused { application, start, why } => {
                 self.guard_refused(&application, start, &why, &mut out);
@@ -349,6 +361,7 @@ impl Machine for Agent {
         // One that needed no stop makes way for the next.
         self.go_on_leaving(now);
         self.confirm_waiting(now, &mut out);
+        self.settle_words(&mut out);
         self.show(&mut out);
         // Never together with the news that led to it: a control server waits for the report of an exit, and the disk
         // need not be waited for before it is told (`docs/decisions/0002-exit-before-release.md`).

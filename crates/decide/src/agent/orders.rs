@@ -110,7 +110,7 @@ impl Agent {
                     self.would_promise(now, &pair, &role).map_or_else(Outcome::Refused, |()| Outcome::Done);
                 out.answer(waiting, outcome);
             }
-            Work::Learn { pair, stored } => self.learn(now, pair, stored, waiting, out),
+            Work::Learn { pair, stored, lease } => self.learn(now, pair, (stored, lease), waiting, out),
         }
     }
 
@@ -274,9 +274,10 @@ impl Agent {
                     part.untold = true;
                     self.settle = true;
                 }
-                let promise =
-                    Promise { role: role.clone(), lease: grant.map_or(Duration::ZERO, |told| told.lease) };
-                let kept = given.and_then(|given| given.keep);
+                let promise = Promise { role: role.clone(), lease: Duration::ZERO };
+                // A role that is ordered again keeps the lease that it was first ordered with.
+                let held = || self.grants.get(&pair).map(|grants| grants.voter.kept().clone());
+                let kept = given.and_then(|given| given.keep.or_else(held));
                 let kept = kept.unwrap_or(Kept { promised: Some(promise), closed: durable.closed });
                 self.keep_promise(&pair, &kept, out);
                 if strict && begins {
@@ -462,7 +463,8 @@ impl Agent {
     pub(super) fn settle_goal(&mut self, now: Moment, application: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get(application) else { return };
         if known.wanted() {
-            if known.phase == Phase::Stopped {
+            // What hooks of an earlier life would do to it, they must have done before.
+            if known.phase == Phase::Stopped && known.hooks_left.is_empty() {
                 self.trigger(now, application, Trigger::Wanted, out);
             }
         } else if known.phase != Phase::Stopped

@@ -3,9 +3,10 @@
 //! Refuses to know how a page is written and how a guard kills. The law (G4, G5): a page says "primary" only while its member
 //! acts or is told to, and its process lives; it says no before an epoch is closed.
 
+use std::collections::BTreeMap;
+
 use understudy_model::{ApplicationName, Moment};
 
-use super::lifecycle::Phase;
 use super::out::Out;
 use super::role::Part;
 use super::{Agent, AgentDo, StartId};
@@ -38,10 +39,56 @@ impl Agent {
                 out.process.push(AgentDo::Unguard { application: name, start });
             }
         }
+        self.show_hooks(out);
+    }
+
+    /// Tells the guard of hooks: what may make a member act ends with its role, whoever is left to end it.
+    pub(super) fn show_hooks(&mut self, out: &mut Out) {
+        let later = !out.persist.is_empty();
+        let mut wanted: BTreeMap<StartId, (ApplicationName, Moment)> = BTreeMap::new();
+        for (name, known) in self.applications.iter().filter(|(_, known)| known.hooked()) {
+            let hook = known.hook.as_ref().filter(|hook| hook.command).map(|hook| hook.id);
+            if let (Some(hook), Some(kill_at)) = (hook, self.role_ends(name, false)) {
+                wanted.insert(hook, (name.clone(), kill_at));
+            }
+            // Whatever is being ended stays guarded as it is until it is gone.
+            for hook in hook.into_iter().chain(known.hooks_left.iter().copied()) {
+                if let Some(told) = self.guarded_hooks.get(&hook) {
+                    wanted.entry(hook).or_insert_with(|| told.clone());
+                }
+            }
+        }
+        if wanted == self.guarded_hooks {
+            return;
+        }
+        if later {
+            self.settle = true;
+            return;
+        }
+        for (hook, (name, kill_at)) in &wanted {
+            if self.guarded_hooks.get(hook).is_none_or(|(_, told)| told != kill_at) {
+                let (application, start, kill_at) = (name.clone(), *hook, *kill_at);
+                out.pages.push(AgentDo::Guard { application, start, kill_at });
+            }
+        }
+        for (hook, (name, _)) in &self.guarded_hooks {
+            if !wanted.contains_key(hook) {
+                out.process.push(AgentDo::Unguard { application: name.clone(), start: *hook });
+            }
+        }
+        self.guarded_hooks = wanted;
     }
 
     /// Tells page and guard of one member what is different.
     pub(super) fn show_member(&mut self, name: &ApplicationName, out: &mut Out) {
+        self.show_page_and_guard(name, out);
+        // Told with this decision, and it waits for no disk: what is asked after it may count on it (G13).
+        if out.persist.is_empty() {
+            self.cut_is_told(name);
+        }
+    }
+
+    fn show_page_and_guard(&mut self, name: &ApplicationName, out: &mut Out) {
         let page = self.page_of(name);
         // With something to store, what is shown may be old when it is: only a "no" goes with it.
         let later = !out.persist.is_empty();
@@ -75,6 +122,7 @@ impl Agent {
         self.shown.clear();
         // Whether it was told is not known.
         self.guarded.values_mut().for_each(|(_, kill_at)| *kill_at = Moment::default());
+        self.guarded_hooks.values_mut().for_each(|(_, kill_at)| *kill_at = Moment::default());
         self.kept_peers = None;
         self.guard_needed = false;
     }
@@ -97,21 +145,23 @@ impl Agent {
     /// A start that was guarded is being demoted or ended, and something of it lives: its guard stays as it is.
     fn still_ends(&self, name: &ApplicationName, start: StartId) -> bool {
         self.applications.get(name).is_some_and(|known| {
-            let lives = known.pid.is_some() || known.phase == Phase::Lingering;
             let acts = known.role.as_ref().is_some_and(|role| role.part != Part::Idle);
-            known.start == Some(start) && lives && acts
+            known.start == Some(start) && known.may_be_killed() && acts
         })
     }
 
     /// Until it is a backup again or gone, whatever lives of a start that acted on grants is killed when they run out.
     fn guard_of(&self, name: &ApplicationName) -> Option<(StartId, Moment)> {
-        let known = self.applications.get(name)?;
-        let pair = &known.role.as_ref()?.place.pair;
-        let grants = self.grants.get(pair)?;
+        let known = self.applications.get(name).filter(|known| known.may_be_killed())?;
+        Some((known.start?, self.role_ends(name, known.speaks())?))
+    }
+
+    /// When the guard kills for a member that acts on grants, or is told to; nothing for any other.
+    fn role_ends(&self, name: &ApplicationName, reads_page: bool) -> Option<Moment> {
+        let role = self.applications.get(name)?.role.as_ref().filter(|role| role.part != Part::Idle)?;
+        let grants = self.grants.get(&role.place.pair)?;
         let holder = &grants.own.get(name)?.holder;
-        let lives = known.pid.is_some() || known.phase == Phase::Lingering;
-        let acts = known.role.as_ref().is_some_and(|role| role.part != Part::Idle);
-        holder.page().role.as_ref().filter(|_| lives && acts)?;
-        Some((known.start?, holder.kill_at(&grants.place.terms, known.speaks())))
+        holder.page().role.as_ref()?;
+        Some(holder.kill_at(&grants.place.terms, reads_page))
     }
 }

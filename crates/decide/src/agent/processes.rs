@@ -366,6 +366,8 @@ impl Agent {
         known.started_as = run_mode;
         known.started_in = epoch;
         let pair = known.assigned.pair.clone();
+        // A program that reads its page may not act before that says so; any other one acts as soon as it runs.
+        let held = run_mode == RunMode::Primary && known.acts_on_grants() && !known.speaks();
         let spawn = Spawn {
             application: name.clone(),
             start,
@@ -374,6 +376,7 @@ impl Agent {
             run_mode,
             epoch,
             restarts: known.restarts,
+            held,
         };
         out.process.push(AgentDo::Spawn(spawn));
     }

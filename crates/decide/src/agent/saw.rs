@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use understudy_model::notice::Notice;
 use understudy_model::{
     AgentId, ApplicationName, ApplicationSpec, Assignment, ControllerEpoch, ControllerName, Epoch, ExitCause,
-    FromApplication, HostName, Incarnation, Moment, Order, PairName, PairPlace, Release, Remembered,
-    RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
+    FromApplication, HostName, InSyncAnswer, Incarnation, Moment, Order, PairName, PairPlace, Release,
+    Remembered, RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
 };
 
 use crate::grants::holder::Page;
@@ -109,6 +109,9 @@ pub struct HookRun {
     pub run_mode: RunMode,
     /// The epoch asked for.
     pub epoch: Epoch,
+    /// It may make something act: it does not begin before the guard has confirmed that it guards it, and the start.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// The durable side of one pair on this host.
@@ -211,6 +214,13 @@ pub enum AgentSaw {
         link: LinkId,
         /// What.
         answer: VoteAnswer,
+    },
+    /// A control server answered what a member said of who has everything.
+    InSyncAnswered {
+        /// On which connection.
+        link: LinkId,
+        /// What.
+        answer: InSyncAnswer,
     },
     /// The guard is there and knows everything that it was told, or it is not.
     GuardChanged {

@@ -8,6 +8,7 @@ use understudy_model::{
 };
 
 use super::application::StopReason;
+use super::in_sync::Said;
 use super::lifecycle::{Phase, Trigger};
 use super::out::Out;
 use super::role::{Part, RoleTrigger};
@@ -71,6 +72,9 @@ impl Agent {
             FromApplication::Suspended => self.suspended(now, name, out),
             FromApplication::Pong(_) => {}
             FromApplication::Confirm(number) => self.confirm(now, name, start, number, out),
+            FromApplication::InSync { number, epoch, wish } => {
+                self.say_in_sync(now, name, start, Said { number, epoch, wish });
+            }
         }
     }
 

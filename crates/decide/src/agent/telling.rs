@@ -48,7 +48,12 @@ impl Agent {
         let Some(role) = known.role.as_ref().filter(|role| role.untold) else { return };
         let (wanted, part) = (role.role.clone(), role.part);
         let strict = role.place.strict.is_some();
+        let former_runs = !known.hooks_left.is_empty();
         if part == Part::Promoting && !self.granted(now, name, wanted.as_ref()) {
+            return;
+        }
+        if strict && (!self.guard_up || former_runs) {
+            // Looked at again when the guard is there, and when nothing that an earlier life ran for it lives.
             return;
         }
         if strict && !self.fresh {

@@ -4,26 +4,24 @@
 //! member whose votes run out is demoted while there is time for it, and ended when there is none.
 
 use understudy_model::{
-    ApplicationName, Because, Epoch, EventKind, HostName, Moment, PairName, Release, Remembered, RoleEpoch,
+    ApplicationName, Because, Epoch, EventKind, HostName, Moment, OtherClock, PairName, Release, RoleEpoch,
     Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
 };
 
 use super::application::StopReason;
-use super::grants::{LONGEST_LEASE, PairGrants};
+use super::grants::PairGrants;
 use super::lifecycle::Phase;
 use super::out::{Out, Unstored};
 use super::role::{Part, RoleTrigger};
 use super::{Agent, AgentDo, LinkId, StartId};
 use crate::grants::holder::{Answer, Due, Heard, OtherVoter};
-use crate::grants::{Objection, Refused, Vote};
+use crate::grants::{LONGEST_LEASE, Objection, Refused, Vote};
 
 impl Agent {
     pub(super) fn peer_joined(&mut self, host: HostName, out: &mut Out) {
         // What was released while it was not heard is said again: a promise may still bind it.
         for (pair, grants) in self.grants.iter().filter(|(_, grants)| grants.place.peer_host == host) {
-            let (voted, released) = (grants.peer_voted.clone(), grants.peer_released);
-            if voted.is_some() || released > Epoch::NONE {
-                let remembered = Remembered { pair: pair.clone(), voted, released };
+            if let Some(remembered) = grants.reminder(pair) {
                 out.answers.push(AgentDo::RemindPeer { host: host.clone(), remembered });
             }
             let Some(closed) = self.durable.get(pair).map(|durable| durable.closed) else { continue };
@@ -54,11 +52,14 @@ impl Agent {
         if lease > LONGEST_LEASE {
             let why = format!("a lease of {} s is longer than any", lease.as_secs());
             let verdict = Verdict::Refused { promised: None, why };
-            let answer = VoteAnswer { pair, incarnation, number, role, verdict };
+            let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
             return out.answers.push(AgentDo::AnswerPeer { host, answer });
         }
-        let answer =
-            |verdict| VoteAnswer { pair: pair.clone(), incarnation, number, role: role.clone(), verdict };
+        // What the clock shows is filled in when it is sent.
+        let answer = |verdict| {
+            let (pair, role) = (pair.clone(), role.clone());
+            VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
+        };
         let Some(grants) = self.grants.get_mut(&pair).filter(known) else {
             let why =
                 format!("{} is no member of pair {pair} on {host}, as far as is known here", role.holder);
@@ -87,13 +88,16 @@ impl Agent {
     pub(super) fn peer_voted(&mut self, now: Moment, host: &HostName, answer: VoteAnswer, out: &mut Out) {
         let from = self.grants.get(&answer.pair).is_some_and(|grants| grants.place.peer_host == *host);
         if from {
+            self.compare_clocks(now, OtherClock::Host(host.clone()), &answer, out);
             self.voted(now, OtherVoter::Peer, answer, out);
         }
     }
 
     /// Only a control server that is obeyed is counted: another one may not know that it leads no more.
     pub(super) fn controller_voted(&mut self, now: Moment, link: LinkId, answer: VoteAnswer, out: &mut Out) {
-        if self.controllers.contains_key(&link) {
+        if let Some(controller) = self.controllers.get(&link) {
+            let other = OtherClock::Controller(controller.name.clone());
+            self.compare_clocks(now, other, &answer, out);
             self.voted(now, OtherVoter::Control, answer, out);
         }
     }
@@ -107,7 +111,7 @@ impl Agent {
     }
 
     pub(super) fn voted(&mut self, now: Moment, voter: OtherVoter, answer: VoteAnswer, out: &mut Out) {
-        let VoteAnswer { pair, incarnation, number, role, verdict } = answer;
+        let VoteAnswer { pair, incarnation, number, role, verdict, clock: _ } = answer;
         let name = role.holder.clone();
         let Some(grants) = self.grants.get_mut(&pair) else { return };
         let Some(own) = grants.own.get_mut(&name) else { return };
@@ -136,6 +140,8 @@ impl Agent {
                     };
                     out.events.push(self.event(EventKind::Anomaly, Severity::Warning, &name, because));
                     self.end_held(now, &name, out);
+                } else if self.is_role_lost(now, voter, &pair, &refused) {
+                    self.lose_role(now, &name, &refused, out);
                 }
             }
         }
@@ -197,7 +203,7 @@ impl Agent {
     }
 
     /// Nothing is asked for a member that is being demoted or ended, for a promise that may not be on the disk or is being
-    /// stored, while no guard would end it, or while nobody would hear it.
+    /// stored, while no guard would end it, while its page says more than it counts on, or while nobody would hear it.
     pub(super) fn may_ask(&self, pair: &PairName, name: &ApplicationName) -> bool {
         let Some(grants) = self.grants.get(pair).filter(|grants| !grants.unkept) else { return false };
         let Some(known) = self.applications.get(name) else { return false };
@@ -207,7 +213,8 @@ impl Agent {
         let unguarded = own.unguarded.is_some() && own.unguarded == known.start;
         // A higher epoch of it is being stored, and is asked for once it is.
         let raised = grants.voter.own_role().is_some_and(|role| Some(role) != own.holder.held());
-        if ends || unguarded || raised {
+        // Its first request in a shorter epoch says that page and guard are cut: they are before it is sent (G13).
+        if ends || unguarded || raised || own.uncut.is_some() {
             return false;
         }
         let heard = !self.controllers.is_empty()
@@ -227,6 +234,7 @@ impl Agent {
         }
         let Some(ask) = own.holder.ask(now, &grants.place.terms) else { return };
         let (incarnation, number) = (ask.incarnation, ask.number);
+        own.note_asked(now, number);
         if grants.voter.counts_twice() {
             let twin = Answer { incarnation, number, role: ask.role.clone() };
             own.holder.hear(now, OtherVoter::Twin, &twin);
@@ -278,7 +286,7 @@ impl Agent {
     }
 
     /// The held role ends now, whatever its member does.
-    fn end_held(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
+    pub(super) fn end_held(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let pair = self.applications.get(name).and_then(|known| known.role.as_ref());
         let Some(pair) = pair.map(|role| role.place.pair.clone()) else { return };
         if let Some(own) = self.grants.get_mut(&pair).and_then(|grants| grants.own.get_mut(name)) {
@@ -303,7 +311,10 @@ impl Agent {
             part.deadline = None;
         }
         if being_made {
-            // Nothing is closed before it is known what became of it: it is killed as soon as it is there.
+            // Nothing is closed before it is known what became of it: it is killed as soon as it is there, or not let go on.
+            if let Some(start) = known.start {
+                out.process.push(AgentDo::KillTree { application: name.clone(), start });
+            }
             return self.kill_hook(name, out);
         }
         self.kill(name, out);

@@ -36,6 +36,9 @@ impl Control {
             Ask::Restart { name } => self.restart(&asker, &name, out),
             Ask::Maintenance { name, on } => self.maintain(&asker, &name, on, out),
             Ask::Drain { name, back, dry_run } => self.drain(&asker, &name, back, dry_run, out),
+            Ask::Hold { name, span, dry_run, reason } => {
+                self.hold_host(&asker, &name, span, dry_run, reason, out)
+            }
             Ask::RestartRolling { name, dry_run } => self.restart_rolling(&asker, &name, dry_run, out),
             Ask::Failover { name, dry_run, reason } => self.failover(&asker, &name, dry_run, reason, out),
             Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
@@ -347,7 +350,8 @@ impl Control {
     pub(super) fn remember_undo(&mut self, request: Option<RequestId>) {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
         let drained = self.memory.drained.clone();
-        self.undo = Some(Undo { goals, maintenance, flap: None, drained, request });
+        let holds = self.memory.holds.clone();
+        self.undo = Some(Undo { goals, maintenance, flap: None, drained, holds, request });
     }
 }
 
@@ -360,6 +364,8 @@ fn describe(ask: &Ask) -> String {
         Ask::Maintenance { name, .. } => format!("maintenance of {name}"),
         Ask::Drain { name, back: false, .. } => format!("drain of {name}"),
         Ask::Drain { name, .. } => format!("return of {name}"),
+        Ask::Hold { name, span: Some(_), .. } => format!("hold of {name}"),
+        Ask::Hold { name, .. } => format!("end of the hold of {name}"),
         Ask::RestartRolling { name, .. } => format!("rolling restart of {name}"),
         Ask::Failover { name, .. } => format!("failover of {name}"),
         Ask::AcknowledgeFlapping { name } => format!("acknowledgement of {name}"),

@@ -19,6 +19,12 @@ impl Control {
         if let Some(granting) = &pair.granting {
             because = because.fact("promise", self.promise_told(now, granting));
         }
+        if let Some(kept) = &pair.kept {
+            because = because.fact("have everything that was acknowledged", &kept.record);
+        }
+        if let Some(told) = self.lease_told(now, pair) {
+            because = because.fact("lease", told);
+        }
         for member in Member::BOTH {
             because = self.facts_of(because, now, pair, member);
         }
@@ -70,6 +76,7 @@ impl Control {
             Rule::HostLost,
             Rule::FormerHolderFirst,
             Rule::NobodyReady,
+            Rule::LacksData,
         ] {
             if rule != fired
                 && let Some(missed) = self.missed(now, pair, rule)
@@ -132,6 +139,11 @@ impl Control {
                     .into_iter()
                     .find(|member| self.not_ready_because(now, pair, *member).is_empty())?;
                 Some(format!("{} is ready", pair.spec.application(ready)))
+            }
+            Rule::LacksData => {
+                pair.kept.as_ref()?;
+                let lacks = Member::BOTH.into_iter().any(|member| self.missing(pair, member).is_some());
+                (!lacks).then(|| "both members have everything that was acknowledged".to_owned())
             }
             _ => None,
         }

@@ -185,7 +185,7 @@ impl Control {
         granting.words.retain(|member| self.applications.get(member).is_some_and(|app| !app.heard));
         let due = granting.words.iter().filter(|member| granting.leader.wants_word(now, member));
         for member in due.cloned().collect::<Vec<_>>() {
-            granting.leader.agent_said(now, &member, Epoch::NONE);
+            granting.leader.agent_said(now, &member, Epoch::NONE, std::time::Duration::ZERO);
             let text =
                 format!("{member} is not asked what it promised: an operator said that its host is off");
             out.quiet.push(Because::new(Rule::RestoredStore, text));

@@ -5,11 +5,15 @@
 //! carries is durable, and what is not known is never guessed.
 
 mod asks;
+mod clocks;
 mod explain;
 mod fence;
 mod flap;
 mod gone;
+mod holds;
 mod hosts;
+mod in_sync;
+mod leases;
 mod leaving;
 mod loss;
 mod operations;
@@ -30,6 +34,7 @@ mod voters;
 mod what_if;
 
 pub use flap::{Flap, FlapHeld};
+pub use holds::{Hold, LONGEST_HOLD};
 pub use saw::*;
 pub use view::*;
 pub use what_if::{Foreseen, ForeseenPair, Foresight, SupposeError, Supposed};
@@ -42,8 +47,8 @@ use fence::Call;
 use pair::PairTrigger;
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
-    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, Machine,
-    Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+    ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, InSyncAnswer,
+    Machine, Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
 };
 
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
@@ -92,8 +97,12 @@ pub struct Control {
     unacknowledged: BTreeSet<PairName>,
     /// Pairs whose silent holder's host is off, as an operator says; durable unless the next observation says otherwise.
     words_given: BTreeSet<PairName>,
+    /// Pairs whose longest lease is being stored as a shorter one: it is, unless the next observation says otherwise.
+    shortened: BTreeMap<PairName, Duration>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
+    /// How the last decision answered a primary's word on who has everything.
+    word_answered: Option<(HostName, InSyncAnswer)>,
     /// The fencing commands that run.
     calls: BTreeMap<HostName, Call>,
     /// Those of the last decision.
@@ -127,7 +136,9 @@ impl Control {
             leadership,
             unacknowledged: BTreeSet::new(),
             words_given: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             handed_over: None,
+            word_answered: None,
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
         }
@@ -187,6 +198,7 @@ impl Control {
             known.spec = spec.clone();
         }
         self.pairs.retain(|name, _| cluster.pairs.contains_key(name));
+        self.read_records();
         self.read_grants(now);
         self.due.retain(|(_, name)| cluster.pairs.contains_key(name));
         self.touch_all();
@@ -265,6 +277,7 @@ impl Control {
         let changed = self.undo.as_ref().and_then(|undo| undo.request);
         let beside = |action: &&ControlDo| match action {
             ControlDo::Reply { reply: Reply::Begun(_), .. }
+            | ControlDo::AnswerInSync { .. }
             | ControlDo::Send { .. }
             | ControlDo::Vote { .. }
             | ControlDo::Fence { .. } => false,
@@ -321,13 +334,18 @@ impl Control {
                     self.epoch_not_stored(now, pair, definite);
                     self.raise_failed(now, pair, expected.clone(), next, why, out);
                 }
-                // It is in the same decision as the epoch that it is the lease of.
+                // With an epoch, or stored again a little later: what the store holds then is longer.
                 ControlRecord::SetLease { .. }
                 // The next refusal brings it again.
                 | ControlRecord::RaiseLeadership { .. }
                 | ControlRecord::SetGoal { .. }
                 | ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetFlap { .. } => {}
+                ControlRecord::SetInSync { pair, role, expected, next } => {
+                    self.record_not_stored(pair, role.as_ref(), expected.clone(), next, definite);
+                }
+                // Taken back with what was asked; or ended, whatever is stored.
+                ControlRecord::SetHold { .. } => {}
                 ControlRecord::SetDrained { host, .. } => self.drain_not_stored(host, why, out),
                 ControlRecord::UseOperation(id) => self.operation_failed_to_begin(now, *id, why, out),
             }
@@ -346,6 +364,7 @@ impl Machine for Control {
         let undo = self.undo.take();
         let sent = std::mem::replace(&mut self.sent, self.last_order);
         let unsaid = self.unsaid.take();
+        let answered = self.word_answered.take();
         self.handed_over = None;
         let called = std::mem::take(&mut self.just_called);
         if let ControlSaw::VoteAsked { host, ask } = &saw
@@ -357,8 +376,10 @@ impl Machine for Control {
         if !matches!(saw, ControlSaw::StoreFailed { .. }) {
             self.acknowledge_epochs(now, &mut out);
             self.acknowledge_words(now);
+            self.acknowledge_shortened();
         } else {
             self.words_given.clear();
+            self.shortened.clear();
         }
         self.notice_sleep(now, &mut out);
         match saw {
@@ -382,18 +403,21 @@ impl Machine for Control {
                 self.store_failed(now, &records, &why, definite, &mut out);
                 self.not_sent(now, sent, &why, &mut out);
                 self.not_called(now, called, &mut out);
+                self.word_not_stored(answered, &why, definite, &mut out);
                 out.actions.extend(unsaid);
                 if let Some(undo) = undo {
                     self.take_back(undo, &why, &mut out);
                 }
             }
             ControlSaw::VoteAsked { host, ask } => self.vote_asked(now, host, ask, &mut out),
+            ControlSaw::InSyncAsked { host, ask } => self.in_sync_asked(host, ask, &mut out),
             ControlSaw::FenceEnded { host, confirmed, said } => {
                 self.fence_ended(now, &host, confirmed, &said, &mut out);
             }
             ControlSaw::Outranked { host, highest } => self.outranked(&host, highest, &mut out),
             ControlSaw::DeadlinePassed => {}
         }
+        self.end_holds(now, &mut out);
         self.assign_again(now, &mut out);
         self.look_at_pairs(now, &mut out);
         self.go_on_leaving(now, &mut out);
@@ -404,7 +428,7 @@ impl Machine for Control {
         }
         self.save_flaps(&mut out);
         self.unsaid = self.answer_beside(&out);
-        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() {
+        if !self.unacknowledged.is_empty() || !self.words_given.is_empty() || !self.shortened.is_empty() {
             self.handed_over = Some(now);
         }
         out
@@ -416,7 +440,9 @@ impl Machine for Control {
             self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
-        pairs.into_iter().chain(operations).chain(again).chain(self.pulse).chain(self.handed_over).min()
+        let holds = self.holds_end();
+        let times = pairs.into_iter().chain(operations).chain(again).chain(holds);
+        times.chain(self.pulse).chain(self.handed_over).min()
     }
 
     /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being

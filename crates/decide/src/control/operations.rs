@@ -95,6 +95,7 @@ impl Control {
                     let (host, moving, moved) = (host.clone(), moving.clone(), *moved);
                     self.go_on_draining(now, id, &host, moving, moved, out)
                 }
+                Awaits::Held { host, pairs } => self.held_state(host, pairs),
                 Awaits::Rolling { pair, first, phase } => {
                     let (pair, first, phase) = (pair.clone(), *first, *phase);
                     self.go_on_rolling(now, id, &pair, first, phase, out)
@@ -173,6 +174,11 @@ impl Control {
                     "{why}{at}; {moved} pair(s) were switched and stay so; host {host} is not drained"
                 ))
             }
+            Awaits::Held { host, pairs } => OperationState::Failed(format!(
+                "{why}; not every agent on {host} has the long lease of {}: leave them running, and look at scsctl why; \
+                 the hold lasts: scsctl host hold {host} --end",
+                pairs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            )),
             Awaits::Rolling { pair, phase, .. } => {
                 let (at, members) = (
                     rolling_at(*phase),
@@ -259,6 +265,7 @@ impl Control {
     fn leave_pairs(&mut self, id: OperationId) {
         for pair in self.pairs.values_mut().filter(|pair| pair.operation == Some(id)) {
             pair.operation = None;
+            pair.take_back_given_up();
         }
     }
 
@@ -267,6 +274,7 @@ impl Control {
         self.memory.goals = undo.goals;
         self.memory.maintenance = undo.maintenance;
         self.memory.drained = undo.drained;
+        self.memory.holds = undo.holds;
         if let Some((pair, flap)) = undo.flap
             && let Some(known) = self.pairs.get_mut(&pair)
         {
@@ -298,11 +306,14 @@ impl Control {
                 if let Some(known) = self.pairs.get_mut(&pair) {
                     known.operation = None;
                     known.forced = None;
+                    known.take_back_given_up();
                 }
                 self.fire(now, &pair, PairTrigger::StoreFailed, out);
             }
             // Its first order is taken back as that of any decision that was not stored.
             Awaits::Drained { .. } | Awaits::Rolling { .. } => self.leave_pairs(id),
+            // The hold itself is taken back with the rest of that decision.
+            Awaits::Held { .. } => {}
             // Goals that were not stored are taken back with the rest of that decision.
             Awaits::Goal { .. } | Awaits::OtherProcess { .. } => {}
         }
@@ -331,7 +342,7 @@ impl Control {
                 about.pair = applications.first().and_then(|name| self.applications.get(name)?.pair.clone());
             }
             Awaits::OtherProcess { application, .. } => about.application = Some(application.clone()),
-            Awaits::Drained { host, .. } => about.host = Some(host.clone()),
+            Awaits::Drained { host, .. } | Awaits::Held { host, .. } => about.host = Some(host.clone()),
             Awaits::Rolling { pair, .. } => about.pair = Some(pair.clone()),
         }
         let told = event(kind, severity, about, because.fact("operation", id));

@@ -26,6 +26,7 @@ axis! {
         HolderComing => "the holder of the stored role may act and has not said so",
         HolderUnavailable => "the holder acts and says that it cannot serve, and the other one can",
         OtherRoleActs => "one member acts, in another role than the stored one",
+        OutsiderActs => "one member acts in another role than the stored one, and lacks what was acknowledged",
         TwoAct => "both members act or may act",
         NoneActsChosenReady => "nobody acts, the preferred member is ready",
         NoneActsChosenComing => "nobody acts, the preferred member is coming and has time left",
@@ -101,9 +102,10 @@ pub fn next(state: PairState, trigger: PairTrigger) -> PairMove {
         (S::Demoting, T::OtherRoleActs) => M::Learn,
         (S::Withheld, T::OtherRoleActs) => M::Stay,
 
-        (S::Learning | S::Vacant | S::Promoting | S::Held | S::Demoting | S::Withheld, T::TwoAct) => {
-            M::DemoteIntruder
-        }
+        (
+            S::Learning | S::Vacant | S::Promoting | S::Held | S::Demoting | S::Withheld,
+            T::TwoAct | T::OutsiderActs,
+        ) => M::DemoteIntruder,
 
         (S::Learning | S::Vacant | S::Held | S::Demoting, T::NoneActsChosenReady | T::NoneActsOtherReady) => {
             M::Promote

@@ -39,12 +39,14 @@ impl Control {
         if over {
             self.fire(now, name, PairTrigger::Deadline, out);
         }
+        self.want_lease(name, None);
         self.lift_hold(now, name, out);
         self.show_primary(now, name, out);
         self.take_words(now, name, out);
         self.inform_agents(now, name, out);
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
+        self.store_shorter_lease(now, name, out);
         if self.promotion_is_given_up(name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
@@ -144,7 +146,12 @@ impl Control {
             PairTrigger::NoneActsHandsOff => (Rule::HandsOff, Severity::Critical),
             _ => (Rule::NobodyReady, Severity::Critical),
         };
-        let because = self.considered(now, known, rule, rule.says());
+        let waits = self.waits_for_data(now, known).filter(|_| rule == Rule::NobodyReady);
+        let (rule, reason) = match waits {
+            Some((_, why)) => (Rule::LacksData, why),
+            None => (rule, rule.says().to_owned()),
+        };
+        let because = self.considered(now, known, rule, &reason);
         out.events.push(event(EventKind::NoPrimary, severity, about_pair(name), because.clone()));
         let Some(known) = self.pairs.get_mut(name) else { return };
         known.prefer = prefer;
@@ -201,8 +208,16 @@ impl Control {
             _ => other(),
         };
         let Some(member) = chosen else { return };
-        let rule = self.promotion_rule(now, known, member);
+        let given_up = known.kept.as_ref().is_some_and(|kept| kept.given_up == Some(member));
+        let rule = match self.promotion_rule(now, known, member) {
+            Rule::OperatorForced => Rule::OperatorForced,
+            _ if given_up => Rule::DataGivenUp,
+            rule => rule,
+        };
         let mut because = self.considered(now, known, rule, rule.says());
+        if given_up {
+            because = because.fact("may be lost", self.lost_with(known, member).unwrap_or_default());
+        }
         let available = known.granting.is_none();
         let left =
             known.holder().filter(|_| available && matches!(rule, Rule::HostLost | Rule::OperatorForced));
@@ -298,17 +313,17 @@ impl Control {
         let former = known.holder().filter(|former| *former != member);
         let Some(host) = self.applications.get(&holder).map(|known| known.host.clone()) else { return };
 
+        let about = OrderedWork::Promote { pair: name.clone(), role: next.clone() };
+        let work = Work::Promote { pair: name.clone(), role: next.clone(), time_limit, grant: None };
+        if !self.send(&host, work, about, out) {
+            return;
+        }
+        self.keep_record(name, member, expected.as_ref(), &next, out);
         out.persist.push(ControlRecord::RaiseEpoch {
             pair: name.clone(),
             expected: expected.clone(),
             next: next.clone(),
         });
-        let about = OrderedWork::Promote { pair: name.clone(), role: next.clone() };
-        let work = Work::Promote { pair: name.clone(), role: next.clone(), time_limit, grant: None };
-        if !self.send(&host, work, about, out) {
-            out.persist.pop();
-            return;
-        }
         out.events.push(Event {
             from: expected.as_ref().map(|role| role.holder.to_string()),
             to: Some(holder.to_string()),
@@ -345,6 +360,8 @@ impl Control {
             | ControlRecord::UseOperation(_)
             | ControlRecord::SetFlap { .. }
             | ControlRecord::SetLease { .. }
+            | ControlRecord::SetInSync { .. }
+            | ControlRecord::SetHold { .. }
             | ControlRecord::RaiseLeadership { .. }
             | ControlRecord::SetDrained { .. } => false,
         })
@@ -360,8 +377,12 @@ impl Control {
         if refused {
             return;
         }
-        let because =
-            self.considered(now, known, Rule::Reaffirm, Rule::Reaffirm.says()).fact("acts in", &role);
+        let rule = if known.stored.as_ref() == Some(&role) && self.lease_is_another(known) {
+            Rule::LeaseChanges
+        } else {
+            Rule::Reaffirm
+        };
+        let because = self.considered(now, known, rule, rule.says()).fact("acts in", &role);
         self.raise(now, name, member, Some(&role), because, out);
     }
 
@@ -434,7 +455,10 @@ impl Control {
             return;
         }
         let limit = known.spec.timers.fence_budget;
-        let mut because = self.considered(now, known, Rule::TwoActing, Rule::TwoActing.says());
+        let outsider =
+            known.spec.member_of(&role.holder).is_some_and(|member| self.is_outsider(known, member));
+        let rule = if outsider { Rule::OutsiderActs } else { Rule::TwoActing };
+        let mut because = self.considered(now, known, rule, rule.says());
         because = because.fact("demoted from", &role);
         if let Some(left) = known.left_behind.as_ref().filter(|left| left.role.as_ref() == Some(&role)) {
             because = because.fact("two may have acted for", span(now.since(left.since)));

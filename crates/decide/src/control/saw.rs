@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
-    Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
+    InSync, InSyncAnswer, InSyncAsk, Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
 };
 
-use super::Flap;
+use super::{Flap, Hold};
 
 /// What the coordination store held when leadership was taken (rule G7: read first, after acquiring).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ pub struct ControlMemory {
     /// The hosts on which nothing is promoted.
     #[serde(default)]
     pub drained: BTreeSet<HostName>,
+    /// Who has everything that was acknowledged, of the pairs that keep their data, as far as it was recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub in_sync: BTreeMap<PairName, InSync>,
+    /// The hosts that are held for planned work, on this clock.
+    #[serde(default)]
+    pub holds: BTreeMap<HostName, Hold>,
     /// What promises of `strict` pairs rest on.
     #[serde(default)]
     pub grants: GrantMemory,
@@ -40,7 +46,8 @@ pub struct ControlMemory {
 /// What is remembered of promises, beside the roles themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GrantMemory {
-    /// The lease that the stored epoch of a pair was given, where one was.
+    /// The longest that a holder of a pair may count on, where a role was given with a lease: that of the stored epoch, or of
+    /// an earlier one until the stored holder asked in its new epoch (G13).
     pub leases: BTreeMap<PairName, Duration>,
     /// The store was restored from a backup: what it holds of a pair may be older than what was promised (G11).
     pub restored: bool,
@@ -197,6 +204,13 @@ pub enum ControlSaw {
         /// What.
         ask: VoteAsk,
     },
+    /// A primary says who has everything that was acknowledged, through its agent.
+    InSyncAsked {
+        /// Of which host.
+        host: HostName,
+        /// What it says.
+        ask: InSyncAsk,
+    },
     /// A fencing command has ended.
     FenceEnded {
         /// For which host.
@@ -276,6 +290,17 @@ pub enum Ask {
         /// Only check, and say what would be done.
         dry_run: bool,
     },
+    /// Give what acts on a host a long lease for planned work there, or its usual one again.
+    Hold {
+        /// Host.
+        name: String,
+        /// For how long, at most [`super::holds::LONGEST_HOLD`]; absent: no longer.
+        span: Option<Duration>,
+        /// Only check, and say what would be done.
+        dry_run: bool,
+        /// For the record.
+        reason: Option<String>,
+    },
     /// Restart both members of a pair: the backup, then a change of roles, then the other.
     RestartRolling {
         /// Pair, or one of its members.
@@ -335,11 +360,23 @@ pub enum ControlRecord {
         /// All of it.
         flap: Flap,
     },
-    /// The lease of the epoch that is stored with it (G13).
+    /// Who has everything that was acknowledged: compare-and-set on the controller epoch, the stored role and the record before.
+    SetInSync {
+        /// Of which pair.
+        pair: PairName,
+        /// The role that is stored.
+        role: Option<RoleEpoch>,
+        /// The record before; none if there was none.
+        expected: Option<InSync>,
+        /// What shall be recorded.
+        next: InSync,
+    },
+    /// The longest that a holder may count on: stored with a new epoch, and alone when its holder's request made it shorter
+    /// (G13).
     SetLease {
         /// Of which pair.
         pair: PairName,
-        /// How long a promise of it lasts.
+        /// What the next leader waits for.
         lease: Duration,
     },
     /// Leaderships are counted on from here: the store was restored, and an agent obeyed this one. The next leadership is above
@@ -347,6 +384,13 @@ pub enum ControlRecord {
     RaiseLeadership {
         /// What the agent obeyed.
         highest: ControllerEpoch,
+    },
+    /// What acts on a host gets a long lease, or its usual one again.
+    SetHold {
+        /// Which.
+        host: HostName,
+        /// For how long and for whom; nothing: no longer.
+        hold: Option<Hold>,
     },
     /// A host is used for primaries no more, or again.
     SetDrained {
@@ -374,6 +418,13 @@ pub enum ControlDo {
         host: HostName,
         /// What.
         answer: VoteAnswer,
+    },
+    /// Answer a primary that said who has everything.
+    AnswerInSync {
+        /// To the agent of this host.
+        host: HostName,
+        /// What.
+        answer: InSyncAnswer,
     },
     /// Run the fencing command of a host; observe `FenceEnded`.
     Fence {

@@ -438,22 +438,28 @@ impl Control {
             .holder()
             .filter(|holder| self.may_act_unheard(pair, *holder))
             .or(Member::BOTH.into_iter().find(unheard).filter(|_| restored));
-        let (Some(holder), role) = (unheard, pair.stored.clone()) else {
+        // Nobody who is silent may act, and nobody else is primary for want of data.
+        let waits = self.waits_for_data(asker.now, pair).filter(|_| self.nobody_acts(pair));
+        let (Some(target), role) =
+            (unheard.map(Member::other).or(waits.map(|(member, _)| member)), pair.stored.clone())
+        else {
             let message = format!("no silent member of pair {name} may act: there is nothing to force");
             return refused("not-possible", &message, Vec::new(), Some(format!("scsctl switchover {name}")));
         };
-        let target = holder.other();
-        let reasons = self.not_ready_because(asker.now, pair, target);
+        let reasons = self.not_ready_but_for_data(asker.now, pair, target);
         let to = pair.spec.application(target).clone();
-        let host = self.app(pair, holder).map_or_else(String::new, |app| app.host.to_string());
+        let host = self.app(pair, target.other()).map_or_else(String::new, |app| app.host.to_string());
         let strict = pair.granting.is_some();
-        let given_up = match &pair.granting {
+        let proof = unheard.map(|_| match &pair.granting {
             Some(granting) => self.promise_given_up(asker.now, pair, granting, &host),
             None => format!(
                 "the role {}: its agent on host {host} has not said that it ended, so two may act until {host} is heard",
                 role.as_ref().map_or_else(String::new, ToString::to_string)
             ),
-        };
+        });
+        let lost = self.lost_with(pair, target);
+        let lacks = lost.is_some();
+        let given_up = [proof, lost].into_iter().flatten().collect::<Vec<_>>().join("; and ");
         let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
         let check = |what: String, ok: bool, found: String| Check { what, ok, found };
         let found = if reasons.is_empty() { "yes".to_owned() } else { reasons.join("; ") };
@@ -490,9 +496,16 @@ impl Control {
         self.step_of(asker.now, Some(id), format!("given up: {given_up}"));
         if let Some(known) = self.pairs.get_mut(&name) {
             known.operation = Some(id);
-            known.forced = role.filter(|role| known.spec.member_of(&role.holder) == Some(holder));
+            known.forced =
+                role.filter(|role| unheard.is_some() && known.spec.member_of(&role.holder) == unheard);
+            if let Some(kept) = known.kept.as_mut().filter(|_| lacks) {
+                kept.given_up = Some(target);
+            }
+            if unheard.is_none() && known.state == PairState::Vacant {
+                (known.prefer, known.prefer_until) = (Some(target), asker.now);
+            }
         }
-        if strict {
+        if strict && unheard.is_some() {
             self.give_word(&name);
         }
         Reply::Begun(id)

@@ -41,6 +41,13 @@ impl Control {
 
     /// Why a member could not be primary right now; empty if it could.
     pub(super) fn not_ready_because(&self, now: Moment, pair: &Pair, member: Member) -> Vec<String> {
+        let mut reasons = self.not_ready_but_for_data(now, pair, member);
+        reasons.extend(self.lacks(pair, member));
+        reasons
+    }
+
+    /// The same, whatever it lacks of what was acknowledged.
+    pub(super) fn not_ready_but_for_data(&self, now: Moment, pair: &Pair, member: Member) -> Vec<String> {
         let name = pair.spec.application(member);
         let Some(known) = self.app(pair, member) else { return vec![format!("{name} is not configured")] };
         let mut reasons = Vec::new();
@@ -160,7 +167,8 @@ impl Control {
     fn one_acts(&self, now: Moment, pair: &Pair, member: Member, role: &RoleEpoch) -> PairTrigger {
         let withdrawn = |granting: &super::state::Granting| granting.leader.is_withdrawn(role);
         if pair.stored.as_ref() != Some(role) || pair.granting.as_ref().is_some_and(withdrawn) {
-            return PairTrigger::OtherRoleActs;
+            let outsider = self.is_outsider(pair, member);
+            return if outsider { PairTrigger::OutsiderActs } else { PairTrigger::OtherRoleActs };
         }
         let Some(known) = self.app(pair, member) else { return PairTrigger::HolderComing };
         if !known.confirmed(role) {
@@ -174,6 +182,10 @@ impl Control {
             && self.not_ready_because(now, pair, member.other()).is_empty()
         {
             return PairTrigger::HolderUnavailable;
+        }
+        // Nothing is wrong with it; it waits for everything else (G13).
+        if pair.state == PairState::Held && pair.operation.is_none() && self.lease_is_another(pair) {
+            return PairTrigger::OtherRoleActs;
         }
         PairTrigger::HolderActs
     }

@@ -8,6 +8,7 @@ use understudy_model::{
     RunMode,
 };
 
+use super::in_sync::Kept;
 use super::pair::PairState;
 use crate::grants::leader::Leader;
 
@@ -167,10 +168,14 @@ pub(super) struct Granting {
     pub word_given: Option<RoleEpoch>,
     /// The members whose hosts are off, as operators said of a restored store; durable.
     pub words: BTreeSet<ApplicationName>,
+    /// The role that was renewed here last.
+    pub renewed: Option<RoleEpoch>,
     pub votes_given: u64,
     pub votes_refused: u64,
     /// Why the last vote was refused, if none was given since.
     pub refused_because: Option<String>,
+    /// That its longest lease got shorter is stored no sooner than this: it could not be stored a moment ago.
+    pub shorten_from: Moment,
 }
 
 impl Granting {
@@ -181,9 +186,11 @@ impl Granting {
             device_tried: None,
             word_given: None,
             words: BTreeSet::new(),
+            renewed: None,
             votes_given: 0,
             votes_refused: 0,
             refused_because: None,
+            shorten_from: Moment(0),
         }
     }
 }
@@ -247,6 +254,8 @@ pub(super) struct Pair {
     pub flap: Flap,
     /// Its grants; only under `strict`.
     pub granting: Option<Granting>,
+    /// Who has everything that was acknowledged; only with `keep-data`.
+    pub kept: Option<Kept>,
     /// Its last epoch could not be stored: the next one is stored by itself, so that it keeps no other pair from its own.
     pub alone: bool,
 }
@@ -276,7 +285,15 @@ impl Pair {
             last_primary: None,
             flap: Flap::default(),
             granting: None,
+            kept: None,
             alone: false,
+        }
+    }
+
+    /// Nothing of its data is given up any more.
+    pub fn take_back_given_up(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.given_up = None;
         }
     }
 
@@ -352,6 +369,8 @@ pub(super) enum Awaits {
     OtherProcess { application: ApplicationName, pid: Option<u32> },
     /// Nothing on this host to be primary; the pair that is being switched, and how many were.
     Drained { host: HostName, moving: Option<PairName>, moved: usize },
+    /// What acts in these pairs on this host to have its long lease.
+    Held { host: HostName, pairs: Vec<PairName> },
     /// Both members of this pair to be restarted, this one first.
     Rolling { pair: PairName, first: Member, phase: RollingPhase },
 }
@@ -401,6 +420,7 @@ pub(super) struct Undo {
     /// What flap damping remembered of a pair.
     pub flap: Option<(PairName, Flap)>,
     pub drained: BTreeSet<HostName>,
+    pub holds: BTreeMap<HostName, super::Hold>,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

@@ -4,6 +4,8 @@
 //! carries out what it says. It refuses to know who should be primary. The law (G2, G6): nothing is promised or ordered
 //! before the observation after the record came and was not that of its failure.
 
+use std::time::Duration;
+
 use understudy_model::{
     ApplicationName, Because, Epoch, Event, EventKind, HostName, Member, Moment, PairName, Policy, Refusal,
     RoleEpoch, Rule, Severity, Verdict, VoteAnswer, VoteAsk, Work,
@@ -13,7 +15,7 @@ use super::pair::PairState;
 use super::state::{Granting, OrderedWork, Pair, PreVote};
 use super::{Control, ControlDo, ControlRecord, Out, RETRY, about_pair, event};
 use crate::grants::leader::{GrantOrder, Leader, WriteOutcome, Written};
-use crate::grants::{Refused, Vote};
+use crate::grants::{LONGEST_LEASE, Refused, Vote};
 
 /// How many kinds of refused votes are told of one host in a leadership.
 const MOST_KINDS: usize = 32;
@@ -65,8 +67,9 @@ impl Control {
             }
         };
         let VoteAsk { pair, incarnation, number, role, lease: _ } = ask;
-        out.actions
-            .push(ControlDo::Vote { host, answer: VoteAnswer { pair, incarnation, number, role, verdict } });
+        // What the clock shows is filled in when it is sent.
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict, clock: None };
+        out.actions.push(ControlDo::Vote { host, answer });
     }
 
     /// Whether a refusal is told: the first of its kind to an agent, and no more kinds than a few.
@@ -91,10 +94,19 @@ impl Control {
         let Some(granting) = &mut pair.granting else {
             return Err((None, format!("its policy is {}", pair.spec.policy)));
         };
-        match granting.leader.asked(&self.leadership, now, &ask.role) {
+        match granting.leader.asked(&self.leadership, now, &ask.role, ask.lease) {
             Vote::Given(_) => {
+                let stored = self.memory.grants.leases.get(&ask.pair);
+                let shorter = stored.is_some_and(|stored| *stored > granting.leader.covers());
+                let first = granting.renewed.as_ref() != Some(&ask.role);
+                if shorter || first {
+                    // Looked at next: nobody's vote waits for it.
+                    self.touched.insert(ask.pair.clone());
+                    self.handed_over = Some(now);
+                }
                 granting.votes_given = granting.votes_given.saturating_add(1);
                 granting.refused_because = None;
+                granting.renewed = Some(ask.role.clone());
                 Ok(())
             }
             Vote::Refused(Refused { promised, because, .. }) => {
@@ -142,6 +154,7 @@ impl Control {
         let host = self.applications.get(&holder).map(|app| &app.host);
         let connected =
             host.and_then(|host| self.hosts.get(host)).is_some_and(|host| host.incarnation.is_some());
+        self.want_lease(name, Some(member));
         let Some(known) = self.pairs.get_mut(name).filter(|_| connected) else { return };
         let Some(granting) = &mut known.granting else { return };
         let write = match acting {
@@ -161,13 +174,16 @@ impl Control {
         known.prefer = Some(member);
         known.because = Some(because);
         known.unwritable = None;
-        let (operation, lease) = (known.operation, known.spec.terms().lease);
+        let (operation, lease) = (known.operation, write.covers);
         self.memory.roles.insert(name.clone(), write.role.clone());
-        if self.memory.grants.leases.get(name) != Some(&lease) {
+        // A shorter one of this very decision is not what the store is to hold.
+        let shortened = self.shortened.remove(name).is_some();
+        if shortened || self.memory.grants.leases.get(name) != Some(&lease) {
             out.persist.push(ControlRecord::SetLease { pair: name.clone(), lease });
         }
         self.step_of(now, operation, format!("epoch {} is being stored for {holder}", write.role.epoch));
         let (expected, next) = (write.expected, write.role);
+        self.keep_record(name, member, expected.as_ref(), &next, out);
         out.persist.push(ControlRecord::RaiseEpoch { pair: name.clone(), expected, next });
         self.unacknowledged.insert(name.clone());
         self.enter(now, name, PairState::Promoting);
@@ -177,10 +193,9 @@ impl Control {
     pub(super) fn acknowledge_epochs(&mut self, now: Moment, out: &mut Out) {
         for name in std::mem::take(&mut self.unacknowledged) {
             let Some(known) = self.pairs.get_mut(&name) else { continue };
-            let lease = known.spec.terms().lease;
             let Some(granting) = &mut known.granting else { continue };
             let written = granting.leader.written(&self.leadership, now, WriteOutcome::Done);
-            self.memory.grants.leases.insert(name.clone(), lease);
+            self.memory.grants.leases.insert(name.clone(), granting.leader.covers());
             self.memory.grants.trusted.insert(name.clone());
             self.touched.insert(name.clone());
             match written {
@@ -283,9 +298,10 @@ impl Control {
                 }
             } else if unread && !granting.leader.is_restored() && !waits_long {
                 let stored = granting.leader.stored().map_or(Epoch::NONE, |role| role.epoch);
+                let lease = granting.leader.covers();
                 let about = OrderedWork::Learn { pair: name.clone(), member: application.clone() };
                 if !waits(&about) {
-                    sent.push((app.host.clone(), Work::Learn { pair: name.clone(), stored }, about));
+                    sent.push((app.host.clone(), Work::Learn { pair: name.clone(), stored, lease }, about));
                 }
             }
         }
@@ -299,8 +315,10 @@ impl Control {
         let role = self.applications.get(application).and_then(|app| app.role());
         let promised = role.and_then(|role| role.promised.as_ref()).map_or(Epoch::NONE, |role| role.epoch);
         let highest = role.map_or(Epoch::NONE, |role| role.closed).max(promised);
+        let lease = role.and_then(|role| role.strict.as_ref()).map_or(Duration::ZERO, |vote| vote.lease);
+        let lease = lease.min(LONGEST_LEASE);
         if let Some(granting) = self.pairs.get_mut(name).and_then(|pair| pair.granting.as_mut()) {
-            granting.leader.agent_said(now, application, highest);
+            granting.leader.agent_said(now, application, highest, lease);
         }
     }
 

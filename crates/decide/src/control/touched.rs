@@ -57,6 +57,7 @@ impl Control {
             .chain(losses)
             .chain(grants)
             .chain(self.hold_ends(pair))
+            .chain(self.shortens_at(name))
             .filter(later)
             .chain(pair.deadline)
             .min();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, ControllerEpoch, ControllerName, Epoch, Goal, HostName,
-    HostStatus, LastExit, Moment, OperationId, PairName, Policy, Redundancy, RoleEpoch, RunMode,
+    HostStatus, InSync, LastExit, Moment, OperationId, PairName, Policy, Redundancy, RoleEpoch, RunMode,
 };
 
 use super::MaintenanceOf;
@@ -52,8 +52,14 @@ pub struct HostState {
     pub loss_survivable: bool,
     /// Nothing on it is promoted, as an operator asked.
     pub drained: bool,
+    /// What acts there has a long lease, as an operator asked: for how long, and what a loss of it costs meanwhile.
+    #[serde(default)]
+    pub held: Option<String>,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
+    /// What agents found of its clock and others that ran apart; empty if nothing is doubted.
+    #[serde(default)]
+    pub clock_doubts: Vec<String>,
 }
 
 /// One application.
@@ -128,6 +134,12 @@ pub struct PairView {
     /// The primary cannot be heard here, and this member's agent renews it.
     #[serde(default)]
     pub alive_through: Option<ApplicationName>,
+    /// With `keep-data`: who has everything that was acknowledged.
+    #[serde(default)]
+    pub in_sync: Option<InSync>,
+    /// Nobody is primary, and this is why the member that could be otherwise is not promoted: it lacks what was acknowledged.
+    #[serde(default)]
+    pub waits_for_data: Option<String>,
     /// Votes that were given in this leadership.
     #[serde(default)]
     pub votes_given: u64,

@@ -54,8 +54,10 @@ impl Control {
                 heard: host.heard,
                 problem: self.problem_of(name, host),
                 drained: self.memory.drained.contains(name),
+                held: self.memory.holds.get(name).map(|hold| self.hold_told(now, name, hold)),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
+                clock_doubts: self.clock_doubts_of(name),
             })
             .collect()
     }
@@ -143,7 +145,11 @@ impl Control {
             not_ready_because.push(format!("it still acts in the older role {role}, and is being demoted"));
         }
         let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
+        let waits = self.waits_for_data(now, pair).filter(|_| primary.is_none());
         let (rule, reason) = match (pair.state, last) {
+            (PairState::Vacant, _) if waits.is_some() => {
+                (Rule::LacksData, waits.as_ref().map(|(_, why)| why.clone()).unwrap_or_default())
+            }
             (PairState::Held, Some(last)) if primary.is_some() => last,
             (PairState::Held, _) => (Rule::ActingHolderKept, Rule::ActingHolderKept.says().to_owned()),
             (_, Some(last)) => last,
@@ -176,6 +182,8 @@ impl Control {
             alive_through: self
                 .alive_through(pair)
                 .map(|(_, through)| pair.spec.application(through).clone()),
+            in_sync: pair.kept.as_ref().map(|kept| kept.record.clone()),
+            waits_for_data: waits.map(|(_, why)| why),
             votes_given: pair.granting.as_ref().map_or(0, |granting| granting.votes_given),
             votes_refused: pair.granting.as_ref().map_or(0, |granting| granting.votes_refused),
             because: pair.because.clone(),
@@ -201,6 +209,7 @@ impl Control {
 
     fn warnings(&self, now: Moment) -> Vec<String> {
         let mut warnings = Vec::new();
+        self.warn_of_clocks(&mut warnings);
         for (name, pair) in &self.pairs {
             self.warn_of_pair(now, name, pair, &mut warnings);
         }
@@ -220,6 +229,7 @@ impl Control {
                 "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"
             ));
         }
+        self.warn_of_holds(now, &mut warnings);
         for host in &self.own_hosts {
             warnings.push(format!(
                 "host {host}: this control server runs there, so the loss of that host fails nothing over; run the \
@@ -284,6 +294,10 @@ impl Control {
                 ));
             }
             None if self.stopped_on_request(pair) => {}
+            None if let Some((_, why)) = self.waits_for_data(now, pair) => warnings.push(format!(
+                "pair {name}: nobody is primary: {why}; bring the member back that has everything, or give that up with: \
+                 scsctl failover {name} --force"
+            )),
             None => {
                 let why = pair.because.as_ref().map_or("", |because| because.reason.as_str());
                 warnings.push(format!(

@@ -21,7 +21,7 @@ impl Control {
                      host {host} would have its own vote alone, and steps down within its lease of {:?}",
                     pair.spec.application(primary.other()),
                     pair.spec.application(primary),
-                    pair.spec.timers.lease
+                    self.longest_lease(pair)
                 );
                 (with_us, text)
             })
@@ -33,7 +33,7 @@ impl Control {
         if pair.spec.policy != Policy::Strict || self.same_host(pair) {
             return;
         }
-        let lease = pair.spec.timers.lease;
+        let lease = self.longest_lease(pair);
         for member in Member::BOTH {
             if let Some(host) = self.host_of(pair, member).filter(|host| self.own_hosts.contains(*host)) {
                 warnings.push(format!(

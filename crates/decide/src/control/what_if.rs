@@ -433,7 +433,9 @@ impl Night {
         let mut longest = Duration::ZERO;
         for pair in concerned.iter().filter_map(|name| self.control.pairs.get(name)) {
             let timers = &pair.spec.timers;
-            let spans = [timers.lease, timers.disconnect_switchover_timeout, timers.agent_restart_grace];
+            // What was promised, also to a held host, may be longer than what is set.
+            let lease = self.control.longest_lease(pair);
+            let spans = [lease, timers.disconnect_switchover_timeout, timers.agent_restart_grace];
             longest = spans.into_iter().fold(longest, Duration::max);
             if pair.spec.on_crash == OnCrash::RestartFirst || self.crashed.is_some() {
                 longest = Member::BOTH

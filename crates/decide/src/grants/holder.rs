@@ -2,7 +2,8 @@
 //!
 //! Refuses to know: how a page is written, a member demoted or killed. The laws (G3, G4, G5): a vote counts from the local
 //! send time of the request that it answers, which never leaves this machine; what was not asked by this life, or is for an
-//! epoch that was given up, counts nothing; an expired holder asks no more.
+//! epoch that was given up, counts nothing; an expired holder asks no more; in a new epoch it counts on no more than that
+//! epoch's lease from its beginning on, also of what it was given before (G13).
 
 use std::time::Duration;
 
@@ -203,12 +204,21 @@ impl Holder {
         self.held.as_ref()
     }
 
-    /// Its own agent promises it `role` (G6). A higher epoch of a member that acts keeps the expiry (G8), and is taken only
-    /// when the promise is durable. One that does not act may ask while the promise is being stored; it acts on what it
-    /// hears only after that (decision 0013).
-    pub fn take(&mut self, now: Moment, role: RoleEpoch, lease: Duration) {
+    /// Its own agent promises it `role` (G6). One that does not act may ask while the promise is being stored; it acts on what
+    /// it hears only after that (decision 0013). A higher epoch of a member that acts is taken only when the promise is
+    /// durable, and keeps the expiry (G8), but for one thing: it counts on nothing beyond this epoch's lease from now on, also
+    /// not on answers that are yet to come to requests of before (G13). True if the member had counted on more: then page and
+    /// guard say the new time before anything is asked in this epoch, as a voter takes the first request for that word.
+    pub fn take(&mut self, now: Moment, role: RoleEpoch, lease: Duration, terms: &Terms) -> bool {
         if role.holder != self.own || role.epoch <= self.given_up {
-            return;
+            return false;
+        }
+        let counted = self.may_act_until();
+        let most = now + Terms { lease, ..*terms }.share();
+        let answers =
+            [&mut self.peer_until, &mut self.control_until, &mut self.twin_until, &mut self.page_until];
+        for until in answers.into_iter().chain(self.asked.iter_mut().map(|asked| &mut asked.expiry)) {
+            *until = most.min(*until);
         }
         // One whose time is over begins anew: it has a lease to get an answer, not its old expiry.
         self.acted &= now < self.may_act_until();
@@ -216,6 +226,12 @@ impl Holder {
         self.lease = lease;
         self.held = Some(role);
         self.ask_at = now;
+        self.may_act_until() < counted
+    }
+
+    /// How long one renewal of the held role lasts; zero before anything was held.
+    pub fn lease(&self) -> Duration {
+        self.lease
     }
 
     /// Numbers a request that is sent now. Its own agent's promise was renewed just before (`Voter::renew_own`).
@@ -228,11 +244,12 @@ impl Holder {
         }
         let number = self.next_number;
         self.next_number += 1;
-        // A changed lease takes effect with the next epoch; the shorter of both is safe with any voter.
+        // A changed lease takes effect with the next epoch.
         let lease = self.lease;
         let share = Terms { lease, ..*terms }.share();
         self.asked.push(Asked { number, expiry: now + share });
-        self.ask_at = now + terms.renew_every;
+        // A lease may have got shorter before the spans that go with it were told.
+        self.ask_at = now + terms.renew_every.min(share / 3);
         Some(Ask { incarnation: self.incarnation, number, role, lease })
     }
 

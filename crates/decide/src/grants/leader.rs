@@ -1,8 +1,10 @@
-//! The control server's side: whether it leads, and for each pair its vote, the store writes and the orders.
+//! The control server's side: for each pair its vote, the store writes and the orders.
 //!
 //! Refuses to know: which member should be primary, and the store. The laws (G2, G6 to G11): whoever does not lead by its
 //! own clock votes, writes and orders nothing; nothing is promised or ordered before the store acknowledged it; an unknown
 //! outcome ends the leadership; what an earlier leadership knew is forgotten.
+
+mod leadership;
 
 use std::fmt;
 use std::time::Duration;
@@ -10,49 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Moment, RoleEpoch, Rule};
 
+pub use self::leadership::Leadership;
 use super::terms::Terms;
 use super::{Given, GrantRule, Objection, Promise, Refused, Vote};
-
-/// The leadership of one control server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Leadership {
-    /// Counts leaderships; every write is bound to it.
-    pub controller_epoch: ControllerEpoch,
-    /// It leads before this moment.
-    until: Moment,
-}
-
-impl Leadership {
-    /// The store is this process's own while it lives, by a lock that the system takes back when it ends: no lease runs out.
-    pub fn held_by_lock(controller_epoch: ControllerEpoch) -> Self {
-        Self { controller_epoch, until: Moment(u64::MAX) }
-    }
-
-    /// The store gave the lease to a request that was sent at `sent`.
-    pub fn acquired(controller_epoch: ControllerEpoch, sent: Moment, terms: &Terms) -> Self {
-        Self { controller_epoch, until: sent + terms.leader_share() }
-    }
-
-    /// The store renewed the lease on a request that was sent at `sent`.
-    pub fn renewed(&mut self, sent: Moment, terms: &Terms) {
-        self.until = self.until.max(sent + terms.leader_share());
-    }
-
-    /// True while it may vote, write and order.
-    pub fn leads(&self, now: Moment) -> bool {
-        now < self.until
-    }
-
-    /// It is over, whatever the clock says: nobody knows what the store holds, or somebody else leads (G2).
-    pub fn give_up(&mut self) {
-        self.until = Moment::default();
-    }
-
-    /// As of the other machines.
-    pub fn shift(&mut self, by: Duration) {
-        self.until = self.until - by;
-    }
-}
 
 /// A store write: stored only if the controller epoch is still this one, and the stored role still `expected`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +25,8 @@ pub struct Write {
     pub expected: Option<RoleEpoch>,
     /// What it shall hold.
     pub role: RoleEpoch,
+    /// What it shall hold beside that, in the same write: the longest that any holder may count on then (G13).
+    pub covers: Duration,
 }
 
 /// What became of a store write.
@@ -180,7 +144,12 @@ pub struct Leader {
     promised: Option<Promise>,
     until: Moment,
     over: bool,
-    writing: Option<RoleEpoch>,
+    /// The longest that a holder of the stored epoch, or of one before it, may count on: what the next leader waits for. Only
+    /// a request of the stored holder, in the stored epoch, makes it shorter (G13).
+    covers: Duration,
+    /// The lease of the promise is that of the epoch: it was given here, or its holder said so.
+    lease_known: bool,
+    writing: Option<Promise>,
     /// The role whose host a device was asked to switch off.
     fencing: Option<RoleEpoch>,
     /// The device said that it did not. The role is not voted for again all the same: an older call may yet be answered.
@@ -202,6 +171,8 @@ impl Leader {
             promised,
             until: now + lease,
             over: false,
+            covers: lease,
+            lease_known: false,
             writing: None,
             fencing: None,
             fence_failed: false,
@@ -266,6 +237,21 @@ impl Leader {
         self.lease = lease;
     }
 
+    /// How long one renewal of the promised role lasts, if that is known: what was read says no more than the longest.
+    pub fn promised_lease(&self) -> Option<Duration> {
+        self.promised.as_ref().filter(|_| self.lease_known).map(|promise| promise.lease)
+    }
+
+    /// The promised epoch has another lease than the next one is to have.
+    pub fn lease_differs(&self) -> bool {
+        self.promised_lease().is_some_and(|lease| lease != self.lease)
+    }
+
+    /// The longest that any holder may count on, to be stored when it gets shorter (G13). Storing it late costs time only.
+    pub fn covers(&self) -> Duration {
+        self.covers
+    }
+
     /// The role whose host a device was asked to switch off.
     pub fn fencing(&self) -> Option<&RoleEpoch> {
         self.fencing.as_ref()
@@ -296,18 +282,23 @@ impl Leader {
 
     /// The role that is being stored.
     pub fn writing(&self) -> Option<&RoleEpoch> {
-        self.writing.as_ref()
+        self.writing.as_ref().map(|promise| &promise.role)
     }
 
     /// A holder asks for its renewal (G2). A control server never makes a promise by being asked: it makes one when the
-    /// store has acknowledged it, and here it only renews that.
-    pub fn asked(&mut self, leadership: &Leadership, now: Moment, role: &RoleEpoch) -> Vote {
-        if let Err(because) = self.may_renew(leadership, now, role) {
+    /// store has acknowledged it, and here it only renews that. `lease` is what the holder counts on in this epoch. The
+    /// request is its word that it counts on no more of what it was given before: so the promise may get shorter (G13).
+    pub fn asked(&mut self, leadership: &Leadership, now: Moment, role: &RoleEpoch, lease: Duration) -> Vote {
+        if let Err(because) = self.may_renew(leadership, now, role, lease) {
             let promised = self.promised().cloned();
             return Vote::Refused(Refused { asked: role.clone(), promised, because });
         }
-        let lease = self.promised.as_ref().map_or(self.lease, |promise| promise.lease);
-        self.until = self.until.max(now + lease);
+        let cut = lease < self.covers;
+        let least = if cut { Moment::default() } else { self.until };
+        self.until = least.max(now + lease);
+        self.covers = lease;
+        self.lease_known = true;
+        self.promised = Some(Promise { role: role.clone(), lease });
         let (role, until) = (role.clone(), self.until);
         Vote::Given(Given { keep: None, role, until, retire: None, rule: GrantRule::G2 })
     }
@@ -326,7 +317,8 @@ impl Leader {
 
     /// Begins to store a new epoch for a member that acts in a role which is not the stored one (G8). The caller has heard
     /// from its agent that it acts in `acting`; the new epoch is above that and above `heard` too. One that acts in the stored
-    /// role is reaffirmed only if this voter withdrew its promise for it, or the store was restored.
+    /// role is reaffirmed only if this voter withdrew its promise for it, if its lease is not the one that the next epoch is to
+    /// have, or if the store was restored.
     pub fn reaffirm(
         &mut self,
         leadership: &Leadership,
@@ -334,7 +326,8 @@ impl Leader {
         acting: &RoleEpoch,
         heard: Epoch,
     ) -> Result<Write, Blocked> {
-        if self.stored.as_ref() == Some(acting) && !self.is_withdrawn(acting) && self.restored.is_none() {
+        let same = self.stored.as_ref() == Some(acting) && !self.lease_differs();
+        if same && !self.is_withdrawn(acting) && self.restored.is_none() {
             return Err(Blocked::NothingToReaffirm);
         }
         self.begin(leadership, now, &acting.holder, acting.epoch.max(heard))
@@ -345,16 +338,19 @@ impl Leader {
         if !self.is_of(leadership) {
             return Written::NotMine;
         }
-        let Some(role) = self.writing.take() else { return Written::NotMine };
+        let Some(promise) = self.writing.take() else { return Written::NotMine };
         match outcome {
             WriteOutcome::Failed => Written::AsBefore,
             WriteOutcome::Unknown => {
                 // Until the leadership is gone this pair votes for nobody: the write may yet be done.
-                self.writing = Some(role);
+                self.writing = Some(promise);
                 Written::GiveUpLeadership
             }
             WriteOutcome::Done => {
+                let Promise { role, lease } = promise;
                 self.stored = Some(role.clone());
+                let forgotten = self.restored.as_ref().map_or(Duration::ZERO, |restored| restored.lease);
+                self.covers = self.covers.max(lease).max(forgotten);
                 if !leadership.leads(now) {
                     self.promised = None;
                     return Written::GiveUpLeadership;
@@ -363,8 +359,9 @@ impl Leader {
                 let same = |former: &Promise| former.role.holder == role.holder;
                 let bound = self.promised.as_ref().is_some_and(same) && !self.over;
                 let least = if bound { self.until } else { Moment::default() };
-                self.promised = Some(Promise { role, lease: self.lease });
-                self.until = least.max(now + self.lease);
+                self.promised = Some(Promise { role, lease });
+                self.lease_known = true;
+                self.until = least.max(now + lease);
                 self.over = false;
                 self.restored = None;
                 match self.order(leadership, now) {
@@ -440,7 +437,14 @@ impl Leader {
 
     /// The agent of `member` was asked in this leadership for the highest epoch that it has promised or closed. Only for a
     /// restored store (G11). An answer before the former leadership is over counts nothing: it is asked again.
-    pub fn agent_said(&mut self, now: Moment, member: &ApplicationName, highest: Epoch) -> bool {
+    /// `lease` is the longest that it has given or counts on.
+    pub fn agent_said(
+        &mut self,
+        now: Moment,
+        member: &ApplicationName,
+        highest: Epoch,
+        lease: Duration,
+    ) -> bool {
         let Some(restored) = &mut self.restored else { return false };
         if now < restored.former_leader_until {
             return false;
@@ -448,6 +452,7 @@ impl Leader {
         let found = restored.heard.iter_mut().find(|(known, _)| known == member);
         let Some((_, heard)) = found else { return false };
         *heard = Some(highest.max(heard.unwrap_or(Epoch::NONE)));
+        restored.lease = restored.lease.max(lease);
         if restored.heard.iter().all(|(_, heard)| heard.is_some()) && restored.quiet_until.is_none() {
             restored.quiet_until = Some(now + restored.lease.max(self.lease));
         }
@@ -483,8 +488,11 @@ impl Leader {
             None => self.is_free(now, holder)?,
         }
         let role = RoleEpoch::new(highest.next(), holder.clone());
-        self.writing = Some(role.clone());
-        Ok(Write { controller_epoch: self.controller_epoch, expected: self.stored.clone(), role })
+        self.writing = Some(Promise { role: role.clone(), lease: self.lease });
+        // What any holder was given before may be longer, and is until the new one asks (G13).
+        let forgotten = self.restored.as_ref().map_or(Duration::ZERO, |restored| restored.lease);
+        let covers = self.covers.max(self.lease).max(forgotten);
+        Ok(Write { controller_epoch: self.controller_epoch, expected: self.stored.clone(), role, covers })
     }
 
     /// The promise allows a new epoch of `holder`: it is to this holder (G8), or over (G6).
@@ -500,7 +508,13 @@ impl Leader {
         Err(Blocked::Promised(promise.role.clone(), self.until))
     }
 
-    fn may_renew(&self, leadership: &Leadership, now: Moment, role: &RoleEpoch) -> Result<(), Objection> {
+    fn may_renew(
+        &self,
+        leadership: &Leadership,
+        now: Moment,
+        role: &RoleEpoch,
+        lease: Duration,
+    ) -> Result<(), Objection> {
         if !leadership.leads(now) {
             return Err(Objection::NotLeading);
         }
@@ -518,10 +532,14 @@ impl Leader {
         if self.fencing.as_ref() == Some(role) {
             return Err(Objection::Fencing);
         }
-        match &self.writing {
-            Some(writing) if writing.holder != role.holder => Err(Objection::Writing(writing.clone())),
-            Some(_) | None => Ok(()),
+        match self.writing() {
+            Some(writing) if writing.holder != role.holder => {
+                return Err(Objection::Writing(writing.clone()));
+            }
+            Some(_) | None => {}
         }
+        // The leader before waited for no more than it knew of, and so would the next one.
+        if lease > self.covers { Err(Objection::LongerLease(self.covers)) } else { Ok(()) }
     }
 
     /// Leads, has read, no write under way, nothing restored.
@@ -535,7 +553,7 @@ impl Leader {
         if !leadership.leads(now) || !self.is_of(leadership) {
             return Err(Blocked::NotLeading);
         }
-        match &self.writing {
+        match self.writing() {
             Some(role) => Err(Blocked::Writing(role.clone())),
             None => Ok(()),
         }

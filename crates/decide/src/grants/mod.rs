@@ -1,4 +1,4 @@
-//! Grants: who may act as primary, and until when. The rules G1 to G12 as small machines.
+//! Grants: who may act as primary, and until when. The rules G1 to G13 as small machines.
 //!
 //! An agent is, for each of its pairs, a [`voter::Voter`] (what it promised) and a [`holder::Holder`] (what its own member was
 //! granted); a control server is a [`leader::Leadership`] and, for each pair, a [`leader::Leader`]. They are data: nothing
@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use understudy_model::terms;
 use understudy_model::{Epoch, Fact, Moment, RoleEpoch};
 
+/// No lease is longer; settings allow less. A voter that took any would be bound for ever by one bad word.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(2 * 86_400);
+
 /// The rules of `docs/protocols/grants.md`, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -35,6 +38,7 @@ pub enum GrantRule {
     G10,
     G11,
     G12,
+    G13,
 }
 
 impl fmt::Display for GrantRule {
@@ -48,7 +52,7 @@ impl fmt::Display for GrantRule {
 pub struct Promise {
     /// To whom, in which epoch.
     pub role: RoleEpoch,
-    /// How long one renewal lasts. It is that of the epoch: a changed setting waits for the next one (G13).
+    /// How long one renewal lasts. It is that of the epoch, the same with every voter: a change waits for the next one (G13).
     pub lease: Duration,
 }
 
@@ -83,7 +87,7 @@ impl Vote {
 /// A grant or a renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Given {
-    /// Made durable before this is answered; nothing for a renewal.
+    /// Made durable before this is answered; nothing for a renewal that lasts as long as the ones before.
     pub keep: Option<Kept>,
     /// Exactly what was asked for.
     pub role: RoleEpoch,
@@ -134,6 +138,8 @@ pub enum Objection {
     Fencing,
     /// The store holds another role than the asked one.
     NotStored,
+    /// Its holder counts on a longer lease than this voter knows of: at most this one.
+    LongerLease(Duration),
 }
 
 impl Objection {
@@ -146,6 +152,7 @@ impl Objection {
             Objection::NotLeading | Objection::NotRead | Objection::Silent(_) => GrantRule::G7,
             Objection::Fencing => GrantRule::G10,
             Objection::Unread => GrantRule::G11,
+            Objection::LongerLease(_) => GrantRule::G13,
         }
     }
 }
@@ -169,6 +176,9 @@ impl fmt::Display for Objection {
             Objection::Writing(role) => write!(f, "{role} is being stored"),
             Objection::Fencing => write!(f, "its host is being switched off"),
             Objection::NotStored => write!(f, "it is not the stored role"),
+            Objection::LongerLease(known) => {
+                write!(f, "it counts on a lease of more than {known:?}, the longest that is known here")
+            }
         }
     }
 }

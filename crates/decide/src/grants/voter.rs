@@ -1,8 +1,8 @@
 //! An agent's vote in one pair: what it promised, to whom, until when, and what holds its vote back.
 //!
 //! Refuses to know: whether a member runs, who else votes, and what its vote is worth to whoever asks. The laws (G1, G2,
-//! G7, G8, G11, G12): a promise binds until it is over; it is durable before it is said; memory that was lost costs
-//! silence, never safety.
+//! G7, G8, G11 to G13): a promise binds until it is over; it is durable before it is said; memory that was lost costs
+//! silence, never safety; only the holder's own request in a new epoch makes a promise to it shorter.
 
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Voter {
     over: bool,
     /// No vote before this moment (G7, G11).
     silent_until: Moment,
+    /// How long that silence lasts in all.
+    silence: Duration,
     /// The store's epoch has to be learned before any vote (G11).
     unread: bool,
 }
@@ -63,7 +65,7 @@ impl Voter {
             (own == *holder || also_own.as_ref() == Some(holder)) && promise.role.epoch <= kept.closed
         });
         let until = if given_up { Moment::default() } else { until };
-        Self { own, also_own, kept, until, over: false, silent_until, unread }
+        Self { own, also_own, kept, until, over: false, silent_until, silence: lease, unread }
     }
 
     /// What is, or is about to be, durable.
@@ -101,9 +103,22 @@ impl Voter {
         self.promised().filter(|role| self.is_own(&role.holder) && role.epoch > self.kept.closed)
     }
 
-    /// Another agent asks for its member.
+    /// Another agent asks for its member. In a new epoch of the promised holder that is also the word that the holder counts
+    /// on no more than `lease` from the asking on, whatever it was given before (`Holder::take`): so the promise may get
+    /// shorter (G13).
     pub fn asked(&mut self, now: Moment, role: &RoleEpoch, lease: Duration) -> Vote {
-        self.vote(now, role, lease)
+        let longer =
+            self.kept.promised.as_ref().filter(|promise| promise.role == *role && promise.lease < lease);
+        let longer = longer.is_some();
+        let mut vote = self.vote(now, role, lease, true);
+        // One epoch has one lease. A voter that took it for a shorter one is mended, and says so after that is durable.
+        if let (Vote::Given(given), Some(promise), true) = (&mut vote, &mut self.kept.promised, longer) {
+            promise.lease = lease;
+            self.until = self.until.max(now + lease);
+            given.until = self.until;
+            given.keep = Some(self.kept.clone());
+        }
+        vote
     }
 
     /// The leading control server orders an own member to be primary. `fenced`: what a device has ended, told only here,
@@ -122,7 +137,7 @@ impl Voter {
         if let Some(ended) = ended {
             self.end(&ended.holder, ended.epoch);
         }
-        self.vote(now, role, lease)
+        self.vote(now, role, lease, false)
     }
 
     /// An own member is about to ask the other voters: this renews its own agent's promise, and nothing else (G3).
@@ -133,7 +148,7 @@ impl Voter {
         match self.kept.promised.as_ref().filter(|promise| promise.role == *role) {
             Some(promise) => {
                 let lease = promise.lease;
-                self.vote(now, role, lease)
+                self.vote(now, role, lease, false)
             }
             None => self.refuse(role, Objection::Higher),
         }
@@ -162,6 +177,15 @@ impl Voter {
             self.until = Moment::default();
         }
         Closing::Keep(self.kept.clone())
+    }
+
+    /// The store says that a promise which this agent forgot may have been for as long as `lease`: its silence lasts as long,
+    /// counted from the same moment (G11, G13).
+    pub fn lengthen_silence(&mut self, lease: Duration) {
+        if self.unread && lease > self.silence {
+            self.silent_until = self.silent_until + (lease - self.silence);
+            self.silence = lease;
+        }
     }
 
     /// What the store held when it was read after the first contact with this agent became known (G11). Only an agent
@@ -197,6 +221,7 @@ impl Voter {
         self.over = false;
         self.until = self.until.max(now + lease);
         self.silent_until = self.silent_until.max(now + lease);
+        self.silence = self.silence.max(lease);
         self.unread = true;
         Some(self.kept.clone())
     }
@@ -208,7 +233,8 @@ impl Voter {
         self.silent_until = self.silent_until - by;
     }
 
-    fn vote(&mut self, now: Moment, role: &RoleEpoch, lease: Duration) -> Vote {
+    /// `cut`: its holder counts on no more than `lease` from some moment before now on.
+    fn vote(&mut self, now: Moment, role: &RoleEpoch, lease: Duration, cut: bool) -> Vote {
         if let Err(objection) = self.may_vote(now, role) {
             return self.refuse(role, objection);
         }
@@ -231,7 +257,7 @@ impl Voter {
             self.promised().filter(|former| self.is_own(&former.holder) && former.holder != role.holder);
         let retire = former.cloned();
         // The same holder may act on an answer for its former epoch, which may have been given for a longer lease (G13).
-        let least = if rule == GrantRule::G8 && !self.over { self.until } else { Moment::default() };
+        let least = if rule == GrantRule::G8 && !self.over && !cut { self.until } else { Moment::default() };
         self.kept.promised = Some(Promise { role: role.clone(), lease });
         self.until = least.max(now + lease);
         self.over = false;
@@ -341,7 +367,7 @@ mod tests {
     #[test]
     fn a_renewal_keeps_nothing_and_counts_from_now() {
         let mut voter = voter(kept(1, "a", 0));
-        let vote = voter.asked(at(12), &role(1, "a"), Duration::from_secs(99));
+        let vote = voter.asked(at(12), &role(1, "a"), Duration::from_secs(1));
         let given = vote.given().unwrap();
         assert_eq!((given.keep.clone(), given.until, given.rule), (None, at(15), GrantRule::G2));
         // Even a promise that ran out is renewed, as long as nobody else has got it.
@@ -467,11 +493,52 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_lease_of_a_new_epoch_takes_nothing_from_what_was_promised_before() {
-        let mut voter = voter(kept(1, "a", 0));
-        assert_eq!(rule(voter.asked(at(10), &role(2, "a"), Duration::from_secs(1))), GrantRule::G8);
-        assert_eq!(objection(voter.asked(at(12), &role(3, "b"), L)), Objection::Promised(at(13)));
-        assert_eq!(rule(voter.ordered(at(13), &role(3, "b"), L, None)), GrantRule::G1);
+    fn an_order_of_a_shorter_epoch_takes_nothing_from_what_was_promised_before() {
+        let mut voter = voter(kept(1, "b", 0));
+        assert_eq!(rule(voter.ordered(at(10), &role(2, "b"), Duration::from_secs(1), None)), GrantRule::G8);
+        assert_eq!(rule(voter.renew_own(at(11), &role(2, "b"))), GrantRule::G2);
+        assert_eq!(objection(voter.asked(at(12), &role(3, "a"), L)), Objection::Promised(at(13)));
+    }
+
+    #[test]
+    fn the_request_of_its_holder_makes_a_promise_shorter_also_for_the_next_life() {
+        let (second, mut voter) = (Duration::from_secs(1), voter(kept(1, "a", 0)));
+        let vote = voter.asked(at(10), &role(2, "a"), second);
+        let given = vote.given().unwrap();
+        assert_eq!((given.rule, given.until), (GrantRule::G8, at(11)));
+        let kept = given.keep.clone().expect("kept");
+        assert_eq!(kept.promised, Some(Promise { role: role(2, "a"), lease: second }));
+        let mut again = Voter::restarted(at(20), name("b"), None, kept, L);
+        assert_eq!(objection(again.ordered(at(20), &role(3, "b"), L, None)), Objection::Promised(at(21)));
+        // A request of the epoch before, which comes late, makes nothing longer.
+        assert_eq!(objection(voter.asked(at(10), &role(1, "a"), L)), Objection::Higher);
+        assert_eq!(rule(voter.ordered(at(11), &role(3, "b"), L, None)), GrantRule::G1);
+    }
+
+    #[test]
+    fn a_longer_lease_than_was_known_for_the_same_epoch_is_durable_before_the_yes() {
+        let (long, mut voter) = (Duration::from_secs(60), voter(kept(1, "a", 0)));
+        let vote = voter.asked(at(10), &role(1, "a"), long);
+        let given = vote.given().unwrap();
+        assert_eq!(
+            given.keep.as_ref().and_then(|kept| kept.promised.clone()),
+            Some(Promise { role: role(1, "a"), lease: long })
+        );
+        assert_eq!((given.until, voter.bound_until(at(69))), (at(70), Some(at(70))));
+        let vote = voter.asked(at(11), &role(1, "a"), long);
+        assert_eq!(vote.given().unwrap().keep, None, "once");
+    }
+
+    #[test]
+    fn lost_memory_is_silent_for_as_long_as_the_store_says_that_somebody_may_count() {
+        let mut voter = voter(Kept::default());
+        voter.lengthen_silence(Duration::from_secs(60));
+        voter.lengthen_silence(Duration::from_secs(60));
+        assert_eq!(voter.silent_until(), at(70), "counted from the start, once");
+        voter.learn_stored(Epoch(1));
+        assert_eq!(objection(voter.asked(at(69), &role(2, "a"), L)), Objection::Silent(at(70)));
+        voter.lengthen_silence(Duration::from_secs(600));
+        assert_eq!(rule(voter.asked(at(70), &role(2, "a"), L)), GrantRule::G1, "it has learned");
     }
 
     #[test]

@@ -77,6 +77,58 @@ fn while_the_other_agent_is_not_heard_the_control_server_is_the_vote_that_counts
     );
 }
 
+/// The primary, as its agent reports it.
+fn reported(world: &Wide, strict: GrantReport) -> ApplicationReport {
+    let role = holder(world);
+    ApplicationReport {
+        application: app("one"),
+        pid: Some(1),
+        status: ApplicationStatus::Started,
+        goal: Goal::Started,
+        run_mode: RunMode::Primary,
+        problem: String::new(),
+        restarts: 0,
+        gave_up: false,
+        last_exit: None,
+        role: Some(RoleReport {
+            pair: pair_name("p"),
+            promised: Some(role.clone()),
+            closed: Epoch(0),
+            acting: Some(role),
+            strict: Some(strict),
+        }),
+    }
+}
+
+#[test]
+fn clocks_that_an_agent_doubts_are_shown_at_both_hosts_and_change_nothing_else() {
+    let (mut world, before) = seen(Policy::Strict, &[]);
+    let doubt = ClockDoubt {
+        other: OtherClock::Host(host(1)),
+        behind: WhichClock::Other,
+        lapse: Lapse::AtOnce,
+        own_least: crate::ms(10_600),
+        own_most: crate::ms(10_602),
+        other_ns: 600_000_000,
+        drift_ppm: 2_000,
+        wrong: None,
+    };
+    let strict = GrantReport { peer_heard: true, clocks: vec![doubt], ..GrantReport::default() };
+    let report = reported(&world, strict);
+    world.control_sees(ControlSaw::Reported { host: host(0), report });
+    let view = world.view();
+    let warned: Vec<&String> = view.warnings.iter().filter(|text| text.contains("clock")).collect();
+    assert_eq!(warned.len(), 1, "{:#?}", view.warnings);
+    let facts = ["10.600 to 10.602 s", "advanced 0.600 s", "2000 ppm", "cannot tell", "paused-machines"];
+    assert!(facts.iter().all(|fact| warned[0].contains(fact)), "{}", warned[0]);
+    assert!(view.hosts.iter().all(|host| host.clock_doubts.len() == 1), "{:#?}", view.hosts);
+    assert_eq!(view.pairs[0].stored, before.pairs[0].stored);
+    assert_eq!(view.pairs[0].primary, before.pairs[0].primary);
+    let report = reported(&world, GrantReport { peer_heard: true, ..GrantReport::default() });
+    world.control_sees(ControlSaw::Reported { host: host(0), report });
+    assert!(world.view().hosts.iter().all(|host| host.clock_doubts.is_empty()));
+}
+
 #[test]
 fn what_the_primarys_own_agent_hears_counts_more_than_what_the_control_server_hears() {
     for (silent, peer_heard, warned) in
@@ -87,26 +139,7 @@ fn what_the_primarys_own_agent_hears_counts_more_than_what_the_control_server_he
             world.silence(1);
             world.deliver_all();
         }
-        let role = holder(&world);
-        let strict = Some(GrantReport { peer_heard, ..GrantReport::default() });
-        let report = ApplicationReport {
-            application: app("one"),
-            pid: Some(1),
-            status: ApplicationStatus::Started,
-            goal: Goal::Started,
-            run_mode: RunMode::Primary,
-            problem: String::new(),
-            restarts: 0,
-            gave_up: false,
-            last_exit: None,
-            role: Some(RoleReport {
-                pair: pair_name("p"),
-                promised: Some(role.clone()),
-                closed: Epoch(0),
-                acting: Some(role),
-                strict,
-            }),
-        };
+        let report = reported(&world, GrantReport { peer_heard, ..GrantReport::default() });
         world.control_sees(ControlSaw::Reported { host: host(0), report });
         let told = told(&world);
         assert_eq!(told.len(), warned, "silent {silent}, peer heard {peer_heard}: {told:#?}");

@@ -243,7 +243,7 @@ impl Bench {
 
     pub fn yes(ask: &VoteAsk) -> VoteAnswer {
         let VoteAsk { pair, incarnation, number, role, .. } = ask.clone();
-        VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given }
+        VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None }
     }
 
     pub fn peer_says(&mut self, answer: VoteAnswer) {

@@ -76,6 +76,7 @@ pub fn cluster() -> Cluster {
                 redundancy: Redundancy::WarmStandby,
                 policy: Policy::Strict,
                 on_crash: OnCrash::Failover,
+                keep_data: false,
                 timers: Timers {
                     lease: ms(1_000),
                     renew: ms(200),
@@ -97,12 +98,15 @@ pub struct Desk {
     /// What was sent and not taken from the desk yet.
     pub orders: Vec<(HostName, Order)>,
     pub votes: Vec<VoteAnswer>,
+    pub words: Vec<InSyncAnswer>,
     pub fenced: Vec<HostName>,
     pub replies: Vec<Reply>,
     pub events: Vec<Event>,
     /// Records, step by step, as they were asked for.
     pub records: Vec<ControlRecord>,
     pub reports: BTreeMap<ApplicationName, ApplicationReport>,
+    /// The life of the agent that is connected, or was.
+    pub life_of: BTreeMap<HostName, Incarnation>,
     lives: u128,
     asked: u64,
 }
@@ -127,6 +131,8 @@ impl Desk {
             last_operation: OperationId(0),
             flaps: BTreeMap::new(),
             drained: BTreeSet::new(),
+            in_sync: Default::default(),
+            holds: BTreeMap::new(),
             grants: GrantMemory::default(),
         };
         change(&mut stored);
@@ -138,11 +144,13 @@ impl Desk {
             disk: Disk::Works,
             orders: Vec::new(),
             votes: Vec::new(),
+            words: Vec::new(),
             fenced: Vec::new(),
             replies: Vec::new(),
             events: Vec::new(),
             records: Vec::new(),
             reports: BTreeMap::new(),
+            life_of: BTreeMap::new(),
             lives: 0,
             asked: 0,
         };
@@ -211,8 +219,15 @@ impl Desk {
             match record {
                 ControlRecord::RaiseEpoch { pair, expected, next } => {
                     assert_eq!(self.stored.roles.get(&pair), expected.as_ref(), "compare-and-set");
+                    let has = |record: &InSync| record.members.contains_key(&next.holder);
+                    assert!(self.stored.in_sync.get(&pair).is_none_or(has), "G14: {next} is left out");
                     self.stored.roles.insert(pair.clone(), next);
                     self.stored.grants.trusted.insert(pair);
+                }
+                ControlRecord::SetInSync { pair, role, expected, next } => {
+                    assert_eq!(self.stored.roles.get(&pair), role.as_ref(), "compare-and-set of the role");
+                    assert_eq!(self.stored.in_sync.get(&pair), expected.as_ref(), "compare-and-set");
+                    self.stored.in_sync.insert(pair, next);
                 }
                 ControlRecord::SetLease { pair, lease } => {
                     self.stored.grants.leases.insert(pair, lease);
@@ -222,6 +237,10 @@ impl Desk {
                     self.stored.goals.insert(application, goal);
                 }
                 ControlRecord::SetFlap { pair, flap } => drop(self.stored.flaps.insert(pair, flap)),
+                ControlRecord::SetHold { host, hold: Some(hold) } => {
+                    self.stored.holds.insert(host, hold);
+                }
+                ControlRecord::SetHold { host, hold: None } => drop(self.stored.holds.remove(&host)),
                 ControlRecord::SetMaintenance { .. }
                 | ControlRecord::SetDrained { .. }
                 | ControlRecord::RaiseLeadership { .. } => {}
@@ -238,6 +257,15 @@ impl Desk {
                         assert_eq!(self.stored.roles.get(&pair()), Some(role), "ordered before it is stored");
                     }
                     self.orders.push((host, order));
+                }
+                ControlDo::AnswerInSync { answer, .. } => {
+                    if answer.refused.is_none() {
+                        assert!(
+                            self.stored.in_sync.contains_key(&answer.pair),
+                            "answered before it is stored"
+                        );
+                    }
+                    self.words.push(answer);
                 }
                 ControlDo::Vote { answer, .. } => self.votes.push(answer),
                 ControlDo::Fence { host } => self.fenced.push(host),
@@ -270,6 +298,7 @@ impl Desk {
             controller_epoch: ControllerEpoch(1),
             applications: self.reports.values().filter(on_it).cloned().collect(),
         };
+        self.life_of.insert(host(name), inventory.incarnation);
         self.sees(ControlSaw::LinkUp { host: host(name), inventory });
     }
 
@@ -285,13 +314,39 @@ impl Desk {
 
     /// The holder's agent asks for a vote; what it got.
     pub fn asks_vote(&mut self, from: &str, role: RoleEpoch) -> Verdict {
+        self.asks_vote_for(from, role, ms(1_000))
+    }
+
+    /// The same, of a holder that counts on this lease.
+    pub fn asks_vote_for(&mut self, from: &str, role: RoleEpoch, lease: Duration) -> Verdict {
         self.asked += 1;
-        let ask =
-            VoteAsk { pair: pair(), incarnation: Incarnation(1), number: self.asked, role, lease: ms(1_000) };
+        let ask = VoteAsk { pair: pair(), incarnation: Incarnation(1), number: self.asked, role, lease };
         self.sees(ControlSaw::VoteAsked { host: host(from), ask });
         let answer = self.votes.pop().expect("an answer");
         assert_eq!(answer.number, self.asked);
         answer.verdict
+    }
+
+    /// The agent of this host, in the life that is connected, brings a member's word on who has everything; the refusal.
+    pub fn says(&mut self, from: &str, role: RoleEpoch, wish: InSyncWish) -> Option<String> {
+        self.asked += 1;
+        self.says_as(from, self.life_of[&host(from)], self.asked, role, wish)
+    }
+
+    /// The same, by that life of the agent and with that number.
+    pub fn says_as(
+        &mut self,
+        from: &str,
+        incarnation: Incarnation,
+        number: u64,
+        role: RoleEpoch,
+        wish: InSyncWish,
+    ) -> Option<String> {
+        let ask = InSyncAsk { pair: pair(), incarnation, number, role, wish };
+        self.sees(ControlSaw::InSyncAsked { host: host(from), ask });
+        let answer = self.words.pop().expect("an answer");
+        assert_eq!((answer.number, self.words.len()), (number, 0), "one answer to each");
+        answer.refused
     }
 
     /// The newest order that fits, taken from the desk.

@@ -57,6 +57,7 @@ pub fn cluster() -> Cluster {
         redundancy: Redundancy::WarmStandby,
         policy: Policy::Available,
         on_crash: OnCrash::Failover,
+        keep_data: false,
         timers: Preset::Fast.timers(),
     };
     Cluster {

@@ -64,6 +64,8 @@ fn leading(stored: RoleEpoch) -> Control {
         last_operation: OperationId(0),
         flaps: Default::default(),
         drained: Default::default(),
+        in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     })
 }

@@ -92,6 +92,8 @@ impl World {
                 last_operation: OperationId(0),
                 flaps: Default::default(),
                 drained: Default::default(),
+                in_sync: Default::default(),
+                holds: Default::default(),
                 grants: Default::default(),
             },
             full_store: false,
@@ -290,6 +292,7 @@ impl World {
             ToApplication::Attached
             | ToApplication::AttachRefused(_)
             | ToApplication::Ping(_)
+            | ToApplication::InSyncDone { .. }
             | ToApplication::Confirmed { .. } => {}
         }
         true
@@ -514,8 +517,11 @@ impl World {
                     }
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {
-                    unreachable!("no pair is strict here")
+                ControlRecord::SetLease { .. }
+                | ControlRecord::SetInSync { .. }
+                | ControlRecord::SetHold { .. }
+                | ControlRecord::RaiseLeadership { .. } => {
+                    unreachable!("no pair is strict or keeps its data here")
                 }
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
@@ -526,8 +532,10 @@ impl World {
         }
         for action in decision.actions {
             match action {
-                // Its pairs are `available`.
-                ControlDo::Vote { .. } | ControlDo::Fence { .. } => unreachable!(),
+                // Its pairs are `available`, and keep no data.
+                ControlDo::Vote { .. } | ControlDo::AnswerInSync { .. } | ControlDo::Fence { .. } => {
+                    unreachable!()
+                }
                 ControlDo::Send { host: name, order } => {
                     if let Work::Promote { role, pair, .. } = &order.work {
                         assert_eq!(

@@ -105,6 +105,51 @@ pub enum GuardError {
     NoProcess(#[source] io::Error),
 }
 
+/// Why a start may not go on. It is not guarded, and must not act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Nobody has said when it is killed, or it was said since that it need not be guarded.
+    #[error("it is not wanted any more")]
+    NotWanted,
+    /// Too many.
+    #[error("{MOST_SLOTS} starts are guarded already, which is the most that a guard takes")]
+    Full,
+    /// The guard has not confirmed it in time, or has killed it.
+    #[error("its time was over before a guard had confirmed that it guards it")]
+    Over,
+    /// The agent ends.
+    #[error("the agent ends")]
+    Ended,
+}
+
+/// Where a start waits until it is guarded, before it may act. For threads that may wait.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+impl Gate {
+    /// The start is made: it is armed, at the moment that was last told to [`Guards::guard`]. Never waits.
+    pub fn arm(&self, start: Start, grip: Grip) -> Result<(), GateError> {
+        match self.shared.arm_coming(start, grip) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(GateError::NotWanted),
+            Err(_) => Err(GateError::Full),
+        }
+    }
+
+    /// Returns when a guard has confirmed that it guards all of these. Waits no longer than until the first one's time is over;
+    /// a guard that hangs is replaced meanwhile.
+    pub fn pass(&self, starts: &[Start]) -> Result<(), GateError> {
+        self.shared.await_confirmed(starts)
+    }
+
+    /// It did not come to anything: it need not be guarded.
+    pub fn release(&self, start: Start) {
+        self.shared.release(start);
+    }
+}
+
 /// Why there is nobody to attend to a guard.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardsError {
@@ -146,19 +191,32 @@ impl Guards {
     }
 
     /// Kills that start at `kill_at`, unless told otherwise by then. For a start that is guarded already this is one small
-    /// packet; `grip` is asked for once only. Never waits. While there is no guard it is remembered, and armed when there is one.
+    /// packet, and `grip` is not asked for. Never waits. While there is no guard it is remembered, and armed when there is one.
+    /// A start that is not made yet has no grip: it is armed by [`Gate::arm`].
     pub fn guard(
         &self,
         application: &ApplicationName,
         start: Start,
         kill_at: Moment,
-        grip: impl FnOnce() -> io::Result<Grip>,
+        grip: impl Fn() -> io::Result<Option<Grip>>,
     ) -> Result<(), GuardError> {
         if self.shared.move_to(start, kill_at) {
             return Ok(());
         }
-        let grip = grip().map_err(GuardError::NoProcess)?;
-        self.shared.arm(application.clone(), start, kill_at, grip)
+        match grip().map_err(GuardError::NoProcess)? {
+            Some(grip) => return self.shared.arm(application.clone(), start, kill_at, grip),
+            None => self.shared.expect(application.clone(), start, kill_at)?,
+        }
+        // It may have been made meanwhile, before anybody knew that it is to be guarded.
+        if let Some(grip) = grip().map_err(GuardError::NoProcess)? {
+            self.shared.arm_coming(start, grip)?;
+        }
+        Ok(())
+    }
+
+    /// Where starts wait until they are guarded.
+    pub fn gate(&self) -> Gate {
+        Gate { shared: Arc::clone(&self.shared) }
     }
 
     /// Another of its processes is the main one from now on.

@@ -7,13 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use understudy_model::{ApplicationName, Moment};
 
-use super::{Grip, GuardError, Left};
+use super::{GateError, Grip, GuardError, Left};
 use crate::message::{LONGEST_BYTES, Post, Request};
-use crate::{MOST_SLOTS, Start, socket};
+use crate::{MOST_SLOTS, Start, now, socket};
+
+/// Whoever waits at the gate looks again at least so often: the boot clock may have gone on while the machine slept.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 struct Wanted {
@@ -41,6 +45,8 @@ struct Inner {
     ended: bool,
     wanted: BTreeMap<Start, Wanted>,
     remaining: BTreeMap<Start, Remaining>,
+    /// What is to be guarded and is not made yet; at most [`MOST_SLOTS`].
+    coming: BTreeMap<Start, (ApplicationName, Moment)>,
     /// What the guard is killing, and in which slot; that was told.
     dying: BTreeMap<Start, u16>,
     /// The guard took no more: it does not read.
@@ -54,6 +60,8 @@ struct Inner {
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     looked: Condvar,
+    /// Wakes whoever waits at the gate.
+    confirmed: Condvar,
     /// Wakes the attendant.
     bell: OwnedFd,
 }
@@ -62,7 +70,8 @@ impl Shared {
     pub(super) fn new() -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let inner = Inner { bytes: Vec::with_capacity(LONGEST_BYTES), ..Inner::default() };
-        Ok(Self { inner: Mutex::new(inner), looked: Condvar::new(), bell })
+        let (looked, confirmed) = (Condvar::new(), Condvar::new());
+        Ok(Self { inner: Mutex::new(inner), looked, confirmed, bell })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -97,6 +106,10 @@ impl Shared {
 
     pub(super) fn move_to(&self, start: Start, kill_at: Moment) -> bool {
         let mut inner = self.lock();
+        if let Some((_, told)) = inner.coming.get_mut(&start) {
+            *told = kill_at;
+            return true;
+        }
         let Some(wanted) = inner.wanted.get_mut(&start) else { return false };
         wanted.kill_at = kill_at;
         let request = Request::Move { post: Post { slot: wanted.slot, start }, kill_at };
@@ -112,22 +125,61 @@ impl Shared {
         grip: Grip,
     ) -> Result<(), GuardError> {
         let mut inner = self.lock();
-        if inner.dying.contains_key(&start) {
-            // It is being killed, and nothing undoes that.
-            return Ok(());
-        }
-        let slot = match inner.remaining.get(&start) {
-            Some(remaining) => remaining.slot,
-            None => inner.free_slot().ok_or(GuardError::Full)?,
-        };
-        inner.remaining.remove(&start);
-        inner.needed = true;
-        inner.wanted.insert(start, Wanted { application, slot, kill_at, grip, confirmed: false });
-        inner.say_arm(start);
+        inner.arm(application, start, kill_at, grip)?;
         drop(inner);
         // It sees to it that this is confirmed in time.
         self.ring();
         Ok(())
+    }
+
+    /// It will be made: when it is killed is remembered until then.
+    pub(super) fn expect(
+        &self,
+        application: ApplicationName,
+        start: Start,
+        kill_at: Moment,
+    ) -> Result<(), GuardError> {
+        let mut inner = self.lock();
+        if inner.coming.len() >= MOST_SLOTS {
+            return Err(GuardError::Full);
+        }
+        inner.coming.insert(start, (application, kill_at));
+        inner.needed = true;
+        drop(inner);
+        self.ring();
+        Ok(())
+    }
+
+    /// It is made: it is armed as was said. False if nothing was.
+    pub(super) fn arm_coming(&self, start: Start, grip: Grip) -> Result<bool, GuardError> {
+        let mut inner = self.lock();
+        let Some((application, kill_at)) = inner.coming.remove(&start) else { return Ok(false) };
+        inner.arm(application, start, kill_at, grip)?;
+        drop(inner);
+        self.ring();
+        Ok(true)
+    }
+
+    /// Waits until the guard that is there has confirmed all of these, none of whose time is over.
+    pub(super) fn await_confirmed(&self, starts: &[Start]) -> Result<(), GateError> {
+        let mut inner = self.lock();
+        loop {
+            if inner.ended {
+                return Err(GateError::Ended);
+            }
+            let wanted = starts.iter().map(|start| inner.wanted.get(start)).collect::<Option<Vec<_>>>();
+            let wanted = wanted.ok_or(GateError::NotWanted)?;
+            let first = wanted.iter().map(|wanted| wanted.kill_at).min().unwrap_or_default();
+            let left = first.since(now());
+            if left.is_zero() {
+                return Err(GateError::Over);
+            }
+            if wanted.iter().all(|wanted| wanted.confirmed) {
+                return Ok(());
+            }
+            let waited = self.confirmed.wait_timeout(inner, left.min(LOOK_AGAIN));
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     pub(super) fn replace_grip(&self, start: Start, grip: Grip) {
@@ -141,11 +193,14 @@ impl Shared {
 
     pub(super) fn release(&self, start: Start) {
         let mut inner = self.lock();
+        inner.coming.remove(&start);
         let wanted = inner.wanted.remove(&start).map(|wanted| wanted.slot);
         let slot = wanted.or_else(|| inner.remaining.remove(&start).map(|remaining| remaining.slot));
         if let Some(slot) = slot {
             inner.say(&Request::Disarm { post: Post { slot, start } });
         }
+        drop(inner);
+        self.confirmed.notify_all();
     }
 
     pub(super) fn kill_at(&self, start: Start) -> Option<Moment> {
@@ -167,6 +222,7 @@ impl Shared {
 
     pub(super) fn end(&self) {
         self.lock().ended = true;
+        self.confirmed.notify_all();
         self.ring();
     }
 
@@ -196,7 +252,10 @@ impl Shared {
         let mut inner = self.lock();
         inner.wanted.remove(&post.start);
         inner.remaining.remove(&post.start);
-        inner.dying.insert(post.start, post.slot).is_none()
+        let is_news = inner.dying.insert(post.start, post.slot).is_none();
+        drop(inner);
+        self.confirmed.notify_all();
+        is_news
     }
 
     /// A guard has said what it holds. Everything that is wanted is armed there; what nobody wants is kept as left.
@@ -245,6 +304,7 @@ impl Shared {
         if let Some(wanted) = self.lock().wanted.get_mut(&start) {
             wanted.confirmed = true;
         }
+        self.confirmed.notify_all();
     }
 
     /// Everything that is wanted is confirmed.
@@ -274,6 +334,28 @@ impl Shared {
 }
 
 impl Inner {
+    fn arm(
+        &mut self,
+        application: ApplicationName,
+        start: Start,
+        kill_at: Moment,
+        grip: Grip,
+    ) -> Result<(), GuardError> {
+        if self.dying.contains_key(&start) {
+            // It is being killed, and nothing undoes that.
+            return Ok(());
+        }
+        let slot = match self.remaining.get(&start) {
+            Some(remaining) => remaining.slot,
+            None => self.free_slot().ok_or(GuardError::Full)?,
+        };
+        self.remaining.remove(&start);
+        self.needed = true;
+        self.wanted.insert(start, Wanted { application, slot, kill_at, grip, confirmed: false });
+        self.say_arm(start);
+        Ok(())
+    }
+
     fn free_slot(&self) -> Option<u16> {
         let wanted = self.wanted.values().map(|wanted| wanted.slot);
         let remaining = self.remaining.values().map(|remaining| remaining.slot);

@@ -103,7 +103,7 @@ fn play(part: &Part) {
     let (guards, events) = guards_at(Path::new(&part.directory));
     let process = pidfd_open(Pid::from_raw(part.pid).unwrap(), PidfdFlags::empty()).unwrap();
     let application = ApplicationName::new("app").unwrap();
-    let grip = || Ok(Grip { process, group: None });
+    let grip = || Ok(Some(Grip { process: process.try_clone()?, group: None }));
     guards.guard(&application, part.start, part.kill_at, grip).unwrap();
     let mut said_armed = false;
     std::thread::spawn(|| {

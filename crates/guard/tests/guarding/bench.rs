@@ -120,7 +120,7 @@ impl Bench {
     }
 
     pub fn guard(&self, prey: &Prey, kill_at: Moment) -> Result<(), GuardError> {
-        self.guards.guard(&prey.application, prey.start, kill_at, || Ok(prey.grip()))
+        self.guards.guard(&prey.application, prey.start, kill_at, || Ok(Some(prey.grip())))
     }
 
     pub fn next(&self) -> GuardEvent {

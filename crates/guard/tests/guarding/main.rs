@@ -3,6 +3,7 @@
 mod agent;
 mod bench;
 mod disturbed;
+mod gate;
 mod group;
 mod guard_lost;
 mod strangers;
@@ -131,12 +132,12 @@ fn as_many_as_there_are_slots_and_no_more() {
     let far = now() + Duration::from_secs(3_600);
     for number in 0..understudy_guard::MOST_SLOTS as u64 {
         let start = bench::start(1_000 + number);
-        bench.guards.guard(&prey.application, start, far, || Ok(prey.grip())).unwrap();
+        bench.guards.guard(&prey.application, start, far, || Ok(Some(prey.grip()))).unwrap();
     }
-    let full = bench.guards.guard(&prey.application, bench::start(1), far, || Ok(prey.grip()));
+    let full = bench.guards.guard(&prey.application, bench::start(1), far, || Ok(Some(prey.grip())));
     assert!(full.unwrap_err().to_string().contains("256"));
     bench.guards.release(bench::start(1_007));
-    bench.guards.guard(&prey.application, bench::start(1), far, || Ok(prey.grip())).unwrap();
+    bench.guards.guard(&prey.application, bench::start(1), far, || Ok(Some(prey.grip()))).unwrap();
     bench.settle();
     bench.is_quiet(SOON);
 }

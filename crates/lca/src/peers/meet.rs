@@ -14,10 +14,9 @@ use understudy_wire::{PeerHello, PeerSaid};
 use super::{PEERS_SPEAK, Peers, Place};
 use crate::accepting::cause;
 
-/// How long one address may take to answer.
-const DIAL_LIMIT: Duration = Duration::from_secs(2);
-/// How long the other agent may take to answer the Hello. It looks at nothing but its memory for that.
-const WELCOME_LIMIT: Duration = Duration::from_secs(2);
+/// How long the other agent may take to answer the Hello, however short a lease is: it looks at nothing but its memory for
+/// that, on a machine that may be busy.
+const LEAST_WELCOME: Duration = Duration::from_millis(500);
 /// No longer than this between two tries: while control servers are away, this link alone keeps primaries in their roles.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -94,14 +93,15 @@ impl Peers {
         let (count, skipped) = (place.addresses.len().max(1), std::mem::take(first));
         place.addresses.rotate_left(skipped % count);
         let stranger = |found: Option<&Identity>| self.stranger(host, found).map(|(_, why)| why);
-        let dialed = dial_whom(&place.addresses, DIAL_LIMIT, &self.security, stranger).await;
+        let dialed = dial_whom(&place.addresses, place.patience, &self.security, stranger).await;
         let (index, connection) = dialed.map_err(|error| NotMet {
             word: error.word(),
             unwelcome: error.is_unwelcome(),
             why: error.to_string(),
         })?;
         let (sender, mut receiver) = connection.split::<PeerSaid, PeerSaid>();
-        let answer = self.introduce(host, &sender, &mut receiver).await;
+        let limit = place.patience.max(LEAST_WELCOME);
+        let answer = self.introduce(host, limit, &sender, &mut receiver).await;
         if answer.is_err() {
             *first = (skipped + index + 1) % count;
         }
@@ -112,6 +112,7 @@ impl Peers {
     async fn introduce(
         &self,
         host: &HostName,
+        limit: Duration,
         sender: &Sender<PeerSaid>,
         receiver: &mut Receiver<PeerSaid>,
     ) -> Result<AgentId, NotMet> {
@@ -123,9 +124,9 @@ impl Peers {
             to_host: host.clone(),
         });
         sender.try_send(&hello).map_err(|error| NotMet::gone("no-hello", cause(&error)))?;
-        let answer = tokio::time::timeout(WELCOME_LIMIT, receiver.next()).await;
+        let answer = tokio::time::timeout(limit, receiver.next()).await;
         match answer {
-            Err(_) => Err(NotMet::gone("silent", format!("no answer to the Hello within {WELCOME_LIMIT:?}"))),
+            Err(_) => Err(NotMet::gone("silent", format!("no answer to the Hello within {limit:?}"))),
             Ok(Err(error)) if error.is_refusal() => Err(NotMet::unwelcome(error.word(), cause(&error))),
             Ok(Err(error)) => Err(NotMet::gone(error.word(), cause(&error))),
             Ok(Ok(None)) => Err(NotMet::gone(

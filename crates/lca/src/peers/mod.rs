@@ -10,10 +10,11 @@ mod talk;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use understudy_decide::agent::{Agent, Peer};
-use understudy_drive::Inbox;
+use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, HostName, Incarnation, Release, Remembered, VoteAnswer, VoteAsk,
 };
@@ -32,6 +33,7 @@ pub struct Peers {
     me: Me,
     security: Security,
     inbox: Inbox<Agent>,
+    clock: BootClock,
     table: Mutex<Table>,
     next: AtomicU64,
     refusals: Refusals,
@@ -54,6 +56,8 @@ pub struct Me {
 struct Place {
     addresses: Vec<Address>,
     addp: AddpSettings,
+    /// How long one address may take to answer.
+    patience: Duration,
 }
 
 /// Held by the link of a peer that is heard, so that the next one begins after everything that it brought.
@@ -87,6 +91,7 @@ impl Peers {
             me,
             security,
             inbox,
+            clock: BootClock::own(),
             table: Mutex::default(),
             next: AtomicU64::new(1),
             refusals: Refusals::new("peer link"),
@@ -125,9 +130,9 @@ impl Peers {
         self.say(host, &PeerSaid::Ask(ask));
     }
 
-    /// Answers a peer; lost if there is no link.
+    /// Answers a peer, and says what the clock of this host shows; lost if there is no link.
     pub fn answer(&self, host: &HostName, answer: VoteAnswer) {
-        self.say(host, &PeerSaid::Vote(answer));
+        self.say(host, &PeerSaid::Vote(VoteAnswer { clock: self.clock.reading(), ..answer }));
     }
 
     /// Tells a peer that a role was given up; lost if there is no link.
@@ -234,5 +239,5 @@ fn place_of(peer: Peer) -> Place {
         }
         address.ok()
     });
-    Place { addresses: addresses.collect(), addp: peer.addp }
+    Place { addresses: addresses.collect(), addp: peer.addp, patience: peer.patience }
 }

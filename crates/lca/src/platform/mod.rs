@@ -128,6 +128,9 @@ pub enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
+    /// The new process was made, waited, and was not let go on.
+    #[error("it was made and not let go on: {0}")]
+    NotLetGo(String),
     /// The new process could not be set up.
     #[error("cannot set up the new process ({step}): {source}")]
     Prepare {
@@ -150,6 +153,9 @@ pub enum LaunchError {
         source: io::Error,
     },
 }
+
+/// Whether a process that waits may become its program, given what it can be killed with; and if not, why not.
+pub type LetGo<'a> = &'a dyn Fn(Grip) -> Result<(), String>;
 
 /// What is written down about a running start, so that the next life of the agent knows its processes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +201,15 @@ pub trait Platform: Send + Sync + 'static {
 
     /// The same for a command that is run for an application: its output goes to `output`.
     fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Self::Tree, LaunchError>;
+
+    /// The same for either, but for this: when the process is made it waits, and becomes its program only when `let_go` has
+    /// returned. If that says no, or if this agent ends first, the process ends and nothing of the program has run.
+    fn launch_held(
+        &self,
+        launch: &Launch,
+        output: Option<BorrowedFd<'_>>,
+        let_go: LetGo<'_>,
+    ) -> Result<Self::Tree, LaunchError>;
 
     /// The number of its main process, for people; none if that was gone when the tree was found.
     fn pid(&self, tree: &Self::Tree) -> Option<u32>;

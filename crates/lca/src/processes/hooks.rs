@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use understudy_decide::agent::{AgentSaw, HookAct, HookKind, HookRun, Spawn, StartId};
-use understudy_model::{ApplicationName, Epoch, ExitCause};
+use understudy_guard::guards::Gate;
+use understudy_model::{ApplicationName, Epoch, ExitCause, Signal};
 
 use super::{KILL_AGAIN, Processes, STACK_BYTES};
 use crate::output::Tail;
@@ -46,6 +47,19 @@ impl<T> Hooks<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It is being made, and is to be killed as soon as it runs.
+    pub(super) fn is_to_be_killed(&self, hook: StartId) -> bool {
+        matches!(self.all().get(&hook), Some(Running::Beginning { kill: true }))
+    }
+
+    /// What lives of a hook.
+    pub(super) fn tree(&self, hook: StartId) -> Option<Arc<T>> {
+        match self.all().get(&hook)? {
+            Running::Runs(tree) | Running::Left(tree) => Some(Arc::clone(tree)),
+            Running::Beginning { .. } => None,
+        }
+    }
+
     /// Something of a hook that an earlier life ran.
     pub(super) fn insert_left(&self, hook: StartId, tree: Arc<T>) {
         self.all().insert(hook, Running::Left(tree));
@@ -53,41 +67,42 @@ impl<T> Hooks<T> {
 }
 
 /// How a hook ended, and the end of what it printed.
+#[derive(Default)]
 struct HookEnd {
     failed: Option<String>,
     said: String,
 }
 
 impl<P: Platform> Processes<P> {
-    /// Begins a hook. Its end is observed.
-    pub fn run_hook(self: &Arc<Self>, run: HookRun) {
+    /// Begins a hook. Its end is observed. One that is to be held waits at the gate.
+    pub fn run_hook(self: &Arc<Self>, run: HookRun, gate: Gate) {
         if run.kind == HookKind::Demote {
             // From here on it is not known to be primary, whatever becomes of the hook or of this agent.
             self.note_role(&run.application, run.start, None);
         }
         match &run.act {
             HookAct::Note => self.told(&run, None),
-            HookAct::Signal(signal) => {
-                let sent = self.table.tree(run.start).map(|tree| self.platform.signal(&tree, *signal));
-                let failed = match sent {
-                    Some(Ok(())) => None,
-                    Some(Err(error)) => Some(format!("cannot send {signal}: {error}")),
-                    None => Some("its process is gone".to_owned()),
-                };
+            HookAct::Signal(signal) if !run.held => {
+                let failed = self.send(&run, *signal).err();
                 self.told(&run, failed);
             }
-            HookAct::Command(_) => {
+            HookAct::Signal(_) | HookAct::Command(_) => {
                 self.hooks.all().insert(run.hook, Running::Beginning { kill: false });
                 let (application, hook) = (run.application.clone(), run.hook);
                 let this = Arc::clone(self);
                 let thread = std::thread::Builder::new().name("hook".to_owned()).stack_size(STACK_BYTES);
-                if let Err(error) = thread.spawn(move || this.hook_thread(&run)) {
+                if let Err(error) = thread.spawn(move || this.hook_thread(&run, &gate)) {
                     self.hooks.all().remove(&hook);
                     let failed = Some(format!("cannot make a thread for it: {error}"));
                     self.observe(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
                 }
             }
         }
+    }
+
+    fn send(&self, run: &HookRun, signal: Signal) -> Result<(), String> {
+        let tree = self.table.tree(run.start).ok_or_else(|| "its process is gone".to_owned())?;
+        self.platform.signal(&tree, signal).map_err(|error| format!("cannot send {signal}: {error}"))
     }
 
     /// What needs no process is done at once.
@@ -99,9 +114,17 @@ impl<P: Platform> Processes<P> {
         self.observe(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
     }
 
-    fn hook_thread(self: Arc<Self>, run: &HookRun) {
+    fn hook_thread(self: Arc<Self>, run: &HookRun, gate: &Gate) {
+        let ended = match &run.act {
+            HookAct::Command(command) => self.try_hook(run, command, gate),
+            HookAct::Signal(signal) => {
+                let sent = self.let_signal_go(run, gate).and_then(|()| self.send(run, *signal));
+                sent.map(|()| HookEnd::default())
+            }
+            HookAct::Note => Ok(HookEnd::default()),
+        };
         let HookEnd { failed, said } =
-            self.try_hook(run).unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
+            ended.unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
         self.hooks.all().remove(&run.hook);
         if failed.is_none() && run.kind == HookKind::Promote {
             // Before it is said: the next life must know it, or will undo what was believed.
@@ -111,17 +134,26 @@ impl<P: Platform> Processes<P> {
         self.inbox.saw_blocking(AgentSaw::HookEnded { application, hook, failed, said });
     }
 
-    fn try_hook(self: &Arc<Self>, run: &HookRun) -> Result<HookEnd, String> {
-        let launch = self.hook_launch(run)?;
+    fn try_hook(self: &Arc<Self>, run: &HookRun, command: &[String], gate: &Gate) -> Result<HookEnd, String> {
+        let launch = self.hook_launch(run, command)?;
         let no_pipe = |error: rustix::io::Errno| format!("cannot make a pipe for its output: {error}");
         let (output, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(no_pipe)?;
         let (wakes, waker) = pipe_with(PipeFlags::CLOEXEC).map_err(no_pipe)?;
-        let tree = self.platform.launch_hook(&launch, writes.as_fd()).map_err(|error| error.to_string())?;
+        let launched = match run.held {
+            true => {
+                let let_go = |grip| self.let_hook_go(run, gate, grip);
+                self.platform.launch_held(&launch, Some(writes.as_fd()), &let_go)
+            }
+            false => self.platform.launch_hook(&launch, writes.as_fd()),
+        };
+        let tree = Arc::new(launched.map_err(|error| error.to_string())?);
         drop(writes);
-        let tree = Arc::new(tree);
         let former = self.hooks.all().insert(run.hook, Running::Runs(Arc::clone(&tree)));
         if matches!(former, Some(Running::Beginning { kill: true })) {
             self.kill_all(&run.application, &tree);
+        }
+        if !run.held {
+            self.guard_if_wanted(&run.application, run.hook, gate, &tree);
         }
         let (tell, told) = mpsc::channel();
         let (this, watched) = (Arc::clone(self), Arc::clone(&tree));
@@ -152,8 +184,7 @@ impl<P: Platform> Processes<P> {
         Ok(HookEnd { failed, said: tail.last_lines(&secrets) })
     }
 
-    fn hook_launch(&self, run: &HookRun) -> Result<Launch, String> {
-        let HookAct::Command(command) = &run.act else { return Err("not a command".to_owned()) };
+    fn hook_launch(&self, run: &HookRun, command: &[String]) -> Result<Launch, String> {
         let spawn = Spawn {
             application: run.application.clone(),
             start: run.start,
@@ -162,6 +193,7 @@ impl<P: Platform> Processes<P> {
             run_mode: run.run_mode,
             epoch: run.epoch,
             restarts: 0,
+            held: run.held,
         };
         self.hook_launch_of(run, &spawn, command)
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use understudy_decide::agent::{HookRun, Spawn};
+use understudy_guard::guards::Gate;
 use understudy_model::{ApplicationName, Interface, OutputKind, ProcessSpec};
 
 use super::{Printed, Processes};
@@ -17,7 +18,7 @@ use crate::accepting::cause;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::platform::{
-    Account, Launch, LaunchError, NotifySocket, Output, Platform, find_account, with_rights_of,
+    Account, Launch, LaunchError, LetGo, NotifySocket, Output, Platform, find_account, with_rights_of,
 };
 use crate::secrets::Secrets;
 use crate::{environment_file, journal, output, permission};
@@ -40,7 +41,11 @@ impl<P: Platform> Processes<P> {
         Ok(account)
     }
 
-    pub(super) fn try_launch(&self, spawn: &Spawn) -> Result<(P::Tree, Option<NotifySocket>), String> {
+    pub(super) fn try_launch(
+        &self,
+        spawn: &Spawn,
+        gate: &Gate,
+    ) -> Result<(P::Tree, Option<NotifySocket>), String> {
         let program = spawn.spec.command.first().map_or("", String::as_str);
         let account = self.permit(program, &spawn.spec.process)?;
         self.prepare_page(spawn, &account)?;
@@ -54,8 +59,10 @@ impl<P: Platform> Processes<P> {
         let launch = self.launch_of(spawn, environment::environment(&around, spawn, &options), account);
         let notifies = spawn.spec.interface == Interface::Notify;
         let socket = if notifies { Some(self.bind_notices(spawn.start, Some(user))?) } else { None };
-        let tree = self.launch_with_output(launch, &spawn.spec.options).map_err(|error| error.to_string())?;
-        Ok((tree, socket))
+        let let_go = |grip| self.let_start_go(spawn.start, gate, grip);
+        let let_go = spawn.held.then_some(&let_go as LetGo<'_>);
+        let tree = self.launch_with_output(launch, &spawn.spec.options, let_go);
+        Ok((tree.map_err(|error| error.to_string())?, socket))
     }
 
     /// A hook of an application: its own account if settings name one, and all else as the application has it. What
@@ -127,16 +134,25 @@ impl<P: Platform> Processes<P> {
         Ok(path)
     }
 
-    fn launch_with_output(&self, mut launch: Launch, options: &Options) -> Result<P::Tree, LaunchError> {
+    fn launch_with_output(
+        &self,
+        mut launch: Launch,
+        options: &Options,
+        let_go: Option<LetGo<'_>>,
+    ) -> Result<P::Tree, LaunchError> {
+        let begin = |launch: &Launch| match let_go {
+            Some(let_go) => self.platform.launch_held(launch, None, let_go),
+            None => self.platform.launch(launch),
+        };
         self.prepare_output(&launch, options, self.places.journal.is_some());
-        match self.platform.launch(&launch) {
+        match begin(&launch) {
             Err(LaunchError::JoinJournal { source, .. }) if launch.spec.output.is_none() => {
                 let path = self.logs.path(&launch.application);
                 tracing::warn!(application = %launch.application, error = %source, log = %path.display(),
                     "the journal takes no stream; its output goes to a file this time");
                 launch.output = Output::File(path);
                 self.prepare_output(&launch, options, false);
-                self.platform.launch(&launch)
+                begin(&launch)
             }
             launched => launched,
         }

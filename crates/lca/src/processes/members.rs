@@ -56,11 +56,11 @@ impl<P: Platform> Processes<P> {
         self.launched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a guard needs to kill a start: only while something of it is known to run.
-    pub fn grip(&self, start: StartId) -> io::Result<Grip> {
-        let tree = self.table.tree(start).or_else(|| self.launched().get(&start).cloned());
-        let tree = tree.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing of it runs"))?;
-        self.platform.grip(&tree)
+    /// What a guard needs to kill a start or a hook; nothing if nothing of it is known to run.
+    pub fn grip(&self, start: StartId) -> io::Result<Option<Grip>> {
+        let launched = || self.launched().get(&start).cloned();
+        let tree = self.table.tree(start).or_else(launched).or_else(|| self.hooks.tree(start));
+        tree.map(|tree| self.platform.grip(&tree)).transpose()
     }
 }
 

@@ -172,6 +172,11 @@ impl<T> Table<T> {
         }
     }
 
+    /// It is being made, and is to be killed as soon as it runs.
+    pub fn is_to_be_killed(&self, start: StartId) -> bool {
+        matches!(self.starts().get(&start), Some(Known::Starting { asked, .. }) if asked.kill)
+    }
+
     /// A kill that was taken was not begun.
     pub fn kill_failed(&self, start: StartId) {
         if let Some(Known::Running { killing, .. }) = self.starts().get_mut(&start) {

@@ -24,6 +24,8 @@ use crate::platform::Platform;
 pub struct Picture {
     /// One for each assigned application, by name.
     pub applications: BTreeMap<ApplicationName, Shown>,
+    /// How many clocks of other voters are doubted, or the own one for them.
+    pub clock_doubts: u64,
 }
 
 /// One application.
@@ -62,7 +64,7 @@ impl Picture {
             };
             (report.application, shown)
         });
-        Self { applications: shown.collect() }
+        Self { applications: shown.collect(), clock_doubts: agent.clock_doubts().count() as u64 }
     }
 }
 

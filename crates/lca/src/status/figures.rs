@@ -37,6 +37,9 @@ pub fn text(seen: &Seen) -> String {
         }
     }
     each(&mut all, &picture.applications);
+    let help =
+        "Clocks of other voters that this agent found to run apart from that of its host, and still doubts.";
+    all.gauge("understudy_agent_clock_doubts", help).sample(&[], picture.clock_doubts);
     let mut family = all.counter("understudy_agent_events_total", "Events told, by kind.");
     for (kind, count) in &counts.events {
         family.sample(&[("kind", kind)], *count);

@@ -12,11 +12,11 @@ use understudy_model::{
     RoleEpoch, RunMode, Signal, Work,
 };
 
-fn pair() -> PairName {
+pub fn pair() -> PairName {
     PairName::new("pair").unwrap()
 }
 
-fn role(epoch: u64) -> RoleEpoch {
+pub fn role(epoch: u64) -> RoleEpoch {
     RoleEpoch::new(Epoch(epoch), "member".parse().unwrap())
 }
 
@@ -28,12 +28,12 @@ fn demote(epoch: u64) -> Work {
     Work::Demote { pair: pair(), role: role(epoch), time_limit: Duration::from_secs(5) }
 }
 
-fn shell(script: &str) -> Vec<String> {
+pub fn shell(script: &str) -> Vec<String> {
     ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
 }
 
 /// A member that notes how it is started, and waits.
-fn member(place: &Place) -> Assignment {
+pub fn member(place: &Place) -> Assignment {
     let script =
         format!("echo start $UNDERSTUDY_RUN_MODE $UNDERSTUDY_EPOCH >> {0}; exec sleep 1000", notes(place));
     let mut member = assignment("member", &["/bin/sh", "-c", &script]);
@@ -55,7 +55,7 @@ fn notes(place: &Place) -> String {
     place.state().parent().unwrap().join("notes").display().to_string()
 }
 
-fn noted(place: &Place) -> Vec<String> {
+pub fn noted(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(notes(place)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }

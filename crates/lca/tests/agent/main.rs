@@ -3,6 +3,7 @@
 //! Knows the wire and the files only. The law: everything is waited for with a limit, and only what a test started is
 //! killed.
 
+mod held;
 mod hooks;
 mod impostor;
 mod inherited;

@@ -11,7 +11,7 @@ use understudy_lca::promise_file::{Owner, PromiseFile};
 use understudy_model::{
     AgentId, ApplicationName, ApplicationReport, ApplicationSpec, Assignment, ControllerEpoch,
     ControllerName, Goal, Interface, Inventory, Order, OrderId, Outcome, OutputKind, ProcessSpec,
-    RestartPolicy, Signal, Work,
+    RestartPolicy, Signal, Verdict, VoteAnswer, VoteAsk, Work,
 };
 use understudy_transport::{Address, Receiver, Security, Sender, dial};
 use understudy_wire::{FromAgent, Hello, Message, SPOKEN, ToAgent};
@@ -170,6 +170,10 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -284,6 +288,7 @@ impl Controller {
                 FromAgent::Answer(answer) if answer.order == id => return answer.outcome,
                 FromAgent::Answer(answer) => self.answers.push((answer.order, answer.outcome)),
                 FromAgent::Report(report) => self.unread.push(report),
+                FromAgent::AskVote(ask) => self.vote(ask),
                 _ => {}
             }
         }
@@ -291,6 +296,25 @@ impl Controller {
 
     pub async fn next(&mut self) -> Option<FromAgent> {
         limited(self.receiver.next()).await.unwrap_or(None)
+    }
+
+    /// Gives its vote.
+    fn vote(&self, ask: VoteAsk) {
+        let VoteAsk { pair, incarnation, number, role, .. } = ask;
+        let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None };
+        // The agent may be dead, as some tests want it to.
+        let _ = self.sender.try_send(&ToAgent::Vote(answer));
+    }
+
+    /// Gives every vote that was asked for until now.
+    pub async fn vote_now(&mut self) {
+        while let Some(said) = self.next_now().await {
+            match said {
+                FromAgent::AskVote(ask) => self.vote(ask),
+                FromAgent::Answer(answer) => self.answers.push((answer.order, answer.outcome)),
+                _ => {}
+            }
+        }
     }
 
     /// What has come already.
@@ -307,6 +331,7 @@ impl Controller {
         loop {
             match self.next().await.expect("the agent is there") {
                 FromAgent::Report(report) if wished(&report) => return report,
+                FromAgent::AskVote(ask) => self.vote(ask),
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "some of it is for tests of the transport")]
 mod authority;
 mod bounds;
+mod clocks;
 mod identity;
 mod meeting;
 mod play;

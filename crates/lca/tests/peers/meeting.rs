@@ -1,6 +1,6 @@
 //! Two agents meet, talk, lose each other and meet again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use understudy_decide::agent::{AgentSaw, Peer};
 use understudy_model::{AddpSettings, Epoch, Remembered, Verdict};
@@ -22,18 +22,22 @@ async fn talk(mut alpha: End, mut beta: End) {
     alpha.peers.ask(&to_beta, ask(1));
     assert_eq!(beta.saw().await, AgentSaw::PeerAsked { host: to_alpha.clone(), ask: ask(1) });
     beta.peers.answer(&to_alpha, answer(1, Verdict::Given));
-    let voted = AgentSaw::PeerVoted { host: to_beta.clone(), answer: answer(1, Verdict::Given) };
-    assert_eq!(alpha.saw().await, voted);
+    assert_eq!(alpha.voted().await.0, answer(1, Verdict::Given));
     beta.peers.ask(&to_alpha, ask(2));
     assert_eq!(alpha.saw().await, AgentSaw::PeerAsked { host: to_beta.clone(), ask: ask(2) });
     let no = Verdict::Refused { promised: Some(role(9)), why: "it is promised".to_owned() };
     alpha.peers.answer(&to_beta, answer(2, no.clone()));
-    assert_eq!(beta.saw().await, AgentSaw::PeerVoted { host: to_alpha.clone(), answer: answer(2, no) });
+    assert_eq!(beta.voted().await.0, answer(2, no));
     alpha.peers.tell(&to_beta, release(8));
     assert_eq!(beta.saw().await, AgentSaw::PeerReleased { host: to_alpha, release: release(8) });
     beta.peers.tell(&host("alpha"), release(9));
     assert_eq!(alpha.saw().await, AgentSaw::PeerReleased { host: to_beta, release: release(9) });
-    let remembered = Remembered { pair: "db".parse().unwrap(), voted: Some(role(8)), released: Epoch(7) };
+    let remembered = Remembered {
+        pair: "db".parse().unwrap(),
+        voted: Some(role(8)),
+        released: Epoch(7),
+        lease: Duration::from_secs(600),
+    };
     alpha.peers.remember(&host("beta"), remembered.clone());
     assert_eq!(beta.saw().await, AgentSaw::PeerRemembers { host: host("alpha"), remembered });
     assert_eq!((alpha.peers.tally().begun(), beta.peers.tally().begun()), (1, 1), "one link for both");
@@ -60,6 +64,7 @@ async fn the_agent_whose_host_sorts_first_dials_and_the_other_waits() {
         host: host(name),
         addresses: vec![address.to_string()],
         addp: AddpSettings::OFF,
+        patience: PATIENCE,
     };
     beta.peers.keep(vec![peer("alpha", first.address()), peer("gamma", &gamma.address)]);
     gamma.keep("beta", &beta);
@@ -100,9 +105,30 @@ async fn a_peer_is_found_at_its_second_address_and_one_that_is_none_is_left_out(
     let gamma = End::plain("gamma").await;
     beta.keep("alpha", &alpha);
     let addresses = vec!["nonsense".to_owned(), gamma.address.to_string(), beta.address.to_string()];
-    alpha.peers.keep(vec![Peer { host: host("beta"), addresses, addp: AddpSettings::OFF }]);
+    let (addp, patience) = (AddpSettings::OFF, PATIENCE);
+    alpha.peers.keep(vec![Peer { host: host("beta"), addresses, addp, patience }]);
     alpha.joined("beta").await;
     assert_eq!(gamma.refused("other-host"), 1, "it was asked first");
+}
+
+/// A call that was begun while the way was cut hangs when it is whole again: with a short lease it is given up before that
+/// is over, and the next one gets through.
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_waited_for_as_long_as_the_lease_allows() {
+    let authority = Authority::new();
+    let (alpha, beta) = (authority.security("agent/alpha"), authority.security("agent/beta"));
+    let mut alpha = End::new("alpha", 5, alpha, "127.0.0.1:0").await;
+    let beta = End::new("beta", 4, beta, "127.0.0.1:0").await;
+    beta.keep("alpha", &alpha);
+    // The system takes the call, and nobody ever says a word there.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = vec![mute.local_addr().unwrap().to_string(), beta.address.to_string()];
+    let (addp, patience) = (AddpSettings::OFF, Duration::from_millis(100));
+    let began = Instant::now();
+    alpha.peers.keep(vec![Peer { host: host("beta"), addresses, addp, patience }]);
+    alpha.joined("beta").await;
+    assert!(began.elapsed() >= patience, "the mute one comes first");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -12,14 +12,16 @@ use understudy_lca::log_files::LogFiles;
 use understudy_lca::log_reader::LogReader;
 use understudy_lca::peers::{Me, Peers};
 use understudy_model::{
-    AddpSettings, AgentId, ControllerEpoch, Epoch, HostName, Incarnation, Release, RoleEpoch, Verdict,
-    VoteAnswer, VoteAsk,
+    AddpSettings, AgentId, ClockReading, ControllerEpoch, Epoch, HostName, Incarnation, Moment, Release,
+    RoleEpoch, Verdict, VoteAnswer, VoteAsk,
 };
 use understudy_transport::{Address, Listener, Receiver, Security, Sender, dial};
 use understudy_wire::{PeerHello, PeerSaid, VersionRange};
 
 /// The longest that anything may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
+/// How long a dial may take.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 pub const V3: VersionRange = VersionRange { min: 3, max: 3 };
 
 pub struct End {
@@ -74,13 +76,25 @@ impl End {
 
     pub fn keep_at(&self, name: &str, addresses: &[&Address], addp: AddpSettings) {
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        self.peers.keep(vec![Peer { host: host(name), addresses, addp }]);
+        self.peers.keep(vec![Peer { host: host(name), addresses, addp, patience: PATIENCE }]);
     }
 
     /// The next observation.
     pub async fn saw(&mut self) -> AgentSaw {
         match limited(self.mail.recv()).await.expect("the links are there") {
             Mail::Saw(_, saw) => saw,
+            Mail::Look(_) => unreachable!("nobody looks"),
+        }
+    }
+
+    /// The next observation, which is a vote, and when it was made: without its reading, and that.
+    pub async fn voted(&mut self) -> (VoteAnswer, ClockReading, Moment) {
+        match limited(self.mail.recv()).await.expect("the links are there") {
+            Mail::Saw(at, AgentSaw::PeerVoted { answer, .. }) => {
+                let clock = answer.clock.expect("every vote says what the clock shows");
+                (VoteAnswer { clock: None, ..answer }, clock, at)
+            }
+            Mail::Saw(_, saw) => panic!("{saw:?}"),
             Mail::Look(_) => unreachable!("nobody looks"),
         }
     }
@@ -156,7 +170,7 @@ pub fn ask(number: u64) -> VoteAsk {
 
 pub fn answer(number: u64, verdict: Verdict) -> VoteAnswer {
     let VoteAsk { pair, incarnation, number, role, lease: _ } = ask(number);
-    VoteAnswer { pair, incarnation, number, role, verdict }
+    VoteAnswer { pair, incarnation, number, role, verdict, clock: None }
 }
 
 pub fn release(epoch: u64) -> Release {

@@ -2,12 +2,14 @@
 //!
 //! Refuses to know what comes of it. The law: two deeds that may come to different things have different codes.
 
+use std::time::Duration;
+
 use understudy_decide::grants::holder::OtherVoter;
 use understudy_model::{ControllerEpoch, Epoch};
 
 use crate::pool::Number;
 use crate::steps::Step;
-use crate::world::Call;
+use crate::world::{Call, UNIT};
 
 /// A state: the numbers of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +68,14 @@ pub(super) enum Deed {
     TickAgent(u32),
     TickControl(u32),
     TickStore(u32),
-    AgentVotes(Epoch),
-    ControlVotes(usize, Epoch),
+    AgentVotes(Epoch, Duration),
+    ControlVotes(usize, Epoch, Duration),
     Answered(usize, OtherVoter),
     Ordered(u32),
     AgentHearsRelease(Epoch),
     ControlHearsRelease(usize, Epoch),
-    ControlHearsWord(usize, Epoch),
-    Learns(Epoch),
+    ControlHearsWord(usize, Epoch, Duration),
+    Learns(Epoch, Duration),
     ForgetsAsked(Epoch),
     Deposed(ControllerEpoch),
     ForgetsWrites,
@@ -82,19 +84,24 @@ pub(super) enum Deed {
 impl Deed {
     pub(super) fn code(self) -> u32 {
         let epoch = |epoch: Epoch| u32::try_from(epoch.0).expect("explorations have few epochs");
+        let with = |asked: Epoch, lease: Duration| {
+            let units = u32::try_from(lease.as_nanos() / UNIT.as_nanos()).expect("explored leases are short");
+            assert!(units < 256 && asked.0 < 256, "explorations have few epochs and short leases");
+            epoch(asked) << 8 | units
+        };
         let (kind, x, y) = match self {
             Deed::Taken(step) => return step.code(),
             Deed::TickAgent(rate) => (1, rate, 0),
             Deed::TickControl(rate) => (2, rate, 0),
             Deed::TickStore(rate) => (3, rate, 0),
-            Deed::AgentVotes(asked) => (4, epoch(asked), 0),
-            Deed::ControlVotes(a, asked) => (5, epoch(asked), a as u32),
+            Deed::AgentVotes(asked, lease) => (4, with(asked, lease), 0),
+            Deed::ControlVotes(a, asked, lease) => (5, with(asked, lease), a as u32),
             Deed::Answered(i, voter) => (6, i as u32, voter as u32),
             Deed::Ordered(order) => (7, order, 0),
             Deed::AgentHearsRelease(released) => (8, epoch(released), 0),
             Deed::ControlHearsRelease(a, released) => (9, epoch(released), a as u32),
-            Deed::ControlHearsWord(a, highest) => (10, epoch(highest), a as u32),
-            Deed::Learns(stored) => (11, epoch(stored), 0),
+            Deed::ControlHearsWord(a, highest, lease) => (10, with(highest, lease), a as u32),
+            Deed::Learns(stored, covers) => (11, with(stored, covers), 0),
             Deed::ForgetsAsked(lowest) => (12, epoch(lowest), 0),
             Deed::Deposed(current) => (13, epoch(Epoch(current.0)), 0),
             Deed::ForgetsWrites => (14, 0, 0),

@@ -29,6 +29,10 @@ pub enum Request {
     Query(Query),
     /// Misbehave.
     Fault(FaultOrder),
+    /// Have it recorded that the other member is out.
+    LeaveOutPeer,
+    /// Have it recorded that the other member has everything.
+    PeerCaughtUp,
 }
 
 impl Request {
@@ -36,7 +40,7 @@ impl Request {
     pub fn is_for_backups_too(&self) -> bool {
         match self {
             Request::Hello | Request::Status | Request::Fault(_) => true,
-            Request::Query(_) => false,
+            Request::Query(_) | Request::LeaveOutPeer | Request::PeerCaughtUp => false,
             Request::Do(command) => matches!(
                 command,
                 Command::Register { .. }
@@ -108,6 +112,8 @@ pub fn parse(line: &[u8]) -> Result<Request, LineError> {
         "QUERY" => parse_query(&words).map(Request::Query),
         "HELLO" if words.is_empty() => Ok(Request::Hello),
         "STATUS" if words.is_empty() => Ok(Request::Status),
+        "LEAVE-OUT-PEER" if words.is_empty() => Ok(Request::LeaveOutPeer),
+        "PEER-CAUGHT-UP" if words.is_empty() => Ok(Request::PeerCaughtUp),
         _ => {
             let usage = usage(verb).ok_or(LineError::UnknownVerb)?;
             let wrong = || LineError::Usage(usage);
@@ -147,6 +153,8 @@ fn usage(verb: &str) -> Option<&'static str> {
     Some(match verb {
         "HELLO" => "HELLO",
         "STATUS" => "STATUS",
+        "LEAVE-OUT-PEER" => "LEAVE-OUT-PEER",
+        "PEER-CAUGHT-UP" => "PEER-CAUGHT-UP",
         "REGISTER" => "REGISTER DN",
         "UNREGISTER" => "UNREGISTER DN",
         "LOGIN" => "LOGIN AGENT DN",

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, send};
-use understudy::Understudy;
+use understudy::{Epoch, InSyncError, Understudy};
 
 use super::calls::{Answer, Command};
 use super::conduct::{Server, log};
@@ -26,6 +26,8 @@ pub const MOST_CONNECTIONS: usize = 1000;
 const STACK_BYTES: usize = 256 * 1024;
 /// The wait after an `accept` that failed, for want of descriptors for example.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long a control server may take to record who has everything.
+const LONGEST_RECORDING: Duration = Duration::from_secs(5);
 /// How long a client that broke the bounds is listened to after it was told so.
 const LONGEST_PARTING: Duration = Duration::from_millis(500);
 
@@ -94,6 +96,8 @@ fn converse(stream: &TcpStream, reception: &Reception) {
         reception.server.faults.hang_if_asked();
         let goes_on = match parse(&line) {
             Ok(Request::Fault(order)) => misbehave(stream, reception, order),
+            Ok(Request::LeaveOutPeer) => record(stream, reception, Understudy::leave_out_peer),
+            Ok(Request::PeerCaughtUp) => record(stream, reception, Understudy::peer_caught_up),
             Ok(request) => answer(stream, reception, request),
             Err(LineError::TooLong) => {
                 let said = acknowledge(stream, &format!("ERR {}\n", LineError::TooLong));
@@ -196,8 +200,9 @@ fn text_of_answer(server: &Server, serving: Serving, request: Request) -> String
             }
             Err(why) => Some(why.to_string()),
         },
-        // Faults are answered before they get here.
+        // These are answered before they get here.
         Request::Fault(_) => Some("fault".to_owned()),
+        Request::LeaveOutPeer | Request::PeerCaughtUp => Some("record".to_owned()),
     };
     match refusal {
         None => text + "\n",
@@ -207,6 +212,24 @@ fn text_of_answer(server: &Server, serving: Serving, request: Request) -> String
 
 fn is_new_work(command: &Command) -> bool {
     matches!(command, Command::Make { .. } | Command::Consult { .. } | Command::Write { .. })
+}
+
+/// Has something recorded of who has everything. It waits for a control server, so it does not stand in the gate: a demotion
+/// need not wait for it, and the epoch in the answer says for which role it is so.
+fn record(
+    stream: &TcpStream,
+    reception: &Reception,
+    word: impl FnOnce(&Understudy, Duration) -> Result<Epoch, InSyncError>,
+) -> bool {
+    let Some(link) = &reception.link else { return acknowledge(stream, "ERR no-agent\n") };
+    if link.acts_in().is_none() {
+        return acknowledge(stream, &refusal(link.role().epoch.0));
+    }
+    let text = match word(link, LONGEST_RECORDING) {
+        Ok(epoch) => format!("OK epoch={epoch} alone={}\n", link.may_acknowledge_alone()),
+        Err(why) => format!("ERR not-recorded {why}\n"),
+    };
+    acknowledge(stream, &text)
 }
 
 fn misbehave(stream: &TcpStream, reception: &Reception, order: FaultOrder) -> bool {

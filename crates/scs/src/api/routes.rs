@@ -256,6 +256,13 @@ fn does() -> Vec<Route> {
         .takes("DryRun"),
         operator("/v1/hosts/{name}/return", "Takes a drained host back into use.", post(sequences::give_back))
             .takes("DryRun"),
+        operator(
+            "/v1/hosts/{name}/hold",
+            "Gives what acts on a host a lease of `span_ms` for planned work there, and for that long; without `span_ms` its \
+             usual lease again; with `dry_run` only the plan is given.",
+            post(sequences::hold),
+        )
+        .takes("Hold"),
         Route::new(
             Method::PUT,
             "/v1/maintenance/{name}",

@@ -77,6 +77,7 @@ pub fn schemas() -> Map<String, Value> {
 fn bodies() -> Vec<(&'static str, Value)> {
     let role = words(Role::ALL.map(Role::as_str).into_iter());
     let seconds = json!({ "type": ["integer", "null"], "minimum": 1 });
+    let span = seconds.clone();
     vec![
         ("Nothing", body(0, &[])),
         ("Stop", body(0, &[("graceful", boolean())])),
@@ -86,6 +87,7 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ),
         ("DryRun", body(0, &[("dry_run", boolean())])),
         ("Failover", body(0, &[("force", boolean()), ("dry_run", boolean()), ("reason", maybe("string"))])),
+        ("Hold", body(0, &[("span_ms", span), ("dry_run", boolean()), ("reason", maybe("string"))])),
         ("Maintenance", body(1, &[("on", boolean())])),
         ("NewToken", body(2, &[("name", text()), ("role", role), ("expires_in_s", seconds)])),
     ]
@@ -100,6 +102,7 @@ fn host_members() -> Vec<(&'static str, Value)> {
         ("heard_ms_ago", maybe("integer")),
         ("loss_survivable", boolean()),
         ("problem", text()),
+        ("clock_doubts", list(text())),
     ]
 }
 
@@ -122,6 +125,9 @@ fn pair_members() -> Vec<(&'static str, Value)> {
         ("promised_epoch", maybe("integer")),
         ("promise_left_ms", maybe("number")),
         ("alive_through", maybe("string")),
+        ("in_sync", json!({ "type": ["array", "null"], "items": text() })),
+        ("in_sync_since", maybe("integer")),
+        ("waits_for_data", maybe("string")),
         ("votes_given", integer()),
         ("votes_refused", integer()),
         ("because", or_null("Because")),

@@ -2,6 +2,8 @@
 //!
 //! The law: see `ask`; what gives up a proof is done only if the request says so in words.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use serde::Deserialize;
@@ -41,6 +43,33 @@ impl FailoverBody {
         }
         Ok(())
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldBody {
+    /// Nothing: the hold ends.
+    span_ms: Option<u64>,
+    #[serde(default)]
+    dry_run: bool,
+    reason: Option<String>,
+}
+
+impl HoldBody {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())
+    }
+}
+
+pub(super) async fn hold(
+    State(seat): State<Seat>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Sent(body): Sent<HoldBody>,
+) -> Answer {
+    body.check()?;
+    let span = body.span_ms.map(Duration::from_millis);
+    ask_machine(&seat, actor, Ask::Hold { name, span, dry_run: body.dry_run, reason: body.reason }).await
 }
 
 pub(super) async fn drain(

@@ -85,6 +85,8 @@ pub fn listed<T>(name: &'static str, list: &[T], shape: impl Fn(&T) -> Value) ->
 pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let hosts = view.hosts.iter().filter(|host| host.status != HostStatus::Running);
     let hosts = hosts.map(|host| format!("host {} is {}", host.name, host.status));
+    let clocks = view.hosts.iter().filter(|host| !host.clock_doubts.is_empty());
+    let clocks = clocks.map(|host| format!("the clock of host {} and others run apart", host.name));
     // A pair of which nothing should run is as wished.
     let started = view.applications.iter().filter(|one| one.goal == Goal::Started);
     let wanted: BTreeSet<_> = started.filter_map(|one| one.pair.as_ref()).collect();
@@ -111,7 +113,7 @@ pub fn wrong(view: &ClusterView, beside: &Beside) -> Vec<String> {
     let operations = view.operations.iter().filter(|one| matches!(one.state, OperationState::Unknown(_)));
     let operations = operations.map(|one| format!("the outcome of operation {} is not known", one.id));
     let mut wrong: Vec<String> =
-        hosts.chain(pairs).chain(held).chain(applications).chain(operations).collect();
+        hosts.chain(clocks).chain(pairs).chain(held).chain(applications).chain(operations).collect();
     wrong.extend(beside.wrong.iter().cloned());
     wrong
 }
@@ -131,7 +133,9 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
         "loss_risks": host.loss_risks,
+        "clock_doubts": host.clock_doubts,
         "drained": host.drained,
+        "held": host.held,
         "problem": host.problem,
     })
 }
@@ -184,6 +188,10 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "promised_epoch": pair.promise.as_ref().map(|promise| promise.role.epoch),
         "promise_left_ms": pair.promise.as_ref().and_then(|promise| promise.left).map(ms),
         "alive_through": pair.alive_through,
+        // With `keep-data`, else null: who has everything that was acknowledged, and since which epoch the others have not.
+        "in_sync": pair.in_sync.as_ref().map(|record| record.members.keys().collect::<Vec<_>>()),
+        "in_sync_since": pair.in_sync.as_ref().map(|record| record.since),
+        "waits_for_data": pair.waits_for_data,
         "votes_given": pair.votes_given,
         "votes_refused": pair.votes_refused,
         "because": pair.because.as_ref().map(because),
@@ -310,6 +318,8 @@ mod tests {
             held_because: None,
             promise: None,
             alive_through: None,
+            in_sync: None,
+            waits_for_data: None,
             votes_given: 0,
             votes_refused: 0,
             because: None,
@@ -327,7 +337,9 @@ mod tests {
             problem: String::new(),
             loss_survivable: false,
             drained: false,
+            held: None,
             loss_risks: Vec::new(),
+            clock_doubts: Vec::new(),
         };
         let applications = vec![
             application(ApplicationStatus::Started, Goal::Started),
@@ -347,6 +359,8 @@ mod tests {
             wrongs(|view, _| view.hosts[0].status = HostStatus::Inaccessible),
             ["host alpha is inaccessible"]
         );
+        let clock = wrongs(|view, _| view.hosts[0].clock_doubts.push("it stood still".to_owned()));
+        assert_eq!(clock, ["the clock of host alpha and others run apart"]);
         let stopped = wrongs(|view, _| view.applications[0].status = ApplicationStatus::Stopped);
         assert_eq!(stopped, ["application a is stopped, its goal is started"]);
         let pair = |view: &mut ClusterView, goal| {

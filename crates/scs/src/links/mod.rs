@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::Inbox;
+use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, Answer, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec,
-    Moment, Order, Outcome, Refusal, VoteAnswer,
+    InSyncAnswer, Moment, Order, Outcome, Refusal, VoteAnswer,
 };
 use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
-use understudy_wire::{ToAgent, VOTES_SINCE, control};
+use understudy_wire::{IN_SYNC_SINCE, ToAgent, VOTES_SINCE, control};
 
 pub use asked::NotAsked;
 
@@ -44,6 +44,7 @@ pub struct Links {
     inbox: Inbox<Control>,
     journal: Journal,
     security: Security,
+    clock: BootClock,
     asked: asked::Asked,
     /// What happened on the links to each configured host.
     tallies: Arc<Mutex<BTreeMap<HostName, LinkTally>>>,
@@ -80,6 +81,7 @@ impl Links {
             inbox,
             journal,
             security,
+            clock: BootClock::own(),
             asked: asked::Asked::default(),
             tallies: Arc::default(),
         }
@@ -199,13 +201,25 @@ impl Links {
         tokio::spawn(async move { inbox.saw(ControlSaw::Answered { host, answer }).await });
     }
 
-    /// Answers a request for this server's vote. Whoever asked and is gone, or does not read, asks again.
+    /// Answers a request for this server's vote, and says what the clock of its machine shows. Whoever asked and is gone, or does not read, asks again.
     pub fn vote(&self, host: &HostName, answer: VoteAnswer) {
         let mut table = self.table();
         let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= VOTES_SINCE) else { return };
         let Some(sender) = &slot.open else { return };
+        let answer = VoteAnswer { clock: self.clock.reading(), ..answer };
         if let Err(error) = sender.try_send(&ToAgent::Vote(answer)) {
             tracing::warn!(%host, %error, "a vote could not be sent: the link is dropped");
+            slot.give_up(&error);
+        }
+    }
+
+    /// Answers a primary's word on who has everything. Only who speaks of it asked; one that is gone waits for no answer.
+    pub fn answer_in_sync(&self, host: &HostName, answer: InSyncAnswer) {
+        let mut table = self.table();
+        let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= IN_SYNC_SINCE) else { return };
+        let Some(sender) = &slot.open else { return };
+        if let Err(error) = sender.try_send(&ToAgent::InSync(answer)) {
+            tracing::warn!(%host, %error, "an answer on data could not be sent: the link is dropped");
             slot.give_up(&error);
         }
     }

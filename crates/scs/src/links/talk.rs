@@ -249,7 +249,8 @@ impl Talk {
             | FromAgent::Events(_)
             | FromAgent::Leaving { .. }
             | FromAgent::AskVote(_)
-            | FromAgent::Logs(_) => {
+            | FromAgent::Logs(_)
+            | FromAgent::InSync(_) => {
                 Err(Down::unwelcome("early-word", "the agent spoke before it answered the hello"))
             }
         }
@@ -311,6 +312,7 @@ impl Talk {
             }
             // Which pairs the host may ask for, the machine knows.
             FromAgent::AskVote(ask) => Ok(self.links.inbox.saw(ControlSaw::VoteAsked { host, ask }).await),
+            FromAgent::InSync(ask) => Ok(self.links.inbox.saw(ControlSaw::InSyncAsked { host, ask }).await),
             FromAgent::Leaving { leaving } => {
                 Ok(self.links.inbox.saw(ControlSaw::Leaving { host, leaving }).await)
             }

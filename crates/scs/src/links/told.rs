@@ -105,7 +105,8 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::Fenced
         | EventKind::StoreFailed
         | EventKind::Anomaly
-        | EventKind::HostLeaving => true,
+        | EventKind::HostLeaving
+        | EventKind::ClockDoubted => true,
         EventKind::ControllerStarted
         | EventKind::HostRunning
         | EventKind::HostLost
@@ -124,9 +125,11 @@ fn is_an_agents(kind: EventKind) -> bool {
         | EventKind::FlapHold
         | EventKind::SwitchoverRefused
         | EventKind::DrainChanged
+        | EventKind::HoldChanged
         | EventKind::NotifyFailed
         | EventKind::CertificateExpiring
         | EventKind::AccessRefused
+        | EventKind::InSyncChanged
         | EventKind::TokenChanged => false,
     }
 }

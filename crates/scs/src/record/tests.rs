@@ -13,7 +13,7 @@ fn asked(number: u64, epoch: u64) -> (ControlSaw, ControlDecision) {
     let (incarnation, role) = (Incarnation(u128::MAX), RoleEpoch::new(Epoch(epoch), "a".parse().unwrap()));
     let lease = Duration::from_millis(250);
     let ask = VoteAsk { pair: pair.clone(), incarnation, number, role: role.clone(), lease };
-    let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given };
+    let answer = VoteAnswer { pair, incarnation, number, role, verdict: Verdict::Given, clock: None };
     let actions = vec![ControlDo::Vote { host: host.clone(), answer }];
     (ControlSaw::VoteAsked { host, ask }, Decision { actions, ..Decision::default() })
 }

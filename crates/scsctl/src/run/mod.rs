@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::{self, Args, Command, Config, Flap, HostDoing, Output};
 use crate::contexts::Contexts;
@@ -123,6 +123,14 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Status { watch, check } => looks::status(session, *watch, *check).await,
         Command::Hosts => looks::hosts(session).await,
         Command::Host { doing: Some(HostDoing::Rejoin { host }), .. } => does::rejoin(session, host).await,
+        Command::Host {
+            doing: Some(HostDoing::Hold { host, span, end: _, reason, dry_run, no_wait }),
+            ..
+        } => {
+            let span_ms = span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+            let body = json!({ "span_ms": span_ms, "dry_run": dry_run, "reason": reason });
+            sequences::hold(session, host, body, *no_wait).await
+        }
         Command::Host { name, doing: None } => {
             looks::host(session, name.as_deref().unwrap_or_default()).await
         }

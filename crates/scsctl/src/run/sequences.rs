@@ -3,7 +3,7 @@
 //! They check nothing that the server checks. The law: no proof is given up without `--force`, and what is given up is
 //! said first.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Session;
 use super::does::do_it;
@@ -21,6 +21,16 @@ pub(super) async fn drain(
     let what = if back { "return" } else { "drain" };
     let path = format!("/v1/hosts/{}/{what}", escape(host));
     do_it(session, &path, json!({ "dry_run": dry_run }), no_wait).await
+}
+
+/// `body`: for how long, and why; no span ends it.
+pub(super) async fn hold(
+    session: Session<'_>,
+    host: &str,
+    body: Value,
+    no_wait: bool,
+) -> Result<Exit, Failure> {
+    do_it(session, &format!("/v1/hosts/{}/hold", escape(host)), body, no_wait).await
 }
 
 pub(super) async fn restart(session: Session<'_>, doing: &Doing, dry_run: bool) -> Result<Exit, Failure> {

@@ -199,7 +199,9 @@ pub fn host(host: &Host, show: Show) -> String {
             ("heard", host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
             ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
             ("would be lost", host.loss_risks.join("; ")),
+            ("clock", host.clock_doubts.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
+            ("held", host.held.clone().unwrap_or_default()),
             ("problem", host.problem.clone()),
         ],
         show,
@@ -236,6 +238,16 @@ pub fn application(application: &Application, show: Show) -> String {
     )
 }
 
+/// Who has everything that was acknowledged; empty if the pair does not keep its data.
+fn have_everything(pair: &Pair) -> String {
+    match pair.in_sync.as_deref() {
+        None => String::new(),
+        Some([]) => "nobody is known to".to_owned(),
+        Some([one]) => format!("{one} alone, since epoch {}", pair.in_sync_since.unwrap_or_default()),
+        Some(names) => names.join(", "),
+    }
+}
+
 /// One pair, its members, and why it is as it is.
 pub fn pair(pair: &Pair, show: Show) -> String {
     let (word, _) = pair_readiness(pair);
@@ -248,6 +260,8 @@ pub fn pair(pair: &Pair, show: Show) -> String {
             ("status", word.to_owned()),
             ("not ready because", pair.not_ready_because.join("; ")),
             ("changes held", pair.held_because.clone().unwrap_or_default()),
+            ("have everything", have_everything(pair)),
+            ("waits for", pair.waits_for_data.clone().unwrap_or_default()),
             ("alive through", pair.alive_through.clone().unwrap_or_default()),
             ("state", format!("{}, since {}", pair.state, ago(show.now, pair.since.as_deref()))),
             ("redundancy", pair.redundancy.clone()),

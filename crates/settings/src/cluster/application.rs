@@ -75,6 +75,11 @@ impl ApplicationDraft {
         &self.rest.conduct
     }
 
+    /// How it talks to its agent.
+    pub(super) fn interface(&self) -> Interface {
+        self.rest.interface
+    }
+
     /// What starts before it.
     pub(super) fn after(&self) -> &[Found<ApplicationName>] {
         &self.rest.process.after

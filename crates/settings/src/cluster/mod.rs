@@ -163,6 +163,7 @@ fn build(name: String, id: Option<ClusterId>, drafts: Drafts) -> Option<Cluster>
             redundancy: draft.redundancy,
             policy: draft.policy?,
             on_crash: draft.on_crash,
+            keep_data: draft.keep_data.as_ref().is_some_and(|found| found.value),
             timers: timers::of_pair(&drafts, draft).values,
         };
         pairs.insert(pair.clone(), spec);

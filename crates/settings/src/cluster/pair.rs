@@ -26,6 +26,8 @@ pub(super) struct PairDraft {
     pub(super) policy: Option<Policy>,
     /// What follows a crash.
     pub(super) on_crash: OnCrash,
+    /// Nobody is promoted who lacks what was acknowledged.
+    pub(super) keep_data: Option<Found<bool>>,
     /// Timers set on it.
     pub(super) timers: TimerDrafts,
 }
@@ -54,6 +56,7 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
     let on_crash = view.word(report, "on-crash", &crashes, OnCrash::from_word);
     let policies: Vec<_> = Policy::ALL.iter().map(|word| word.as_str()).collect();
     let policy = view.word(report, "policy", &policies, Policy::from_word);
+    let keep_data = view.boolean(report, "keep-data");
     let timers = read_changes(report, view);
     let primary = values::needed_name(view, report, "primary", "it is primary the very first time");
     let backup = values::needed_name(view, report, "backup", "it stands by for the primary");
@@ -69,6 +72,7 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
             Some(Policy::DEFAULT)
         },
         on_crash: on_crash.map_or(OnCrash::Failover, |found| found.value),
+        keep_data,
         timers,
     })
 }
@@ -91,6 +95,7 @@ fn read_seed_form(report: &mut Report, application: &ApplicationDraft) -> Option
         redundancy: application.redundancy.as_ref().map_or(Redundancy::WarmStandby, |found| found.value),
         policy: Some(Policy::DEFAULT),
         on_crash: OnCrash::Failover,
+        keep_data: None,
         timers: TimerDrafts::default(),
     })
 }

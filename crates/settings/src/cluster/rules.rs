@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationName, HostName, PairName, Policy, PortSpec, RestartPolicy};
+use understudy_model::{ApplicationName, HostName, Interface, PairName, Policy, PortSpec, RestartPolicy};
 
 use super::application::ApplicationDraft;
 use super::pair::PairDraft;
@@ -138,6 +138,7 @@ fn check_members(report: &mut Report, drafts: &Drafts, pair: &PairDraft) {
             Some(application) => {
                 check_restart(report, pair, application);
                 check_hook_time(report, drafts, pair, application);
+                check_keeps_data(report, pair, application);
             }
         }
     }
@@ -189,6 +190,19 @@ fn check_hook_time(report: &mut Report, drafts: &Drafts, pair: &PairDraft, appli
     );
     let problem = Problem::new(ProblemKind::BrokenRule, place.key.as_str(), why);
     report.warning(place.at, problem.advise("raise fence-budget of the pair, or lower hooks.timeout"));
+}
+
+/// Only an application that speaks with its agent can say who has what it acknowledged.
+fn check_keeps_data(report: &mut Report, pair: &PairDraft, application: &ApplicationDraft) {
+    let Some(key) = pair.keep_data.as_ref().filter(|key| key.value) else { return };
+    if application.interface() == Interface::Library {
+        return;
+    }
+    let why = format!(
+        "\"{}\" is a member of pair \"{}\" and does not use the library: it cannot say who has what it acknowledged, and both would count as having it",
+        application.name.value, pair.name.value
+    );
+    report.broken(key.at, &key.key, why, "set interface = \"library\" on both members, or remove keep-data");
 }
 
 fn check_same_host(

@@ -171,6 +171,12 @@ const PAIR: &[Key] = &[
         "`failover`",
         "What follows when the primary's process ends by itself.",
     ),
+    now(
+        "keep-data",
+        Shape::Boolean,
+        "`false`",
+        "Nobody is promoted who lacks what was acknowledged, but by `failover --force`. The application says through the library who has everything; a pair whose members never say so gains nothing by it.",
+    ),
 ];
 
 /// Keys that names and tables keep for later, wherever an object stands.

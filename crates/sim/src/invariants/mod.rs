@@ -2,6 +2,8 @@
 //!
 //! Refuses to change anything. The law: an invariant looks at what is so in the world, never at what a machine believes.
 
+pub mod a1;
+pub mod kept;
 pub mod l1;
 pub mod l2;
 pub mod l3;
@@ -11,7 +13,7 @@ pub mod s3;
 pub mod s4;
 pub mod strain;
 
-use understudy_model::{Policy, RoleEpoch, Rule};
+use understudy_model::{PairName, Policy, RoleEpoch, Rule};
 
 use crate::cast::Cast;
 use crate::climate::Climate;
@@ -59,6 +61,10 @@ pub struct Laws {
     pub l2: l2::L2,
     /// The control plane away stops nobody.
     pub l3: l3::L3,
+    /// Nobody doubts a good clock.
+    pub a1: a1::A1,
+    /// Who lacks what was acknowledged.
+    pub kept: kept::Kept,
     /// What is broken now.
     pub strain: Strain,
     other: Objection,
@@ -78,6 +84,8 @@ impl Laws {
             l1: l1::L1::new(climate, cast),
             l2: l2::L2::new(climate, cast),
             l3: l3::L3::new(climate),
+            a1: a1::A1::new(climate),
+            kept: kept::Kept::new(cast),
             strain: Strain::new(climate, cast),
             other: Objection::default(),
             policy: climate.options.policy,
@@ -95,6 +103,8 @@ impl Laws {
             &self.l1.objection,
             &self.l2.objection,
             &self.l3.objection,
+            &self.a1.objection,
+            &self.kept.objection,
             &self.other,
         ];
         all.into_iter().find_map(|objection| objection.0.as_ref())
@@ -116,6 +126,13 @@ impl Laws {
         if stored != expected || stored.is_some_and(|stored| stored.epoch >= next.epoch) {
             let what = || format!("{stored:?} is stored, {expected:?} was expected, {next} was written");
             self.other.raise("compare-and-set", at, what);
+        }
+    }
+
+    /// A record of who has everything is written to the store.
+    pub fn records_compare(&mut self, at: u64, as_expected: bool, pair: &PairName) {
+        if !as_expected {
+            self.other.raise("compare-and-set", at, || format!("another record of {pair} was expected"));
         }
     }
 

@@ -1,9 +1,10 @@
 //! S1: at any instant at most one member of a pair can pass the "may I act?" check; of members that do not read a page, at
-//! most one that was told that it is primary lives.
+//! most one that was told that it is primary lives, or is being made one by a hook.
 //!
 //! Under `policy = "available"` it is counted and not demanded. A plain member cannot look: one that lives on because its
 //! guard was dead or stopped together with its agent is counted apart, as the documents say.
 
+use understudy_decide::agent::HookKind;
 use understudy_model::{Policy, RunMode};
 
 use super::Objection;
@@ -11,6 +12,8 @@ use crate::cast::Cast;
 use crate::climate::{MS, Way};
 use crate::sometimes::Sometimes;
 use crate::world::World;
+use crate::world::guards::Guard;
+use crate::world::members::Hook;
 
 /// Who of a pair acts, and why it may be excused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,14 +24,16 @@ pub struct Acting {
     pub ran_out: [bool; 2],
     /// By member: it has no library, its time is over, and its guard could not run a moment ago.
     pub unguarded: [bool; 2],
+    /// By member: a hook that is to make it primary runs, and may do so at any moment.
+    pub made: [bool; 2],
     /// By member: the part.
     pub parts: [usize; 2],
 }
 
 impl Acting {
-    /// Both.
+    /// Both, or hooks for them.
     pub fn two(&self) -> bool {
-        self.acts[0] && self.acts[1]
+        (self.acts[0] || self.made[0]) && (self.acts[1] || self.made[1])
     }
 
     /// The only one.
@@ -66,15 +71,29 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         // What its agent and guard go by: one whose time is not over is no one to excuse.
         let page = site.pages.get(member.part).and_then(Option::as_ref);
         let in_time = page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
-        let guard = &site.guard;
-        // A guard is told of a process only when that lives.
-        let back = guard.away_until.max(member.born) + CATCHES_UP;
-        let away = !guard.alive || guard.frozen > 0 || world.now < back;
-        // Its agent ended, or was stopped, between its start and the word to the guard.
-        let untold = !site.daemon.runs() && !guard.watched.iter().any(|known| known.start == member.start);
-        found.unguarded[place] |= !reads && !in_time && (away || untold);
+        let away = was_away(world.now, &site.guard);
+        found.unguarded[place] |= !reads && !in_time && away;
+    }
+    for (host, site) in world.agents.iter().enumerate() {
+        let run = |hook: &&Hook| hook.run.kind == HookKind::Promote && !hook.waits;
+        for hook in site.hooks.iter().filter(run) {
+            let Some(place) =
+                (0..2).find(|place| world.cast.parts[parts[*place]].name == hook.run.application)
+            else {
+                continue;
+            };
+            found.made[place] = true;
+            let page = site.pages.get(parts[place]).and_then(Option::as_ref);
+            let in_time = page.is_some_and(|shown| shown.may_act(world.clock(host)));
+            found.unguarded[place] |= !in_time && was_away(world.now, &site.guard);
+        }
     }
     found
+}
+
+/// A guard could not run a moment ago.
+fn was_away(now: u64, guard: &Guard) -> bool {
+    !guard.alive || guard.frozen > 0 || now < guard.away_until + CATCHES_UP
 }
 
 /// S1.

@@ -94,7 +94,8 @@ impl S3 {
             | Refusal::ApplicationRefused(_)
             | Refusal::TooSlow
             | Refusal::Died(_)
-            | Refusal::NoVotes => true,
+            | Refusal::NoVotes
+            | Refusal::NoGuard => true,
             Refusal::StaleController(_)
             | Refusal::OtherIncarnation
             | Refusal::StaleEpoch(_)
@@ -291,6 +292,8 @@ mod tests {
             last_operation: OperationId(0),
             flaps: Default::default(),
             drained: Default::default(),
+            in_sync: Default::default(),
+            holds: Default::default(),
             grants: Default::default(),
         };
         let answer = VoteAnswer {
@@ -299,6 +302,7 @@ mod tests {
             number: 1,
             role: role(4),
             verdict: Verdict::Given,
+            clock: None,
         };
         let mut s3 = s3();
         s3.control_votes(1, &answer, &store(4));

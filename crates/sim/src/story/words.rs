@@ -49,7 +49,7 @@ fn work(order: &Order) -> String {
         }
         Work::Demote { role: own, .. } => format!("demote {}", role(own)),
         Work::WouldPromise { role: own, .. } => format!("would you promise {}?", role(own)),
-        Work::Learn { pair, stored } => format!("the store of {pair} holds epoch {stored}"),
+        Work::Learn { pair, stored, lease: _ } => format!("the store of {pair} holds epoch {stored}"),
         Work::LetGo => "let go".to_owned(),
     };
     format!("order {} of controller epoch {}: {text}", order.id.0, order.controller_epoch)

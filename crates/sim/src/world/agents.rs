@@ -107,8 +107,7 @@ impl World {
         site.lives += 1;
         site.pages.resize(parts, None);
         let incarnation = Incarnation(site.lives + 1_000_000 * (host as u128 + 1));
-        let memory = site.memory.clone();
-        site.daemon.begin(Agent::new(self.cast.hosts[host].clone(), incarnation, memory));
+        self.begin_mind(host, incarnation);
         self.sometimes.agent_lives += 1;
         self.tell_at(host, |world| format!("{}'s agent starts", world.cast.machine(host)));
         let found = self.found_on(host);
@@ -137,8 +136,10 @@ impl World {
         site.peers.clear();
         site.notices.clear();
         site.guard.told.clear();
+        site.guard.coming.clear();
         site.guard.needed = false;
-        let starting = std::mem::take(&mut site.starting);
+        self.held_end(host);
+        let starting = std::mem::take(&mut self.agents[host].starting);
         self.close_all_of(Party::Agent(host));
         for dialer in &mut self.dialers {
             if dialer.from == Party::Agent(host) {
@@ -359,6 +360,7 @@ impl World {
         self.laws.s4.table_known(host, &decision.persist);
         for because in decision.events.iter().map(|event| &event.because).chain(&decision.quiet) {
             self.sometimes.count_rule(because.rule);
+            self.laws.a1.told(self.now, host, because.rule, &because.reason);
         }
         for action in decision.actions {
             let site = &self.agents[host];
@@ -400,9 +402,10 @@ impl World {
             AgentDo::TellLeaving { leaving } => self.tell_every(host, |_| Letter::Leaving(leaving)),
             AgentDo::Answer { link, answer } => self.tell_one(host, link, Letter::Answer(answer)),
             AgentDo::AskController { link, ask } => self.tell_one(host, link, Letter::Ask(ask)),
+            AgentDo::SayInSync { link, ask } => self.tell_one(host, link, Letter::Word(ask)),
             AgentDo::KeepPeers(peers) => self.keep_peers(host, &peers),
             AgentDo::AskPeer { host: to, ask } => self.tell_peer(host, &to, Letter::Ask(ask)),
-            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, Letter::Vote(answer)),
+            AgentDo::AnswerPeer { host: to, answer } => self.tell_peer(host, &to, self.vote(host, answer)),
             AgentDo::RemindPeer { host: to, remembered } => {
                 self.tell_peer(host, &to, Letter::Remembered(remembered));
             }
@@ -411,7 +414,7 @@ impl World {
             AgentDo::ForgetPage { application } => self.forget_page(host, &application),
             AgentDo::NeedGuard => self.guard_is_needed(host),
             AgentDo::Guard { application, start, kill_at } => self.guard(host, &application, start, kill_at),
-            AgentDo::Unguard { application, start } => self.unguard(host, &application, start),
+            AgentDo::Unguard { start, .. } => self.unguard_start(host, start),
             AgentDo::Spawn(spawn) => self.spawn(host, spawn),
             AgentDo::Signal { application, start, .. } => {
                 self.ended_by_agent(&application);
@@ -436,27 +439,6 @@ impl World {
         }
     }
 
-    /// The connection behind a number of the machine's.
-    fn door(&self, host: usize, link: LinkId) -> Option<usize> {
-        self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
-    }
-
-    fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
-        if let Some(number) = self.door(host, link) {
-            self.post(number, 0, letter);
-        }
-    }
-
-    fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
-        for index in 0..self.agents[host].doors.len() {
-            let (_, number) = self.agents[host].doors[index];
-            if self.links[number].ends[1].welcomed {
-                let letter = letter(self);
-                self.post(number, 0, letter);
-            }
-        }
-    }
-
     /// A control server's letter arrives.
     pub(super) fn agent_gets(&mut self, host: usize, number: usize, letter: Letter) {
         let link = self.links[number].ends[1].number;
@@ -468,6 +450,7 @@ impl World {
                 self.agent_mail(host, AgentSaw::ControllerJoined { link, controller, controller_epoch });
             }
             Letter::Order(order) => self.agent_mail(host, AgentSaw::Ordered { link, order }),
+            Letter::WordDone(answer) => self.agent_mail(host, AgentSaw::InSyncAnswered { link, answer }),
             Letter::Vote(answer) => self.agent_mail(host, AgentSaw::ControllerVoted { link, answer }),
             Letter::Finish | Letter::Reset => self.accepted_link_ends(host, number),
             Letter::Signal(_) => {}
@@ -476,6 +459,7 @@ impl World {
             | Letter::Report(_)
             | Letter::Answer(_)
             | Letter::Leaving(_)
+            | Letter::Word(_)
             | Letter::PeerHello
             | Letter::PeerWelcome
             | Letter::Ask(_)
@@ -594,7 +578,9 @@ impl World {
             | Letter::Order(_)
             | Letter::Report(_)
             | Letter::Answer(_)
-            | Letter::Leaving(_) => self.close_end(number, side),
+            | Letter::Leaving(_)
+            | Letter::Word(_)
+            | Letter::WordDone(_) => self.close_end(number, side),
         }
     }
 }

@@ -262,7 +262,14 @@ impl World {
                     if store.grants.restored {
                         store.grants.trusted.insert(pair.clone());
                     }
+                    self.laws.kept.role_stored(self.now, &self.cast, &next);
                     store.roles.insert(pair, next);
+                }
+                ControlRecord::SetInSync { pair, role, expected, next } => {
+                    let as_expected = store.in_sync.get(&pair) == expected.as_ref();
+                    self.laws.records_compare(self.now, as_expected, &pair);
+                    self.laws.kept.record_stored(self.now, store, &pair, role.as_ref());
+                    store.in_sync.insert(pair, next);
                 }
                 ControlRecord::SetLease { pair, lease } => drop(store.grants.leases.insert(pair, lease)),
                 ControlRecord::RaiseLeadership { highest } => {
@@ -277,6 +284,8 @@ impl World {
                 }
                 ControlRecord::UseOperation(id) => store.last_operation = id,
                 ControlRecord::SetFlap { pair, flap } => drop(store.flaps.insert(pair, flap)),
+                ControlRecord::SetHold { host, hold: Some(hold) } => drop(store.holds.insert(host, hold)),
+                ControlRecord::SetHold { host, hold: None } => drop(store.holds.remove(&host)),
                 ControlRecord::SetDrained { host, on: true } => drop(store.drained.insert(host)),
                 ControlRecord::SetDrained { host, on: false } => drop(store.drained.remove(&host)),
             }
@@ -296,7 +305,13 @@ impl World {
                 ControlDo::Vote { host, answer } => {
                     self.laws.s3.control_votes(self.now, &answer, &self.control.store);
                     if let Some(link) = self.control_link(&host) {
-                        self.post(link, 1, Letter::Vote(answer));
+                        self.post(link, 1, self.vote(self.climate.control_on, answer));
+                    }
+                }
+                ControlDo::AnswerInSync { host, answer } => {
+                    self.laws.kept.answered(self.now, &answer, &self.control.store);
+                    if let Some(link) = self.control_link(&host) {
+                        self.post(link, 1, Letter::WordDone(answer));
                     }
                 }
                 ControlDo::Fence { host } => {
@@ -361,6 +376,10 @@ impl World {
             Letter::Report(report) => self.control_mail(ControlSaw::Reported { host, report }),
             Letter::Answer(answer) => self.control_mail(ControlSaw::Answered { host, answer }),
             Letter::Leaving(leaving) => self.control_mail(ControlSaw::Leaving { host, leaving }),
+            Letter::Word(ask) => {
+                self.laws.kept.asked(&ask);
+                self.control_mail(ControlSaw::InSyncAsked { host, ask });
+            }
             Letter::Ask(ask) => self.control_mail(ControlSaw::VoteAsked { host, ask }),
             Letter::Finish | Letter::Reset => self.dialed_link_ends(link, Why::Closed),
             Letter::Signal(_) => {}
@@ -369,6 +388,7 @@ impl World {
             | Letter::PeerHello
             | Letter::PeerWelcome
             | Letter::Vote(_)
+            | Letter::WordDone(_)
             | Letter::Release(_)
             | Letter::Remembered(_) => self.dialed_link_ends(link, Why::Unwelcome),
         }

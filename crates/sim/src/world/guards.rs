@@ -35,6 +35,8 @@ pub struct Guard {
     pub watched: Vec<Watched>,
     /// What its agent's hands told it, in this life of the agent.
     pub told: Vec<Watched>,
+    /// What its agent's hands were told of what is not made yet.
+    pub coming: Vec<Watched>,
     /// What it was told and has not read, while it is frozen.
     unread: Vec<Result<Watched, StartId>>,
     /// When it was last dead or stopped.
@@ -47,6 +49,28 @@ fn put(list: &mut Vec<Watched>, watched: Watched) {
     match list.iter_mut().find(|known| known.start == watched.start) {
         Some(known) => *known = watched,
         None => list.push(watched),
+    }
+}
+
+impl Guard {
+    /// It knows that start.
+    pub fn knows(&self, start: StartId) -> bool {
+        self.watched.iter().any(|known| known.start == start)
+    }
+
+    /// When a start that lives, or waits, is killed, as the agent's hands know it.
+    pub fn told_of(&self, start: StartId) -> Option<Moment> {
+        self.told.iter().find(|known| known.start == start).map(|known| known.kill_at)
+    }
+
+    /// Somebody tells it to watch something.
+    fn hear(&mut self, watched: Watched) {
+        put(&mut self.told, watched.clone());
+        match (self.alive, self.frozen > 0) {
+            (true, false) => put(&mut self.watched, watched),
+            (true, true) => self.unread.push(Ok(watched)),
+            (false, _) => {}
+        }
     }
 }
 
@@ -79,6 +103,7 @@ impl World {
         site.guard.watched = site.guard.told.clone();
         self.notice(host, AgentSaw::GuardChanged { up: true });
         self.plan_guard(host);
+        self.look_at_held(host);
         true
     }
 
@@ -101,18 +126,35 @@ impl World {
     pub(super) fn guard(&mut self, host: usize, name: &ApplicationName, start: StartId, kill_at: Moment) {
         let Some(part) = self.cast.part(name) else { return };
         let watched = Watched { part, start, kill_at };
+        let is_made = self.is_made(host, start);
         let guard = &mut self.agents[host].guard;
-        put(&mut guard.told, watched.clone());
-        match (guard.alive, guard.frozen > 0) {
-            (true, false) => put(&mut guard.watched, watched),
-            (true, true) => guard.unread.push(Ok(watched)),
-            (false, _) => {}
+        if !is_made {
+            return put(&mut guard.coming, watched);
         }
+        guard.hear(watched);
         self.plan_guard(host);
     }
 
-    pub(super) fn unguard(&mut self, host: usize, _: &ApplicationName, start: StartId) {
+    /// There is a process of it, which may wait.
+    fn is_made(&self, host: usize, start: StartId) -> bool {
+        let site = &self.agents[host];
+        site.hooks.iter().any(|hook| hook.run.hook == start)
+            || site.starting.iter().any(|starting| starting.waits && starting.spawn.start == start)
+            || self.member_by_start(host, start).is_some()
+    }
+
+    /// What was said of a start that is made now is told to the guard.
+    pub(super) fn tell_guard_of(&mut self, host: usize, start: StartId) {
         let guard = &mut self.agents[host].guard;
+        let Some(index) = guard.coming.iter().position(|known| known.start == start) else { return };
+        let watched = guard.coming.remove(index);
+        guard.hear(watched);
+        self.plan_guard(host);
+    }
+
+    pub(super) fn unguard_start(&mut self, host: usize, start: StartId) {
+        let guard = &mut self.agents[host].guard;
+        guard.coming.retain(|known| known.start != start);
         guard.told.retain(|known| known.start != start);
         if guard.frozen > 0 {
             guard.unread.push(Err(start));
@@ -134,6 +176,7 @@ impl World {
         let list = std::mem::take(&mut guard.put_off);
         self.thaw(list);
         self.plan_guard(host);
+        self.look_at_held(host);
     }
 
     fn plan_guard(&mut self, host: usize) {
@@ -168,6 +211,7 @@ impl World {
         });
         for (part, start) in &killed {
             self.sometimes.guard_kills += 1;
+            self.sometimes.guard_kills_hook += u64::from(start.is_hook());
             self.kill_tree(host, *start);
             let application = self.cast.parts[*part].name.clone();
             self.tell_at(host, |world| format!("{}'s guard kills {application}", world.cast.machine(host)));

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use understudy_addp::{Addp, Outcome, Signal};
 use understudy_decide::agent::LinkId;
 use understudy_model::{
-    Answer, ApplicationReport, ControllerEpoch, Inventory, Order, Release, Remembered, VoteAnswer, VoteAsk,
+    Answer, ApplicationReport, ControllerEpoch, InSyncAnswer, InSyncAsk, Inventory, Order, Release,
+    Remembered, VoteAnswer, VoteAsk,
 };
 
 use super::World;
@@ -40,6 +41,10 @@ pub enum Letter {
     Answer(Answer),
     /// From an agent.
     Leaving(bool),
+    /// From an agent: who has everything.
+    Word(InSyncAsk),
+    /// To an agent.
+    WordDone(InSyncAnswer),
     /// An agent introduces itself to another.
     PeerHello,
     /// And is taken.
@@ -139,6 +144,29 @@ impl World {
             None => {
                 self.links.push(link);
                 self.links.len() - 1
+            }
+        }
+    }
+
+    /// The connection behind a number of the machine's.
+    pub(super) fn door(&self, host: usize, link: LinkId) -> Option<usize> {
+        self.agents[host].doors.iter().find(|(known, _)| *known == link).map(|(_, number)| *number)
+    }
+
+    /// An agent says something on that connection, if it is there.
+    pub(super) fn tell_one(&mut self, host: usize, link: LinkId, letter: Letter) {
+        if let Some(number) = self.door(host, link) {
+            self.post(number, 0, letter);
+        }
+    }
+
+    /// An agent says something to every control server that it has welcomed.
+    pub(super) fn tell_every(&mut self, host: usize, letter: impl Fn(&Self) -> Letter) {
+        for index in 0..self.agents[host].doors.len() {
+            let (_, number) = self.agents[host].doors[index];
+            if self.links[number].ends[1].welcomed {
+                let letter = letter(self);
+                self.post(number, 0, letter);
             }
         }
     }

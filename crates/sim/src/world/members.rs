@@ -9,6 +9,7 @@ use understudy_decide::agent::{AgentSaw, HookRun, Spawn, StartId};
 use understudy_model::*;
 
 use super::World;
+use super::acknowledging::Words;
 use crate::climate::{MS, Way};
 use crate::queue::Event;
 
@@ -59,6 +60,8 @@ pub struct Member {
     says_last: u64,
     /// The epoch that its agent noted: it was known to be primary in it.
     pub noted: Option<Epoch>,
+    /// What it said of who has everything.
+    pub words: Words,
     /// Restarts in a row before it.
     pub restarts: u32,
     /// When it was started.
@@ -89,6 +92,8 @@ pub struct Starting {
     pub killed: bool,
     /// It gets its stop signal as soon as it runs.
     pub signalled: bool,
+    /// Its process is made, and waits until it is guarded.
+    pub waits: bool,
 }
 
 /// A hook under way.
@@ -102,6 +107,8 @@ pub struct Hook {
     pub killed: bool,
     /// In which life of the agent it was begun.
     pub life: u32,
+    /// It is made, and waits until it is guarded.
+    pub waits: bool,
 }
 
 /// One way between a member and its agent.
@@ -148,6 +155,7 @@ impl World {
             says: VecDeque::new(),
             says_last: 0,
             noted: by_start.then_some(spawn.epoch),
+            words: Words::default(),
             restarts: spawn.restarts,
             born: self.now,
             looked: None,
@@ -174,6 +182,7 @@ impl World {
             let warm_up = self.dice.member.between(least, most);
             self.will(number, Todo::Call, MS);
             self.will(number, Todo::BecomeReady, warm_up);
+            self.begin_to_acknowledge(number);
         }
         Some(number)
     }

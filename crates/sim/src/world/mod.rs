@@ -3,14 +3,16 @@
 //! Refuses to decide anything that a machine of `decide` decides. The law: whatever happens comes out of the queue at its
 //! true time, and every chance is thrown with the dice of the seed.
 
+mod acknowledging;
 mod agents;
 mod control;
 mod dialing;
 mod disks;
 mod forgetting;
-mod guards;
+pub mod guards;
+mod held;
 mod links;
-mod members;
+pub mod members;
 mod network;
 mod obeying;
 mod pages;
@@ -69,6 +71,8 @@ pub struct AllDice {
     pub member: Dice,
     /// Whose turn is first when many run again.
     pub turns: Dice,
+    /// What members acknowledge.
+    pub data: Dice,
 }
 
 /// Everything.
@@ -147,11 +151,33 @@ fn empty_store() -> ControlMemory {
         last_operation: OperationId(0),
         flaps: Default::default(),
         drained: Default::default(),
+        in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     }
 }
 
+/// The name of a machine's clock: each boot begins another one.
+fn clock_of(machine: usize, boots: u32) -> ClockId {
+    ClockId((u128::from(boots) << 32) + machine as u128)
+}
+
 impl World {
+    /// Begins the agent of a host in a new life, with what its files hold.
+    fn begin_mind(&mut self, host: usize, incarnation: Incarnation) {
+        let clock = clock_of(host, self.machines[host].boots);
+        let memory = self.agents[host].memory.clone();
+        let mind = Agent::new(self.cast.hosts[host].clone(), incarnation, memory).on_clock(Some(clock));
+        self.agents[host].daemon.begin(mind);
+    }
+
+    /// A vote as it leaves a machine: with what its clock shows.
+    fn vote(&self, machine: usize, answer: VoteAnswer) -> Letter {
+        let known = &self.machines[machine];
+        let clock = ClockReading { clock: clock_of(machine, known.boots), at: known.clock.at(self.now) };
+        Letter::Vote(VoteAnswer { clock: Some(clock), ..answer })
+    }
+
     /// A world in which nothing has happened yet.
     pub fn new(seed: u64, options: Options, plan: impl Fn(&Climate, &Cast) -> Vec<Planned>) -> Self {
         let climate = Climate::of(seed, options);
@@ -189,6 +215,7 @@ impl World {
                 disk: Dice::new(seed, 4),
                 member: Dice::new(seed, 5),
                 turns: Dice::new(seed, 7),
+                data: Dice::new(seed, 9),
             },
             climate,
             cast,
@@ -254,6 +281,7 @@ impl World {
             | Event::AgentWrote { host, .. }
             | Event::Noticed { host, .. }
             | Event::Spawns { host, .. }
+            | Event::GoesOn { host, .. }
             | Event::GuardStarts { host, .. } => {
                 let daemon = &mut self.agents[host as usize].daemon;
                 (daemon.frozen > 0).then_some(&mut daemon.put_off)
@@ -295,7 +323,7 @@ impl World {
                     }
                 }
             }
-            Event::Lives { member, serial } => {
+            Event::Lives { member, serial } | Event::Acknowledges { member, serial } => {
                 let member = &mut self.members[member as usize];
                 (member.serial == serial && member.frozen > 0).then_some(&mut member.put_off)
             }
@@ -348,7 +376,9 @@ impl World {
             Event::Delivers { link, serial, to } => self.delivers(link as usize, serial, to as usize),
             Event::Looks { link, serial, side } => self.looks(link as usize, serial, side as usize),
             Event::Spawns { host, life, number } => self.spawns(host as usize, life, number),
+            Event::GoesOn { host, life } => self.goes_on(host as usize, life),
             Event::Lives { member, serial } => self.member_lives(member as usize, serial),
+            Event::Acknowledges { member, serial } => self.member_acknowledges(member as usize, serial),
             Event::Speaks { member, serial, link } => self.member_speaks(member as usize, serial, link),
             Event::Ends { member, serial, all } => self.member_ends(member as usize, serial, all),
             Event::Noticed { host, life } => self.agent_notices(host as usize, life),

@@ -22,6 +22,10 @@ impl World {
                 FromApplication::Suspended
             }
             ToApplication::Ping(number) => FromApplication::Pong(number),
+            ToApplication::InSyncDone { number: said, refused } => {
+                self.word_came_back(number, said, refused.is_some());
+                return None;
+            }
             // It asks for no confirmation.
             ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Confirmed { .. } => {
                 return None;

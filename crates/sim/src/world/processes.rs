@@ -22,7 +22,7 @@ impl World {
         }
         self.sometimes.count_spawn(&spawn);
         let site = &mut self.agents[host];
-        site.starting.push(Starting { number, spawn, killed: false, signalled: false });
+        site.starting.push(Starting { number, spawn, killed: false, signalled: false, waits: false });
         let event = Event::Spawns { host: host as u8, life: site.daemon.life, number };
         self.queue.put(self.now + span, event);
     }
@@ -31,13 +31,24 @@ impl World {
         let site = &mut self.agents[host];
         let index = site.starting.iter().position(|starting| starting.number == number);
         let Some(index) = index.filter(|_| site.daemon.life == life) else { return false };
-        let Starting { spawn, killed, signalled, .. } = site.starting.remove(index);
-        let (application, start) = (spawn.application.clone(), spawn.start);
+        let starting = site.starting.remove(index);
+        let (application, start) = (starting.spawn.application.clone(), starting.spawn.start);
         if site.cannot_start > 0 {
             let why = "no such file".to_owned();
             self.agent_mail(host, AgentSaw::SpawnFailed { application, start, why });
             return true;
         }
+        if starting.spawn.held {
+            self.holds(host, Starting { waits: true, ..starting });
+            return true;
+        }
+        self.comes_to_life(host, starting)
+    }
+
+    /// It runs from now on.
+    pub(super) fn comes_to_life(&mut self, host: usize, starting: Starting) -> bool {
+        let Starting { spawn, killed, signalled, .. } = starting;
+        let (application, start) = (spawn.application.clone(), spawn.start);
         let Some(member) = self.make(host, &spawn) else { return false };
         if self.members[member].mode == RunMode::Primary {
             self.role_changed(self.members[member].part, RunMode::Primary);
@@ -85,10 +96,16 @@ impl World {
 
     /// Everything of a start, whatever it is doing.
     pub(super) fn kill_tree(&mut self, host: usize, start: StartId) {
+        if start.is_hook() {
+            return self.kill_hook(host, start);
+        }
         if let Some(starting) =
             self.agents[host].starting.iter_mut().find(|starting| starting.spawn.start == start)
         {
             starting.killed = true;
+            if starting.waits {
+                self.look_at_held(host);
+            }
         }
         let Some(number) = self.member_by_start(host, start) else { return };
         let span = self.dice.member.between(MS / 20, 4 * MS);
@@ -160,7 +177,13 @@ impl World {
         site.hook_count += 1;
         let number = site.hook_count;
         let hangs = site.hooks_fail[2] > 0;
-        site.hooks.push(Hook { number, run, killed: false, life: site.daemon.life });
+        let (hook, waits) = (run.hook, run.held);
+        let life = site.daemon.life;
+        site.hooks.push(Hook { number, run, killed: false, life, waits });
+        if waits {
+            return self.holds_hook(host, hook);
+        }
+        self.tell_guard_of(host, hook);
         if !hangs {
             self.queue.put(self.now + span, Event::HookEnds { host: host as u8, number });
         }
@@ -177,13 +200,14 @@ impl World {
     pub(super) fn hook_ends(&mut self, host: usize, number: u32) -> bool {
         let site = &mut self.agents[host];
         let Some(index) = site.hooks.iter().position(|hook| hook.number == number) else { return false };
-        let Hook { run, killed, life, .. } = site.hooks.remove(index);
+        let Hook { run, killed, life, waits, .. } = site.hooks.remove(index);
         let [fails, half, _] = site.hooks_fail.map(|count| count > 0);
         let same_life = site.daemon.machine.is_some() && site.daemon.life == life;
         let failed = killed || fails || half;
         let member = self.member_by_start(host, run.start).filter(|member| self.members[*member].main);
         if let Some(member) = member
             && (!failed || half)
+            && !waits
         {
             self.hook_changes(member, &run);
             self.members[member].epoch = run.epoch;

@@ -270,6 +270,9 @@ impl World {
         if self.agents[host].hooks_fail[2] == 0 {
             // Whatever they waited for has come.
             for index in 0..self.agents[host].hooks.len() {
+                if self.agents[host].hooks[index].waits {
+                    continue;
+                }
                 let number = self.agents[host].hooks[index].number;
                 self.queue.put(self.now + MS, Event::HookEnds { host: host as u8, number });
             }

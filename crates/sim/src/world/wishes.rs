@@ -34,8 +34,9 @@ impl World {
             }
             Wish::StopForGood { part } if begins => {
                 let name = self.name_of(part);
-                // Never both members of a pair: somebody has to serve.
-                if !self.laws.strain.for_good[self.cast.other(part)]
+                // Never both members of a pair: somebody has to serve; and never the only one that has its data.
+                if !self.climate.options.keep_data
+                    && !self.laws.strain.for_good[self.cast.other(part)]
                     && self.ask(Ask::Stop { name, graceful: false })
                 {
                     self.laws.strain.for_good[part] = true;

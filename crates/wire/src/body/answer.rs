@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Refusal {
-    #[prost(oneof = "RefusalCause", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
+    #[prost(oneof = "RefusalCause", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
     cause: Option<RefusalCause>,
 }
 
@@ -67,6 +67,8 @@ pub(crate) enum RefusalCause {
     NotVoting(String),
     #[prost(message, tag = "16")]
     NoVotes(Nothing),
+    #[prost(message, tag = "17")]
+    NoGuard(Nothing),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -130,6 +132,7 @@ impl Body for Refusal {
             }),
             model::Refusal::NotVoting(why) => Cause::NotVoting(check::cut_text(why)),
             model::Refusal::NoVotes => Cause::NoVotes(Nothing {}),
+            model::Refusal::NoGuard => Cause::NoGuard(Nothing {}),
         };
         Ok(Self { cause: Some(cause) })
     }
@@ -158,6 +161,7 @@ impl Body for Refusal {
             ),
             Cause::NotVoting(why) => model::Refusal::NotVoting(check::text(why, "Refusal.not_voting")?),
             Cause::NoVotes(Nothing {}) => model::Refusal::NoVotes,
+            Cause::NoGuard(Nothing {}) => model::Refusal::NoGuard,
         })
     }
 }

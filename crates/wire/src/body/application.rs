@@ -15,7 +15,7 @@ use crate::version::SPOKEN;
 /// Frame kind 3.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromApplication {
-    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "FromApplicationChoice", tags = "1, 2, 3, 4, 5, 6, 7, 30")]
     said: Option<FromApplicationChoice>,
 }
 
@@ -35,12 +35,14 @@ pub(crate) enum FromApplicationChoice {
     Pong(u64),
     #[prost(uint64, tag = "7")]
     Confirm(u64),
+    #[prost(message, tag = "30")]
+    InSync(InSync),
 }
 
 /// Frame kind 4.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToApplication {
-    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "ToApplicationChoice", tags = "1, 2, 3, 4, 5, 6, 30")]
     said: Option<ToApplicationChoice>,
 }
 
@@ -58,6 +60,26 @@ pub(crate) enum ToApplicationChoice {
     Ping(u64),
     #[prost(message, tag = "6")]
     Confirmed(Confirmed),
+    #[prost(message, tag = "30")]
+    InSyncDone(InSyncDone),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct InSync {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(uint64, tag = "2")]
+    epoch: u64,
+    #[prost(enumeration = "word::InSyncWish", tag = "3")]
+    wish: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct InSyncDone {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, optional, tag = "2")]
+    refused: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -174,6 +196,10 @@ impl Body for FromApplication {
             model::FromApplication::Suspended => Choice::Suspended(Nothing {}),
             model::FromApplication::Pong(number) => Choice::Pong(*number),
             model::FromApplication::Confirm(number) => Choice::Confirm(*number),
+            model::FromApplication::InSync { number, epoch, wish } => {
+                let wish = word::InSyncWish::write(*wish);
+                Choice::InSync(InSync { number: *number, epoch: epoch.0, wish })
+            }
         };
         Ok(Self { said: Some(choice) })
     }
@@ -195,6 +221,11 @@ impl Body for FromApplication {
             Choice::Suspended(Nothing {}) => model::FromApplication::Suspended,
             Choice::Pong(number) => model::FromApplication::Pong(number),
             Choice::Confirm(number) => model::FromApplication::Confirm(number),
+            Choice::InSync(InSync { number, epoch, wish }) => model::FromApplication::InSync {
+                number,
+                epoch: check::epoch(epoch, "InSync.epoch")?,
+                wish: word::InSyncWish::read(wish, "InSync.wish")?,
+            },
         };
         Ok(said.into())
     }
@@ -234,6 +265,10 @@ impl Body for ToApplication {
             model::ToApplication::Confirmed { number, epoch } => {
                 Choice::Confirmed(Confirmed { number: *number, epoch: epoch.map(|epoch| epoch.0) })
             }
+            model::ToApplication::InSyncDone { number, refused } => {
+                let refused = refused.as_deref().map(check::cut_text);
+                Choice::InSyncDone(InSyncDone { number: *number, refused })
+            }
         };
         Ok(Self { said: Some(choice) })
     }
@@ -260,6 +295,10 @@ impl Body for ToApplication {
                 epoch: confirmed.epoch.map(Epoch),
             }
             .into(),
+            Choice::InSyncDone(InSyncDone { number, refused }) => {
+                let refused = refused.map(|why| check::text(why, "InSyncDone.refused")).transpose()?;
+                model::ToApplication::InSyncDone { number, refused }.into()
+            }
         })
     }
 }

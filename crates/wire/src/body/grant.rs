@@ -1,6 +1,6 @@
 //! Requests for votes, their answers, releases, and what a strict pair needs to know of its grants.
 //!
-//! Knows nothing of who may ask. The law: no moment travels, only spans; a lease of nothing is refused, as a promise that is
+//! Knows nothing of who may ask. The law: no moment of a lease travels, only spans; a lease of nothing is refused, as a promise that is
 //! over when it is made binds nobody.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use understudy_model as model;
 use understudy_model::{Epoch, Incarnation, LONGEST_ADDP_TIMEOUT, SHORTEST_ADDP_TIMEOUT};
 
+use super::clock::{ClockDoubt, ClockReading, MOST_DOUBTS};
 use super::order::RoleEpoch;
 use super::{Body, Nothing, check, word};
 use crate::application::LONGEST_TEXT_BYTES;
@@ -44,6 +45,8 @@ pub(crate) struct VoteAnswer {
     role: Option<RoleEpoch>,
     #[prost(oneof = "Verdict", tags = "5, 6")]
     verdict: Option<Verdict>,
+    #[prost(message, optional, tag = "7")]
+    clock: Option<ClockReading>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -80,6 +83,10 @@ pub(crate) struct GrantReport {
     peer_released: u64,
     #[prost(bool, tag = "4")]
     silent: bool,
+    #[prost(message, repeated, tag = "5")]
+    clocks: Vec<ClockDoubt>,
+    #[prost(uint64, tag = "6")]
+    lease_ns: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -169,6 +176,7 @@ impl Body for VoteAnswer {
             number: said.number,
             role: Some(RoleEpoch::write(&said.role)?),
             verdict: Some(verdict),
+            clock: check::write_optional(&said.clock)?,
         })
     }
 
@@ -186,6 +194,7 @@ impl Body for VoteAnswer {
             number: self.number,
             role: check::read_required(self.role, "VoteAnswer.role")?,
             verdict,
+            clock: check::read_optional(self.clock)?,
         })
     }
 }
@@ -213,6 +222,8 @@ pub(crate) struct Remembered {
     voted: Option<RoleEpoch>,
     #[prost(uint64, tag = "3")]
     released: u64,
+    #[prost(uint64, tag = "4")]
+    lease_ns: u64,
 }
 
 impl Body for Remembered {
@@ -223,6 +234,7 @@ impl Body for Remembered {
             pair: said.pair.to_string(),
             voted: check::write_optional(&said.voted)?,
             released: said.released.0,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -231,6 +243,7 @@ impl Body for Remembered {
             pair: check::name(&self.pair, "Remembered.pair")?,
             voted: check::read_optional(self.voted)?,
             released: Epoch(self.released),
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }
@@ -244,6 +257,8 @@ impl Body for GrantReport {
             peer_heard: said.peer_heard,
             peer_released: said.peer_released.0,
             silent: said.silent,
+            clocks: check::write_list(&said.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
+            lease_ns: check::write_span(said.lease),
         })
     }
 
@@ -253,6 +268,8 @@ impl Body for GrantReport {
             silent: self.silent,
             peer_heard: self.peer_heard,
             peer_released: check::epoch(self.peer_released, "GrantReport.peer_released")?,
+            clocks: check::read_list(self.clocks, MOST_DOUBTS, "GrantReport.clocks")?,
+            lease: Duration::from_nanos(self.lease_ns),
         })
     }
 }

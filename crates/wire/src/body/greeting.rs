@@ -9,6 +9,7 @@ use understudy_model::{ClusterId, ControllerEpoch};
 use super::answer::Answer;
 use super::assignment::MOST_APPLICATIONS;
 use super::grant::{VoteAnswer, VoteAsk};
+use super::in_sync::{InSyncAnswer, InSyncAsk};
 use super::logs::{LogAnswer, LogQuestion};
 use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
@@ -21,7 +22,7 @@ use crate::version;
 /// Frame kind 1.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ToAgent {
-    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 3, 20")]
+    #[prost(oneof = "ToAgentChoice", tags = "1, 2, 3, 20, 30")]
     said: Option<ToAgentChoice>,
 }
 
@@ -35,12 +36,14 @@ pub(crate) enum ToAgentChoice {
     Vote(VoteAnswer),
     #[prost(message, tag = "20")]
     ReadLogs(LogQuestion),
+    #[prost(message, tag = "30")]
+    InSync(InSyncAnswer),
 }
 
 /// Frame kind 2.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromAgent {
-    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 7, 20")]
+    #[prost(oneof = "FromAgentChoice", tags = "1, 2, 3, 4, 5, 6, 7, 20, 30")]
     said: Option<FromAgentChoice>,
 }
 
@@ -62,6 +65,8 @@ pub(crate) enum FromAgentChoice {
     AskVote(VoteAsk),
     #[prost(message, tag = "20")]
     Logs(LogAnswer),
+    #[prost(message, tag = "30")]
+    InSync(InSyncAsk),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -130,6 +135,7 @@ impl Body for ToAgent {
             control::ToAgent::Order(order) => ToAgentChoice::Order(Order::write(order)?),
             control::ToAgent::Vote(answer) => ToAgentChoice::Vote(VoteAnswer::write(answer)?),
             control::ToAgent::ReadLogs(question) => ToAgentChoice::ReadLogs(LogQuestion::write(question)?),
+            control::ToAgent::InSync(answer) => ToAgentChoice::InSync(InSyncAnswer::write(answer)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -140,6 +146,7 @@ impl Body for ToAgent {
             ToAgentChoice::Order(order) => control::ToAgent::Order(order.read()?),
             ToAgentChoice::Vote(answer) => control::ToAgent::Vote(answer.read()?),
             ToAgentChoice::ReadLogs(question) => control::ToAgent::ReadLogs(question.read()?),
+            ToAgentChoice::InSync(answer) => control::ToAgent::InSync(answer.read()?),
         })
     }
 }
@@ -170,6 +177,7 @@ impl Body for FromAgent {
             }
             control::FromAgent::AskVote(ask) => FromAgentChoice::AskVote(VoteAsk::write(ask)?),
             control::FromAgent::Logs(answer) => FromAgentChoice::Logs(LogAnswer::write(answer)?),
+            control::FromAgent::InSync(ask) => FromAgentChoice::InSync(InSyncAsk::write(ask)?),
         };
         Ok(Self { said: Some(choice) })
     }
@@ -191,6 +199,7 @@ impl Body for FromAgent {
             FromAgentChoice::Leaving(Leaving { leaving }) => control::FromAgent::Leaving { leaving },
             FromAgentChoice::AskVote(ask) => control::FromAgent::AskVote(ask.read()?),
             FromAgentChoice::Logs(answer) => control::FromAgent::Logs(answer.read()?),
+            FromAgentChoice::InSync(ask) => control::FromAgent::InSync(ask.read()?),
         })
     }
 }

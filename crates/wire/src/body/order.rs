@@ -121,6 +121,8 @@ pub(crate) struct Learn {
     pair: String,
     #[prost(uint64, tag = "2")]
     stored: u64,
+    #[prost(uint64, tag = "3")]
+    lease_ns: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -184,9 +186,11 @@ fn write_work(work: &model::Work) -> Result<Work, EncodeError> {
         model::Work::WouldPromise { pair, role } => {
             Work::WouldPromise(WouldPromise { pair: pair.to_string(), role: Some(RoleEpoch::write(role)?) })
         }
-        model::Work::Learn { pair, stored } => {
-            Work::Learn(Learn { pair: pair.to_string(), stored: stored.0 })
-        }
+        model::Work::Learn { pair, stored, lease } => Work::Learn(Learn {
+            pair: pair.to_string(),
+            stored: stored.0,
+            lease_ns: check::write_span(*lease),
+        }),
         model::Work::Demote { pair, role, time_limit } => {
             Work::Demote(RoleChange::of(pair, role, *time_limit)?)
         }
@@ -235,9 +239,11 @@ fn read_work(work: Work) -> Result<model::Work, MessageError> {
             pair: check::name(&would.pair, "WouldPromise.pair")?,
             role: check::read_required(would.role, "WouldPromise.role")?,
         },
-        Work::Learn(learn) => {
-            model::Work::Learn { pair: check::name(&learn.pair, "Learn.pair")?, stored: Epoch(learn.stored) }
-        }
+        Work::Learn(learn) => model::Work::Learn {
+            pair: check::name(&learn.pair, "Learn.pair")?,
+            stored: Epoch(learn.stored),
+            lease: Duration::from_nanos(learn.lease_ns),
+        },
     })
 }
 

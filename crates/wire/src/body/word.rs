@@ -50,6 +50,8 @@ numbered_words!(Goal { Started = 1, Stopped = 2 });
 
 numbered_words!(RunMode { Unknown = 1, Primary = 2, Backup = 3, Exiting = 4 });
 
+numbered_words!(InSyncWish { LeaveOut = 1, CaughtUp = 2 });
+
 numbered_words!(Interface { Library = 1, Plain = 2, Notify = 3 });
 
 numbered_words!(ListeningMode { Unsecured = 1, Secured = 2 });
@@ -61,3 +63,7 @@ numbered_words!(Signal { Hup = 1, Int = 2, Quit = 3, Kill = 9, Usr1 = 10, Usr2 =
 numbered_words!(OutputKind { Journal = 1, File = 2 });
 
 numbered_words!(AddpTrace { Off = 1, Local = 2, Remote = 3, Both = 4 });
+
+numbered_words!(WhichClock { Own = 1, Other = 2 });
+
+numbered_words!(Lapse { AtOnce = 1, BitByBit = 2 });

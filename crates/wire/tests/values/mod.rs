@@ -212,7 +212,11 @@ fn work() -> impl Strategy<Value = Work> {
         (name(), role(), span(), option_of(told()))
             .prop_map(|(pair, role, time_limit, grant)| { Work::Promote { pair, role, time_limit, grant } }),
         (name(), role()).prop_map(|(pair, role)| Work::WouldPromise { pair, role }),
-        (name(), any::<u64>()).prop_map(|(pair, stored)| Work::Learn { pair, stored: Epoch(stored) }),
+        (name(), any::<u64>(), span()).prop_map(|(pair, stored, lease)| Work::Learn {
+            pair,
+            stored: Epoch(stored),
+            lease
+        }),
         (name(), role(), span()).prop_map(|(pair, role, time_limit)| Work::Demote { pair, role, time_limit }),
         Just(Work::LetGo),
     ]
@@ -249,6 +253,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         (role(), span()).prop_map(|(role, left)| Refusal::Promised(role, left)),
         text().prop_map(Refusal::NotVoting),
         Just(Refusal::NoVotes),
+        Just(Refusal::NoGuard),
     ]
 }
 
@@ -271,10 +276,26 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
     })
 }
 
+fn clock_doubt() -> impl Strategy<Value = ClockDoubt> {
+    let which = || prop_oneof![Just(WhichClock::Own), Just(WhichClock::Other)];
+    let lapse = prop_oneof![Just(Lapse::AtOnce), Just(Lapse::BitByBit)];
+    let other = prop_oneof![name().prop_map(OtherClock::Host), name().prop_map(OtherClock::Controller)];
+    let spans = (span(), span(), any::<i64>(), any::<u32>());
+    (other, which(), lapse, spans, option_of(which())).prop_map(|(other, behind, lapse, spans, wrong)| {
+        let (own_least, own_most, other_ns, drift_ppm) = spans;
+        ClockDoubt { other, behind, lapse, own_least, own_most, other_ns, drift_ppm, wrong }
+    })
+}
+
 fn role_report() -> impl Strategy<Value = RoleReport> {
-    let strict =
-        (any::<bool>(), any::<bool>(), number_of_epoch()).prop_map(|(unread, peer_heard, released)| {
-            GrantReport { unread, silent: !unread, peer_heard, peer_released: Epoch(released) }
+    let strict = (any::<bool>(), any::<bool>(), number_of_epoch(), vec(clock_doubt(), 0..3), span())
+        .prop_map(|(unread, peer_heard, released, clocks, lease)| GrantReport {
+            unread,
+            silent: !unread,
+            peer_heard,
+            peer_released: Epoch(released),
+            clocks,
+            lease,
         });
     (name(), option_of(role()), number_of_epoch(), option_of(role()), option_of(strict)).prop_map(
         |(pair, promised, closed, acting, strict)| RoleReport {
@@ -386,8 +407,31 @@ fn vote_ask() -> impl Strategy<Value = VoteAsk> {
 fn vote() -> impl Strategy<Value = VoteAnswer> {
     let refused = (option_of(role()), text()).prop_map(|(promised, why)| Verdict::Refused { promised, why });
     let verdict = prop_oneof![Just(Verdict::Given), refused];
-    (name(), any::<u128>(), any::<u64>(), role(), verdict).prop_map(|(pair, life, number, role, verdict)| {
-        VoteAnswer { pair, incarnation: Incarnation(life), number, role, verdict }
+    let clock = (any::<u128>(), any::<u64>())
+        .prop_map(|(clock, at)| ClockReading { clock: ClockId(clock), at: Moment(at) });
+    (name(), any::<u128>(), any::<u64>(), role(), verdict, option_of(clock)).prop_map(
+        |(pair, life, number, role, verdict, clock)| {
+            let incarnation = Incarnation(life);
+            VoteAnswer { pair, incarnation, number, role, verdict, clock }
+        },
+    )
+}
+
+fn in_sync_ask() -> impl Strategy<Value = InSyncAsk> {
+    (name(), any::<u128>(), any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(
+        |(pair, life, number, role, wish)| InSyncAsk {
+            pair,
+            incarnation: Incarnation(life),
+            number,
+            role,
+            wish,
+        },
+    )
+}
+
+fn in_sync_answer() -> impl Strategy<Value = InSyncAnswer> {
+    (name(), any::<u128>(), any::<u64>(), option_of(text())).prop_map(|(pair, life, number, refused)| {
+        InSyncAnswer { pair, incarnation: Incarnation(life), number, refused }
     })
 }
 
@@ -412,8 +456,8 @@ pub fn peer_said() -> impl Strategy<Value = PeerSaid> {
         vote_ask().prop_map(PeerSaid::Ask),
         vote().prop_map(PeerSaid::Vote),
         (name(), role()).prop_map(|(pair, role)| PeerSaid::Release(Release { pair, role })),
-        (name(), option_of(role()), any::<u64>()).prop_map(|(pair, voted, released)| {
-            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released) })
+        (name(), option_of(role()), any::<u64>(), span()).prop_map(|(pair, voted, released, lease)| {
+            PeerSaid::Remembered(Remembered { pair, voted, released: Epoch(released), lease })
         }),
     ]
 }
@@ -423,7 +467,8 @@ pub fn to_agent() -> impl Strategy<Value = ToAgent> {
         1 => hello().prop_map(ToAgent::Hello),
         4 => order().prop_map(ToAgent::Order),
         1 => vote().prop_map(ToAgent::Vote),
-        1 => question().prop_map(ToAgent::ReadLogs)
+        1 => question().prop_map(ToAgent::ReadLogs),
+        1 => in_sync_answer().prop_map(ToAgent::InSync)
     ]
 }
 
@@ -442,6 +487,7 @@ pub fn from_agent() -> impl Strategy<Value = FromAgent> {
         any::<bool>().prop_map(|leaving| FromAgent::Leaving { leaving }),
         vote_ask().prop_map(FromAgent::AskVote),
         log_answer().prop_map(FromAgent::Logs),
+        in_sync_ask().prop_map(FromAgent::InSync),
     ]
 }
 
@@ -473,6 +519,9 @@ pub fn application_says() -> impl Strategy<Value = ApplicationSays> {
         Just(FromApplication::Suspended.into()),
         any::<u64>().prop_map(|number| FromApplication::Pong(number).into()),
         any::<u64>().prop_map(|number| FromApplication::Confirm(number).into()),
+        (any::<u64>(), role(), word(&InSyncWish::ALL)).prop_map(|(number, role, wish)| {
+            FromApplication::InSync { number, epoch: role.epoch, wish }.into()
+        }),
     ]
 }
 
@@ -490,5 +539,10 @@ pub fn application_hears() -> impl Strategy<Value = ApplicationHears> {
         (any::<u64>(), option_of(any::<u64>())).prop_map(|(number, epoch)| {
             ToApplication::Confirmed { number, epoch: epoch.map(Epoch) }.into()
         }),
+        (any::<u64>(), option_of(text())).prop_map(|(number, refused)| ToApplication::InSyncDone {
+            number,
+            refused
+        }
+        .into()),
     ]
 }

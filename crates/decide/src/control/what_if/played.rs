@@ -48,7 +48,7 @@ impl Night {
                 }
                 ControlDo::Fence { host } => self.fail_to_fence(host),
                 // Whoever asked before is answered by the machine itself.
-                ControlDo::Reply { .. } => {}
+                ControlDo::Reply { .. } | ControlDo::AnswerInSync { .. } => {}
             }
         }
     }

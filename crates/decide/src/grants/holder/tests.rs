@@ -37,7 +37,7 @@ const LIFE: Incarnation = Incarnation(7);
 /// The member `a`, ordered at 100 s to be primary in epoch 1.
 fn ordered() -> Holder {
     let mut holder = Holder::new(name("a"), LIFE, &Kept::default());
-    holder.take(at(100), role(1, "a"), terms().lease);
+    holder.take(at(100), role(1, "a"), terms().lease, &terms());
     holder
 }
 
@@ -89,10 +89,10 @@ fn an_answer_for_an_epoch_that_was_given_up_counts_nothing_for_a_later_one() {
     let ask = holder.ask(at(100), &terms()).unwrap();
     holder.give_up(Epoch(1));
     assert_eq!(holder.given_up(), Epoch(1));
-    holder.take(at(101), role(2, "a"), terms().lease);
+    holder.take(at(101), role(2, "a"), terms().lease, &terms());
     assert_eq!(holder.hear(at(102), OtherVoter::Peer, &yes(&ask)), Heard::GivenUp);
     assert!(!holder.page().may_act(at(102)));
-    holder.take(at(103), role(1, "a"), terms().lease);
+    holder.take(at(103), role(1, "a"), terms().lease, &terms());
     assert_eq!(holder.held(), Some(&role(2, "a")), "it is never entered again");
 }
 
@@ -102,7 +102,7 @@ fn a_reaffirmed_member_keeps_its_expiry_and_the_answers_of_its_open_epochs() {
     let first = holder.ask(at(100), &terms()).unwrap();
     let second = holder.ask(at(103), &terms()).unwrap();
     holder.hear(at(103), OtherVoter::Peer, &yes(&first));
-    holder.take(at(104), role(2, "a"), terms().lease);
+    holder.take(at(104), role(2, "a"), terms().lease, &terms());
     assert_eq!(holder.page(), Page { role: Some(role(2, "a")), until: at(109) });
     assert_eq!(holder.hear(at(105), OtherVoter::Peer, &yes(&second)), Heard::Extended);
     holder.give_up(Epoch(1));
@@ -178,7 +178,7 @@ fn adoption_wants_page_and_promise_to_say_the_same_and_keeps_the_old_expiry() {
 #[test]
 fn the_lease_of_the_epoch_is_asked_for_and_counted_with() {
     let mut holder = Holder::new(name("a"), LIFE, &Kept::default());
-    holder.take(at(100), role(1, "a"), Duration::from_secs(5));
+    holder.take(at(100), role(1, "a"), Duration::from_secs(5), &terms());
     let longer = Terms { lease: Duration::from_secs(60), ..terms() };
     let ask = holder.ask(at(100), &longer).unwrap();
     assert_eq!(ask.lease, Duration::from_secs(5));
@@ -205,4 +205,41 @@ fn moving_the_origin_moves_every_moment() {
     assert_eq!(holder.may_act_until(), at(9));
     holder.shift(Duration::MAX);
     assert_eq!(holder.may_act_until(), at(0));
+}
+
+#[test]
+fn a_shorter_epoch_cuts_what_was_counted_on_and_what_is_yet_to_come() {
+    let mut holder = ordered();
+    let (first, second) = (holder.ask(at(100), &terms()).unwrap(), holder.ask(at(101), &terms()).unwrap());
+    holder.hear(at(101), OtherVoter::Peer, &yes(&first));
+    assert_eq!(holder.may_act_until(), at(109));
+    // A lease of two seconds, of which it counts on 1.8.
+    assert!(holder.take(at(102), role(2, "a"), Duration::from_secs(2), &terms()));
+    assert_eq!(holder.page(), Page { role: Some(role(2, "a")), until: Moment(103_800_000_000) });
+    // A yes that was on its way counts for no more than that.
+    assert_eq!(holder.hear(at(102), OtherVoter::Control, &yes(&second)), Heard::NoLonger);
+    let ask = holder.ask(at(103), &terms()).unwrap();
+    assert_eq!(
+        (ask.lease, holder.hear(at(103), OtherVoter::Control, &yes(&ask))),
+        (Duration::from_secs(2), Heard::Extended)
+    );
+    assert_eq!(holder.may_act_until(), Moment(104_800_000_000));
+}
+
+#[test]
+fn an_adopted_page_is_cut_as_well_and_a_longer_epoch_cuts_nothing() {
+    let page = Page { role: Some(role(2, "a")), until: at(109) };
+    let mut holder = Holder::adopt(name("a"), LIFE, &kept(2, "a", 0), Some(&page)).holder;
+    assert!(!holder.take(at(100), role(3, "a"), Duration::from_secs(60), &terms()));
+    assert_eq!((holder.may_act_until(), holder.lease()), (at(109), Duration::from_secs(60)));
+    assert!(holder.take(at(100), role(4, "a"), Duration::from_secs(1), &terms()));
+    assert_eq!(holder.may_act_until(), Moment(100_900_000_000));
+}
+
+#[test]
+fn it_asks_three_times_in_a_lease_that_is_shorter_than_the_spans_told_with_the_former_one() {
+    let mut holder = Holder::new(name("a"), LIFE, &Kept::default());
+    holder.take(at(100), role(1, "a"), Duration::from_secs(2), &terms());
+    holder.ask(at(100), &terms()).unwrap();
+    assert_eq!(holder.ask_at(), Moment(100_600_000_000));
 }

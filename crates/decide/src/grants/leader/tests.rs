@@ -63,13 +63,28 @@ fn what_was_read_counts_as_promised_then() {
 #[test]
 fn only_exactly_the_promised_role_is_renewed() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    assert_eq!(leader.asked(&leadership, at(105), &role(4, "a")).given().unwrap().until, at(115));
-    assert_eq!(objection(leader.asked(&leadership, at(105), &role(3, "a"))), Objection::Higher);
-    assert_eq!(objection(leader.asked(&leadership, at(105), &role(4, "b"))), Objection::Higher);
-    assert_eq!(objection(leader.asked(&leadership, at(105), &role(5, "a"))), Objection::NotStored);
-    assert_eq!(objection(leader.asked(&leadership, at(118), &role(4, "a"))), Objection::NotLeading);
+    assert_eq!(
+        leader.asked(&leadership, at(105), &role(4, "a"), terms().lease).given().unwrap().until,
+        at(115)
+    );
+    assert_eq!(
+        objection(leader.asked(&leadership, at(105), &role(3, "a"), terms().lease)),
+        Objection::Higher
+    );
+    assert_eq!(
+        objection(leader.asked(&leadership, at(105), &role(4, "b"), terms().lease)),
+        Objection::Higher
+    );
+    assert_eq!(
+        objection(leader.asked(&leadership, at(105), &role(5, "a"), terms().lease)),
+        Objection::NotStored
+    );
+    assert_eq!(
+        objection(leader.asked(&leadership, at(118), &role(4, "a"), terms().lease)),
+        Objection::NotLeading
+    );
     let next = Leadership::acquired(ControllerEpoch(4), at(105), &terms());
-    assert_eq!(objection(leader.asked(&next, at(106), &role(4, "a"))), Objection::NotRead);
+    assert_eq!(objection(leader.asked(&next, at(106), &role(4, "a"), terms().lease)), Objection::NotRead);
 }
 
 #[test]
@@ -78,10 +93,16 @@ fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
     let write = leader.promote(&leadership, at(102), &name("a"), Epoch::NONE).unwrap();
     assert_eq!((write.expected, write.role.clone()), (None, role(1, "a")));
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Writing(role(1, "a"))));
-    assert_eq!(objection(leader.asked(&leadership, at(102), &role(1, "a"))), Objection::NotStored);
+    assert_eq!(
+        objection(leader.asked(&leadership, at(102), &role(1, "a"), terms().lease)),
+        Objection::NotStored
+    );
     let Written::Order(order) = leader.written(&leadership, at(103), WriteOutcome::Done) else { panic!() };
     assert_eq!((order.role, order.fenced, order.controller_epoch), (role(1, "a"), None, ControllerEpoch(3)));
-    assert_eq!(leader.asked(&leadership, at(104), &role(1, "a")).given().unwrap().until, at(114));
+    assert_eq!(
+        leader.asked(&leadership, at(104), &role(1, "a"), terms().lease).given().unwrap().until,
+        at(114)
+    );
     assert_eq!(leader.written(&leadership, at(104), WriteOutcome::Done), Written::NotMine);
 }
 
@@ -89,13 +110,13 @@ fn nothing_is_promised_or_ordered_before_the_store_acknowledged_it() {
 fn the_former_holder_is_not_renewed_while_a_write_for_another_is_under_way() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
     leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
-    let refused = objection(leader.asked(&leadership, at(112), &role(4, "a")));
+    let refused = objection(leader.asked(&leadership, at(112), &role(4, "a"), terms().lease));
     assert_eq!(refused, Objection::Writing(role(5, "b")));
     assert_eq!(leader.written(&leadership, at(113), WriteOutcome::Failed), Written::AsBefore);
-    assert!(leader.asked(&leadership, at(113), &role(4, "a")).given().is_some());
+    assert!(leader.asked(&leadership, at(113), &role(4, "a"), terms().lease).given().is_some());
     // A write for the same holder takes nothing from it.
     leader.promote(&leadership, at(114), &name("a"), Epoch::NONE).unwrap();
-    assert!(leader.asked(&leadership, at(114), &role(4, "a")).given().is_some());
+    assert!(leader.asked(&leadership, at(114), &role(4, "a"), terms().lease).given().is_some());
 }
 
 #[test]
@@ -105,7 +126,10 @@ fn an_unknown_outcome_or_a_late_one_ends_the_leadership() {
     let mut late = leader.clone();
     let unknown = leader.written(&leadership, at(112), WriteOutcome::Unknown);
     assert_eq!(unknown, Written::GiveUpLeadership);
-    assert!(matches!(objection(leader.asked(&leadership, at(112), &role(4, "a"))), Objection::Writing(_)));
+    assert!(matches!(
+        objection(leader.asked(&leadership, at(112), &role(4, "a"), terms().lease)),
+        Objection::Writing(_)
+    ));
     assert_eq!(late.written(&leadership, at(118), WriteOutcome::Done), Written::GiveUpLeadership);
     assert!(late.order(&leadership, at(118)).is_err());
 }
@@ -116,7 +140,10 @@ fn a_release_ends_what_it_names_and_too_slow_ends_nothing() {
     assert!(!leader.released(&name("a"), Epoch(3)) && !leader.released(&name("b"), Epoch(9)));
     assert!(leader.promote(&leadership, at(102), &name("b"), Epoch::NONE).is_err());
     assert!(leader.released(&name("a"), Epoch(4)));
-    assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Released);
+    assert_eq!(
+        objection(leader.asked(&leadership, at(102), &role(4, "a"), terms().lease)),
+        Objection::Released
+    );
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::NothingPromised));
     leader.promote(&leadership, at(102), &name("b"), Epoch::NONE).unwrap();
     leader.written(&leadership, at(103), WriteOutcome::Done);
@@ -149,7 +176,10 @@ fn an_acting_member_is_reaffirmed_above_what_it_acts_in() {
 fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_only_in_the_next_order() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
     assert_eq!(leader.fence(&leadership, at(102)), Ok(role(4, "a")));
-    assert_eq!(objection(leader.asked(&leadership, at(102), &role(4, "a"))), Objection::Fencing);
+    assert_eq!(
+        objection(leader.asked(&leadership, at(102), &role(4, "a"), terms().lease)),
+        Objection::Fencing
+    );
     assert_eq!(leader.order(&leadership, at(102)), Err(Blocked::Fencing(role(4, "a"))));
     assert!(matches!(
         leader.promote(&leadership, at(102), &name("a"), Epoch::NONE),
@@ -163,7 +193,7 @@ fn a_device_ends_a_promise_only_in_the_leadership_that_called_it_and_is_told_onl
     assert!(!leader.fenced(ControllerEpoch(3), &role(3, "a"), true), "of another role");
     assert!(!leader.fenced(ControllerEpoch(3), &role(4, "a"), false));
     assert_eq!(
-        objection(leader.asked(&leadership, at(103), &role(4, "a"))),
+        objection(leader.asked(&leadership, at(103), &role(4, "a"), terms().lease)),
         Objection::Fencing,
         "a failed call does not bring the vote back"
     );
@@ -180,7 +210,7 @@ fn a_device_that_never_answers_holds_nothing_up_for_longer_than_the_promise() {
     leader.promote(&leadership, at(111), &name("b"), Epoch::NONE).unwrap();
     let written = leader.written(&leadership, at(112), WriteOutcome::Done);
     assert!(matches!(written, Written::Order(order) if order.fenced.is_none()));
-    assert!(leader.asked(&leadership, at(113), &role(5, "b")).given().is_some());
+    assert!(leader.asked(&leadership, at(113), &role(5, "b"), terms().lease).given().is_some());
 }
 
 #[test]
@@ -192,17 +222,23 @@ fn a_restored_store_waits_asks_both_and_writes_above_everything() {
     );
     let mut leader =
         Leader::read_restored(&leadership, at(100), Some(role(2, "a")), &terms(), ["a", "b"].map(name));
-    assert_eq!(objection(leader.asked(&leadership, at(101), &role(2, "a"))), Objection::NotRead);
+    assert_eq!(
+        objection(leader.asked(&leadership, at(101), &role(2, "a"), terms().lease)),
+        Objection::NotRead
+    );
     assert!(!leader.released(&name("a"), Epoch(9)));
-    assert!(!leader.agent_said(at(119), &name("a"), Epoch(9)), "the former leader may still vote");
-    assert!(leader.agent_said(at(120), &name("a"), Epoch(6)));
+    assert!(
+        !leader.agent_said(at(119), &name("a"), Epoch(9), Duration::ZERO),
+        "the former leader may still vote"
+    );
+    assert!(leader.agent_said(at(120), &name("a"), Epoch(6), Duration::ZERO));
     assert_eq!(leader.promote(&leadership, at(199), &name("b"), Epoch::NONE), Err(Blocked::Restored));
-    assert!(leader.agent_said(at(200), &name("b"), Epoch(4)));
+    assert!(leader.agent_said(at(200), &name("b"), Epoch(4), Duration::ZERO));
     assert_eq!(leader.promote(&leadership, at(209), &name("b"), Epoch::NONE), Err(Blocked::Restored));
     let write = leader.promote(&leadership, at(210), &name("b"), Epoch::NONE).unwrap();
     assert_eq!((write.expected, write.role), (Some(role(2, "a")), role(7, "b")));
     assert!(matches!(leader.written(&leadership, at(211), WriteOutcome::Done), Written::Order(_)));
-    assert!(leader.asked(&leadership, at(212), &role(7, "b")).given().is_some());
+    assert!(leader.asked(&leadership, at(212), &role(7, "b"), terms().lease).given().is_some());
 }
 
 #[test]
@@ -226,7 +262,7 @@ fn moving_the_origin_moves_every_moment() {
 #[test]
 fn a_reaffirmed_holder_stays_bound_for_what_a_longer_lease_before_gave_it() {
     let (leadership, mut leader) = leading(Some(role(4, "a")));
-    assert!(leader.asked(&leadership, at(105), &role(4, "a")).given().is_some());
+    assert!(leader.asked(&leadership, at(105), &role(4, "a"), terms().lease).given().is_some());
     leader.set_lease(Duration::from_secs(1));
     leader.reaffirm(&leadership, at(106), &role(3, "a"), Epoch(6)).unwrap();
     assert!(matches!(leader.written(&leadership, at(106), WriteOutcome::Done), Written::Order(_)));
@@ -240,7 +276,74 @@ fn a_reaffirmed_holder_stays_bound_for_what_a_longer_lease_before_gave_it() {
 fn a_leadership_by_lock_lasts_until_it_is_given_up() {
     let mut leadership = Leadership::held_by_lock(ControllerEpoch(3));
     let mut leader = Leader::read(&leadership, at(1), Some(role(4, "a")), terms().lease);
-    assert!(leader.asked(&leadership, at(9_000_000), &role(4, "a")).given().is_some());
+    assert!(leader.asked(&leadership, at(9_000_000), &role(4, "a"), terms().lease).given().is_some());
     leadership.give_up();
-    assert_eq!(objection(leader.asked(&leadership, at(9_000_001), &role(4, "a"))), Objection::NotLeading);
+    assert_eq!(
+        objection(leader.asked(&leadership, at(9_000_001), &role(4, "a"), terms().lease)),
+        Objection::NotLeading
+    );
+}
+
+#[test]
+fn what_the_next_leader_waits_for_gets_shorter_only_by_the_request_of_the_stored_holder() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    let second = Duration::from_secs(1);
+    assert!(leader.asked(&leadership, at(105), &role(4, "a"), terms().lease).given().is_some());
+    leader.set_lease(second);
+    assert!(leader.lease_differs());
+    let write = leader.reaffirm(&leadership, at(106), &role(4, "a"), Epoch(4)).unwrap();
+    assert_eq!((write.role, write.covers), (role(5, "a"), terms().lease));
+    let Written::Order(order) = leader.written(&leadership, at(106), WriteOutcome::Done) else { panic!() };
+    assert_eq!((order.lease, leader.covers()), (second, terms().lease));
+    assert!(!leader.lease_differs());
+    // Its request in the epoch before is no such word, and is refused.
+    assert_eq!(
+        objection(leader.asked(&leadership, at(106), &role(4, "a"), terms().lease)),
+        Objection::Higher
+    );
+    assert_eq!((leader.covers(), leader.promise_until()), (terms().lease, at(115)));
+    assert!(leader.asked(&leadership, at(107), &role(5, "a"), second).given().is_some());
+    assert_eq!((leader.covers(), leader.promise_until()), (second, at(108)));
+    let blocked = leader.reaffirm(&leadership, at(107), &role(5, "a"), Epoch(5));
+    assert_eq!(blocked, Err(Blocked::NothingToReaffirm));
+    assert!(leader.promote(&leadership, at(108), &name("b"), Epoch::NONE).is_ok());
+}
+
+#[test]
+fn another_holder_is_stored_with_the_longest_lease_until_it_asks() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    leader.set_lease(Duration::from_secs(1));
+    assert!(leader.released(&name("a"), Epoch(4)));
+    let write = leader.promote(&leadership, at(102), &name("b"), Epoch::NONE).unwrap();
+    assert_eq!(
+        write.covers,
+        terms().lease,
+        "an agent that forgot its vote for a is told to be silent for as long"
+    );
+    leader.written(&leadership, at(102), WriteOutcome::Done);
+    assert_eq!(leader.promise_until(), at(103), "nobody but b counts on this promise");
+    leader.asked(&leadership, at(103), &role(5, "b"), Duration::from_secs(1));
+    assert_eq!(leader.covers(), Duration::from_secs(1));
+}
+
+#[test]
+fn what_was_read_is_the_longest_and_says_nothing_of_the_lease_of_the_epoch() {
+    let (leadership, mut leader) = leading(Some(role(4, "a")));
+    let second = Duration::from_secs(1);
+    leader.set_lease(second);
+    assert_eq!((leader.promised_lease(), leader.lease_differs()), (None, false));
+    let longer = leader.asked(&leadership, at(102), &role(4, "a"), Duration::from_secs(11));
+    assert_eq!(objection(longer), Objection::LongerLease(terms().lease));
+    assert!(leader.asked(&leadership, at(102), &role(4, "a"), second).given().is_some());
+    assert_eq!((leader.promised_lease(), leader.promise_until()), (Some(second), at(103)));
+}
+
+#[test]
+fn a_restored_store_waits_for_the_longest_lease_that_an_agent_names() {
+    let (leadership, long) = (leading(None).0, Duration::from_secs(600));
+    let members = [name("a"), name("b")];
+    let mut leader = Leader::read_restored(&leadership, at(100), Some(role(4, "a")), &terms(), members);
+    assert!(leader.agent_said(at(120), &name("a"), Epoch(6), long));
+    assert!(leader.agent_said(at(120), &name("b"), Epoch(4), Duration::ZERO));
+    assert!(!leader.is_writable(at(719)) && leader.is_writable(at(720)));
 }

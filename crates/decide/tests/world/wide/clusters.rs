@@ -75,6 +75,7 @@ pub fn add_pair(cluster: &mut Cluster, name: &str, primary: &str, backup: &str) 
         redundancy: Redundancy::WarmStandby,
         policy: Policy::Available,
         on_crash: OnCrash::Failover,
+        keep_data: false,
         timers: Preset::Fast.timers(),
     };
     cluster.pairs.insert(pair_name(name), spec);

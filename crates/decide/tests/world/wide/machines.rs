@@ -357,6 +357,9 @@ impl Wide {
             AgentDo::AskController { link, ask } => {
                 self.fly_back(site, Some(link), ControlSaw::VoteAsked { host: name, ask });
             }
+            AgentDo::SayInSync { link, ask } => {
+                self.fly_back(site, Some(link), ControlSaw::InSyncAsked { host: name, ask });
+            }
             AgentDo::Welcome { link, inventory } => {
                 self.fly_back(site, Some(link), ControlSaw::LinkUp { host: name, inventory });
             }
@@ -457,8 +460,8 @@ impl Wide {
                         self.agent_sees(site, AgentSaw::ControllerVoted { link, answer });
                     }
                 }
-                // No host has a command.
-                ControlDo::Fence { .. } => {}
+                // No host has a command, no pair keeps its data.
+                ControlDo::Fence { .. } | ControlDo::AnswerInSync { .. } => {}
                 ControlDo::Send { host, order } => self.send(&host, order),
                 ControlDo::Reply { reply, .. } => self.replies.push(reply),
             }
@@ -483,7 +486,10 @@ impl Wide {
                 }
                 ControlRecord::UseOperation(id) => self.stored.last_operation = id,
                 // No control server follows another one of a strict pair here.
-                ControlRecord::SetLease { .. } | ControlRecord::RaiseLeadership { .. } => {}
+                ControlRecord::SetLease { .. }
+                | ControlRecord::SetInSync { .. }
+                | ControlRecord::SetHold { .. }
+                | ControlRecord::RaiseLeadership { .. } => {}
                 ControlRecord::SetDrained { host, on: true } => drop(self.stored.drained.insert(host)),
                 ControlRecord::SetDrained { host, .. } => drop(self.stored.drained.remove(&host)),
                 ControlRecord::SetFlap { pair, flap } => {

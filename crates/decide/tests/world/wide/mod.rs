@@ -46,6 +46,8 @@ pub fn empty_memory() -> ControlMemory {
         last_operation: OperationId(0),
         flaps: Default::default(),
         drained: Default::default(),
+        in_sync: Default::default(),
+        holds: Default::default(),
         grants: Default::default(),
     }
 }

@@ -50,9 +50,10 @@ impl Tree {
                 FromApplication::Suspended
             }
             ToApplication::Ping(number) => FromApplication::Pong(number),
-            ToApplication::Attached | ToApplication::AttachRefused(_) | ToApplication::Confirmed { .. } => {
-                return true;
-            }
+            ToApplication::Attached
+            | ToApplication::AttachRefused(_)
+            | ToApplication::InSyncDone { .. }
+            | ToApplication::Confirmed { .. } => return true,
         };
         if self.attached {
             self.says.push_back(said);

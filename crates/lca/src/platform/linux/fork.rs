@@ -84,6 +84,9 @@ pub struct Rights {
 /// Born in the control group whose directory is named.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
+/// Asked when a process is made and waits: whether it may become its program, and if not, why not.
+pub type MayGoOn<'a> = &'a dyn Fn(&OwnedFd) -> Result<(), String>;
+
 /// Which step of a child failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -105,10 +108,14 @@ pub enum Step {
     Group,
     /// Its user.
     User,
+    /// To wait, and to let go of what it need not have for that.
+    Wait,
     /// The limit with that number.
     Limit(u8),
 }
 
+/// What lets a child go on that waits.
+const GO_ON: u8 = 1;
 /// The byte that stands for limit 0; those of the other steps are below.
 const FIRST_LIMIT: u8 = 64;
 
@@ -123,6 +130,7 @@ impl Step {
             7 => Step::Groups,
             8 => Step::Group,
             9 => Step::User,
+            10 => Step::Wait,
             limit @ FIRST_LIMIT.. => Step::Limit(limit - FIRST_LIMIT),
             _ => Step::Execute,
         }
@@ -136,23 +144,41 @@ pub enum ForkError {
     Fork(io::Error),
     /// One was made, and ended before it ran the program.
     Child(Step, io::Error),
+    /// One was made, and was not let go on.
+    Held(String),
 }
 
 /// Makes a process and returns when it runs the program: its number and a descriptor for it.
-pub fn fork(child: &Child<'_>) -> Result<(u32, OwnedFd), ForkError> {
+///
+/// With `may_go_on` the child waits right after it was made, until that has said yes and one byte has come through a pipe. If
+/// it says no, or if this program ends first, the child reads the end of the pipe and ends: nothing of the program has run.
+pub fn fork(child: &Child<'_>, may_go_on: Option<MayGoOn<'_>>) -> Result<(u32, OwnedFd), ForkError> {
     let arguments = pointers(child.arguments);
     let environment = pointers(child.environment);
-    let (told, tells) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(|source| ForkError::Fork(source.into()))?;
+    let (told, tells) = pipe()?;
+    let leave = may_go_on.map(|may| pipe().map(|(reads, writes)| (may, reads, writes))).transpose()?;
+    let awaits = leave.as_ref().map(|(_, reads, _)| reads.as_raw_fd());
     let (pid, pidfd) = {
         let _blocked = Blocked::all_signals().map_err(ForkError::Fork)?;
         match clone(child.control_group).map_err(ForkError::Fork)? {
             // SAFETY: this is the child; all pointers live as long as `child` and the two vectors above.
-            None => unsafe { become_program(child, &arguments, &environment, tells.as_raw_fd()) },
+            None => unsafe { become_program(child, &arguments, &environment, tells.as_raw_fd(), awaits) },
             Some(made) => made,
         }
     };
     drop(tells);
+    if let Some((may_go_on, reads, writes)) = leave {
+        drop(reads);
+        if let Err(why) = may_go_on(&pidfd) {
+            drop(writes);
+            // It ends by itself, unless somebody has stopped it.
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            wait_for_end(&pidfd);
+            return Err(ForkError::Held(why));
+        }
+        // One that has ended reads it no more: why is in its report, or observed as the end of any other process.
+        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&writes, &[GO_ON]));
+    }
     let mut report = [0_u8; 5];
     let read = loop {
         match rustix::io::read(&told, &mut report) {
@@ -163,13 +189,22 @@ pub fn fork(child: &Child<'_>) -> Result<(u32, OwnedFd), ForkError> {
     if read == 0 {
         return Ok((pid, pidfd));
     }
-    // It ends right after its report. Nobody else waits for it, as it was never known to anybody.
-    let _ = rustix::process::waitid(
-        rustix::process::WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)),
-        rustix::process::WaitIdOptions::EXITED,
-    );
+    wait_for_end(&pidfd);
     let number = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
     Err(ForkError::Child(Step::from_byte(report[0]), io::Error::from_raw_os_error(number)))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), ForkError> {
+    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    pipe.map_err(|source| ForkError::Fork(source.into()))
+}
+
+/// For a child that ends by itself. Nobody else waits for it, as it was never known to anybody.
+fn wait_for_end(pidfd: &OwnedFd) {
+    let _ = rustix::process::waitid(
+        rustix::process::WaitId::PidFd(rustix::fd::AsFd::as_fd(pidfd)),
+        rustix::process::WaitIdOptions::EXITED,
+    );
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
@@ -256,6 +291,7 @@ unsafe fn become_program(
     arguments: &[*const c_char],
     environment: &[*const c_char],
     tells: RawFd,
+    awaits: Option<RawFd>,
 ) -> ! {
     // SAFETY: every call is async-signal-safe; no value that needs dropping is made.
     unsafe {
@@ -278,6 +314,9 @@ unsafe fn become_program(
         // Everything is opened close-on-exec anyway; this also covers what this agent itself inherited. Kernels
         // without the call are older than the rest of what is needed here.
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        if let Some(awaits) = awaits {
+            wait_for_leave(awaits, tells);
+        }
         set_conditions(child.conditions, tells);
         if libc::chdir(child.directory.as_ptr()) < 0 {
             let closed = *libc::__errno_location() == libc::EACCES;
@@ -290,6 +329,33 @@ unsafe fn become_program(
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
         libc::execve(child.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
         fail(tells, 4)
+    }
+}
+
+/// Returns when this child may go on, and ends it if it may not. It lets go of every descriptor but its own three and these
+/// two: with a copy of the end that the agent writes to, its own or that of another child that waits, nobody would ever see the
+/// end of the agent.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn wait_for_leave(awaits: RawFd, tells: RawFd) {
+    let (low, high) = if awaits < tells { (awaits, tells) } else { (tells, awaits) };
+    let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
+    // SAFETY: system calls; the only pointer leads to this stack.
+    unsafe {
+        for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, libc::c_uint::MAX)] {
+            if first <= last && libc::syscall(libc::SYS_close_range, first, last, 0) < 0 {
+                fail(tells, 10);
+            }
+        }
+        let mut byte = 0_u8;
+        loop {
+            match libc::read(awaits, (&raw mut byte).cast(), 1) {
+                1 if byte == GO_ON => return,
+                -1 if *libc::__errno_location() == libc::EINTR => {}
+                _ => libc::_exit(127),
+            }
+        }
     }
 }
 

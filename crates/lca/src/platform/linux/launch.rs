@@ -10,19 +10,23 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use understudy_guard::guards::Grip;
+
 use super::bounds::{self, needs_group};
 use super::conditions::{conditions, name_of_limit};
 use super::control_group::Group;
-use super::fork::{Child, ForkError, Step};
+use super::fork::{Child, ForkError, MayGoOn, Step};
 use super::{Linux, Tree, directory, fork, proc};
-use crate::platform::{Launch, LaunchError, Output};
+use crate::platform::{Launch, LaunchError, LetGo, Output};
 use crate::{journal, log_file};
 
-/// Makes the process. Takes as long as loading the program takes. Without an `output` it goes where `launch` says.
+/// Makes the process. Takes as long as loading the program takes. Without an `output` it goes where `launch` says. With
+/// `let_go` it waits before it becomes its program.
 pub fn launch(
     platform: &Linux,
     launch: &Launch,
     output: Option<BorrowedFd<'_>>,
+    let_go: Option<LetGo<'_>>,
 ) -> Result<Tree, LaunchError> {
     directory::make(&launch.directory, &launch.directory_of, launch.own_directory).map_err(|source| {
         LaunchError::MakeDirectory { purpose: "working directory", path: launch.directory.clone(), source }
@@ -50,14 +54,17 @@ pub fn launch(
         conditions: &conditions,
         control_group: group.as_ref().map(|(_, descriptor)| descriptor.as_fd()),
     };
-    let made = match fork::fork(&child) {
+    let held = group.as_ref().map(|(group, _)| group.path().to_owned());
+    let with_group = |main: &OwnedFd| may_go_on(let_go, main, held.clone());
+    let alone = |main: &OwnedFd| may_go_on(let_go, main, None);
+    let made = match fork::fork(&child, let_go.map(|_| &with_group as MayGoOn<'_>)) {
         // The group may not be one to be born in (removed, frozen, threaded); the process is needed more.
         Err(ForkError::Fork(error))
             if child.control_group.is_some() && !needs_group(&launch.spec) && may_be_of_its_group(&error) =>
         {
             say_without_group(launch, &error);
             child.control_group = None;
-            fork::fork(&child)
+            fork::fork(&child, let_go.map(|_| &alone as MayGoOn<'_>))
         }
         made => made,
     };
@@ -77,6 +84,13 @@ pub fn launch(
         child: true,
         group: group.filter(|_| contained).map(|(group, _)| group),
     })
+}
+
+/// Asks for a process that waits.
+fn may_go_on(let_go: Option<LetGo<'_>>, main: &OwnedFd, group: Option<PathBuf>) -> Result<(), String> {
+    let Some(let_go) = let_go else { return Ok(()) };
+    let process = main.try_clone().map_err(|error| format!("cannot copy its descriptor: {error}"))?;
+    let_go(Grip { process, group })
 }
 
 /// Whether a process might be made without the group: not if this system has no room for one at all, whose bound may be
@@ -152,6 +166,8 @@ fn path_text(what: &'static str, path: &Path) -> Result<CString, LaunchError> {
 fn explain(error: ForkError, launch: &Launch, program: &Path) -> LaunchError {
     match error {
         ForkError::Fork(source) => LaunchError::Fork(source),
+        ForkError::Held(why) => LaunchError::NotLetGo(why),
+        ForkError::Child(Step::Wait, source) => LaunchError::Prepare { step: "wait for its guard", source },
         ForkError::Child(Step::Session, source) => LaunchError::Prepare { step: "own session", source },
         ForkError::Child(Step::Descriptors, source) => {
             LaunchError::Prepare { step: "input and output", source }

@@ -41,7 +41,7 @@ pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 #[cfg(test)]
 pub(crate) use self::{control_group::name_of as group_name, proc::mark_text};
-use super::{Launch, LaunchError, Platform, Survivor, TreeEnd, TreeNote};
+use super::{Launch, LaunchError, LetGo, Platform, Survivor, TreeEnd, TreeNote};
 
 /// How long the end of a process that is not our child may take to be told by the kernel: its parent waits for it first.
 const TELL_END_WITHIN: Duration = Duration::from_millis(20);
@@ -181,9 +181,14 @@ impl Linux {
         if alone && children.begun == children.done { Orphans::Of(start) } else { Orphans::Unclear }
     }
 
-    fn launch_to(&self, launch: &Launch, output: Option<BorrowedFd<'_>>) -> Result<Tree, LaunchError> {
+    fn launch_to(
+        &self,
+        launch: &Launch,
+        output: Option<BorrowedFd<'_>>,
+        let_go: Option<LetGo<'_>>,
+    ) -> Result<Tree, LaunchError> {
         self.children().begun += 1;
-        let launched = launch::launch(self, launch, output);
+        let launched = launch::launch(self, launch, output, let_go);
         if let Ok(tree) = &launched {
             self.know(tree);
         }
@@ -243,11 +248,20 @@ impl Platform for Linux {
     type Tree = Tree;
 
     fn launch(&self, launch: &Launch) -> Result<Tree, LaunchError> {
-        self.launch_to(launch, None)
+        self.launch_to(launch, None, None)
     }
 
     fn launch_hook(&self, launch: &Launch, output: BorrowedFd<'_>) -> Result<Tree, LaunchError> {
-        self.launch_to(launch, Some(output))
+        self.launch_to(launch, Some(output), None)
+    }
+
+    fn launch_held(
+        &self,
+        launch: &Launch,
+        output: Option<BorrowedFd<'_>>,
+        let_go: LetGo<'_>,
+    ) -> Result<Tree, LaunchError> {
+        self.launch_to(launch, output, Some(let_go))
     }
 
     fn pid(&self, tree: &Tree) -> Option<u32> {

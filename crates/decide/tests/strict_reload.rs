@@ -1,0 +1,108 @@
+//! A control server whose configuration gives a `strict` pair another lease while its members run (G13).
+
+use std::time::Duration;
+
+#[path = "strict/desk.rs"]
+mod desk;
+
+use desk::*;
+use understudy_decide::control::*;
+use understudy_model::*;
+
+/// `a` acts in epoch 1 with a lease of 1 s, known to the control server by its request.
+fn renewed() -> Desk {
+    let mut desk = Desk::with(cluster(), Some(role(1, "a")), |memory| {
+        memory.grants.leases.insert(pair(), ms(1_000));
+    });
+    desk.settle();
+    assert_eq!(desk.asks_vote("alpha", role(1, "a")), Verdict::Given);
+    desk.pass(ms(10));
+    desk
+}
+
+fn reloads(desk: &mut Desk, lease: u64) {
+    desk.cluster.pairs.get_mut(&pair()).unwrap().timers.lease = ms(lease);
+    desk.configure();
+    desk.pass(ms(1));
+}
+
+fn takes(desk: &mut Desk, epoch: u64) -> Duration {
+    let (to, order, ordered, grant) = desk.take_promotion().expect("an order");
+    assert_eq!((to.clone(), ordered), (host("alpha"), role(epoch, "a")));
+    desk.reports(acting(epoch, "a"));
+    desk.answers(&to, &order, Outcome::Done);
+    grant.lease
+}
+
+#[test]
+fn a_reload_that_changes_the_lease_gives_the_acting_member_a_new_epoch_for_it() {
+    let mut desk = renewed();
+    reloads(&mut desk, 1_000);
+    assert!(desk.take_promotion().is_none(), "the same lease costs no epoch");
+    reloads(&mut desk, 5_000);
+    assert_eq!(takes(&mut desk, 2), ms(5_000));
+    assert!(desk.told(Rule::LeaseChanges), "{}", desk.story());
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(5_000), "stored with the epoch");
+    assert_eq!(desk.asks_vote_for("alpha", role(2, "a"), ms(5_000)), Verdict::Given);
+    desk.pass(ms(10));
+
+    // And back: nobody is promoted sooner than the longer lease allows, until the holder asked in the shorter epoch.
+    reloads(&mut desk, 1_000);
+    let (_, _, ordered, grant) = desk.take_promotion().expect("an order");
+    assert_eq!((ordered, grant.lease), (role(3, "a"), ms(1_000)));
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(5_000), "what a restart waits for");
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.pass(ms(4_900));
+    assert!(desk.take_pre_vote().is_none(), "its page may run that long");
+    desk.reports.insert(app("a"), acting(3, "a"));
+    desk.link_up("alpha");
+    assert_eq!(desk.asks_vote("alpha", role(3, "a")), Verdict::Given);
+    desk.pass(ms(10));
+    desk.link_down("alpha", LinkEnd::Silent);
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(1_000), "its request says that its page is cut");
+    desk.pass(ms(1_000));
+    assert!(desk.take_pre_vote().is_some());
+    assert!(
+        desk.records.iter().filter(|record| matches!(record, ControlRecord::RaiseEpoch { .. })).count() == 2
+    );
+}
+
+#[test]
+fn a_control_server_that_restarts_waits_for_the_longer_lease_until_the_holder_asked_in_the_shorter_epoch() {
+    let mut desk = renewed();
+    reloads(&mut desk, 5_000);
+    takes(&mut desk, 2);
+    assert_eq!(desk.asks_vote_for("alpha", role(2, "a"), ms(5_000)), Verdict::Given);
+    desk.pass(ms(10));
+    reloads(&mut desk, 1_000);
+    desk.take_promotion().expect("an order");
+    desk.restart();
+    desk.link_up("beta");
+    desk.pass(ms(4_900));
+    assert!(desk.take_pre_vote().is_none(), "{}", desk.story());
+    desk.pass(ms(200));
+    assert!(desk.take_pre_vote().is_some(), "{}", desk.story());
+}
+
+#[test]
+fn a_shorter_lease_that_cannot_be_stored_costs_no_vote_and_is_stored_later() {
+    let mut desk = renewed();
+    reloads(&mut desk, 5_000);
+    takes(&mut desk, 2);
+    assert_eq!(desk.asks_vote_for("alpha", role(2, "a"), ms(5_000)), Verdict::Given);
+    desk.pass(ms(10));
+    reloads(&mut desk, 1_000);
+    takes(&mut desk, 3);
+    desk.disk = Disk::Full;
+    for _ in 0..5 {
+        assert_eq!(desk.asks_vote("alpha", role(3, "a")), Verdict::Given);
+        desk.pass(ms(100));
+    }
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(5_000));
+    desk.disk = Disk::Works;
+    for _ in 0..50 {
+        assert_eq!(desk.asks_vote("alpha", role(3, "a")), Verdict::Given);
+        desk.pass(ms(100));
+    }
+    assert_eq!(desk.stored.grants.leases[&pair()], ms(1_000));
+}
