@@ -6,22 +6,28 @@
 use std::time::Duration;
 
 use understudy_decide::grants::holder::{Answer, Heard, Holder, OtherVoter, Page};
+use understudy_decide::grants::leader::GrantOrder;
 use understudy_decide::grants::voter::{Closing, Voter};
 use understudy_decide::grants::{Kept, Objection, Vote};
-use understudy_model::{Epoch, Incarnation};
+use understudy_model::{ApplicationName, Epoch, Incarnation, RoleEpoch};
 
 use crate::tally::Tally;
-use crate::world::{Agent, Answered, Asked, NOW, Ordered, Scope, THIS_LIFE, World};
+use crate::world::{Agent, Answered, Asked, NOW, Ordered, Scope, THIS_LIFE};
 use crate::wrong::Wrong;
 
 /// A step that was taken, or that changed nothing, or an invariant that did not hold.
 pub(crate) type Taken = Result<bool, String>;
 
+/// A rule is broken by which an answer counts from later than its asking.
+fn counts_late(scope: &Scope) -> bool {
+    scope.is(Wrong::CountsFromAnswer) || scope.is(Wrong::NumbersReused)
+}
+
 impl Agent {
     /// Keeps the answer that is worth more; one that can do nothing now can do nothing later.
     pub(crate) fn answer(&mut self, scope: &Scope, asked: &Asked, voter: OtherVoter) -> bool {
-        let gain = self.gain(scope, asked.number, asked.this_life);
-        let late_counts = scope.is(Wrong::CountsFromAnswer) && asked.this_life;
+        let gain = self.gain(scope, asked.epoch, asked.number, asked.this_life);
+        let late_counts = counts_late(scope) && asked.this_life;
         if gain == NOW && !late_counts {
             return false;
         }
@@ -40,25 +46,50 @@ impl Agent {
         true
     }
 
-    pub(crate) fn has_worthless(&self, scope: &Scope) -> bool {
-        let expired = self.page.role.is_some() && self.page.until == NOW;
-        expired || self.answered.iter().any(|it| self.gain(scope, it.number, it.this_life) == NOW)
+    fn may_take(&self, scope: &Scope, ordered: &Ordered) -> bool {
+        ordered.order.role.epoch > self.voter.kept().closed || scope.is(Wrong::EntersClosed)
     }
 
     pub(crate) fn forget_worthless(&mut self, scope: &Scope) {
+        let mut orders = std::mem::take(&mut self.orders);
+        orders.retain(|ordered| self.may_take(scope, ordered));
+        self.orders = orders;
         // From this moment on it says no, so it says no.
         if self.page.until == NOW {
             self.page.role = None;
         }
-        if !scope.is(Wrong::CountsFromAnswer) {
+        if !counts_late(scope) {
             let mut answered = std::mem::take(&mut self.answered);
-            answered.retain(|it| self.gain(scope, it.number, it.this_life) > NOW);
+            answered.retain(|it| self.gain(scope, it.epoch, it.number, it.this_life) > NOW);
             self.answered = answered;
         }
     }
 
-    pub(crate) fn put_order(&mut self, ordered: Ordered) -> bool {
-        if self.orders.contains(&ordered) {
+    /// Forgets requests for epochs below `lowest`.
+    pub(crate) fn forget_asked(&mut self, lowest: Epoch) {
+        self.asked.retain(|asked| asked.epoch >= lowest);
+    }
+
+    /// The longest lease that it may have counted on or promised.
+    pub(crate) fn longest(&self) -> Duration {
+        let promised = self.voter.kept().promised.as_ref();
+        promised.map_or(Duration::ZERO, |promise| promise.lease).max(self.holder.lease())
+    }
+
+    /// The highest epoch that it promised or closed.
+    pub(crate) fn highest(&self) -> Epoch {
+        self.voter.promised().map_or(Epoch::NONE, |role| role.epoch).max(self.voter.kept().closed)
+    }
+
+    /// An order is on its way. One for a closed epoch is refused for ever, so it need not be kept; of which leadership it is
+    /// makes no difference here.
+    pub(crate) fn put_order(&mut self, scope: &Scope, ordered: Ordered) -> bool {
+        let same = |other: &Ordered| {
+            let order =
+                GrantOrder { controller_epoch: ordered.order.controller_epoch, ..other.order.clone() };
+            order == ordered.order && other.this_life == ordered.this_life
+        };
+        if self.orders.iter().any(same) || !self.may_take(scope, &ordered) {
             return false;
         }
         self.orders.push(ordered);
@@ -95,6 +126,14 @@ impl Agent {
         Ok(true)
     }
 
+    /// Rule broken: gives an epoch up, and leaves the page as it is.
+    fn give_up_under(&mut self, scope: &Scope, epoch: Epoch) -> Taken {
+        let page = self.page.clone();
+        let taken = self.give_up(scope, epoch);
+        self.page = page;
+        taken
+    }
+
     fn renew_own(&mut self) -> bool {
         let Some(role) = self.holder.held().cloned() else { return false };
         self.voter.renew_own(NOW, &role).given().is_some()
@@ -125,6 +164,11 @@ impl Agent {
             // As if the request had been sent just now.
             let Some(ask) = self.holder.ask(NOW, &scope.terms) else { return Ok(false) };
             answer.number = ask.number;
+        }
+        if scope.is(Wrong::NumbersReused) && !answered.this_life {
+            let mine = |asked: &&Asked| asked.this_life && asked.epoch == answered.epoch;
+            let Some(asked) = self.asked.iter().find(mine) else { return Ok(false) };
+            (answer.incarnation, answer.number) = (THIS_LIFE, asked.number);
         }
         if let Some(held) = self.holder.held().filter(|_| scope.is(Wrong::ClosedAnswersCount)) {
             answer.role = held.clone();
@@ -161,7 +205,11 @@ impl Agent {
         };
         let found = Holder::adopt(self.name.clone(), THIS_LIFE, &kept, Some(&page));
         self.holder = found.holder;
-        self.page = self.holder.page();
+        let goes_on = scope.is(Wrong::PageGoesOn) && !found.adopted;
+        self.page = if goes_on { page } else { self.holder.page() };
+        if scope.is(Wrong::NumbersReused) {
+            self.answered = answered.iter().map(|it| Answered { this_life: false, ..it.clone() }).collect();
+        }
         // An answer to the life before counts nothing, now or later; so it need not be kept on its way.
         for it in answered {
             let (incarnation, role) = (Incarnation(THIS_LIFE.0 - 1), self.role(it.epoch));
@@ -171,6 +219,7 @@ impl Agent {
             }
         }
         match found.close {
+            Some(epoch) if goes_on => self.give_up_under(scope, epoch),
             Some(epoch) => self.give_up(scope, epoch),
             None => Ok(true),
         }
@@ -249,7 +298,7 @@ impl Agent {
         if lower || order.role.epoch <= before.closed {
             return Err(format!("S2: {} is taken after something higher", order.role));
         }
-        if let Some(keep) = given.keep {
+        if let Some(keep) = given.keep.filter(|_| !scope.is(Wrong::ActsBeforeDurable)) {
             self.disk = keep;
         }
         let again = self.holder.held() == Some(&order.role);
@@ -272,6 +321,17 @@ impl Agent {
         Ok(true)
     }
 
+    /// The promise of an order is stored, and the agent crashes before it does anything with it. What it comes to is what
+    /// [`Agent::take_order`], [`Agent::close_own`] and a restart come to, if the page is retired.
+    pub(crate) fn take_order_and_crash(&mut self, scope: &Scope, index: usize) -> Taken {
+        let page = self.page.clone();
+        if !self.take_order(scope, index, &mut Tally::default())? {
+            return Ok(false);
+        }
+        self.page = page;
+        self.start(scope)
+    }
+
     /// Its member exits, is demoted or killed, or an order is refused: possible at any time.
     pub(crate) fn close_own(&mut self, scope: &Scope) -> Taken {
         let own = self.voter.own_role().map(|role| role.epoch);
@@ -291,38 +351,47 @@ impl Agent {
     }
 }
 
-impl World {
-    /// The other agent votes on a request of `asker`.
-    pub(crate) fn peer_votes(&mut self, scope: &Scope, asker: usize, index: usize) -> Taken {
-        let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
-        let role = self.agents[asker].role(asked.epoch);
-        let peer = &mut *self.agents[1 - asker];
-        let before = peer.voter.clone();
-        let vote = peer.voter.asked(NOW, &role, asked.lease);
-        let Some(given) = vote.given() else { return Ok(false) };
+impl Agent {
+    /// Votes on a request for the other member's `role`. Nothing: it refuses; else whether that changed anything here.
+    pub(crate) fn votes(
+        &mut self,
+        scope: &Scope,
+        role: &RoleEpoch,
+        lease: Duration,
+    ) -> Result<Option<bool>, String> {
+        let before = self.voter.clone();
+        let vote = self.voter.asked(NOW, role, lease);
+        let Some(given) = vote.given() else { return Ok(None) };
         if given.retire.is_some() {
-            peer.page = Page { role: None, until: NOW };
+            self.page = Page { role: None, until: NOW };
         }
         let unseen = scope.is(Wrong::NotDurableUnseen);
         if let Some(keep) = given.keep.clone().filter(|_| !unseen && !scope.is(Wrong::NotDurable)) {
-            peer.disk = keep;
+            self.disk = keep;
         }
-        let durable = peer.disk.promised.as_ref().is_some_and(|promise| promise.role == role);
+        let durable = self.disk.promised.as_ref().is_some_and(|promise| promise.role == *role);
         if !durable && !unseen {
             return Err(format!("S3: {role} is granted before it is durable"));
         }
-        let changed = peer.voter != before;
-        let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Peer);
-        Ok(changed || answered)
+        Ok(Some(self.voter != before))
     }
 
-    /// What agent `from` released reaches the other agent.
-    pub(crate) fn peer_hears_release(&mut self, scope: &Scope, from: usize) -> Taken {
-        let (name, epoch) = (self.agents[from].name.clone(), self.agents[from].released);
+    /// What the other agent released reaches this one.
+    pub(crate) fn hears_release(&mut self, scope: &Scope, name: &ApplicationName, epoch: Epoch) -> Taken {
         if epoch == Epoch::NONE {
             return Ok(false);
         }
         let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
-        Ok(self.agents[1 - from].voter.released(&name, epoch))
+        Ok(self.voter.released(name, epoch))
+    }
+
+    /// Its clock advances.
+    pub(crate) fn tick(&mut self, by: Duration) {
+        self.voter.shift(by);
+        if std::mem::take(&mut self.behind) {
+            return;
+        }
+        self.holder.shift(by);
+        self.page.until = self.page.until - by;
     }
 }

@@ -5,19 +5,114 @@
 
 use std::time::Duration;
 
-use understudy_decide::grants::holder::OtherVoter;
 use understudy_decide::grants::leader::{Leader, Leadership, WriteOutcome, Written};
 use understudy_decide::grants::terms::Terms;
 use understudy_decide::grants::{Objection, Vote};
-use understudy_model::{ControllerEpoch, Epoch};
+use understudy_model::{ApplicationName, ControllerEpoch, Epoch, RoleEpoch};
 
 use crate::agents::Taken;
 use crate::tally::Tally;
-use crate::world::{Call, NOW, OnItsWay, Ordered, Scope, World};
+use crate::world::{Call, Controller, NOW, OnItsWay, Ordered, Scope, Store, World};
 use crate::wrong::Wrong;
 
 fn leader_terms(scope: &Scope) -> Terms {
     if scope.is(Wrong::LeaderTooLong) { Terms { drift_ppm: 0, ..scope.terms } } else { scope.terms }
+}
+
+impl Controller {
+    /// Votes on a request for `role`. Nothing: it refuses; else whether that changed anything here.
+    pub(crate) fn votes(
+        &mut self,
+        scope: &Scope,
+        role: &RoleEpoch,
+        lease: Duration,
+        tally: &mut Tally,
+    ) -> Option<bool> {
+        let (Some(leadership), Some(pair)) = (&self.leadership, &mut self.pair) else { return None };
+        let before = (pair.promise_until(), pair.covers());
+        let vote = if scope.is(Wrong::DeposedVotes) {
+            let forged = Leadership::acquired(leadership.controller_epoch, NOW, &scope.terms);
+            pair.asked(&forged, NOW, role, lease)
+        } else {
+            pair.asked(leadership, NOW, role, lease)
+        };
+        if let Vote::Refused(refused) = vote {
+            let deposed = refused.because == Objection::NotLeading && pair.promised() == Some(role);
+            tally.deposed_silent += u64::from(deposed);
+            let writing = matches!(refused.because, Objection::Writing(_));
+            if !(writing && scope.is(Wrong::RenewsWhileWriting)) {
+                return None;
+            }
+        }
+        Some((pair.promise_until(), pair.covers()) != before)
+    }
+
+    /// What an agent released reaches it.
+    pub(crate) fn hears_release(&mut self, scope: &Scope, name: &ApplicationName, epoch: Epoch) -> Taken {
+        let Some(pair) = self.pair.as_mut().filter(|_| epoch > Epoch::NONE) else { return Ok(false) };
+        let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
+        let before = pair.clone();
+        pair.released(name, epoch);
+        Ok(*pair != before)
+    }
+
+    /// After a restore: an agent says the highest epoch that it promised or closed.
+    pub(crate) fn hears_word(&mut self, name: &ApplicationName, highest: Epoch, lease: Duration) -> Taken {
+        let Some(pair) = &mut self.pair else { return Ok(false) };
+        let before = pair.clone();
+        pair.agent_said(NOW, name, highest, lease);
+        Ok(*pair != before)
+    }
+
+    /// Its clock advances.
+    pub(crate) fn tick(&mut self, by: Duration) {
+        self.early = self.early - by;
+        if let Some(leadership) = &mut self.leadership {
+            leadership.shift(by);
+        }
+        if let Some(pair) = &mut self.pair {
+            pair.shift(by);
+        }
+    }
+
+    /// A leadership that is over by its own clock and that the store will not renew, as it counts `current` by now, is over
+    /// for good.
+    pub(crate) fn forget_deposed(&mut self, scope: &Scope, current: ControllerEpoch) {
+        let over = |it: &Leadership| !it.leads(NOW) && it.controller_epoch != current;
+        if scope.is(Wrong::DeposedVotes) || !self.leadership.as_ref().is_some_and(over) {
+            return;
+        }
+        if scope.is(Wrong::OldView)
+            && let Some(pair) = &self.pair
+        {
+            self.old_view = Some(pair.stored().cloned());
+        }
+        self.leadership = None;
+        self.pair = None;
+        self.early = NOW;
+    }
+
+    /// In which leadership it believes to be.
+    pub(crate) fn leads_in(&self) -> ControllerEpoch {
+        self.leadership.as_ref().map_or(ControllerEpoch(0), |it| it.controller_epoch)
+    }
+}
+
+impl Store {
+    /// Its clock advances.
+    pub(crate) fn tick(&mut self, by: Duration) {
+        self.leased = self.leased - by;
+    }
+
+    /// A write that can be stored no more, of a leader that does not wait for it, is nothing.
+    pub(crate) fn forget_writes(&mut self, scope: &Scope, leads_in: [ControllerEpoch; 2]) {
+        let current = self.controller_epoch;
+        let matters = |way: &OnItsWay| {
+            let may_be_stored = way.write.controller_epoch == current || scope.is(Wrong::NoCompareAndSet);
+            way.stored.is_none() && may_be_stored || leads_in[way.controller] == way.write.controller_epoch
+        };
+        self.writes.retain(matters);
+    }
 }
 
 impl World {
@@ -181,7 +276,7 @@ impl World {
                 }
                 let to = self.agents.iter_mut().find(|agent| agent.name == order.role.holder);
                 if let Some(agent) = to {
-                    agent.put_order(Ordered { order, this_life: true });
+                    agent.put_order(scope, Ordered { order, this_life: true });
                 }
             }
             Written::GiveUpLeadership => {
@@ -194,7 +289,7 @@ impl World {
     }
 
     /// The order goes out again, for whichever life its agent has now.
-    pub(crate) fn order(&mut self, c: usize) -> Taken {
+    pub(crate) fn order(&mut self, scope: &Scope, c: usize) -> Taken {
         let it = &self.controllers[c];
         let (Some(leadership), Some(pair)) = (&it.leadership, &it.pair) else { return Ok(false) };
         let Ok(order) = pair.order(leadership, NOW) else { return Ok(false) };
@@ -202,7 +297,7 @@ impl World {
             return Err(format!("S3: {} is ordered before it is stored", order.role));
         }
         let to = self.agents.iter_mut().find(|agent| agent.name == order.role.holder);
-        Ok(to.is_some_and(|agent| agent.put_order(Ordered { order, this_life: true })))
+        Ok(to.is_some_and(|agent| agent.put_order(scope, Ordered { order, this_life: true })))
     }
 
     /// It crashes, or does not learn what became of its write and gives up: what it knew is forgotten.
@@ -217,53 +312,6 @@ impl World {
         it.early = NOW;
         self.store.writes.retain(|way| way.controller != c || way.stored.is_none());
         Ok(true)
-    }
-
-    /// A control server votes on a request of agent `asker`.
-    pub(crate) fn control_votes(
-        &mut self,
-        scope: &Scope,
-        c: usize,
-        asker: usize,
-        index: usize,
-        tally: &mut Tally,
-    ) -> Taken {
-        let Some(asked) = self.agents[asker].asked.get(index).cloned() else { return Ok(false) };
-        let role = self.agents[asker].role(asked.epoch);
-        let it = &mut *self.controllers[c];
-        let (Some(leadership), Some(pair)) = (&it.leadership, &mut it.pair) else { return Ok(false) };
-        let before = (pair.promise_until(), pair.covers());
-        let vote = if scope.is(Wrong::DeposedVotes) {
-            let forged = Leadership::acquired(leadership.controller_epoch, NOW, &scope.terms);
-            pair.asked(&forged, NOW, &role, asked.lease)
-        } else {
-            pair.asked(leadership, NOW, &role, asked.lease)
-        };
-        match vote {
-            Vote::Given(_) => {}
-            Vote::Refused(refused) => {
-                let deposed = refused.because == Objection::NotLeading && pair.promised() == Some(&role);
-                tally.deposed_silent += u64::from(deposed);
-                let writing = matches!(refused.because, Objection::Writing(_));
-                if !(writing && scope.is(Wrong::RenewsWhileWriting)) {
-                    return Ok(false);
-                }
-            }
-        }
-        let changed = (pair.promise_until(), pair.covers()) != before;
-        let answered = self.agents[asker].answer(scope, &asked, OtherVoter::Control);
-        Ok(changed || answered)
-    }
-
-    pub(crate) fn control_hears_release(&mut self, scope: &Scope, c: usize, from: usize) -> Taken {
-        let (name, epoch) = (&self.agents[from].name, self.agents[from].released);
-        let Some(pair) = self.controllers[c].pair.as_mut().filter(|_| epoch > Epoch::NONE) else {
-            return Ok(false);
-        };
-        let epoch = if scope.is(Wrong::ReleaseWithoutEpoch) { Epoch(u64::MAX) } else { epoch };
-        let before = pair.clone();
-        pair.released(name, epoch);
-        Ok(*pair != before)
     }
 
     /// A leader calls the fencing device.
@@ -327,53 +375,5 @@ impl World {
         store.covers = store.backup_covers;
         store.was_restored = true;
         Ok(true)
-    }
-
-    /// After a restore: an agent says the highest epoch that it promised or closed.
-    pub(crate) fn agent_says(&mut self, c: usize, a: usize) -> Taken {
-        let kept = self.agents[a].voter.kept();
-        let promised = kept.promised.as_ref().map_or(Epoch::NONE, |promise| promise.role.epoch);
-        let highest = promised.max(kept.closed);
-        let lease = kept.promised.as_ref().map_or(Duration::ZERO, |promise| promise.lease);
-        let lease = lease.max(self.agents[a].holder.lease());
-        let name = &self.agents[a].name;
-        let Some(pair) = &mut self.controllers[c].pair else { return Ok(false) };
-        let before = pair.clone();
-        pair.agent_said(NOW, name, highest, lease);
-        Ok(*pair != before)
-    }
-
-    /// A leadership that is over by its own clock and that the store will not renew is over for good.
-    pub(crate) fn forget_deposed(&mut self, scope: &Scope) {
-        if scope.is(Wrong::DeposedVotes) {
-            return;
-        }
-        for c in 0..2 {
-            let over = self.controllers[c].leadership.as_ref().is_some_and(|leadership| {
-                !leadership.leads(NOW) && leadership.controller_epoch != self.store.controller_epoch
-            });
-            if over {
-                let it = &mut *self.controllers[c];
-                if scope.is(Wrong::OldView)
-                    && let Some(pair) = &it.pair
-                {
-                    it.old_view = Some(pair.stored().cloned());
-                }
-                it.leadership = None;
-                it.pair = None;
-                it.early = NOW;
-            }
-        }
-        // A write that can be stored no more, of a leader that does not wait for it, is nothing.
-        let (controllers, current) = (&self.controllers, self.store.controller_epoch);
-        let matters = |way: &OnItsWay| {
-            let waits = controllers[way.controller].leadership.as_ref();
-            let may_be_stored = way.write.controller_epoch == current || scope.is(Wrong::NoCompareAndSet);
-            way.stored.is_none() && may_be_stored
-                || waits.is_some_and(|it| it.controller_epoch == way.write.controller_epoch)
-        };
-        if !self.store.writes.iter().all(matters) {
-            self.store.writes.retain(matters);
-        }
     }
 }

@@ -67,21 +67,27 @@ impl Hasher for Fold {
     }
 }
 
-/// A set of fingerprints needs no second hash.
+/// For keys of a few small numbers.
 #[derive(Default)]
-pub struct AsItIs(u64);
+pub struct Quick(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for Quick {
     fn finish(&self) -> u64 {
         self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |word, byte| word << 8 | u64::from(*byte));
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
     fn write_u64(&mut self, n: u64) {
-        self.0 = n;
+        let product = u128::from(self.0 ^ n ^ 0x243f_6a88_85a3_08d3) * u128::from(MULTIPLIER);
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+
+    fn write_u128(&mut self, n: u128) {
+        self.write_u64((n >> 64) as u64);
+        self.write_u64(n as u64);
     }
 }
 

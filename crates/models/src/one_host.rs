@@ -14,6 +14,16 @@ use understudy_model::{ApplicationName, Epoch, RoleEpoch};
 use crate::fingerprint::Fold;
 use crate::world::{NOW, Scope, THIS_LIFE, UNIT};
 
+/// A rule that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// G1 and G12: an order is granted whatever is promised, and the page of the one that was granted before is forgotten.
+    /// That page alone forgotten shows nowhere: its time is over when another is granted, or its epoch was closed.
+    GrantsAtOnce,
+    /// S3: a page says primary before the promise is durable, and a crash finds that.
+    ActsBeforeDurable,
+}
+
 /// What became of the exploration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -21,6 +31,8 @@ pub struct Found {
     pub states: usize,
     /// Both pages said primary in one of them.
     pub two_primaries: bool,
+    /// A page said primary to one member while the promise was to the other, or durable for neither.
+    pub unpromised: bool,
     /// A member acted after the other had.
     pub changed_hands: bool,
 }
@@ -66,7 +78,7 @@ impl Host {
         fold.finish()
     }
 
-    fn take(&mut self, scope: &Scope, step: Step, grants_at_once: bool) {
+    fn take(&mut self, scope: &Scope, step: Step, broken: Option<Broken>) {
         match step {
             Step::Tick => {
                 self.voter.shift(UNIT);
@@ -76,17 +88,19 @@ impl Host {
                 }
             }
             Step::Order(epoch, member) => {
-                if grants_at_once {
+                if broken == Some(Broken::GrantsAtOnce) {
                     self.voter.shift(scope.terms.lease);
                 }
                 let role = RoleEpoch::new(Epoch(epoch), name(member));
                 let vote = self.voter.ordered(NOW, &role, scope.terms.lease, None);
                 let Some(given) = vote.given() else { return };
-                if given.retire.is_some() && !grants_at_once {
+                if given.retire.is_some() && broken != Some(Broken::GrantsAtOnce) {
                     self.pages[1 - member] = Page { role: None, until: NOW };
                 }
                 if let Some(keep) = &given.keep {
-                    self.disk = keep.clone();
+                    if broken != Some(Broken::ActsBeforeDurable) {
+                        self.disk = keep.clone();
+                    }
                     self.holders[member].take(NOW, role, scope.terms.lease, &scope.terms);
                     self.pages[member] = self.holders[member].page();
                 }
@@ -126,20 +140,23 @@ impl Host {
     }
 }
 
-/// Explores everything within `scope.epochs`. `grants_at_once` breaks G1: an order is granted whatever is promised.
-pub fn explore(scope: &Scope, grants_at_once: bool) -> Found {
+/// Explores everything within `scope.epochs`.
+pub fn explore(scope: &Scope, broken: Option<Broken>) -> Found {
     let first = Host::new(scope);
     let mut visited = HashSet::from([first.fingerprint()]);
     let mut waiting = VecDeque::from([first]);
-    let mut found = Found { states: 0, two_primaries: false, changed_hands: false };
+    let mut found = Found { states: 0, two_primaries: false, unpromised: false, changed_hands: false };
     while let Some(host) = waiting.pop_front() {
         let orders = (1..=scope.epochs).flat_map(|epoch| [Step::Order(epoch, 0), Step::Order(epoch, 1)]);
         let others = [Step::Tick, Step::Ask(0), Step::Ask(1), Step::Close(0), Step::Close(1), Step::Restart];
         for step in orders.chain(others) {
             let mut next = host.clone();
-            next.take(scope, step, grants_at_once);
+            next.take(scope, step, broken);
             let acts = |member: usize| next.pages[member].may_act(NOW);
             found.two_primaries |= acts(0) && acts(1);
+            let promised = next.disk.promised.as_ref().map(|promise| &promise.role);
+            let says = |member: usize| next.pages[member].role.as_ref();
+            found.unpromised |= (0..2).any(|member| acts(member) && says(member) != promised);
             let second = |member: usize| acts(member) && next.holders[1 - member].given_up() > Epoch::NONE;
             found.changed_hands |= second(0) || second(1);
             if visited.insert(next.fingerprint()) {

@@ -111,7 +111,7 @@ impl World {
     }
 
     fn everybody_does_what_is_due(&mut self, scope: &Scope, present: Present) -> Result<(), String> {
-        let mut before = self.turned(scope, false);
+        let mut before = self.upright(scope);
         for _ in 0..MOST_ROUNDS {
             if present.controllers {
                 self.control_works(scope, present)?;
@@ -119,7 +119,7 @@ impl World {
             for a in (0..2).filter(|a| present.agents[*a]) {
                 self.agent_works(scope, present, a)?;
             }
-            let after = self.turned(scope, false);
+            let after = self.upright(scope);
             if after == before {
                 return Ok(());
             }
@@ -198,7 +198,9 @@ impl World {
             step(self, scope, Step::PeerHearsRelease(1 - a))?;
         }
         for index in 0..self.agents[a].orders.len() {
-            let role = &self.agents[a].orders[index].order.role;
+            // What was refused takes others with it; they are looked at in the next round.
+            let Some(ordered) = self.agents[a].orders.get(index) else { break };
+            let role = &ordered.order.role;
             let open = role.epoch > self.agents[a].voter.kept().closed;
             let newest = self.agents[a].holder.held().is_none_or(|held| held.epoch < role.epoch);
             if open && newest && !step(self, scope, Step::TakeOrder(a, index))? {

@@ -30,6 +30,36 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn all(&mut self) -> [&mut u64; 11] {
+        [
+            &mut self.acting,
+            &mut self.by_release,
+            &mut self.by_expiry,
+            &mut self.after_leader_change,
+            &mut self.reaffirmed,
+            &mut self.stale_refused,
+            &mut self.deposed_silent,
+            &mut self.adopted,
+            &mut self.by_device,
+            &mut self.after_restore,
+            &mut self.remembered,
+        ]
+    }
+
+    /// What was reached by a single step, which reaches each thing once: a bit for each.
+    pub fn reached(mut self) -> u16 {
+        let bits = self.all().into_iter().enumerate();
+        bits.fold(0, |reached, (bit, count)| reached | u16::from(*count > 0) << bit)
+    }
+
+    /// Counts what a single step reached.
+    pub fn count(&mut self, reached: u16) {
+        if reached > 0 {
+            let bits = self.all().into_iter().enumerate();
+            bits.for_each(|(bit, count)| *count += u64::from(reached >> bit & 1));
+        }
+    }
+
     /// Each with its name, and whether a run within `scope` has to reach it.
     pub fn lines(&self, scope: &Scope) -> Vec<(&'static str, u64, bool)> {
         vec![

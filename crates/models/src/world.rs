@@ -4,7 +4,6 @@
 //! So a moment is the time that is left, what is over is zero, and states repeat. Messages are kept as what can still come
 //! of them; of those that differ only in age the youngest is kept, as it is worth most to whoever receives it.
 
-use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use understudy_decide::grants::voter::Voter;
 use understudy_decide::grants::{Kept, Promise};
 use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Incarnation, Moment, RoleEpoch};
 
-use crate::fingerprint::Fold;
 use crate::wrong::Wrong;
 
 /// What every clock reads.
@@ -46,8 +44,12 @@ pub struct Scope {
     pub store_lease: Duration,
     /// Units by which a clock may advance in a tick. Every combination of clocks is explored.
     pub rates: &'static [u32],
+    /// Each clock may take another of the rates with every tick. That includes every run in which none does.
+    pub varies: bool,
     /// Hosts may reboot.
     pub reboots: bool,
+    /// An agent may also crash between the storing of a promise to its member and everything that follows it.
+    pub crashes_within: bool,
     /// A fencing device may be called, once.
     pub fencing: bool,
     /// One agent may lose its memory, once.
@@ -77,9 +79,40 @@ impl Scope {
         self.wrong == Some(wrong)
     }
 
+    /// The rates of one tick: the highest for the clocks whose bit is set, the lowest for the others.
+    pub fn rates_of(&self, fast: usize) -> [u32; CLOCKS] {
+        let [slowest, fastest] = self.extremes();
+        let mut rates = [slowest; CLOCKS];
+        rates
+            .iter_mut()
+            .enumerate()
+            .filter(|(bit, _)| fast >> bit & 1 == 1)
+            .for_each(|(_, it)| *it = fastest);
+        rates
+    }
+
+    /// The lowest rate, and the highest.
+    pub fn extremes(&self) -> [u32; 2] {
+        let extreme = |found: Option<&u32>| found.copied().unwrap_or(1);
+        [extreme(self.rates.iter().min()), extreme(self.rates.iter().max())]
+    }
+
+    /// True if what was promised or stored may be forgotten, so that something lower counts again.
+    pub fn can_go_back(&self, wiped: bool) -> bool {
+        let broken = [
+            Wrong::NotDurable,
+            Wrong::NotDurableUnseen,
+            Wrong::NoCompareAndSet,
+            Wrong::OldView,
+            Wrong::StoreRolledBack,
+        ];
+        let broken = broken.into_iter().any(|wrong| self.is(wrong));
+        self.restores || (self.wipes && !wiped) || broken || self.keeps_all_answers()
+    }
+
     /// True if a rule is broken by which an answer that is worth nothing is worth something.
     pub fn keeps_all_answers(&self) -> bool {
-        [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot]
+        [Wrong::CountsFromAnswer, Wrong::ClosedAnswersCount, Wrong::AnswersOfFormerBoot, Wrong::NumbersReused]
             .into_iter()
             .any(|wrong| self.is(wrong))
     }
@@ -87,7 +120,7 @@ impl Scope {
 
 /// A part of a state that many states share; it is copied when one of them changes it.
 #[derive(Debug, Clone)]
-pub struct Part<T>(Rc<T>);
+pub struct Part<T>(pub(crate) Rc<T>);
 
 impl<T> Deref for Part<T> {
     type Target = T;
@@ -280,34 +313,12 @@ impl Agent {
         RoleEpoch::new(epoch, self.name.clone())
     }
 
-    /// What a yes to a request of this life could still do: nothing if the member may act for as long already. Whether its
-    /// epoch was given up is for the machine to see.
-    pub fn gain(&self, scope: &Scope, number: u64, this_life: bool) -> Moment {
+    /// What a yes to a request of this life for `epoch` could still do: nothing if the member may act for as long already,
+    /// or if the epoch was given up, of which [`Agent::look`] sees to it that the machine knows.
+    pub fn gain(&self, scope: &Scope, epoch: Epoch, number: u64, this_life: bool) -> Moment {
         let worth = self.worth(number, this_life);
-        let lost = worth <= self.holder.may_act_until();
+        let lost = worth <= self.holder.may_act_until() || epoch <= self.holder.given_up();
         if lost && !scope.keeps_all_answers() { NOW } else { worth }
-    }
-
-    /// All that its behaviour depends on. Of the holder: what it holds, until when it may act (each voter's answer matters
-    /// only through the latest), until when an order lasts, what was given up. Of requests that are on their way, what a
-    /// yes could still do: their numbers only tell them apart. An order for a closed epoch is refused for ever.
-    fn feed(&self, scope: &Scope, matters: impl Fn(Epoch) -> bool, fold: &mut Fold) {
-        (&self.disk.promised, self.disk.closed, &self.voter, self.released, &self.page).hash(fold);
-        (self.holder.held(), self.holder.may_act_until(), self.holder.order_until()).hash(fold);
-        (self.holder.given_up(), self.holder.lease(), self.behind).hash(fold);
-        for asked in self.asked.iter().filter(|asked| matters(asked.epoch)) {
-            (1_u8, asked.epoch, asked.lease, self.gain(scope, asked.number, asked.this_life)).hash(fold);
-        }
-        for answered in &self.answered {
-            (2_u8, answered.epoch, answered.this_life).hash(fold);
-            self.worth(answered.number, answered.this_life).hash(fold);
-        }
-        let closed = self.voter.kept().closed;
-        let all = scope.is(Wrong::EntersClosed);
-        for ordered in self.orders.iter().filter(|ordered| all || ordered.order.role.epoch > closed) {
-            (3_u8, &ordered.order.role, &ordered.order.fenced, ordered.this_life).hash(fold);
-            ordered.order.lease.hash(fold);
-        }
     }
 }
 
@@ -336,59 +347,5 @@ impl World {
             call: None,
             wiped: false,
         }
-    }
-
-    /// The two hosts are equals and so are the two control servers: the smallest of the four fingerprints is that of all
-    /// four states. A leader keeps what agents said after a restore by index, so there the hosts are not taken as equals.
-    pub fn fingerprint(&self, scope: &Scope) -> u64 {
-        let upright = self.turned(scope, false);
-        if scope.restores { upright } else { upright.min(self.turned(scope, true)) }
-    }
-
-    pub(crate) fn turned(&self, scope: &Scope, mirrored: bool) -> u64 {
-        let host = |index: usize| if mirrored { 1 - index } else { index };
-        let mut whole = Fold::new(mirrored);
-        for index in 0..2 {
-            self.rates[host(index)].hash(&mut whole);
-            let matters = |epoch| self.ask_matters(scope, host(index), epoch);
-            self.agents[host(index)].feed(scope, matters, &mut whole);
-        }
-        let store = &self.store;
-        (self.rates[4], &store.stored, store.controller_epoch, store.leased).hash(&mut whole);
-        (&store.backup, store.highest, store.marked, store.was_restored, self.wiped).hash(&mut whole);
-        (store.covers, store.backup_covers).hash(&mut whole);
-        for way in &store.writes {
-            (&way.write, way.stored).hash(&mut whole);
-        }
-        if let Some(call) = &self.call {
-            (call.controller_epoch, &call.role, call.done).hash(&mut whole);
-        }
-        let mut one = [0, 1].map(|c| self.feed_controller(mirrored, c));
-        one.sort_unstable();
-        one.hash(&mut whole);
-        whole.finish()
-    }
-
-    fn feed_controller(&self, mirrored: bool, c: usize) -> u64 {
-        let mut fold = Fold::new(mirrored);
-        let it = &self.controllers[c];
-        (self.rates[2 + c], &it.leadership, &it.pair, &it.old_view, it.early).hash(&mut fold);
-        (self.store.leader == c).hash(&mut fold);
-        for way in &self.store.writes {
-            (way.controller == c).hash(&mut fold);
-        }
-        self.call.as_ref().map(|call| call.controller == c).hash(&mut fold);
-        fold.finish()
-    }
-
-    /// False if no voter, of now or later, can ever grant a request of agent `a` for `epoch`: the other agent has promised
-    /// something higher, and so has the store, and no leader's promise is still this one.
-    fn ask_matters(&self, scope: &Scope, a: usize, epoch: Epoch) -> bool {
-        let above = |role: Option<&RoleEpoch>| role.is_some_and(|role| role.epoch > epoch);
-        let peer = above(self.agents[1 - a].voter.promised());
-        let leaders =
-            self.controllers.iter().all(|it| it.pair.as_ref().is_none_or(|pair| above(pair.promised())));
-        let lost = peer && leaders && above(self.store.stored.as_ref());
-        !lost || scope.restores || scope.keeps_all_answers()
     }
 }

@@ -39,6 +39,9 @@ pub enum Wrong {
     RestoredAsRead,
     EntersClosed,
     ReleasesBelow,
+    ActsBeforeDurable,
+    PageGoesOn,
+    NumbersReused,
     ShrinksAtOrder,
     AsksBeforeCut,
     StoresNewLease,
@@ -46,7 +49,7 @@ pub enum Wrong {
 }
 
 impl Wrong {
-    /// Every one. Two rules of the design are broken in two ways each; the last eight are not in its list.
+    /// Every one. Two rules of the design are broken in two ways each; the last eleven are not in its list.
     pub const ALL: &'static [Wrong] = &[
         Wrong::NotDurable,
         Wrong::NotDurableUnseen,
@@ -80,6 +83,9 @@ impl Wrong {
         Wrong::RestoredAsRead,
         Wrong::EntersClosed,
         Wrong::ReleasesBelow,
+        Wrong::ActsBeforeDurable,
+        Wrong::PageGoesOn,
+        Wrong::NumbersReused,
         Wrong::ShrinksAtOrder,
         Wrong::AsksBeforeCut,
         Wrong::StoresNewLease,
@@ -126,6 +132,13 @@ impl Wrong {
                 ("G11", "the marker of a restored store ends leaderships, but nothing is waited for")
             }
             Wrong::ReleasesBelow => ("G5", "a late order below the held epoch is refused, and released"),
+            Wrong::ActsBeforeDurable => {
+                ("S3", "a page says primary before its own agent's promise is durable")
+            }
+            Wrong::PageGoesOn => ("G7", "a page that is not adopted goes on saying primary"),
+            Wrong::NumbersReused => {
+                ("G3", "a life numbers its requests as the one before, and the answers fit")
+            }
             Wrong::ShrinksAtOrder => {
                 ("G13", "a leader's promise gets shorter at the order, not at the asking")
             }

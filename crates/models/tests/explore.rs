@@ -1,6 +1,7 @@
 //! The smallest explorations, on every test run; wider ones are `understudy-models quick`, `full` and `broken`.
 
-use understudy_models::one_host;
+use understudy_models::embedded::{self, Lie};
+use understudy_models::one_host::{self, Broken};
 use understudy_models::runs;
 use understudy_models::search::explore;
 use understudy_models::world::Scope;
@@ -59,9 +60,30 @@ fn every_rule_is_broken_in_a_scope_of_its_own() {
 
 #[test]
 fn both_members_on_one_host_never_act_at_once() {
-    let found = one_host::explore(&runs::even("one host", 4, 0), false);
-    assert!(!found.two_primaries && found.changed_hands, "{found:?}");
+    let found = one_host::explore(&runs::even("one host", 4, 0), None);
+    assert!(!found.two_primaries && !found.unpromised && found.changed_hands, "{found:?}");
     assert!(found.states > 500, "{found:?}");
-    let broken = one_host::explore(&runs::even("one host, broken", 2, 0), true);
-    assert!(broken.two_primaries, "{broken:?}");
+    for broken in [Broken::GrantsAtOnce, Broken::ActsBeforeDurable] {
+        let found = one_host::explore(&runs::even("one host, broken", 2, 0), Some(broken));
+        assert!(found.two_primaries || found.unpromised, "{broken:?}: {found:?}");
+    }
+}
+
+#[test]
+fn the_whole_agent_keeps_the_laws_in_every_short_history() {
+    for both_here in [false, true] {
+        let told = embedded::explore(both_here, None, 2);
+        assert_eq!(told.objection, None);
+        assert!(told.situations > 200, "{}", told.situations);
+        assert!(told.reached[0] > 0 && told.reached[4] > 0, "{:?}", told.reached);
+        assert!(both_here || told.reached.iter().all(|count| *count > 0), "{:?}", told.reached);
+    }
+}
+
+#[test]
+fn what_is_done_wrong_around_the_whole_agent_is_objected_to() {
+    for lie in Lie::ALL {
+        let objects = |both_here| embedded::explore(both_here, Some(lie), 3).objection.is_some();
+        assert!(objects(false) || objects(true), "{lie:?} was not caught");
+    }
 }
