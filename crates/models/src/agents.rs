@@ -323,6 +323,20 @@ impl Agent {
 
     /// The promise of an order is stored, and the agent crashes before it does anything with it. What it comes to is what
     /// [`Agent::take_order`], [`Agent::close_own`] and a restart come to, if the page is retired.
+    /// It asks while its promise is being written (decision 0013), and crashes before it is there.
+    pub(crate) fn ask_and_crash(&mut self, scope: &Scope, index: usize) -> Taken {
+        if self.holder.held().is_some() {
+            // One that acts is asked for in a higher epoch only when that is durable.
+            return Ok(false);
+        }
+        let (page, disk) = (self.page.clone(), self.disk.clone());
+        if !self.take_order(scope, index, &mut Tally::default())? || !self.ask(scope)? {
+            return Ok(false);
+        }
+        (self.page, self.disk) = (page, disk);
+        self.start(scope)
+    }
+
     pub(crate) fn take_order_and_crash(&mut self, scope: &Scope, index: usize) -> Taken {
         let page = self.page.clone();
         if !self.take_order(scope, index, &mut Tally::default())? {

@@ -372,6 +372,9 @@ impl<'s> Collapse<'s> {
                 let crash = |it: &mut Agent, scope: &Scope, _: &mut Tally| it.take_order_and_crash(scope, i);
                 self.one_agent(state, a, Deed::Taken(step), tally, crash)
             }
+            Step::AskAndCrash(a, i) => {
+                self.one_agent(state, a, Deed::Taken(step), tally, |it, scope, _| it.ask_and_crash(scope, i))
+            }
             Step::RefuseOrder(a, i) => {
                 self.one_agent(state, a, Deed::Taken(step), tally, |it, scope, _| it.refuse_order(scope, i))
             }

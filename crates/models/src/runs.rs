@@ -85,6 +85,7 @@ pub fn quick() -> Vec<Scope> {
         Scope { fencing: true, ..even("even, 2 epochs, 1 leader, device", 2, 1) },
         short_uneven("clocks 2:3, a short lease, 2 epochs, 1 leader", 2, 1),
         two_leases("even, two leases, 2 epochs, 1 leader", 2, 1),
+        Scope { crashes_within: true, ..even("even, 2 epochs, 2 leaders, crashes within", 2, 2) },
     ]
 }
 

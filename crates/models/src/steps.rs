@@ -38,6 +38,7 @@ pub enum Step {
     Hear(usize, usize),
     TakeOrder(usize, usize),
     TakeOrderAndCrash(usize, usize),
+    AskAndCrash(usize, usize),
     RefuseOrder(usize, usize),
     CloseOwn(usize),
     Restart(usize),
@@ -76,6 +77,7 @@ impl Step {
             Step::Hear(x, y) => (16, [x, y, 0]),
             Step::TakeOrder(x, y) => (17, [x, y, 0]),
             Step::TakeOrderAndCrash(x, y) => (30, [x, y, 0]),
+            Step::AskAndCrash(x, y) => (33, [x, y, 0]),
             Step::RefuseOrder(x, y) => (18, [x, y, 0]),
             Step::CloseOwn(x) => (19, [x, 0, 0]),
             Step::Restart(x) => (20, [x, 0, 0]),
@@ -157,6 +159,13 @@ impl Step {
                 format!("{} receives a yes for {}", agent(a), role(a, &answered.epoch))
             }
             Step::TakeOrder(a, i) => format!("{} receives the order {}", agent(a), ordered(a, i)),
+            Step::AskAndCrash(a, i) => {
+                format!(
+                    "{} asks for votes on the order {} while its promise is written, and crashes before it is there",
+                    agent(a),
+                    ordered(a, i)
+                )
+            }
             Step::TakeOrderAndCrash(a, i) => {
                 format!(
                     "{} stores the promise that the order {} wants, crashes, and restarts",
@@ -212,7 +221,8 @@ pub fn steps(look: &Look<'_>, scope: &Scope, into: &mut Vec<Step>) {
         into.extend((0..agent.answered).map(|i| Step::Hear(a, i)));
         into.extend((0..agent.orders).flat_map(|i| [Step::TakeOrder(a, i), Step::RefuseOrder(a, i)]));
         if scope.crashes_within {
-            into.extend((0..agent.orders).map(|i| Step::TakeOrderAndCrash(a, i)));
+            let within = |i| [Step::TakeOrderAndCrash(a, i), Step::AskAndCrash(a, i)];
+            into.extend((0..agent.orders).flat_map(within));
         }
         if scope.is(Wrong::ClockStops) {
             into.push(Step::TickButPaused(a));
@@ -345,6 +355,7 @@ impl World {
             }
             Step::TakeOrder(a, i) => self.agents[a].take_order(scope, i, tally),
             Step::TakeOrderAndCrash(a, i) => self.agents[a].take_order_and_crash(scope, i),
+            Step::AskAndCrash(a, i) => self.agents[a].ask_and_crash(scope, i),
             Step::RefuseOrder(a, i) => self.agents[a].refuse_order(scope, i),
             Step::CloseOwn(a) => self.agents[a].close_own(scope),
             Step::Restart(a) => self.agents[a].restart(scope, tally),

@@ -48,7 +48,8 @@ pub struct Scope {
     pub varies: bool,
     /// Hosts may reboot.
     pub reboots: bool,
-    /// An agent may also crash between the storing of a promise to its member and everything that follows it.
+    /// An agent may also crash between the storing of a promise to its member and everything that follows it, and between a
+    /// request that goes out beside the storing and its end.
     pub crashes_within: bool,
     /// A fencing device may be called, once.
     pub fencing: bool,
