@@ -134,10 +134,14 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/events/stream", "/v1/events/stream?limit=1", ""),
 ];
 
-/// What is refused here: nobody is silent whose proof could be given up, the played agents keep no output, and
-/// each is who it was.
-const REFUSED_HERE: &[&str] =
-    &["/v1/pairs/{name}/failover", "/v1/applications/{name}/logs", "/v1/hosts/{name}/rejoin"];
+/// What is refused here: nobody is silent whose proof could be given up, the played agents keep no output, each is who it was,
+/// and nothing acts that a hold could be for.
+const REFUSED_HERE: &[&str] = &[
+    "/v1/pairs/{name}/failover",
+    "/v1/applications/{name}/logs",
+    "/v1/hosts/{name}/rejoin",
+    "/v1/hosts/{name}/hold",
+];
 
 /// Status, content type and body.
 fn ask(bench: &Bench, method: &str, path: &str, body: &str) -> (u16, String, String) {
