@@ -103,6 +103,7 @@ fn a_guard_of_the_life_before_lets_go_too() {
         running_for: ms(100_000),
         restarts: 0,
         acts: Some(Epoch(2)),
+        half: None,
         ready: true,
     };
     let no = Page { role: None, until: Moment(0) };
@@ -192,6 +193,7 @@ fn nothing_is_released_while_a_hook_of_the_life_before_lives() {
         running_for: ms(1_000),
         restarts: 0,
         acts: None,
+        half: None,
         ready: true,
     };
     let mut one = Bench::begin(kept(2, "one", 0), table, 8, vec![found], BTreeMap::new());

@@ -198,6 +198,7 @@ fn what_an_earlier_life_ran_for_a_member_is_ended_before_anything_is_begun_for_i
         running_for: ms(10),
         restarts: 0,
         acts: None,
+        half: None,
         ready: false,
     };
     let mut one = Bench::begin(kept(2, "one", 0), vec![plain(hooked())], 7, vec![found], BTreeMap::new());

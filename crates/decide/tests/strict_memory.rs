@@ -19,6 +19,7 @@ fn found(running: bool) -> Found {
         running_for: ms(100_000),
         restarts: 0,
         acts: Some(Epoch(2)),
+        half: None,
         ready: true,
     }
 }
@@ -186,6 +187,22 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
     one.pass(3_000);
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
+}
+
+/// Found by the simulator: the agent died when it had begun to demote, and its files were set back.
+#[test]
+fn a_plain_member_that_was_half_demoted_in_an_epoch_unknown_to_the_files_keeps_its_guard_until_it_is_gone() {
+    let table = vec![assignment("one", "two", "beta", Interface::Plain)];
+    let half = Found { acts: None, half: Some(Epoch(2)), ..found(true) };
+    let mut one = Bench::begin(kept(1, "two", 0), table, 8, vec![half], BTreeMap::new());
+    one.sees(AgentSaw::GuardChanged { up: true });
+    one.pass(0);
+    let ends = |did: &Did| matches!(did, Did::Done(AgentDo::Signal { .. } | AgentDo::KillTree { .. }));
+    let lets_go = |did: &Did| matches!(did, Did::Done(AgentDo::Unguard { .. }));
+    assert!(one.has(ends) && !one.has(lets_go) && !one.has(closes), "{:#?}", one.log);
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
 }
 
 /// Files that were set back know nothing of the role in which a plain member acts. It was taken for a backup, and its guard let

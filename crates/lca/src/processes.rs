@@ -172,6 +172,7 @@ impl<P: Platform> Processes<P> {
                 running_for,
                 restarts: note.map_or(0, |note| note.restarts),
                 acts: note.and_then(|note| note.acts),
+                half: note.and_then(|note| note.half),
                 ready: note.is_some_and(|note| note.ready),
             };
             if start.is_hook() {
@@ -243,6 +244,7 @@ impl<P: Platform> Processes<P> {
             restarts: spawn.restarts,
             tree: self.platform.note(&tree),
             acts: acts_by_start(spawn),
+            half: None,
             ready: false,
             notifies: spawn.spec.interface == Interface::Notify,
         };

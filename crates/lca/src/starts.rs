@@ -35,6 +35,9 @@ pub struct StartNote {
     /// The epoch in which it is primary, if it is a member without the library.
     #[serde(default)]
     pub acts: Option<Epoch>,
+    /// The epoch of a promotion or demotion that was begun and did not end well: it may act in it.
+    #[serde(default)]
+    pub half: Option<Epoch>,
     /// It said that it is ready.
     #[serde(default)]
     pub ready: bool,
@@ -147,6 +150,7 @@ mod tests {
             restarts: 2,
             tree: TreeNote { pid: Some(4711), began: 99, container: None },
             acts: None,
+            half: None,
             ready: false,
             notifies: false,
         }

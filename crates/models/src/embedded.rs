@@ -358,6 +358,7 @@ impl Host {
                 running_for: ms(9_000),
                 restarts: 0,
                 acts: None,
+                half: None,
                 ready: true,
             })
         });

@@ -45,9 +45,9 @@ impl Agent {
             let durable = durable.get(&role.place.pair).cloned().unwrap_or_default();
             // It may act: it says so itself when its link is back.
             let open = |promised: &RoleEpoch| promised.holder == *name && promised.epoch > durable.closed;
-            // One that cannot say so was known to act in an epoch that these files do not know: they were set back (A3). It has
-            // no grant, and is demoted with everything that has none.
-            let noted = known.noted.filter(|_| role.place.strict.is_some() && !speaks);
+            // One that cannot say so was known to act, or was being told, in an epoch that these files do not know: they were set
+            // back (A3). It has no grant, and is demoted with everything that has none.
+            let noted = known.noted.or(known.half).filter(|_| role.place.strict.is_some() && !speaks);
             let unknown = noted.map(|epoch| RoleEpoch::new(epoch, name.clone()));
             if let Some(may_act) = durable.promised.filter(open).or(unknown) {
                 role.part = Part::Acting;
@@ -82,6 +82,7 @@ impl Agent {
         known.began = now - found.running_for;
         known.restarts = found.restarts;
         known.noted = found.acts;
+        known.half = found.half;
         let Some(pid) = found.pid else {
             known.phase = Phase::Lingering;
             known.last_exit = Some(LastExit { cause: ExitCause::Unknown, wanted: false, ran_ms: 0 });

@@ -121,6 +121,8 @@ pub struct Application {
     pub started_in: Epoch,
     /// The epoch in which an earlier life of the agent knew it to be primary.
     pub noted: Option<Epoch>,
+    /// The same for what was begun and may be half done.
+    pub half: Option<Epoch>,
     /// Its host leaves, and it is its turn to be stopped.
     #[serde(default)]
     pub leaving: bool,
@@ -162,6 +164,7 @@ impl Application {
             started_as: RunMode::Unknown,
             started_in: Epoch::NONE,
             noted: None,
+            half: None,
             leaving: false,
         }
     }

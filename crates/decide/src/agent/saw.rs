@@ -154,6 +154,9 @@ pub struct Found {
     pub restarts: u32,
     /// The epoch in which it was last known to be primary, if it is one without the library.
     pub acts: Option<Epoch>,
+    /// The epoch for which it was last being told something whose end is not known: it may act in it.
+    #[serde(default)]
+    pub half: Option<Epoch>,
     /// It had said that it is ready.
     pub ready: bool,
 }

@@ -132,6 +132,7 @@ impl World {
                 running_for: Duration::from_millis(50),
                 restarts: 0,
                 acts: None,
+                half: None,
                 ready: false,
             }
         });

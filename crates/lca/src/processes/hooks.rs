@@ -12,12 +12,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use understudy_decide::agent::{AgentSaw, HookAct, HookKind, HookRun, Spawn, StartId};
 use understudy_guard::guards::Gate;
-use understudy_model::{ApplicationName, Epoch, ExitCause, Signal};
+use understudy_model::{ApplicationName, ExitCause, Signal};
 
 use super::{KILL_AGAIN, Processes, STACK_BYTES};
 use crate::output::Tail;
 use crate::platform::{Launch, Platform, TreeEnd};
 use crate::secrets::Secrets;
+use crate::starts::StartNote;
 
 /// What is read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -76,9 +77,11 @@ struct HookEnd {
 impl<P: Platform> Processes<P> {
     /// Begins a hook. Its end is observed. One that is to be held waits at the gate.
     pub fn run_hook(self: &Arc<Self>, run: HookRun, gate: Gate) {
-        if run.kind == HookKind::Demote {
-            // From here on it is not known to be primary, whatever becomes of the hook or of this agent.
-            self.note_role(&run.application, run.start, None);
+        match run.kind {
+            HookKind::Promote => self.note_role(&run, |note| note.half = Some(run.epoch)),
+            // From here on it is not known to be primary, whatever becomes of the hook or of this agent; nor a backup.
+            HookKind::Demote => self.note_role(&run, |note| (note.acts, note.half) = (None, Some(run.epoch))),
+            _ => {}
         }
         match &run.act {
             HookAct::Note => self.told(&run, None),
@@ -107,9 +110,7 @@ impl<P: Platform> Processes<P> {
 
     /// What needs no process is done at once.
     fn told(&self, run: &HookRun, failed: Option<String>) {
-        if failed.is_none() && run.kind == HookKind::Promote {
-            self.note_role(&run.application, run.start, Some(run.epoch));
-        }
+        self.note_end(run, failed.is_none());
         let (application, hook) = (run.application.clone(), run.hook);
         self.observe(AgentSaw::HookEnded { application, hook, failed, said: String::new() });
     }
@@ -126,10 +127,8 @@ impl<P: Platform> Processes<P> {
         let HookEnd { failed, said } =
             ended.unwrap_or_else(|why| HookEnd { failed: Some(why), said: String::new() });
         self.hooks.all().remove(&run.hook);
-        if failed.is_none() && run.kind == HookKind::Promote {
-            // Before it is said: the next life must know it, or will undo what was believed.
-            self.note_role(&run.application, run.start, Some(run.epoch));
-        }
+        // Before it is said: the next life must know it, or will undo what was believed.
+        self.note_end(run, failed.is_none());
         let (application, hook) = (run.application.clone(), run.hook);
         self.inbox.saw_blocking(AgentSaw::HookEnded { application, hook, failed, said });
     }
@@ -243,11 +242,21 @@ impl<P: Platform> Processes<P> {
         }
     }
 
-    /// Notes for the next life of the agent in which epoch a start is primary.
-    fn note_role(&self, application: &ApplicationName, start: StartId, acts: Option<Epoch>) {
-        if let Err(error) = self.starts.change(application, start, |note| note.acts = acts) {
+    fn note_end(&self, run: &HookRun, well: bool) {
+        match run.kind {
+            HookKind::Promote if well => {
+                self.note_role(run, |note| (note.acts, note.half) = (Some(run.epoch), None));
+            }
+            HookKind::Demote if well => self.note_role(run, |note| note.half = None),
+            _ => {}
+        }
+    }
+
+    /// Notes for the next life of the agent in which epoch a start is primary, or may be.
+    fn note_role(&self, run: &HookRun, change: impl FnOnce(&mut StartNote)) {
+        if let Err(error) = self.starts.change(&run.application, run.start, change) {
             // The next life then undoes a promotion that it cannot know of, which is safe.
-            tracing::warn!(%application, %error, "cannot note the role of a start");
+            tracing::warn!(application = %run.application, %error, "cannot note the role of a start");
         }
     }
 }

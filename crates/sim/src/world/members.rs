@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use understudy_decide::agent::{AgentSaw, HookRun, Spawn, StartId};
+use understudy_decide::agent::{AgentSaw, HookKind, HookRun, Spawn, StartId};
 use understudy_model::*;
 
 use super::World;
@@ -60,6 +60,8 @@ pub struct Member {
     says_last: u64,
     /// The epoch that its agent noted: it was known to be primary in it.
     pub noted: Option<Epoch>,
+    /// The same of what was begun and did not end well: it may be primary in it.
+    pub half: Option<Epoch>,
     /// What it said of who has everything.
     pub words: Words,
     /// Restarts in a row before it.
@@ -114,6 +116,17 @@ pub struct Hook {
 /// One way between a member and its agent.
 const SOCKET: (u64, u64) = (20_000, 120_000);
 
+impl Member {
+    /// Its agent notes that what was run for its role has ended well.
+    pub(super) fn note_end(&mut self, run: &HookRun) {
+        match run.kind {
+            HookKind::Promote => (self.noted, self.half) = (Some(run.epoch), None),
+            HookKind::Demote => self.half = None,
+            _ => {}
+        }
+    }
+}
+
 impl World {
     /// The living start of an application.
     pub fn member_of(&self, part: usize) -> Option<usize> {
@@ -155,6 +168,7 @@ impl World {
             says: VecDeque::new(),
             says_last: 0,
             noted: by_start.then_some(spawn.epoch),
+            half: None,
             words: Words::default(),
             restarts: spawn.restarts,
             born: self.now,

@@ -152,10 +152,13 @@ impl World {
 
     pub(super) fn run_hook(&mut self, host: usize, run: HookRun) {
         let member = self.member_by_start(host, run.start);
-        if run.kind == HookKind::Demote
-            && let Some(member) = member
-        {
-            self.members[member].noted = None;
+        if let Some(member) = member {
+            let member = &mut self.members[member];
+            match run.kind {
+                HookKind::Promote => member.half = Some(run.epoch),
+                HookKind::Demote => (member.noted, member.half) = (None, Some(run.epoch)),
+                _ => {}
+            }
         }
         let command = matches!(run.act, HookAct::Command(_));
         if !command && let Some(member) = member {
@@ -163,9 +166,7 @@ impl World {
                 self.hook_changes(member, &run);
             }
             self.members[member].epoch = run.epoch;
-            if run.kind == HookKind::Promote {
-                self.members[member].noted = Some(run.epoch);
-            }
+            self.members[member].note_end(&run);
         }
         if !command {
             let failed = member.is_none().then(|| "its process is gone".to_owned());
@@ -211,8 +212,8 @@ impl World {
         {
             self.hook_changes(member, &run);
             self.members[member].epoch = run.epoch;
-            if !failed && run.kind == HookKind::Promote && same_life {
-                self.members[member].noted = Some(run.epoch);
+            if !failed && same_life {
+                self.members[member].note_end(&run);
             }
         }
         let why = failed.then(|| if killed { "killed".to_owned() } else { "exit code 1".to_owned() });
@@ -250,6 +251,7 @@ impl World {
                 running_for: Duration::from_nanos(self.now - member.born),
                 restarts: member.restarts,
                 acts: member.noted.filter(|_| !library),
+                half: member.half.filter(|_| !library),
                 ready: false,
             }
         };
@@ -260,6 +262,7 @@ impl World {
             running_for: Duration::from_millis(1),
             restarts: 0,
             acts: None,
+            half: None,
             ready: false,
         });
         hooks.chain(members.map(of_member)).collect()
