@@ -18,7 +18,9 @@ const AGENT_DISK_BYTES: u32 = 1024 * 1024;
 /// Changes that may be asked for until what was set aside is used up.
 const MOST_TRIES: u32 = 3_000;
 /// Longer than the control server waits for a quiet moment to make room in its own files.
-const STAYS_FULL: Duration = Duration::from_millis(800);
+const QUIET_MOMENT: Duration = Duration::from_millis(400);
+/// So many quiet moments in a row find no room: then there is none.
+const QUIET_MOMENTS: u32 = 3;
 
 /// Takes all the room that there is; given back with the file.
 fn fill(directory: &Path) -> PathBuf {
@@ -50,17 +52,20 @@ fn use_up(play: &mut Play, filler: &Path) -> bool {
         assert!(changes < MOST_TRIES, "the disk is never full");
         fill_more(filler);
     }
-    let (mut on, mut full_since) = (false, None);
+    let (mut on, mut refused, mut last) = (false, 0, None::<Instant>);
     play.until_so("the disk stays full", || {
+        if last.is_some_and(|last| last.elapsed() < QUIET_MOMENT) {
+            return Err("it may be making room".to_owned());
+        }
         fill_more(filler);
         let told = play.scsctl(&["maintenance", if on { "off" } else { "on" }, "single"]);
         if told.code == 0 {
-            (on, full_since) = (!on, None);
+            (on, refused, last) = (!on, 0, None);
             return Err("there was room".to_owned());
         }
         told.expect(3, &["durable"]);
-        let for_now = full_since.get_or_insert_with(Instant::now).elapsed();
-        if for_now > STAYS_FULL { Ok(()) } else { Err(format!("full for {for_now:?}")) }
+        (refused, last) = (refused + 1, Some(Instant::now()));
+        if refused > QUIET_MOMENTS { Ok(()) } else { Err(format!("refused {refused} times in a row")) }
     });
     on
 }
