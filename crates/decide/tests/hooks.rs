@@ -284,6 +284,7 @@ fn awakes(acts: Option<Epoch>, hook_left: bool) -> Bench {
         running_for: ms(5_000),
         restarts: 0,
         acts,
+        half: None,
         ready: true,
     };
     let hook = StartId::of_hook(Incarnation(6), 1);

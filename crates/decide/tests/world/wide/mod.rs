@@ -215,6 +215,7 @@ impl Wide {
                 running_for: Duration::from_millis(50),
                 restarts: 0,
                 acts,
+                half: None,
                 ready: true,
             })
             .collect();
