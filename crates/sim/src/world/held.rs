@@ -149,7 +149,8 @@ impl World {
     pub(super) fn held_end(&mut self, host: usize) {
         let site = &mut self.agents[host];
         let before = site.starting.len() + site.hooks.len();
-        site.starting.retain(|starting| !starting.waits);
+        // From its first moment on it reads that pipe, whether it was seen to be made or not.
+        site.starting.retain(|starting| !starting.spawn.held);
         site.hooks.retain(|hook: &Hook| !hook.waits);
         self.sometimes.held_with_agent += (before - site.starting.len() - site.hooks.len()) as u64;
     }
