@@ -111,6 +111,14 @@ pub fn full() -> Vec<Scope> {
         varying(uneven("clocks 2:3 that change, 3 epochs, 2 leaders", 3, 2)),
         varying(finer("clocks 3:4 that change, 2 epochs, 2 leaders", 2, 2)),
         two_leases("even, two leases, 2 epochs, 2 leaders", 2, 2),
+        Scope {
+            crashes_within: true,
+            ..two_leases("even, two leases, 2 epochs, 2 leaders, crashes within", 2, 2)
+        },
+        Scope {
+            crashes_within: true,
+            ..two_leases("even, two leases, 3 epochs, 1 leader, crashes within", 3, 1)
+        },
         two_leases("even, two leases, 3 epochs, 1 leader", 3, 1),
         all(
             "even, two leases, 2 epochs, 2 leaders, reinstalled agent",
