@@ -146,6 +146,14 @@ fn kills_a_whole_tree(with_groups: bool) {
     if bench.platform.guard_container().is_some() {
         assert_ne!(own, its, "what ends everything in the agent's group must not end the guard");
     }
+    // It is told that its kill is known once it has seen the end itself; what nobody knows it would remember for a while.
+    until("the guard has let go of what it killed", || {
+        let held = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let is_process = |held: std::fs::DirEntry| {
+            std::fs::read_link(held.path()).is_ok_and(|to| to.ends_with("anon_inode:[pidfd]"))
+        };
+        !held.flatten().any(is_process)
+    });
     drop(bench.guards);
     until("the guard ends by itself", || {
         bench.platform.know_guard(0);
