@@ -34,6 +34,8 @@ pub struct Daemon<M: Machine> {
     pub mail: VecDeque<(Moment, M::Saw)>,
     /// What was observed while something was being written, and waits for that; before all other mail.
     waiting: VecDeque<(Moment, M::Saw)>,
+    /// A piece of mail was taken since the last look at deadlines.
+    took_mail: bool,
     /// The decision that is being written.
     pub writing: Option<Writing<M>>,
     /// The true time at which it wakes; [`u64::MAX`] if it does not.
@@ -51,6 +53,7 @@ impl<M: Machine> Default for Daemon<M> {
             put_off: Vec::new(),
             mail: VecDeque::new(),
             waiting: VecDeque::new(),
+            took_mail: false,
             writing: None,
             wakes: u64::MAX,
             steps: 0,
@@ -86,6 +89,7 @@ where
         self.life += 1;
         self.mail.clear();
         self.waiting.clear();
+        self.took_mail = false;
         self.put_off.clear();
         self.wakes = u64::MAX;
         self.writing.take()
@@ -101,8 +105,8 @@ where
         self.machine.is_some() && self.frozen == 0
     }
 
-    /// What its loop does next. `just_saw`: a piece of mail was taken since the last look at deadlines.
-    pub fn turn(&mut self, now: Moment, just_saw: bool) -> Turn<M> {
+    /// What its loop does next.
+    pub fn turn(&mut self, now: Moment) -> Turn<M> {
         if self.frozen > 0 {
             return Turn::Waits;
         }
@@ -122,10 +126,12 @@ where
         }
         let due = machine.next_deadline();
         let is_due = due.is_some_and(|due| due <= now);
-        if just_saw && is_due {
+        // After what the mail led to was written: a deadline that has passed does not wait for more mail.
+        if std::mem::take(&mut self.took_mail) && is_due {
             return Turn::Sees(now, M::deadline_passed());
         }
         if let Some((at, saw)) = self.waiting.pop_front().or_else(|| self.mail.pop_front()) {
+            self.took_mail = true;
             return Turn::Sees(at, saw);
         }
         if is_due { Turn::Sees(now, M::deadline_passed()) } else { Turn::Sleeps(due) }

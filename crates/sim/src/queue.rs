@@ -168,7 +168,15 @@ pub struct Queue {
     count: u64,
 }
 
+/// More than ever waits in a run: whatever plans that much plans without end.
+const MOST_PLANNED: usize = 1 << 20;
+
 impl Queue {
+    /// What happens plans more than it ends.
+    pub fn grows_without_end(&self) -> bool {
+        self.heap.len() > MOST_PLANNED
+    }
+
     /// Puts something in for a true time.
     pub fn put(&mut self, time: u64, event: Event) {
         self.count += 1;

@@ -47,6 +47,8 @@ pub struct AgentSite {
     pub noticed_last: u64,
     /// Starts under way.
     pub starting: Vec<Starting>,
+    /// When what waits is looked at, as the first of their times is over; 0 if it is not.
+    pub held_over: u64,
     /// Hooks under way.
     pub hooks: Vec<Hook>,
     /// Hooks so far.
@@ -82,6 +84,7 @@ impl AgentSite {
             notices: VecDeque::new(),
             noticed_last: 0,
             starting: Vec::new(),
+            held_over: 0,
             hooks: Vec::new(),
             hook_count: 0,
             pages: Vec::new(),
@@ -207,13 +210,11 @@ impl World {
     /// Its loop, until it sleeps or waits.
     pub(super) fn pump_agent(&mut self, host: usize) {
         let now = self.clock(host);
-        let mut just_saw = false;
         let mut turns = 0;
         loop {
-            match self.agents[host].daemon.turn(now, just_saw) {
+            match self.agents[host].daemon.turn(now) {
                 Turn::Sees(at, saw) => {
-                    just_saw = saw != AgentSaw::DeadlinePassed;
-                    turns = if just_saw { 0 } else { turns + 1 };
+                    turns = if saw == AgentSaw::DeadlinePassed { turns + 1 } else { 0 };
                     if turns > MOST_TURNS {
                         self.tell_at(host, |world| format!("it is: {:?}", world.agents[host].daemon.machine));
                         self.laws.spins(self.now, "an agent");

@@ -138,13 +138,11 @@ impl World {
     pub(super) fn pump_control(&mut self) {
         let machine = self.climate.control_on;
         let now = self.clock(machine);
-        let mut just_saw = false;
         let mut turns = 0;
         loop {
-            match self.control.daemon.turn(now, just_saw) {
+            match self.control.daemon.turn(now) {
                 Turn::Sees(at, saw) => {
-                    just_saw = saw != ControlSaw::DeadlinePassed;
-                    turns = if just_saw { 0 } else { turns + 1 };
+                    turns = if saw == ControlSaw::DeadlinePassed { turns + 1 } else { 0 };
                     if turns > super::agents::MOST_TURNS {
                         self.laws.spins(self.now, "the control server");
                         return;

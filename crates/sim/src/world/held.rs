@@ -41,20 +41,12 @@ impl World {
 
     /// Somebody may go on, or must not wait any more: looked at in a moment, and when its time is over.
     pub(super) fn look_at_held(&mut self, host: usize) {
-        let site = &self.agents[host];
-        let life = site.daemon.life;
-        let starts = site.starting.iter().filter(|starting| starting.waits).map(|one| one.spawn.start);
-        let hooks = site.hooks.iter().filter(|hook| hook.waits).map(|hook| hook.run.hook);
-        let waiting: Vec<StartId> = starts.chain(hooks).collect();
-        for start in waiting {
+        let life = self.agents[host].daemon.life;
+        for _ in 0..self.held(host).count() {
             let soon = self.now + self.dice.member.between(CONFIRMED.0, CONFIRMED.1);
-            let told = self.agents[host].guard.told_of(start);
-            let over =
-                told.map(|kill_at| self.machines[host].clock.when(kill_at)).filter(|over| *over > soon);
-            for at in [Some(soon), over].into_iter().flatten().filter(|at| *at < u64::MAX / 2) {
-                self.queue.put(at, Event::GoesOn { host: host as u8, life });
-            }
+            self.queue.put(soon, Event::GoesOn { host: host as u8, life });
         }
+        self.plan_end_of_held(host);
     }
 
     /// Everything of a host that waits is looked at.
@@ -63,14 +55,15 @@ impl World {
             return false;
         }
         let mut happened = false;
-        let mut moved = false;
+        if self.agents[host].held_over <= self.now {
+            self.agents[host].held_over = 0;
+        }
         let starts: Vec<(u32, StartId)> = {
             let waiting = self.agents[host].starting.iter().filter(|starting| starting.waits);
             waiting.map(|starting| (starting.number, starting.spawn.start)).collect()
         };
         for (number, start) in starts {
             let leave = self.leave(host, &[start]);
-            moved |= matches!(leave, Leave::NotYet) && self.agents[host].guard.knows(start);
             happened |= self.start_goes_on(host, number, &leave);
         }
         let hooks: Vec<(u32, StartId, StartId)> = {
@@ -84,10 +77,31 @@ impl World {
             };
             happened |= self.hook_goes_on(host, number, &leave);
         }
-        if moved {
-            self.look_at_held(host);
-        }
+        self.plan_end_of_held(host);
         happened
+    }
+
+    /// What still waits is looked at when the first of their times is over, which may have been moved on since.
+    fn plan_end_of_held(&mut self, host: usize) {
+        let clock = &self.machines[host].clock;
+        let over = self.held(host).filter_map(|start| self.agents[host].guard.told_of(start));
+        let over = over.map(|kill_at| clock.when(kill_at)).min().filter(|over| *over < u64::MAX / 2);
+        let Some(over) = over.filter(|over| *over > self.now) else { return };
+        let site = &mut self.agents[host];
+        // One look at a time: each plans the next.
+        if site.held_over == 0 || over < site.held_over {
+            site.held_over = over;
+            let life = site.daemon.life;
+            self.queue.put(over, Event::GoesOn { host: host as u8, life });
+        }
+    }
+
+    /// Everything of a host that waits.
+    fn held(&self, host: usize) -> impl Iterator<Item = StartId> {
+        let site = &self.agents[host];
+        let starts = site.starting.iter().filter(|starting| starting.waits).map(|one| one.spawn.start);
+        let hooks = site.hooks.iter().filter(|hook| hook.waits).map(|hook| hook.run.hook);
+        starts.chain(hooks)
     }
 
     fn leave(&self, host: usize, starts: &[StartId]) -> Leave {
@@ -152,6 +166,7 @@ impl World {
         // From its first moment on it reads that pipe, whether it was seen to be made or not.
         site.starting.retain(|starting| !starting.spawn.held);
         site.hooks.retain(|hook: &Hook| !hook.waits);
+        site.held_over = 0;
         self.sometimes.held_with_agent += (before - site.starting.len() - site.hooks.len()) as u64;
     }
 }

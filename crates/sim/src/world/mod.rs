@@ -264,6 +264,10 @@ impl World {
     pub fn step(&mut self, until: u64) -> bool {
         let Some((time, event)) = self.queue.take(until) else { return false };
         self.now = time;
+        if self.queue.grows_without_end() {
+            self.laws.spins(time, "the simulation itself");
+            return false;
+        }
         if self.put_off(event) {
             return true;
         }
