@@ -189,6 +189,29 @@ fn what_could_not_be_closed_is_as_unknown_as_before() {
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
 }
 
+/// Found by the simulator: an agent that the other one had reminded of a promise took an epoch that the store held already.
+#[test]
+fn what_could_not_be_closed_by_an_agent_that_was_set_back_is_as_unknown_as_before() {
+    let mut one = Bench::new(kept(0, "", 0));
+    let remembered =
+        Remembered { pair: pair(), voted: Some(role(1, "two")), released: Epoch(2), lease: ms(0) };
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
+    one.pass(3_000);
+    one.broken_disk = true;
+    one.order(Work::Learn { pair: pair(), stored: Epoch(3), lease: ms(0) });
+    one.broken_disk = false;
+    one.pass(10_000);
+    one.log.clear();
+    let early = one.promote(3, "one");
+    one.pass(0);
+    assert!(matches!(one.answer_to(early), Some(Outcome::Refused(Refusal::NotVoting(_)))), "{:#?}", one.log);
+    assert!(!one.has(promises) && !one.has(asks), "{:#?}", one.log);
+    one.order(Work::Learn { pair: pair(), stored: Epoch(3), lease: ms(0) });
+    let late = one.promote(4, "one");
+    one.pass(0);
+    assert!(one.answer_to(late).is_none() && one.has(asks));
+}
+
 /// Found by the simulator: the agent died when it had begun to demote, and its files were set back.
 #[test]
 fn a_plain_member_that_was_half_demoted_in_an_epoch_unknown_to_the_files_keeps_its_guard_until_it_is_gone() {

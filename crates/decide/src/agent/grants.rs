@@ -535,6 +535,10 @@ impl Agent {
                     if let Some(role) = grants.voter.own_role().cloned() {
                         self.take(now, application, role);
                     }
+                    let own = self.grants.get_mut(&place).and_then(|grants| grants.own.get_mut(application));
+                    if let Some(own) = own.filter(|own| own.holder.may_act_until() <= now) {
+                        own.holder.hasten();
+                    }
                 }
                 Unstored::Vote { .. }
                 | Unstored::Learned { .. }
@@ -554,16 +558,11 @@ impl Agent {
         }
     }
 
-    /// What the store holds could not be closed durably: this agent is as silent as before it heard of it (G11).
-    pub(super) fn unlearn(&mut self, now: Moment, pair: &PairName, former: Epoch) {
+    /// What the store holds could not be closed durably: this agent votes for nobody until it is told again (G11).
+    pub(super) fn unlearn(&mut self, pair: &PairName, former: Epoch) {
         self.durable.entry(pair.clone()).or_default().closed = former;
-        let durable = self.durable.get(pair);
-        let Some(grants) = self.grants.get_mut(pair) else { return };
-        let kept = PairGrants::kept(durable, &grants.place);
-        let mut own = grants.own.keys().cloned();
-        if let Some(first) = own.next() {
-            let lease = grants.place.terms.lease;
-            grants.voter = Voter::restarted(now, first, own.next(), kept, lease);
+        if let Some(grants) = self.grants.get_mut(pair) {
+            grants.voter.unlearn(former);
         }
     }
 

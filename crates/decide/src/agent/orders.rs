@@ -426,7 +426,7 @@ impl Agent {
                     }
                 }
                 Unstored::Learned { pair, former, waiting } => {
-                    self.unlearn(now, &pair, former);
+                    self.unlearn(&pair, former);
                     out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
                 }
                 Unstored::ControllerEpoch { former, link, superseded } => {

@@ -199,6 +199,12 @@ impl Voter {
         Some(self.kept.clone())
     }
 
+    /// What was learned could not be made durable: it has to be learned again, and `closed` is what was closed before.
+    pub fn unlearn(&mut self, closed: Epoch) {
+        self.unread = true;
+        self.kept.closed = closed;
+    }
+
     /// The other agent remembers that this one voted for `voted`, or released everything up to `released`. If this one does
     /// not, its memory was set back (A3): what it voted for binds it anew, what it released is closed, and it is as silent
     /// as one that remembers nothing (G11). What is returned is durable before the next vote.
