@@ -31,6 +31,8 @@ impl Keeper {
     pub fn start(mut promises: PromiseFile, assignments: AssignmentsFile) -> io::Result<Self> {
         let (jobs, work) = mpsc::channel::<Job>();
         std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            // As the thread that decides, which waits for it; it mostly waits for the disk.
+            understudy_guard::watch::hurry();
             while let Ok(job) = work.recv() {
                 let kept = keep(&mut promises, &assignments, job.records);
                 // Whoever asked may have ended with the agent.

@@ -70,7 +70,13 @@ impl Agent {
             let Some(own) = grants.own.get_mut(&name) else { continue };
             match own.holder.due(now, &grants.place.terms) {
                 Due::Ask => {
-                    self.ask(now, &pair, &name, &mut out);
+                    // One that begins has its own promise to wait for: the other agent is asked when that is there and the control
+                    // server has not answered, so that two flushes do not meet on one disk.
+                    if self.is_being_stored(&pair) && !self.controllers.is_empty() {
+                        self.ask_control(now, &pair, &name, &mut out);
+                    } else {
+                        self.ask(now, &pair, &name, &mut out);
+                    }
                     self.asked_aside(&pair, &name);
                 }
                 // It has to be demoted or ended, which waits for its turn; page and guard do not.

@@ -163,6 +163,7 @@ impl Agent {
         } else if !(turns && after == AfterEnd::Now) {
             self.part(now, name, RoleTrigger::ProcessGone, out);
         }
+        let gives_way = acting && !in_place && !alone;
         let trigger = match after {
             AfterEnd::Now => Trigger::GoneStartNow,
             AfterEnd::Later(_) => Trigger::GoneStartLater,
@@ -176,6 +177,10 @@ impl Agent {
         self.trigger(now, name, trigger, out);
         if let (AfterEnd::Later(delay), Some(known)) = (after, self.applications.get_mut(name)) {
             known.phase_deadline = Some(now + delay + jitter(delay, self.incarnation, self.starts));
+        }
+        let waits = self.applications.get_mut(name).filter(|known| known.phase == Phase::Waiting);
+        if let Some(known) = waits.filter(|_| gives_way) {
+            known.phase_deadline = known.phase_deadline.max(Some(now + FAILOVER_FIRST));
         }
     }
 

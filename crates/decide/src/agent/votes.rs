@@ -225,14 +225,32 @@ impl Agent {
 
     /// One round of asking: the own promise first, then both others (G3).
     pub(super) fn ask(&mut self, now: Moment, pair: &PairName, name: &ApplicationName, out: &mut Out) {
-        let Some(grants) = self.grants.get_mut(pair) else { return };
-        let Some(own) = grants.own.get_mut(name) else { return };
-        let Some(held) = own.holder.held().cloned() else { return };
+        if let Some((host, ask)) = self.ask_control(now, pair, name, out)
+            && host != self.host
+            && self.peers.contains(&host)
+        {
+            out.asks.push(AgentDo::AskPeer { host, ask });
+        }
+    }
+
+    /// The same without the other agent; what it is to be asked. The control server's vote is there as soon as it ordered, while
+    /// the other agent's is a flush of a disk away.
+    pub(super) fn ask_control(
+        &mut self,
+        now: Moment,
+        pair: &PairName,
+        name: &ApplicationName,
+        out: &mut Out,
+    ) -> Option<(HostName, VoteAsk)> {
+        let grants = self.grants.get_mut(pair)?;
+        let own = grants.own.get_mut(name)?;
+        let held = own.holder.held().cloned()?;
         if let Vote::Refused(refused) = grants.voter.renew_own(now, &held) {
             out.quiet.push(refused_because(&refused));
-            return self.end_held(now, name, out);
+            self.end_held(now, name, out);
+            return None;
         }
-        let Some(ask) = own.holder.ask(now, &grants.place.terms) else { return };
+        let ask = own.holder.ask(now, &grants.place.terms)?;
         let (incarnation, number) = (ask.incarnation, ask.number);
         own.note_asked(now, number);
         if grants.voter.counts_twice() {
@@ -244,9 +262,7 @@ impl Agent {
         for link in self.controllers.keys() {
             out.asks.push(AgentDo::AskController { link: *link, ask: ask.clone() });
         }
-        if host != self.host && self.peers.contains(&host) {
-            out.asks.push(AgentDo::AskPeer { host, ask });
-        }
+        Some((host, ask))
     }
 
     /// Only the fence budget is left: it is demoted while there is time (G4).
