@@ -513,3 +513,23 @@ fn what_is_left_of_a_dead_primarys_tree_is_guarded_until_it_is_gone() {
     one.pass(0);
     assert!(one.has(unguarded) && one.has(closes));
 }
+
+/// Found by the simulator: what could not be stored was taken back, but for that the member was left alone.
+#[test]
+fn what_ended_under_maintenance_stays_down_when_the_end_of_maintenance_cannot_be_stored() {
+    let mut one = Bench::primary(2);
+    let starts = |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(_)));
+    one.order(Work::SetHandsOff { application: app("one"), hands_off: true });
+    one.exit();
+    one.pass(100);
+    one.log.clear();
+    one.broken_disk = true;
+    let ended = one.order(Work::SetHandsOff { application: app("one"), hands_off: false });
+    assert!(matches!(one.answer_to(ended), Some(Outcome::Refused(Refusal::NotDurable(_)))));
+    one.broken_disk = false;
+    one.pass(10_000);
+    assert!(!one.has(starts), "{:#?}", one.log);
+    one.order(Work::SetHandsOff { application: app("one"), hands_off: false });
+    one.pass(100);
+    one.at("the start", starts);
+}

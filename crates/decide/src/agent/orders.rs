@@ -11,7 +11,7 @@ use understudy_model::{
 
 use super::application::{Application, StopReason};
 use super::lifecycle::{Phase, Trigger};
-use super::out::{Out, Unstored};
+use super::out::{Before, Out, Unstored};
 use super::role::{Part, RoleMove, RoleTrigger, Waiting};
 use super::{Agent, AgentDo, AgentRecord, Controller, DurableRole, LinkId, STORE_RETRY};
 use crate::grants::{Kept, Promise};
@@ -122,10 +122,16 @@ impl Agent {
             .collect()
     }
 
+    /// What is taken back if a change of the table cannot be stored.
+    fn before(&self) -> Before {
+        let left = self.applications.iter().filter_map(|(name, known)| Some((name.clone(), known.left?)));
+        Before { table: self.table(), left: left.collect() }
+    }
+
     /// Stores the table if it changed, answers, and lets the goals be looked at once that is done.
-    fn store_table(&mut self, before: Vec<Assignment>, waiting: Waiting, out: &mut Out) {
+    fn store_table(&mut self, before: Before, waiting: Waiting, out: &mut Out) {
         let table = self.table();
-        if table != before || std::mem::take(&mut self.table_unknown) {
+        if table != before.table || std::mem::take(&mut self.table_unknown) {
             out.persist.push(AgentRecord::Assignments(table));
             self.unstored.push(Unstored::Assignments { before, waiting });
         }
@@ -134,7 +140,7 @@ impl Agent {
     }
 
     fn assign(&mut self, now: Moment, assignments: Vec<Assignment>, waiting: Waiting, out: &mut Out) {
-        let before = self.table();
+        let before = self.before();
         let named: BTreeSet<ApplicationName> =
             assignments.iter().map(|assigned| assigned.application.clone()).collect();
         for (name, known) in &mut self.applications {
@@ -162,7 +168,7 @@ impl Agent {
         out: &mut Out,
         change: impl FnOnce(&mut Application),
     ) {
-        let before = self.table();
+        let before = self.before();
         let Some(known) = self.applications.get_mut(application) else {
             out.answer(waiting, Outcome::Refused(Refusal::UnknownApplication));
             return;
@@ -444,17 +450,21 @@ impl Agent {
         }
     }
 
-    fn take_back_assignments(&mut self, before: Vec<Assignment>, out: &mut Out) {
+    fn take_back_assignments(&mut self, before: Before, out: &mut Out) {
+        let Before { table, mut left } = before;
         let former: BTreeSet<ApplicationName> =
-            before.iter().map(|assigned| assigned.application.clone()).collect();
+            table.iter().map(|assigned| assigned.application.clone()).collect();
         self.applications.retain(|name, known| former.contains(name) || known.phase != Phase::Stopped);
         for (name, known) in &mut self.applications {
             // It was being stopped and forgotten, and is again.
             known.dropped = !former.contains(name);
         }
-        for assigned in before {
+        for assigned in table {
             if let Some(known) = self.applications.get_mut(&assigned.application) {
+                let left = left.remove(&assigned.application);
                 out.process.extend(reassign(known, assigned));
+                // What was left alone still is, as if nobody had asked for it.
+                known.left = known.left.or(left);
             }
         }
     }

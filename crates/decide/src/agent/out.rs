@@ -1,11 +1,14 @@
 //! How one step of the agent gathers its decision, and how a decision that could not be stored is taken back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     Answer, ApplicationName, Assignment, Because, ControllerEpoch, Decision, Epoch, Event, Inventory,
     Outcome, PairName, RoleEpoch,
 };
 
+use super::application::LeftAlone;
 use super::role::{Closing, Waiting};
 use super::{AgentDo, AgentRecord, LinkId};
 
@@ -66,11 +69,18 @@ impl Out {
     }
 }
 
+/// The table of applications as it was, and which of them were left alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Before {
+    pub table: Vec<Assignment>,
+    pub left: BTreeMap<ApplicationName, LeftAlone>,
+}
+
 /// Something that a decision wants stored, with what is needed to take it back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Unstored {
     /// A new table of assignments, and the order that it answers.
-    Assignments { before: Vec<Assignment>, waiting: Waiting },
+    Assignments { before: Before, waiting: Waiting },
     /// A promise, given to the member for an order, and the role in which it acted before.
     Promise { application: ApplicationName, epoch: Epoch, former: Option<RoleEpoch> },
     /// A closed epoch.
