@@ -9,6 +9,7 @@ mod clock;
 mod crowd;
 pub mod exposition;
 mod log;
+mod pace;
 mod run;
 mod stop;
 #[cfg(target_os = "linux")]
@@ -17,6 +18,7 @@ mod unit;
 pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
 pub use log::begin_log;
+pub use pace::Pace;
 pub use run::{Hands, Inbox, Kept, Look, Mail, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]

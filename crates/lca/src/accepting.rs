@@ -1,21 +1,32 @@
 //! Accepting connections for ever, and counting what strangers said wrong.
 //!
-//! Refuses to know what is spoken. The law: no stranger can end the accepting, and a flood of nonsense makes one line
-//! a minute.
+//! Refuses to know what is spoken. The law: no stranger can end the accepting, a flood of nonsense makes one line a minute,
+//! and a flood of connections takes a small part of a core, as this thread may go before every other program.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
+use understudy_drive::Pace;
 use understudy_transport::{Backoff, Listener, ReceiveError, RefusalTally, Stranger};
+
+/// How fast strangers are let in at one place; those who come faster wait in the system's queue.
+pub fn strangers() -> Pace {
+    Pace::new(256, 250)
+}
 
 /// Hands every connection to `begin`, which must not wait.
 pub async fn accept_all(listener: &Listener, begin: impl Fn(Stranger)) {
     let mut backoff = Backoff::new(u64::from(std::process::id()));
+    let mut pace = strangers();
     loop {
         match listener.accept().await {
             Ok(stranger) => {
                 backoff.reset();
                 begin(stranger);
+                let wait = pace.after_one(understudy_drive::now());
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, cause = %cause(&error), "no connection can be accepted now");

@@ -66,6 +66,7 @@ impl StatusPort {
     /// Answers as long as the runtime lives.
     pub async fn serve(self, board: Arc<Board>) {
         let crowd = Crowd::new(MOST_ASKERS);
+        let mut pace = crate::accepting::strangers();
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -79,6 +80,10 @@ impl StatusPort {
                         }
                         drop(place);
                     });
+                    let wait = pace.after_one(understudy_drive::now());
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a status connection was not accepted");
