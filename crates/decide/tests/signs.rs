@@ -28,10 +28,48 @@ fn a_process_that_stays_stopped_is_hung_when_its_limit_is_over_and_not_before() 
         application: name(),
         start: bench.start,
         text: "waits in do_nothing".into(),
+        waits_for_core: true,
     });
-    assert!(bench.killed());
+    assert!(bench.killed(), "one that is stopped waits for nobody");
     let told = format!("{:?}", bench.events);
     assert!(told.contains("Hung") && told.contains("waits in do_nothing"), "{told}");
+}
+
+fn evidence(bench: &Bench, waits_for_core: bool) -> AgentSaw {
+    AgentSaw::Evidence { application: name(), start: bench.start, text: "it is ready".into(), waits_for_core }
+}
+
+#[test]
+fn one_that_gets_no_core_has_more_time_and_not_for_ever() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    let began = bench.now;
+    bench.pass(1_000);
+    let mut times = 0;
+    while !bench.killed() {
+        assert!(bench.examined());
+        bench.done.clear();
+        bench.sees(evidence(&bench, true));
+        times += 1;
+        if !bench.killed() {
+            bench.pass(499);
+            assert!(!bench.examined());
+            bench.pass(1);
+        }
+    }
+    assert_eq!((times, bench.now.since(began)), (5, LIMIT * 3));
+}
+
+#[test]
+fn one_that_answers_while_it_is_looked_at_is_not_hung() {
+    let mut bench = Bench::new(Interface::Library, |_| ());
+    bench.attach(true);
+    bench.pass(1_000);
+    assert!(bench.examined());
+    bench.pong(1);
+    bench.sees(evidence(&bench, false));
+    bench.pass(25);
+    assert!(!bench.killed());
 }
 
 #[test]
@@ -97,7 +135,7 @@ fn a_stall_in_the_middle_of_a_silence_is_not_held_against_a_library() {
     assert!(bench.examined(), "and no more than these");
     bench.pass(25);
     let told = format!("{:?}", bench.events);
-    assert!(told.contains("besides 0.30 s that this agent was late itself"), "{told}");
+    assert!(told.contains("besides 0.30 s in which this agent was late or it got no core"), "{told}");
 }
 
 #[test]

@@ -113,6 +113,7 @@ rules! {
     HalfPromoted => "half-promoted", "A restarted agent cannot know whether a promotion was finished: the member is demoted, its epoch closed.";
     Hung => "hung", "It showed no life for longer than it may: what it was doing is kept, and it is killed.";
     OwnDelay => "own-delay", "The agent itself was late: nobody is blamed for a silence that may be the agent's own.";
+    WaitsForCore => "waits-for-core", "A silent application could have run and got no processor: it is given more time, within bounds.";
     FenceOverdue => "fence-overdue", "A demotion was not confirmed in time: the member is killed.";
     // agent: grants
     VoteRefused => "vote-refused", "A voter did not give its vote for a role: what it has promised, or what it waits for, stands against it.";

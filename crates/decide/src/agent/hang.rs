@@ -57,12 +57,23 @@ pub struct Life {
     pub(super) probe_late: bool,
     /// Failures in a row that were not counted for that.
     excused: u32,
-    /// It is hung, why, and when it is killed at the latest.
-    hung: Option<(String, Moment)>,
+    /// It is hung.
+    hung: Option<Hung>,
+}
+
+/// A verdict that is not carried out yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Hung {
+    /// Why.
+    why: String,
+    /// When it is killed, whatever is seen of it.
+    by: Moment,
+    /// What was silent, and for how long it may be; nothing if somebody said that it is broken.
+    silent: Option<(Sign, Duration)>,
 }
 
 /// What is silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sign {
     Stopped,
     Library,
@@ -85,7 +96,7 @@ impl Life {
     /// The next moment at which something is due.
     pub fn next(&self, application: &Application) -> Option<Moment> {
         let limits = limits(application).into_iter().flatten().map(|limit| limit.over);
-        [self.ping_due, self.probe_due, self.probe_deadline, self.hung.as_ref().map(|hung| hung.1)]
+        [self.ping_due, self.probe_due, self.probe_deadline, self.hung.as_ref().map(|hung| hung.by)]
             .into_iter()
             .flatten()
             .chain(limits)
@@ -95,6 +106,11 @@ impl Life {
     /// A probe is asked.
     pub fn probe_asked(&self) -> bool {
         self.probe.is_some()
+    }
+
+    /// A sign of life while evidence of its silence is kept: it is not hung.
+    fn spoke_after_all(&mut self, what: Sign) {
+        self.hung.take_if(|hung| hung.silent.is_some_and(|(silent, _)| silent == what));
     }
 
     fn silence(&self, what: Sign) -> Option<Silence> {
@@ -156,7 +172,10 @@ fn describe(known: &Application, limit: &Limit) -> String {
     };
     match known.life.silence(limit.what).map(Silence::given).filter(|given| !given.is_zero()) {
         Some(given) => {
-            format!("{text}, besides {:.2} s that this agent was late itself", given.as_secs_f64())
+            format!(
+                "{text}, besides {:.2} s in which this agent was late or it got no core",
+                given.as_secs_f64()
+            )
         }
         None => text,
     }
@@ -202,6 +221,7 @@ impl Agent {
         let limit = known.spec().conduct.hang_limit;
         let life = &mut known.life;
         life.heard.get_or_insert(Silence::new(now)).broken_at(now);
+        life.spoke_after_all(Sign::Library);
         life.answered |= pong == Some(life.ping);
         if let Some(limit) = limit.filter(|_| life.heartbeat) {
             life.ping_due.get_or_insert(now + (limit / 2).max(SHORTEST_PING));
@@ -251,9 +271,16 @@ impl Agent {
                 if let Some(watched) = &mut known.life.watched {
                     watched.broken_at(now);
                 }
+                known.life.spoke_after_all(Sign::Watchdog);
             }
             Watchdog::Broken if judged(known) => {
-                self.hung(now, name, "it said itself that it is broken (WATCHDOG=trigger)".to_owned(), out);
+                self.hung(
+                    now,
+                    name,
+                    "it said itself that it is broken (WATCHDOG=trigger)".to_owned(),
+                    None,
+                    out,
+                );
             }
             Watchdog::Broken => {}
         }
@@ -262,7 +289,7 @@ impl Agent {
     /// Looks at everything that is due of one application.
     pub(super) fn live(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        if known.life.hung.as_ref().is_some_and(|(_, by)| *by <= now) {
+        if known.life.hung.as_ref().is_some_and(|hung| hung.by <= now) {
             return self.kill_hung(name, "none could be had in time", out);
         }
         if known.pid.is_none() {
@@ -270,7 +297,7 @@ impl Agent {
         }
         if let Some(limit) = limits(known).into_iter().flatten().find(|limit| limit.over <= now) {
             let why = describe(known, &limit);
-            return self.hung(now, name, why, out);
+            return self.hung(now, name, why, Some((limit.what, limit.limit)), out);
         }
         self.ping(now, name, out);
         self.probe(now, name, out);
@@ -376,31 +403,56 @@ impl Agent {
             known.life.failures += 1;
             if known.life.failures >= probe.failures {
                 let why = format!("its probe failed {} times in a row: {why}", probe.failures);
-                self.hung(now, name, why, out);
+                self.hung(now, name, why, None, out);
             }
         }
         true
     }
 
     /// It is hung: what can be seen of it is kept, and then it is killed.
-    fn hung(&mut self, now: Moment, name: &ApplicationName, why: String, out: &mut Out) {
+    fn hung(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        why: String,
+        silent: Option<(Sign, Duration)>,
+        out: &mut Out,
+    ) {
         let Some(known) = self.applications.get_mut(name) else { return };
         let Some(start) = known.start else { return };
-        known.life.hung = Some((why, now + EVIDENCE_WITHIN));
+        known.life.hung = Some(Hung { why, by: now + EVIDENCE_WITHIN, silent });
         out.process.push(AgentDo::KeepEvidence { application: name.clone(), start });
     }
 
-    /// What could be seen of a hung process.
-    pub(super) fn evidence(&mut self, name: &ApplicationName, start: StartId, text: &str, out: &mut Out) {
-        let known = self.applications.get(name).filter(|known| known.start == Some(start));
-        if known.is_some_and(|known| known.life.hung.is_some()) {
-            self.kill_hung(name, text, out);
+    /// What could be seen of a hung process. One that waits for a processor is silent without its fault, and gets more time, as
+    /// if this agent had been late; how much in one silence is bounded.
+    pub(super) fn evidence(
+        &mut self,
+        now: Moment,
+        name: &ApplicationName,
+        start: StartId,
+        (text, waits_for_core): (&str, bool),
+        out: &mut Out,
+    ) {
+        let known = self.applications.get_mut(name).filter(|known| known.start == Some(start));
+        let Some(life) = known.map(|known| &mut known.life) else { return };
+        let Some(Hung { why, silent, .. }) = &life.hung else { return };
+        let (why, silent) = (why.clone(), *silent);
+        // One that is stopped waits for nobody.
+        let silent = silent.filter(|(what, _)| waits_for_core && *what != Sign::Stopped);
+        if let Some((what, limit)) = silent
+            && life.silence_mut(what).is_some_and(|silence| silence.give(now, limit / 2, limit))
+        {
+            life.hung = None;
+            let reason = format!("{why}; a thread of {name} waits for a core: it gets more time");
+            return out.quiet.push(Because::new(Rule::WaitsForCore, reason).fact("what it was doing", text));
         }
+        self.kill_hung(name, text, out);
     }
 
     fn kill_hung(&mut self, name: &ApplicationName, evidence: &str, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        let Some((why, _)) = known.life.hung.take() else { return };
+        let Some(Hung { why, .. }) = known.life.hung.take() else { return };
         if known.pid.is_none() {
             return;
         }

@@ -323,8 +323,8 @@ impl Machine for Agent {
             AgentSaw::Looked { application, start, stopped, running } => {
                 self.looked(now, &application, start, stopped, running);
             }
-            AgentSaw::Evidence { application, start, text } => {
-                self.evidence(&application, start, &text, &mut out);
+            AgentSaw::Evidence { application, start, text, waits_for_core } => {
+                self.evidence(now, &application, start, (&text, waits_for_core), &mut out);
             }
             AgentSaw::StoreFailed { records, why } => {
                 self.store_failed(now, unstored, &records, &why, &mut out);

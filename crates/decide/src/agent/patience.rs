@@ -57,7 +57,7 @@ impl Silence {
     }
 
     /// Takes out of it that the agent was `late` until `now`, and leaves as long again to speak (`limit` at most).
-    fn give(&mut self, now: Moment, late: Duration, limit: Duration) -> bool {
+    pub fn give(&mut self, now: Moment, late: Duration, limit: Duration) -> bool {
         // One that has not begun has not lasted.
         let late = late.min(now.since(self.since));
         let over = self.since + limit;

@@ -369,6 +369,8 @@ pub enum AgentSaw {
         start: StartId,
         /// For people; bounded.
         text: String,
+        /// A thread of it could have run for as long as it was looked at, and got no processor.
+        waits_for_core: bool,
     },
     /// Something could not be made durable; no action of that decision was done.
     StoreFailed {

@@ -191,6 +191,17 @@ pub struct TreeEnd {
     pub others_live: bool,
 }
 
+/// What a silent process was doing.
+#[derive(Debug)]
+pub struct Evidence {
+    /// In one line; bounded.
+    pub summary: String,
+    /// In full; bounded.
+    pub all: String,
+    /// A thread of it could have run all the time that it was looked at, and got no processor.
+    pub waits_for_core: bool,
+}
+
 /// A system's hands. Calls that may take time are named so; all others return at once.
 pub trait Platform: Send + Sync + 'static {
     /// One start: its main process and whatever that left behind.
@@ -239,8 +250,8 @@ pub trait Platform: Send + Sync + 'static {
     /// Whether its main process is stopped by a signal. Reads little, and does not wait.
     fn is_stopped(&self, tree: &Self::Tree) -> bool;
 
-    /// What its main process is doing: in one line, and in full; both bounded. Takes time; not for the runtime's thread.
-    fn evidence(&self, tree: &Self::Tree) -> (String, String);
+    /// What its main process is doing. Takes a few milliseconds; not for the runtime's thread.
+    fn evidence(&self, tree: &Self::Tree) -> Evidence;
 
     /// The same start with another main process, if that is one of its own and lives. The former one is waited for as
     /// any other of its processes.

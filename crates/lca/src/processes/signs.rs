@@ -16,7 +16,7 @@ use understudy_drive::now;
 use understudy_model::{ApplicationName, Ask, Moment};
 
 use super::{Processes, STACK_BYTES};
-use crate::platform::Platform;
+use crate::platform::{Evidence, Platform};
 use crate::whole_file::{self, Keep};
 
 /// Looks within one limit.
@@ -86,13 +86,15 @@ impl<P: Platform> Processes<P> {
         let this = Arc::clone(self);
         let thread = std::thread::Builder::new().name("evidence".to_owned()).stack_size(STACK_BYTES);
         let look = move || {
-            let (mut text, all) = this.platform.evidence(&tree);
+            // It has as little time as whoever waits for it.
+            understudy_guard::watch::hurry();
+            let Evidence { summary: mut text, all, waits_for_core } = this.platform.evidence(&tree);
             let path = this.places.evidence.join(format!("{application}.{}.txt", now().0));
             match keep(&path, &all) {
                 Ok(()) => text.push_str(&format!("; more in {}", path.display())),
                 Err(error) => tracing::warn!(%application, %error, "cannot keep evidence of a hang"),
             }
-            this.inbox.saw_blocking(AgentSaw::Evidence { application, start, text });
+            this.inbox.saw_blocking(AgentSaw::Evidence { application, start, text, waits_for_core });
         };
         if let Err(error) = thread.spawn(look) {
             // It is killed without evidence when its time is over.

@@ -41,7 +41,7 @@ pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 #[cfg(test)]
 pub(crate) use self::{control_group::name_of as group_name, proc::mark_text};
-use super::{Launch, LaunchError, LetGo, Platform, Survivor, TreeEnd, TreeNote};
+use super::{Evidence, Launch, LaunchError, LetGo, Platform, Survivor, TreeEnd, TreeNote};
 
 /// How long the end of a process that is not our child may take to be told by the kernel: its parent waits for it first.
 const TELL_END_WITHIN: Duration = Duration::from_millis(20);
@@ -358,7 +358,7 @@ impl Platform for Linux {
         signs::is_stopped(tree).unwrap_or(false)
     }
 
-    fn evidence(&self, tree: &Tree) -> (String, String) {
+    fn evidence(&self, tree: &Tree) -> Evidence {
         signs::evidence(tree)
     }
 

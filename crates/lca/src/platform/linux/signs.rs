@@ -5,12 +5,16 @@
 use std::fmt::Write;
 use std::fs;
 use std::io::Read;
+use std::time::Duration;
 
 use super::Tree;
 use super::{pidfd, proc};
+use crate::platform::Evidence;
 
 /// Threads of which something is kept.
 const MOST_THREADS: usize = 64;
+/// A thread that can run is looked at again after so long: one that runs is counted at least once in that, at 250 ticks a second.
+const LOOK_TWICE: Duration = Duration::from_millis(8);
 /// Longest file of `/proc` that is read, in bytes.
 const LONGEST_FILE_BYTES: u64 = 4096;
 /// Enough of a process's `stat` for its number, name and state, read in one call: this is looked at several times a second.
@@ -34,20 +38,18 @@ fn says_stopped(stat: &[u8]) -> Option<bool> {
     Some(*stat[after_name..].trim_ascii_start().first()? == b'T')
 }
 
-/// What a process was doing: a summary of one line, and everything.
-pub fn evidence(tree: &Tree) -> (String, String) {
-    let Some(pid) = tree.number else { return ("its main process is gone".to_owned(), String::new()) };
+/// What a process was doing.
+pub fn evidence(tree: &Tree) -> Evidence {
+    let gone = || Evidence {
+        summary: "its main process is gone".to_owned(),
+        all: String::new(),
+        waits_for_core: false,
+    };
+    let Some(pid) = tree.number else { return gone() };
     if proc::look(pid).is_none_or(|seen| seen.began != tree.began) {
-        return ("its main process is gone".to_owned(), String::new());
+        return gone();
     }
     let at = format!("/proc/{pid}");
-    let waits = shown(&format!("{at}/wchan"));
-    let call = shown(&format!("{at}/syscall"));
-    let status = read(&format!("{at}/status")).unwrap_or_default();
-    let state = field(&status, "State:");
-    let threads = field(&status, "Threads:");
-    let summary = format!("process {pid} {state}, {threads} threads, waits in {waits}, system call {call}");
-    let mut all = format!("{summary}\n\nstatus:\n{status}\nstack:\n{}\n", shown(&format!("{at}/stack")));
     let mut ids: Vec<u32> = fs::read_dir(format!("{at}/task"))
         .into_iter()
         .flatten()
@@ -55,16 +57,56 @@ pub fn evidence(tree: &Tree) -> (String, String) {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     ids.sort_unstable();
-    for id in ids.into_iter().take(MOST_THREADS) {
+    ids.truncate(MOST_THREADS);
+    let ready: Vec<(u32, Ran)> = ids.iter().filter_map(|id| Some((*id, ready(&at, *id)?))).collect();
+    let waits = shown(&format!("{at}/wchan"));
+    let call = shown(&format!("{at}/syscall"));
+    let status = read(&format!("{at}/status")).unwrap_or_default();
+    let state = field(&status, "State:");
+    let threads = field(&status, "Threads:");
+    let mut summary =
+        format!("process {pid} {state}, {threads} threads, waits in {waits}, system call {call}");
+    let stack = shown(&format!("{at}/stack"));
+    let mut each = String::new();
+    for id in &ids {
         let task = format!("{at}/task/{id}");
         let name = shown(&format!("{task}/comm"));
         let waits = shown(&format!("{task}/wchan"));
         let call = shown(&format!("{task}/syscall"));
-        // Writing to a text cannot fail.
-        let _ = writeln!(all, "thread {id} {name}: waits in {waits}, system call {call}");
-        let _ = writeln!(all, "{}", shown(&format!("{task}/stack")));
+        // Writing to a text cannot fail, here and below.
+        let _ = writeln!(each, "thread {id} {name}: waits in {waits}, system call {call}");
+        let _ = writeln!(each, "{}", shown(&format!("{task}/stack")));
     }
-    (summary, all)
+    if !ready.is_empty() {
+        std::thread::sleep(LOOK_TWICE);
+    }
+    let starving = ready.into_iter().find(|(id, ran)| ready_still(&at, *id, ran));
+    if let Some((id, _)) = &starving {
+        let _ = write!(summary, "; thread {id} waits for a core");
+    }
+    let all = format!("{summary}\n\nstatus:\n{status}\nstack:\n{stack}\n{each}");
+    Evidence { summary, all, waits_for_core: starving.is_some() }
+}
+
+/// How long a thread has run, and how often it was given a core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ran {
+    nanoseconds: u64,
+    times: u64,
+}
+
+/// What a thread has had of the cores, if it could run now. Nothing where the system does not count that.
+fn ready(at: &str, id: u32) -> Option<Ran> {
+    let stat = read(&format!("{at}/task/{id}/stat"))?;
+    let state = stat[stat.rfind(')')? + 1..].trim_start().chars().next()?;
+    let counted = read(&format!("{at}/task/{id}/schedstat"))?;
+    let mut figures = counted.split_ascii_whitespace().map(str::parse::<u64>);
+    let (nanoseconds, _, times) = (figures.next()?.ok()?, figures.next()?.ok()?, figures.next()?.ok()?);
+    (state == 'R' && times > 0).then_some(Ran { nanoseconds, times })
+}
+
+fn ready_still(at: &str, id: u32, before: &Ran) -> bool {
+    ready(at, id).is_some_and(|after| after == *before)
 }
 
 fn field<'t>(status: &'t str, name: &str) -> &'t str {
@@ -90,7 +132,63 @@ fn read(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::says_stopped;
+    use super::*;
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    /// Whether any thread of this test was seen to wait for a core, looked at until `wanted` was seen, for at most ten seconds.
+    fn sees(id: u32, wanted: bool) -> bool {
+        let at = format!("/proc/{}", std::process::id());
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(10) {
+            let before = ready(&at, id);
+            std::thread::sleep(LOOK_TWICE);
+            if before.is_some_and(|before| ready_still(&at, id, &before)) == wanted {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn who_waits_for_a_core_is_told_from_who_runs() {
+        let over = Arc::new(AtomicBool::new(false));
+        let (told, ids) = std::sync::mpsc::channel();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (over, told) = (Arc::clone(&over), told.clone());
+                std::thread::spawn(move || {
+                    let id: u32 = fs::read_link("/proc/thread-self")
+                        .ok()
+                        .and_then(|link| link.file_name()?.to_str()?.parse().ok())
+                        .unwrap();
+                    told.send(id).unwrap();
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        let (first, second) = (ids.recv().unwrap(), ids.recv().unwrap());
+        assert!(sees(first, false), "one that runs is seen to run");
+        let run = |command: &str, arguments: &[&str]| {
+            assert!(Command::new(command).args(arguments).output().unwrap().status.success(), "{command}");
+        };
+        let core = fs::read_to_string("/proc/self/status").unwrap();
+        let core = core.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+        let core = core.split([',', '-']).next().unwrap().to_owned();
+        for id in [first, second] {
+            run("taskset", &["-p", "-c", &core, &id.to_string()]);
+        }
+        run("chrt", &["-i", "-p", "0", &first.to_string()]);
+        assert!(sees(first, true), "one that another one keeps from its core waits for it");
+        over.store(true, Ordering::Relaxed);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
 
     #[test]
     fn the_state_is_found_behind_any_name() {
