@@ -6,11 +6,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::Standing;
 use crate::mapping::Mapping;
@@ -35,7 +36,7 @@ pub enum WriteError {
         /// Whose it is.
         owner: u32,
     },
-    /// Its length or its mode could not be set. A file may have been made, which no reader takes for a page.
+    /// There is no room for it, or its mode could not be set. A file may have been made, which no reader takes for a page.
     #[error("cannot make the role page {}: {source}", path.display())]
     Make {
         /// Which.
@@ -60,6 +61,19 @@ pub struct PageWriter {
     path: PathBuf,
 }
 
+/// Makes it as long as a page, only ever longer, and takes its room: where there is none, the first touch of the mapping would
+/// end this process.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, BYTES as u64) {
+        // A file system that reserves nothing is written to; what is there already has its room.
+        Err(Errno::OPNOTSUPP) => {
+            let missing = (BYTES as u64).saturating_sub(length) as usize;
+            file.write_all_at(&[0; BYTES][..missing], length)
+        }
+        reserved => reserved.map_err(io::Error::from),
+    }
+}
+
 impl PageWriter {
     /// Opens the page at `path`, or makes one that says "not primary". The directory must be there, and the agent's alone.
     pub fn open(path: &Path) -> Result<Self, WriteError> {
@@ -81,10 +95,7 @@ impl PageWriter {
         if found.mode() & 0o7777 != MODE {
             file.set_permissions(Permissions::from_mode(MODE)).map_err(make)?;
         }
-        // Only ever longer.
-        if found.len() < BYTES as u64 {
-            file.set_len(BYTES as u64).map_err(make)?;
-        }
+        reserve(&file, found.len()).map_err(make)?;
         let mapping = map(&file, path, true)?;
         let writer = Self { mapping, path: path.to_owned() };
         writer.begin(found.len() < BYTES as u64)?;

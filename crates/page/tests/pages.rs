@@ -158,3 +158,27 @@ fn somebody_elses_file_is_no_page_of_ours() {
     PageWriter::open(&path).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644, "nobody else may write to it");
 }
+
+/// The agent was ended by a signal where there was no room, and so was the next one.
+#[test]
+fn a_page_for_which_there_is_no_room_is_an_error() {
+    let mounted = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| {
+        std::process::Command::new("mount")
+            .args(arguments)
+            .arg(mounted.path())
+            .status()
+            .is_ok_and(|it| it.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "size=16k", "none"]) {
+        println!("skipped: only root can mount a file system without room");
+        return;
+    }
+    let hole = mounted.path().join("hole");
+    File::create(&hole).unwrap().set_len(64).unwrap();
+    let full = fs::write(mounted.path().join("all"), vec![1; 64 * 1024]);
+    let outcomes = [mounted.path().join("new"), hole].map(|path| PageWriter::open(&path).is_err());
+    let unmounted = std::process::Command::new("umount").arg(mounted.path()).status().unwrap();
+    assert!(full.is_err() && unmounted.success());
+    assert_eq!(outcomes, [true, true]);
+}
