@@ -7,11 +7,15 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use understudy_model::{AgentId, Assignment};
 
 use crate::assignments_file::{AssignmentsError, AssignmentsFile};
 use crate::promise_file::{OpenError, Owner, PromiseFile, Promises};
+
+/// How long another process may still hold the state directory: a life that ends, or what it was just starting.
+const LOCK_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why an agent cannot begin on a state directory.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +91,17 @@ fn lock(directory: &Path) -> Result<File, StateError> {
     let path = directory.join("lock");
     let failed = |source| StateError::Lock { path: path.clone(), source };
     let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: directory.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A process that a former life was making a moment ago, or what is left of that life, lets go of it soon.
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_WITHIN => {
+                std::thread::sleep(LOCK_WITHIN / 100);
+            }
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path: directory.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
 }
 
@@ -106,4 +117,24 @@ pub fn machine_id() -> String {
     let candidates = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
     let read = candidates.iter().find_map(|path| fs::read_to_string(path).ok());
     read.map(|text| text.trim().chars().take(63).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As by a process that a former life was about to make.
+    #[test]
+    fn who_lets_go_of_the_lock_soon_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock(directory.path()).unwrap();
+        let path = directory.path().to_owned();
+        let waits = std::thread::spawn(move || lock(&path));
+        std::thread::sleep(LOCK_WITHIN / 20);
+        assert!(!waits.is_finished());
+        drop(held);
+        let second = waits.join().unwrap().unwrap();
+        assert!(matches!(lock(directory.path()), Err(StateError::InUse { .. })));
+        drop(second);
+    }
 }

@@ -21,7 +21,7 @@ fn a_second_server_and_a_second_agent_are_refused_by_name() {
     let directory = play.stage.directory().to_owned();
     start(&play, "scs", &directory.join("scs.toml")).expect(1, &["is in use by", "scs.lock"]);
     start(&play, "lca", &directory.join("lca-alpha.toml"))
-        .expect(78, &["another agent is running", "state/alpha"]);
+        .expect(1, &["another agent is running", "state/alpha"]);
     assert_nothing_changed(&before, &play.until_well());
 
     // With a state of its own, and the address or socket of the first.

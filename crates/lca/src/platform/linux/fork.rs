@@ -311,11 +311,14 @@ unsafe fn become_program(
         {
             fail(tells, 2);
         }
-        // Everything is opened close-on-exec anyway; this also covers what this agent itself inherited. Kernels
-        // without the call are older than the rest of what is needed here.
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        // Nothing of the agent is kept open here, as all that follows may take its time: a program that lies on a disk that
+        // hangs would hold the locks and the listeners of an agent that is gone, and keep the next one out.
+        let closed = close_all_but(awaits.unwrap_or(tells), tells);
         if let Some(awaits) = awaits {
-            wait_for_leave(awaits, tells);
+            if !closed {
+                fail(tells, 10);
+            }
+            wait_for_leave(awaits);
         }
         set_conditions(child.conditions, tells);
         if libc::chdir(child.directory.as_ptr()) < 0 {
@@ -332,22 +335,28 @@ unsafe fn become_program(
     }
 }
 
-/// Returns when this child may go on, and ends it if it may not. It lets go of every descriptor but its own three and these
-/// two: with a copy of the end that the agent writes to, its own or that of another child that waits, nobody would ever see the
-/// end of the agent.
+/// Lets go of every descriptor but the first three and these two. False where a container forbids the call; then everything
+/// is closed when the program begins.
 ///
 /// # Safety
 /// Only in the child.
-unsafe fn wait_for_leave(awaits: RawFd, tells: RawFd) {
-    let (low, high) = if awaits < tells { (awaits, tells) } else { (tells, awaits) };
-    let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
+unsafe fn close_all_but(one: RawFd, other: RawFd) -> bool {
+    let (low, high) = (one.min(other).cast_unsigned(), one.max(other).cast_unsigned());
+    let ranges = [(3, low - 1), (low + 1, high - 1), (high + 1, libc::c_uint::MAX)];
+    // SAFETY: system calls without pointers.
+    ranges.into_iter().all(|(first, last)| {
+        first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
+    })
+}
+
+/// Returns when this child may go on, and ends it if it may not. With a copy of the end that the agent writes to, its own or
+/// that of another child that waits, nobody would ever see the end of the agent: nothing else is open here any more.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn wait_for_leave(awaits: RawFd) {
     // SAFETY: system calls; the only pointer leads to this stack.
     unsafe {
-        for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, libc::c_uint::MAX)] {
-            if first <= last && libc::syscall(libc::SYS_close_range, first, last, 0) < 0 {
-                fail(tells, 10);
-            }
-        }
         let mut byte = 0_u8;
         loop {
             match libc::read(awaits, (&raw mut byte).cast(), 1) {
