@@ -35,7 +35,7 @@ use crate::pages::Pages;
 use crate::peers::{Me, Peers};
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
-use crate::promise_file::Owner;
+use crate::promise_file::{OpenError, Owner};
 use crate::replace::Replace;
 use crate::security::SecurityError;
 use crate::starts::Starts;
@@ -110,10 +110,12 @@ impl LifeError {
         match self {
             LifeError::Address { .. } | LifeError::Security(_) => true,
             LifeError::State(error) => {
-                matches!(
-                    error,
-                    StateError::Promises(_) | StateError::Assignments(_) | StateError::InUse { .. }
-                )
+                // Who holds the state may let go of it, and a disk may be well again: that is tried again.
+                match error {
+                    StateError::Promises(error) => !matches!(error, OpenError::Flush { .. }),
+                    StateError::Assignments(_) => true,
+                    _ => false,
+                }
             }
             _ => false,
         }

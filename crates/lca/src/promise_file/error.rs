@@ -24,6 +24,14 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// What it holds cannot be brought to the disk.
+    #[error("cannot flush the promise file {}: {source}; look at the disk, then start again", path.display())]
+    Flush {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Another kind of file.
     #[error("{} is not a promise file (wrong first bytes); {}", path.display(), START_ANEW)]
     WrongMagic {

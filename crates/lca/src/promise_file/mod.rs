@@ -82,9 +82,11 @@ impl PromiseFile {
         let read = |source| OpenError::Read { path: path.to_owned(), source };
         match File::options().read(true).write(true).open(path) {
             Ok(file) => {
-                // What an earlier life wrote may be in memory only; it must not be answered before it is on disk.
                 file.sync_all().map_err(read)?;
-                Self::read(path, file, owner)
+                let (this, promises) = Self::read(path, file, owner)?;
+                let flush = |source| OpenError::Flush { path: path.to_owned(), source };
+                this.write_again().map_err(flush)?;
+                Ok((this, promises))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let create = |source| OpenError::Create { path: path.to_owned(), source };
@@ -124,6 +126,23 @@ impl PromiseFile {
         }
         let promises = this.promises(remarks);
         Ok((this, promises))
+    }
+
+    /// Writes what counts once more where it lies. After a flush that failed, the system shows what was written as if it were on
+    /// the disk, and a later flush says nothing of it: what an earlier life wrote must not be answered before it is there. No
+    /// other copy is touched, so nothing can be lost by it.
+    fn write_again(&self) -> io::Result<()> {
+        for (index, slot) in self.slots.iter().enumerate() {
+            self.copy_in_place(layout::slot_at(index, slot.good))?;
+        }
+        self.copy_in_place(layout::header_at(usize::try_from(self.header.sequence % 2).unwrap_or(0)))?;
+        self.file.sync_all()
+    }
+
+    fn copy_in_place(&self, at: u64) -> io::Result<()> {
+        let mut bytes: Copy = [0; layout::COPY_BYTES];
+        self.file.read_exact_at(&mut bytes, at)?;
+        self.file.write_all_at(&bytes, at)
     }
 
     fn read_slot(&self, index: usize, remarks: &mut Vec<String>) -> io::Result<Option<Slot>> {

@@ -329,3 +329,19 @@ fn a_full_disk_stops_no_known_pair_and_loses_nothing() {
     file.store(&[Change::Promise(pair(99), role(1, 1), LEASE)]).unwrap();
     assert_eq!(disk.0.opened().1.roles.len(), FIRST_SLOTS);
 }
+
+/// After a flush that failed, the system shows what was written as if it were on the disk.
+#[test]
+fn what_counts_is_written_again_before_it_is_answered() {
+    let place = Place::new();
+    let (mut file, _) = place.opened();
+    file.store(&[Change::Promise(pair(1), role(2, 1), LEASE)]).unwrap();
+    drop(file);
+    let path = place.path();
+    let before = fs::read(&path).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(place.opened().1.roles[&pair(1)].promised, Some(role(2, 1)));
+    assert!(fs::metadata(&path).unwrap().modified().unwrap() > long_ago);
+    assert_eq!(fs::read(&path).unwrap(), before, "the same");
+}
