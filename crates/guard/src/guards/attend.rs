@@ -22,6 +22,13 @@ use crate::{SOCKET, now};
 
 /// A guard has this long for each answer. One that takes longer hangs, or is stopped.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A guard that guards something is asked so often whether it lives. What it is told has no answer, and a stopped one takes a
+/// few minutes of that before its socket is full.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// And has this long to say so: on a machine that stalls it is no use to replace it.
+const LIVES_WITHIN: Duration = Duration::from_secs(5);
+/// This thread itself was late, or its machine slept: what it waited for has its time once more.
+const LATE: Duration = Duration::from_millis(500);
 /// Before the second attempt; the first one follows at once. Twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// And at most.
@@ -151,6 +158,8 @@ impl Attendant {
         let up = self.introduce(connection)?;
         // Since when something waits to be confirmed.
         let mut unconfirmed_since = None;
+        // Since when it has been asked whether it lives, and when it is asked next.
+        let (mut asked, mut ask_at) = (None, now() + ASK_EVERY);
         loop {
             if self.shared.is_confirmed() {
                 unconfirmed_since = None;
@@ -161,15 +170,35 @@ impl Attendant {
             } else if *unconfirmed_since.get_or_insert_with(now) + ANSWER_WITHIN <= now() {
                 return Err(Parting::Useless("the guard has not confirmed what it is to guard".to_owned()));
             }
+            let guards = self.shared.guards_any();
+            match asked {
+                Some(since) if since + LIVES_WITHIN <= now() => {
+                    return Err(Parting::Useless("the guard does not answer".to_owned()));
+                }
+                None if guards && ask_at <= now() => {
+                    self.shared.say(connection, &Request::Hello)?;
+                    (asked, ask_at) = (Some(now()), now() + ASK_EVERY);
+                }
+                Some(_) | None => {}
+            }
+            let confirmed_by = unconfirmed_since.map(|since| since + ANSWER_WITHIN);
+            let answered_by = asked.map(|since| since + LIVES_WITHIN);
+            let ask_next = (guards && asked.is_none()).then_some(ask_at);
+            let until = [confirmed_by, answered_by, ask_next].into_iter().flatten().min();
             let mut waiting =
                 [PollFd::new(connection, PollFlags::IN), PollFd::new(self.shared.bell(), PollFlags::IN)];
-            socket::wait(&mut waiting, unconfirmed_since.map(|since| since + ANSWER_WITHIN))?;
+            socket::wait(&mut waiting, until)?;
+            if until.is_some_and(|until| now().since(until) > LATE) {
+                unconfirmed_since = unconfirmed_since.map(|_| now());
+                asked = asked.map(|_| now());
+            }
             // First the bell, then what it may have been rung for.
             self.shared.hush();
             if self.shared.has_ended() {
                 return Err(Parting::Ended);
             }
             while let Some(answer) = next(connection)? {
+                asked = asked.filter(|_| !matches!(answer, Answer::Welcome { .. }));
                 self.take(answer)?;
             }
         }

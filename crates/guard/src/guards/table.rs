@@ -307,6 +307,11 @@ impl Shared {
         self.confirmed.notify_all();
     }
 
+    /// Something is to be guarded.
+    pub(super) fn guards_any(&self) -> bool {
+        !self.lock().wanted.is_empty()
+    }
+
     /// Everything that is wanted is confirmed.
     pub(super) fn is_confirmed(&self) -> bool {
         self.lock().wanted.values().all(|wanted| wanted.confirmed)

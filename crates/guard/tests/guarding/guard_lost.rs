@@ -110,6 +110,24 @@ fn a_guard_that_does_not_confirm_in_time_is_replaced() {
     prey.was_killed();
 }
 
+/// What it is told has no answer, and its queue takes minutes of that.
+#[test]
+fn a_guard_that_is_stopped_while_nothing_new_is_to_be_guarded_is_replaced() {
+    let bench = Bench::new();
+    let mut prey = Prey::start(1, "sleep 1000");
+    bench.guard(&prey, now() + Duration::from_secs(3_600)).unwrap();
+    let first = bench.up_pid();
+    let handle = bench::handle(first);
+    until("it is armed", || bench.guards.is_armed(prey.start));
+    // It is asked now and then, and answers.
+    bench.is_quiet(Duration::from_millis(2_500));
+    bench::stop(first);
+    assert!(matches!(bench.next(), GuardEvent::Down { why } if why.contains("does not answer")));
+    bench.up_pid();
+    bench::ended(&handle);
+    assert!(prey.lives());
+}
+
 #[test]
 fn a_guard_that_reads_no_more_is_replaced() {
     let bench = Bench::new();
