@@ -14,12 +14,14 @@ mod run;
 mod stop;
 #[cfg(target_os = "linux")]
 mod unit;
+#[cfg(unix)]
+mod unwaiting;
 
 pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
 pub use log::begin_log;
 pub use pace::Pace;
-pub use run::{Hands, Inbox, Kept, Look, Mail, Persisting, Told, run};
+pub use run::{Hands, Inbox, Kept, Look, Looking, Mail, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]
 pub use unit::{State, Unit, UnitError};

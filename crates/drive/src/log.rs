@@ -1,6 +1,7 @@
 //! What a daemon says on standard error: one line an event, at the levels that the environment asks for.
 //!
-//! Refuses to know what is said. The law: a wish that cannot be read is named and does not silence the rest.
+//! Refuses to know what is said. The laws: a wish that cannot be read is named and does not silence the rest; nobody waits for
+//! whoever reads it.
 
 use std::io::IsTerminal;
 
@@ -15,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn begin_log(variable: &str) {
     let (levels, problem) = levels(variable, std::env::var_os(variable).as_deref());
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(standard_error)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     tracing_subscriber::registry().with(levels).with(lines).init();
@@ -23,6 +24,19 @@ pub fn begin_log(variable: &str) {
         tracing::warn!("{problem}");
     }
 }
+
+/// The pieces of this log that were dropped and not told of yet.
+#[cfg(unix)]
+static LOST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// A reader that stops, be it a terminal or a collector of logs, stops nobody who decides.
+#[cfg(unix)]
+fn standard_error() -> crate::unwaiting::Unwaiting<'static, std::io::Stderr> {
+    crate::unwaiting::Unwaiting::new(std::io::stderr(), &LOST)
+}
+
+#[cfg(not(unix))]
+use std::io::stderr as standard_error;
 
 fn levels(variable: &str, wanted: Option<&std::ffi::OsStr>) -> (Targets, Option<String>) {
     let usual = Targets::new().with_default(LevelFilter::INFO);

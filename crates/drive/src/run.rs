@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use understudy_model::{Decision, Machine, Moment};
 
 use crate::{Stop, now};
@@ -18,7 +18,22 @@ pub enum Mail<M: Machine> {
 }
 
 /// One look at a machine.
-pub type Look<M> = Box<dyn FnOnce(&M) + Send>;
+pub struct Look<M> {
+    /// Told as soon as the loop has taken it, which is before the look itself if something is being made durable.
+    taken: oneshot::Sender<()>,
+    look: Seeing<M>,
+}
+
+/// What a look does.
+type Seeing<M> = Box<dyn FnOnce(&M) + Send>;
+
+/// What comes of a look that has begun.
+pub struct Looking<R> {
+    /// The machine's loop turns. An error: it has ended.
+    pub taken: oneshot::Receiver<()>,
+    /// What was seen. An error: it has ended.
+    pub seen: oneshot::Receiver<R>,
+}
 
 /// The way into a machine. Cloned freely; bounded, so a flood of observations slows down whoever floods.
 pub struct Inbox<M: Machine> {
@@ -50,13 +65,22 @@ impl<M: Machine> Inbox<M> {
 
     /// Looks at the machine. `None` if it has ended.
     pub async fn look<R: Send + 'static>(&self, look: impl FnOnce(&M) -> R + Send + 'static) -> Option<R> {
-        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.begin_look(look).await?.seen.await.ok()
+    }
+
+    /// Begins to look at the machine, for whoever wants to know also whether its loop turns. `None` if it has ended.
+    pub async fn begin_look<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&M) -> R + Send + 'static,
+    ) -> Option<Looking<R>> {
+        let (told, taken) = oneshot::channel();
+        let (answer, seen) = oneshot::channel();
         let look = Box::new(move |machine: &M| {
             // Nobody waits any more if this fails; then there is nobody to tell.
             let _ = answer.send(look(machine));
         });
-        self.mail.send(Mail::Look(look)).await.ok()?;
-        answered.await.ok()
+        self.mail.send(Mail::Look(Look { taken: told, look })).await.ok()?;
+        Some(Looking { taken, seen })
     }
 }
 
@@ -128,7 +152,7 @@ where
             received = turn.mail.recv() => match received {
                 None => return turn.machine,
                 Some(Mail::Saw(at, saw)) => turn.observe(at, saw).await,
-                Some(Mail::Look(look)) => turn.looks.waiting.push(look),
+                Some(Mail::Look(look)) => turn.looks.take(look),
             },
             // Nothing is observed at this moment.
             () = std::future::ready(()), if !turn.looks.waiting.is_empty() => turn.looks.serve(&turn.machine),
@@ -143,6 +167,9 @@ where
 
 /// Most observations that wait while something is being made durable; those behind them wait in the inbox.
 const MOST_WAITING: usize = 4_096;
+
+/// A write that takes longer is said to do so.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// A machine, its owner, and what they have to do.
 struct Turn<'h, M: Machine, H> {
@@ -189,6 +216,9 @@ where
     async fn persist(&mut self, at: Moment, saw: &M::Saw, decision: &Decision<M::Persist, M::Act>) -> Kept {
         let mut persisting = self.hands.persist(at, saw, decision);
         let mut open = true;
+        let mut told = false;
+        let slow = tokio::time::sleep(SLOW);
+        tokio::pin!(slow);
         loop {
             let due = self.machine.aside_deadline();
             let wait = due.map(|due| due.since(now()));
@@ -199,7 +229,7 @@ where
                 received = self.mail.recv(), if heeds => match received {
                     // Seen again when this is durable.
                     None => open = false,
-                    Some(Mail::Look(look)) => self.looks.waiting.push(look),
+                    Some(Mail::Look(look)) => self.looks.take(look),
                     Some(Mail::Saw(at, saw)) => match self.machine.aside(at, &saw) {
                         Some(decision) => {
                             self.hands.record(at, &saw, &decision);
@@ -211,6 +241,10 @@ where
                 () = sleep(wait), if due.is_some() => {
                     let decision = self.machine.aside_passed(now());
                     self.carry_out(decision);
+                }
+                () = &mut slow, if !told => {
+                    told = true;
+                    tracing::warn!("a write has been on its way to the disk for {SLOW:?}; until it is there nothing is decided");
                 }
             }
         }
@@ -232,7 +266,7 @@ const MOST_OVERTAKING: usize = 256;
 /// Looks that wait until nothing is observed: whoever looks makes no observation wait, and is made to wait for a bounded
 /// number of them. A look never comes before what was put in before it.
 struct Looks<M> {
-    waiting: Vec<Look<M>>,
+    waiting: Vec<Seeing<M>>,
     /// Observations since the last time that nobody waited.
     overtaken: usize,
 }
@@ -244,6 +278,12 @@ impl<M> Default for Looks<M> {
 }
 
 impl<M> Looks<M> {
+    fn take(&mut self, look: Look<M>) {
+        // Most who look do not ask whether it was taken.
+        let _ = look.taken.send(());
+        self.waiting.push(look.look);
+    }
+
     fn serve_if_overdue(&mut self, machine: &M) {
         if self.waiting.is_empty() {
             self.overtaken = 0;

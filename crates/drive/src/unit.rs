@@ -119,7 +119,8 @@ impl Unit {
     }
 
     /// Says `Ready` after the machine's first step, and from then on, at least at half of the time that the service manager
-    /// allows, that the machine lives, as long as it answers. `status` is the line for people. Ends with the machine.
+    /// allows, that the machine lives, as long as its loop turns: one that waits for a disk renews what needs none, and to end
+    /// it would cost more than it mends. `status` is the line for people. Ends with the machine.
     pub async fn attend<M: Machine>(
         self,
         inbox: Inbox<M>,
@@ -129,20 +130,34 @@ impl Unit {
             return;
         }
         let status = Arc::new(status);
+        let every = self.watchdog.map_or(STATUS_EVERY, |allowed| STATUS_EVERY.min(allowed / 2));
         let mut first = true;
         loop {
+            let next = tokio::time::Instant::now() + every;
             let status = Arc::clone(&status);
-            // A machine that does not answer is waited for here, and nobody is told that it lives.
-            let Some(line) = inbox.look(move |machine| status(machine)).await else { return };
-            self.show(&line);
-            if std::mem::take(&mut first) {
-                self.tell(State::Ready);
+            let Some(looking) = inbox.begin_look(move |machine| status(machine)).await else { return };
+            // A machine that does not take it is waited for here, and nobody is told that it lives.
+            if looking.taken.await.is_err() {
+                return;
             }
-            if self.watchdog.is_some() {
+            if self.watchdog.is_some() && !first {
                 self.say("WATCHDOG=1");
             }
-            let every = self.watchdog.map_or(STATUS_EVERY, |allowed| STATUS_EVERY.min(allowed / 2));
-            tokio::time::sleep(every).await;
+            match tokio::time::timeout_at(next, looking.seen).await {
+                Ok(Err(_)) => return,
+                Err(_) if first => {}
+                Err(_) => self.show("waits for a disk"),
+                Ok(Ok(line)) => {
+                    self.show(&line);
+                    if std::mem::take(&mut first) {
+                        self.tell(State::Ready);
+                        if self.watchdog.is_some() {
+                            self.say("WATCHDOG=1");
+                        }
+                    }
+                    tokio::time::sleep_until(next).await;
+                }
+            }
         }
     }
 

@@ -69,7 +69,7 @@ fn hear(socket: &UnixDatagram, mut enough: impl FnMut(&[String]) -> bool) -> Vec
 }
 
 #[test]
-fn a_machine_that_is_stuck_is_not_said_to_live() {
+fn a_machine_that_waits_for_its_disk_lives_and_one_that_is_stuck_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -95,12 +95,24 @@ fn a_machine_that_is_stuck_is_not_said_to_live() {
     let fed = |heard: &[String]| heard.iter().filter(|said| *said == "WATCHDOG=1").count() >= 4;
     let heard = hear(&socket, fed);
     assert!(heard.iter().all(|said| said == "WATCHDOG=1"), "the status has not changed: {heard:?}");
-    // Stuck: whoever else runs on that thread runs on, and nothing is said.
+    // Its disk hangs: it goes on with what needs none.
     asks.saw_blocking(2);
+    let heard = hear(&socket, |heard| fed(heard) && is("STATUS=waits for a disk")(heard));
+    assert!(heard.iter().all(|said| said == "WATCHDOG=1" || said == "STATUS=waits for a disk"), "{heard:?}");
+    disk.add_permits(1);
+    hear(&socket, is("STATUS=well"));
+    // It takes no mail: nobody says that it lives.
+    let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+    let stuck = asks.clone();
+    let looker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(stuck.look(move |_| waits.recv().is_ok()))
+    });
     let until = Instant::now() + WATCHDOG * 10;
     let heard = hear(&socket, |_| Instant::now() >= until);
     assert!(heard.len() <= 1, "at most one was under way: {heard:?}");
-    disk.add_permits(1);
+    goes_on.send(()).unwrap();
+    assert_eq!(looker.join().unwrap(), Some(true));
     hear(&socket, fed);
     ends.ask();
     hear(&socket, is("STOPPING=1"));
