@@ -439,3 +439,40 @@ fn a_start_in_a_higher_role_does_not_wait_for_an_epoch_below_it() {
     one.at("its start as primary", spawns_primary);
     assert!(!one.has(closes), "nothing is closed below a role that is held");
 }
+
+/// It was demoted when its promotion took too long, and killed when it did not confirm that: without a process it did neither, and
+/// nothing was ever done with it again.
+#[test]
+fn a_promotion_that_waits_for_another_application_ends_without_a_process() {
+    let mut dep = assignment("dep", "x", "beta", Interface::Plain);
+    dep.pair = None;
+    let mut table = plain();
+    table[0].spec.process.after = vec![app("dep")];
+    table.insert(0, dep);
+    let mut one = Bench::with(kept(1, "two", 0), table);
+    one.pass(3_000);
+    one.promote(2, "one");
+    one.pass(0);
+    let ask = one.asked().expect("it asks");
+    one.peer_says(Bench::yes(&ask));
+    one.pass(0);
+    let dep = app("dep");
+    let ended = AgentSaw::Ended {
+        application: dep.clone(),
+        start: one.start_of(&dep),
+        cause: ExitCause::Signal(9),
+        others_live: false,
+        last_words: String::new(),
+    };
+    one.sees(ended);
+    one.exit();
+    one.renewed_for(11_000);
+    one.pass(5_000);
+    one.log.clear();
+    let start = one.start_of(&dep);
+    one.sees(AgentSaw::Spawned { application: dep, start, pid: 101 });
+    one.pass(1_000);
+    let starts =
+        |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(spawn)) if spawn.application == app("one"));
+    one.at("its start", starts);
+}

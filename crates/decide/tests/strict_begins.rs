@@ -100,3 +100,23 @@ fn one_that_is_started_again_in_place_waits_for_nothing() {
     one.pass(0);
     one.at("the start", |did| matches!(did, Did::Done(AgentDo::Spawn(_))));
 }
+
+/// It waits out its restart delay in its role, which nobody but a control server can give to the other member.
+#[test]
+fn one_that_waits_to_be_started_again_in_place_gives_its_role_up_when_a_control_server_is_back() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.exit();
+    one.pass(0);
+    for _ in 0..2 {
+        let (application, start) = (app("one"), one.start_of(&app("one")));
+        one.sees(AgentSaw::SpawnFailed { application, start, why: "no room".into() });
+    }
+    one.log.clear();
+    one.pass(10);
+    let starts = |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(_)));
+    assert!(!one.has(starts) && !one.has(closes), "it waits: {:#?}", one.log);
+    one.join(2);
+    one.pass(1);
+    assert!(one.at("the end", closes) < one.at("the release", releases));
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 mod desk;
 
 use desk::*;
+use understudy_decide::control::Ask;
 use understudy_decide::control::*;
 use understudy_model::*;
 
@@ -105,4 +106,29 @@ fn a_shorter_lease_that_cannot_be_stored_costs_no_vote_and_is_stored_later() {
         desk.pass(ms(100));
     }
     assert_eq!(desk.stored.grants.leases[&pair()], ms(1_000));
+}
+
+/// An order to act in a higher epoch shared a decision with what could not be stored, and was never given again.
+#[test]
+fn a_new_epoch_whose_order_was_dropped_is_given_again_or_followed() {
+    for ends in [false, true] {
+        let mut desk = renewed();
+        desk.cluster.pairs.get_mut(&pair()).unwrap().timers.lease = ms(5_000);
+        let cluster = desk.cluster.clone();
+        desk.step(ControlSaw::Configured { cluster, own_hosts: Default::default() });
+        desk.disk = Disk::Full;
+        let stop = Ask::Stop { name: "b".into(), graceful: false };
+        assert!(matches!(desk.asks(stop), Reply::Refused { .. }));
+        desk.disk = Disk::Works;
+        if ends {
+            desk.reports(ended(1, "a", 1));
+        }
+        let mut given = None;
+        for _ in 0..600 {
+            desk.pass(ms(100));
+            given = given.or(desk.take_promotion());
+        }
+        let (_, _, ordered, _) = given.unwrap_or_else(|| panic!("{}", desk.story()));
+        assert!(ordered.epoch >= Epoch(2) && (ends || ordered.holder == app("a")), "{ordered}");
+    }
 }

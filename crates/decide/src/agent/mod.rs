@@ -292,7 +292,7 @@ impl Machine for Agent {
         match saw {
             AgentSaw::Awake { found, pages } => self.awake(now, found, pages, &mut out),
             AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
-                self.join(link, controller, controller_epoch, &mut out);
+                self.join(now, link, controller, controller_epoch, &mut out);
             }
             AgentSaw::ControllerLeft { link } => {
                 self.controllers.remove(&link);

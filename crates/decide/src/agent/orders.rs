@@ -31,6 +31,7 @@ impl Agent {
     /// those is refused.
     pub(super) fn join(
         &mut self,
+        now: Moment,
         link: LinkId,
         controller: ControllerName,
         epoch: ControllerEpoch,
@@ -60,6 +61,15 @@ impl Agent {
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
         self.hasten(None);
+        // Who waits to be started again in its role waited because nobody could promote the other one (G5).
+        let waits = |known: &Application| {
+            known.phase == Phase::Waiting && known.role.as_ref().is_some_and(|role| role.part == Part::Acting)
+        };
+        let waiting =
+            self.applications.iter().filter(|(_, known)| waits(known)).map(|(name, _)| name.clone());
+        for name in waiting.collect::<Vec<ApplicationName>>() {
+            self.part(now, &name, RoleTrigger::ProcessGone, out);
+        }
         out.welcomes.push(link);
         self.tell_leave(out);
     }

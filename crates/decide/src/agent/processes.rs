@@ -288,6 +288,9 @@ impl Agent {
 
     pub(super) fn kill(&mut self, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
+        if matches!(known.phase, Phase::Stopped | Phase::Waiting) {
+            return;
+        }
         // What lingers has no main process any more: only the end of its tree is awaited.
         if known.phase != Phase::Lingering {
             known.phase = Phase::Stopping;
@@ -394,7 +397,19 @@ impl Agent {
         let Some(part) = known.role.as_mut() else { return };
         let durable = self.durable.get(&part.place.pair);
         let given = durable.and_then(|durable| durable.promised.as_ref()).map(|promised| promised.epoch);
-        match role::next(part.part, trigger) {
+        // Without a process nobody would confirm a demotion, and nobody would ever hear of the end of what is killed.
+        let none = known.pid.is_none() && matches!(known.phase, Phase::Stopped | Phase::Waiting);
+        let step = match role::next(part.part, trigger) {
+            RoleMove::Demote | RoleMove::Kill if none && known.hook.is_none() => {
+                if trigger == RoleTrigger::Overdue && part.promotion.is_some() {
+                    part.failed.get_or_insert(Refusal::TooSlow);
+                }
+                known.stopping = None;
+                RoleMove::Close
+            }
+            step => step,
+        };
+        match step {
             RoleMove::Stay | RoleMove::Ignore | RoleMove::Promise => {}
             RoleMove::Confirm => {
                 part.part = Part::Acting;

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use understudy_model::{Member, Moment, OrderId, Outcome, PairName, Refusal, RoleEpoch, Rule, Work};
+use understudy_model::{
+    ApplicationStatus, Member, Moment, OrderId, Outcome, PairName, Refusal, RoleEpoch, Rule, Work,
+};
 
 use super::pair::PairTrigger;
 use super::state::{Granting, OrderedWork, Pair, PreVote};
@@ -119,6 +121,29 @@ impl Control {
         silent.then_some((member, member.other()))
     }
 
+    /// A heard member whose agent is ending it, for as long as that takes: what cannot be killed, as it waits for a disk that hangs,
+    /// may never be gone. Its page says no, its end was sent, and nobody asks for it.
+    fn is_being_ended(&self, pair: &Pair, member: Member) -> bool {
+        let app = self.app(pair, member).filter(|app| app.heard && !app.knows_no_leases());
+        let ends = |app: &super::state::App| {
+            app.status() == ApplicationStatus::StopPending && app.acting().is_some()
+        };
+        pair.granting.is_some() && app.is_some_and(ends)
+    }
+
+    /// Such a member counts as one that does not act once nobody is bound to it any more, as a silent one does, or once the other
+    /// one holds a higher role.
+    pub(super) fn is_past(&self, now: Moment, pair: &Pair, member: Member) -> bool {
+        let Some(granting) = pair.granting.as_ref().filter(|_| self.is_being_ended(pair, member)) else {
+            return false;
+        };
+        let Some(role) = self.acts(pair, member) else { return false };
+        let outdone = |stored: &RoleEpoch| stored.holder != role.holder && stored.epoch > role.epoch;
+        let bound = granting.leader.bound(now).is_some_and(|bound| bound.holder == role.holder);
+        let over = granting.pre_vote == PreVote::Yes(member.other()) && !bound;
+        over || pair.stored.as_ref().is_some_and(outdone)
+    }
+
     /// The promoted member's agent has answered, and gave the epoch up before it was seen to act in it: nobody is on the way.
     pub(super) fn promotion_is_given_up(&self, name: &PairName) -> bool {
         let Some(pair) = self.pairs.get(name).filter(|pair| pair.state == super::pair::PairState::Promoting)
@@ -204,7 +229,8 @@ impl Control {
             let name = pair.spec.application(*member);
             let leaseless = self.app(pair, *member).is_some_and(|app| app.knows_no_leases());
             let helps = !leaseless && !self.hands_off(name) && self.silent_may_act(pair, granting, *member);
-            !heard(*member) && heard(member.other()) && !bound && helps
+            let gone = !heard(*member) || self.is_being_ended(pair, *member);
+            gone && heard(member.other()) && !bound && helps
         };
         let Some(member) = Member::BOTH.into_iter().find(silent).map(Member::other) else { return };
         let candidate = pair.spec.application(member).clone();
@@ -247,7 +273,8 @@ impl Control {
         // A holder that is heard to act is renewed again and again; nothing is due before it is silent.
         let idle = |granting: &Granting| {
             let holder = granting.leader.promised().and_then(|role| pair.spec.member_of(&role.holder));
-            holder.is_some_and(|holder| self.acts(pair, holder).is_none())
+            holder
+                .is_some_and(|holder| self.acts(pair, holder).is_none() || self.is_being_ended(pair, holder))
         };
         let until =
             granting.filter(|granting| idle(granting)).map(|granting| granting.leader.promise_until());

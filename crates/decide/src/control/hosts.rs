@@ -256,8 +256,16 @@ impl Control {
     fn note_refusal(&mut self, now: Moment, application: &ApplicationName, refusal: &Refusal) {
         let Some(known) = self.applications.get_mut(application) else { return };
         known.ordered = None;
+        let pair = known.pair.as_ref().and_then(|pair| self.pairs.get(pair));
+        let lease = pair.filter(|pair| pair.granting.is_some()).map(|pair| pair.spec.terms().lease);
         let wait = match refusal {
             Refusal::Promised(_, left) => (*left).min(LONGEST_REFUSAL_WAIT),
+            // A primary that was to act in a new epoch, and could not write that, asks for nothing until it can: its lease
+            // runs. And a disk that is well again is not made to wait.
+            Refusal::NotDurable(_) if lease.is_some() => {
+                let first = lease.unwrap_or(RETRY) / 8;
+                first.saturating_mul(1 << known.refusals.min(10)).min(RETRY)
+            }
             _ => RETRY.saturating_mul(1 << known.refusals.min(5)).min(LONGEST_REFUSAL_WAIT),
         };
         known.refusals = known.refusals.saturating_add(1);

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use crate::grants::leader::Leadership;
 use fence::Call;
-use pair::PairTrigger;
+use pair::{PairState, PairTrigger};
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
     ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, InSyncAnswer,
@@ -298,10 +298,18 @@ impl Control {
                 }
                 OrderedWork::Demote { pair, .. } => self.fire(now, &pair, PairTrigger::StoreFailed, out),
                 OrderedWork::LetGo => self.not_let_go(&host),
-                // Under `strict` its epoch was stored before: it is ordered again.
-                OrderedWork::Promote { role, .. } => {
+                // Under `strict` its epoch was stored before: it is ordered again, or, if it acts in its former epoch, given
+                // another one.
+                OrderedWork::Promote { pair, role } => {
                     if let Some(app) = self.applications.get_mut(&role.holder) {
                         app.ordered.take_if(|ordered| *ordered == role);
+                    }
+                    let stored = |known: &Pair| {
+                        known.state == PairState::Promoting && known.stored.as_ref() == Some(&role)
+                    };
+                    if self.pairs.get(&pair).is_some_and(stored) {
+                        self.enter(now, &pair, PairState::Learning);
+                        self.touched.insert(pair);
                     }
                 }
                 // Taken back with the goal or the maintenance that was not stored.

@@ -245,7 +245,7 @@ impl Control {
         let holder = pair.holder();
         if let Some((granting, holder)) = pair.granting.as_ref().zip(holder)
             && holder != member
-            && self.app(pair, holder).is_some_and(|app| !app.heard)
+            && (self.app(pair, holder).is_some_and(|app| !app.heard) || self.is_past(now, pair, holder))
         {
             return self.gone_rule(pair, granting, holder);
         }

@@ -144,8 +144,11 @@ impl Control {
         if let Some(trigger) = self.promise_stands(now, name, pair) {
             return Some(trigger);
         }
-        let first = self.acts(pair, Member::First).map(|role| (Member::First, role));
-        let second = self.acts(pair, Member::Second).map(|role| (Member::Second, role));
+        let acts = |member: Member| {
+            let role = self.acts(pair, member).filter(|_| !self.is_past(now, pair, member));
+            role.map(|role| (member, role))
+        };
+        let (first, second) = (acts(Member::First), acts(Member::Second));
         let situation = match (first, second) {
             (Some(_), Some(_)) => PairTrigger::TwoAct,
             (Some((member, role)), None) | (None, Some((member, role))) => {
