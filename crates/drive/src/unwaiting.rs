@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_reader_and_what_was_lost_is_counted() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
         let lost = AtomicU64::new(0);
         let mut log = Unwaiting::new(writer.try_clone().unwrap(), &lost);
         let mut written = 0;
