@@ -17,6 +17,8 @@ use crate::strict::{assert_one, watch};
 
 /// Four leases of the preset `fast`.
 const FROZEN: Duration = Duration::from_secs(1);
+/// How long a member that wakes runs before agent and guard do.
+const ALONE: Duration = Duration::from_millis(50);
 
 /// Who is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,13 @@ fn nobody_who_was_stopped_acts_in_an_epoch_that_is_over() {
         }
         held.iter().for_each(|one| one.stop().unwrap());
         Interrupt::default().let_pass(FROZEN).unwrap();
-        held.iter().for_each(|one| one.resume().unwrap());
+        for (one, is) in held.iter().zip(who) {
+            one.resume().unwrap();
+            if matches!(is, Member) {
+                // A moment in which nobody but itself keeps it from acting: who is continued first is chance elsewhere.
+                Interrupt::default().let_pass(ALONE).unwrap();
+            }
+        }
         play.network().heal();
         let after = play.until_well();
         let seen = witness.end().unwrap();
