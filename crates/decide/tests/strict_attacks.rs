@@ -449,13 +449,7 @@ fn a_promotion_that_waits_for_another_application_ends_without_a_process() {
     let mut table = plain();
     table[0].spec.process.after = vec![app("dep")];
     table.insert(0, dep);
-    let mut one = Bench::with(kept(1, "two", 0), table);
-    one.pass(3_000);
-    one.promote(2, "one");
-    one.pass(0);
-    let ask = one.asked().expect("it asks");
-    one.peer_says(Bench::yes(&ask));
-    one.pass(0);
+    let mut one = Bench::voted_for(table);
     let dep = app("dep");
     let ended = AgentSaw::Ended {
         application: dep.clone(),

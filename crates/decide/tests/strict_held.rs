@@ -14,14 +14,7 @@ use understudy_model::*;
 
 /// A member without the library, promoted to epoch 2 as far as its agent can: the first yes has come.
 fn promoted(conduct: ConductSpec) -> Bench {
-    let mut one = Bench::with(kept(1, "two", 0), vec![plain(conduct)]);
-    one.pass(3_000);
-    one.promote(2, "one");
-    one.pass(0);
-    let ask = one.asked().expect("it asks");
-    one.peer_says(Bench::yes(&ask));
-    one.pass(0);
-    one
+    Bench::voted_for(vec![plain(conduct)])
 }
 
 fn plain(conduct: ConductSpec) -> Assignment {

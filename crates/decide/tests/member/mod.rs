@@ -265,6 +265,18 @@ impl Bench {
         }
     }
 
+    /// Promoted to epoch 2 as far as its agent can: the first yes has come.
+    pub fn voted_for(assignments: Vec<Assignment>) -> Self {
+        let mut member = Self::with(kept(1, "two", 0), assignments);
+        member.pass(3_000);
+        member.promote(2, "one");
+        member.pass(0);
+        let ask = member.asked().expect("it asks");
+        member.peer_says(Self::yes(&ask));
+        member.pass(0);
+        member
+    }
+
     /// Primary in `epoch`, acting on both votes.
     pub fn primary(epoch: u64) -> Self {
         let mut member = Self::new(kept(epoch - 1, "two", 0));
