@@ -8,6 +8,7 @@ use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 use understudy_decide::agent::AgentRecord;
+use understudy_guard::watch::{Rank, hurry};
 
 use crate::assignments_file::AssignmentsFile;
 use crate::promise_file::{Change, PromiseFile};
@@ -32,7 +33,7 @@ impl Keeper {
         let (jobs, work) = mpsc::channel::<Job>();
         std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
             // As the thread that decides, which waits for it; it mostly waits for the disk.
-            understudy_guard::watch::hurry();
+            hurry(Rank::Agent);
             while let Ok(job) = work.recv() {
                 let kept = keep(&mut promises, &assignments, job.records);
                 // Whoever asked may have ended with the agent.

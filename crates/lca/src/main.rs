@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use understudy_drive::{Unit, begin_log};
+use understudy_guard::watch::{Rank, hurry};
 use understudy_lca::accepting::cause;
 use understudy_lca::exit::Exit;
 use understudy_lca::inherited::{Inheritance, own_program};
@@ -127,7 +128,7 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
     });
     // This thread asks for votes and gives them: where no core is free, a role would be lost for a wait of some turns. Nothing
     // that it starts inherits that, neither threads nor programs.
-    if !understudy_guard::watch::hurry() {
+    if !hurry(Rank::Agent) {
         tracing::info!("it may not go before other programs: on a busy machine, leases have to be longer");
     }
     let program = own_program().map_err(|error| failed("cannot find this program", error))?;

@@ -10,7 +10,7 @@ use rustix::net::SocketType;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Place;
-use super::priority::hurry;
+use super::priority::{Rank, hurry};
 use crate::socket;
 
 /// Enough for every slot.
@@ -40,7 +40,7 @@ impl Footing {
             }
         }
         allow_descriptors();
-        Self { locked: lock_memory(), hurried: hurry() }
+        Self { locked: lock_memory(), hurried: hurry(Rank::Guard) }
     }
 }
 

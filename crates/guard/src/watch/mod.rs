@@ -21,7 +21,7 @@ use rustix::time::{
 use understudy_model::Moment;
 
 use self::footing::Footing;
-pub use self::priority::hurry;
+pub use self::priority::{Rank, hurry};
 use self::slots::Slots;
 use crate::message::{Answer, LONGEST_BYTES, Request};
 use crate::socket::{self, Arrived, Packet};

@@ -1,19 +1,28 @@
-//! The priority of a guard, and of the thread of an agent that asks for votes: before everything that is not in real time,
-//! where that is permitted.
+//! The priority of a guard, and of the threads of an agent that decide and keep promises: before everything that is not in
+//! real time, where that is permitted; and a guard before every agent.
 //!
 //! Refuses to know what it is for. The law: a program that is asked to do so little may go first; what it starts does not
 //! inherit that.
 #![allow(unsafe_code)]
 
-/// The lowest of real time: above every usual program, below whatever an operator put in real time.
-const LOWEST_OF_REAL_TIME: libc::c_int = 1;
 /// The first of the usual programs.
 const FIRST: i32 = -20;
 
+/// Who goes before usual programs. The lowest priorities of real time: above every usual program, below what an operator put
+/// in real time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// A thread of an agent that decides, or on which one waits that does.
+    Agent = 1,
+    /// A guard. It goes before its agent, which has the more to do the longer both were stopped, while what has to end runs.
+    Guard = 2,
+}
+
 /// The calling thread goes before others, by real time if that is permitted, else by the usual priority. False if neither is.
 /// What it starts begins without.
-pub fn hurry() -> bool {
-    schedule(libc::SCHED_FIFO, LOWEST_OF_REAL_TIME) || hurry_as_usual()
+pub fn hurry(rank: Rank) -> bool {
+    let in_real_time = |rank: Rank| schedule(libc::SCHED_FIFO, rank as libc::c_int);
+    in_real_time(rank) || in_real_time(Rank::Agent) || hurry_as_usual()
 }
 
 /// Before the other usual programs. What is started gets its part back only if that is asked for first.
@@ -41,7 +50,7 @@ mod tests {
         (policy, rustix::process::getpriority_process(None).unwrap())
     }
 
-    fn inherits_nothing(hurry: fn() -> bool) {
+    fn inherits_nothing(hurry: impl FnOnce() -> bool + Send + 'static) {
         // In a thread of its own, which ends with it.
         std::thread::spawn(move || {
             if !hurry() {
@@ -58,7 +67,26 @@ mod tests {
 
     #[test]
     fn what_is_started_in_a_hurry_is_not() {
-        inherits_nothing(hurry);
+        inherits_nothing(|| hurry(Rank::Guard));
+    }
+
+    #[test]
+    fn a_guard_goes_before_its_agent() {
+        let real_time_of = |rank| {
+            std::thread::spawn(move || {
+                hurry(rank);
+                // SAFETY: the structure is plain numbers; zero is a valid value of each.
+                let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+                // SAFETY: writes the structure, which outlives the call.
+                assert_eq!(unsafe { libc::sched_getparam(0, &raw mut parameters) }, 0);
+                parameters.sched_priority
+            })
+            .join()
+            .unwrap()
+        };
+        let (guard, agent) = (real_time_of(Rank::Guard), real_time_of(Rank::Agent));
+        // A user who may not use real time has zero for both.
+        assert!(guard > agent || (guard, agent) == (0, 0), "guard {guard}, agent {agent}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use understudy_decide::agent::{AgentSaw, StartId};
 use understudy_drive::now;
+use understudy_guard::watch::{Rank, hurry};
 use understudy_model::{ApplicationName, Ask, Moment};
 
 use super::{Processes, STACK_BYTES};
@@ -87,7 +88,7 @@ impl<P: Platform> Processes<P> {
         let thread = std::thread::Builder::new().name("evidence".to_owned()).stack_size(STACK_BYTES);
         let look = move || {
             // It has as little time as whoever waits for it.
-            understudy_guard::watch::hurry();
+            hurry(Rank::Agent);
             let Evidence { summary: mut text, all, waits_for_core } = this.platform.evidence(&tree);
             let path = this.places.evidence.join(format!("{application}.{}.txt", now().0));
             match keep(&path, &all) {
