@@ -44,6 +44,7 @@ fn join(bench: &mut Bench, link: u64) {
         link: LinkId(link),
         controller,
         controller_epoch: ControllerEpoch(1),
+        lineage: Vec::new(),
     });
 }
 
@@ -271,6 +272,7 @@ fn awakes(acts: Option<Epoch>, hook_left: bool) -> Bench {
     let memory = AgentMemory {
         agent: AgentId(1),
         controller_epoch: ControllerEpoch(1),
+        obeyed: None,
         assignments: vec![assigned],
         roles: [(pair(), durable)].into(),
     };

@@ -138,8 +138,12 @@ fn a_word_that_shared_a_decision_with_what_was_not_stored_is_not_waited_for() {
     one.broken_disk = true;
     // A higher controller epoch has to be stored.
     let controller = ControllerName::new("scs-1").unwrap();
-    let joined =
-        AgentSaw::ControllerJoined { link: LinkId(2), controller, controller_epoch: ControllerEpoch(2) };
+    let joined = AgentSaw::ControllerJoined {
+        link: LinkId(2),
+        controller,
+        controller_epoch: ControllerEpoch(2),
+        lineage: Vec::new(),
+    };
     one.sees(joined);
     assert!(told(&one, 1).flatten().is_some_and(|why| why.contains("nobody can know")), "{:#?}", one.log);
 }

@@ -251,6 +251,7 @@ fn under_maintenance_nobody_is_judged() {
         link: LinkId(1),
         controller: ControllerName::new("scs-1").unwrap(),
         controller_epoch: ControllerEpoch(1),
+        lineage: Vec::new(),
     });
     let work = Work::SetHandsOff { application: name(), hands_off: true };
     let order =

@@ -399,7 +399,12 @@ fn who_was_superseded_by_one_that_could_not_be_obeyed_is_told() {
     one.broken_disk = true;
     let controller = ControllerName::new("scs-2").unwrap();
     let controller_epoch = ControllerEpoch(5);
-    one.sees(AgentSaw::ControllerJoined { link: LinkId(2), controller, controller_epoch });
+    one.sees(AgentSaw::ControllerJoined {
+        link: LinkId(2),
+        controller,
+        controller_epoch,
+        lineage: Vec::new(),
+    });
     let turned = |wanted: u64| move |did: &Did| matches!(did, Did::Done(AgentDo::TurnAway { link, .. }) if *link == LinkId(wanted));
     assert!(one.has(turned(1)) && one.has(turned(2)), "{:#?}", one.log);
 }

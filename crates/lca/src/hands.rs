@@ -66,7 +66,7 @@ impl<P: Platform> Hands<Agent> for AgentHands<P> {
             (self.keeper.clone(), Arc::clone(&self.links), decision.persist.clone());
         Box::pin(async move {
             let obeyed = records.iter().find_map(|record| match record {
-                AgentRecord::ControllerEpoch(epoch) => Some(*epoch),
+                AgentRecord::ControllerEpoch { epoch, .. } => Some(*epoch),
                 _ => None,
             });
             keeper.keep(records).await?;

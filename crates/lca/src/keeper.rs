@@ -63,7 +63,9 @@ fn keep(
         match record {
             AgentRecord::Promise { pair, role, lease } => changes.push(Change::Promise(pair, role, lease)),
             AgentRecord::Close { pair, epoch } => changes.push(Change::Close(pair, epoch)),
-            AgentRecord::ControllerEpoch(epoch) => changes.push(Change::Controller(epoch)),
+            AgentRecord::ControllerEpoch { epoch, incarnation } => {
+                changes.push(Change::Controller(epoch, incarnation));
+            }
             AgentRecord::Assignments(all) => assigned = Some(all),
         }
     }

@@ -205,6 +205,7 @@ impl Life {
         let memory = AgentMemory {
             agent: promises.agent,
             controller_epoch: promises.controller_epoch,
+            obeyed: promises.obeyed,
             assignments,
             roles: promises.roles,
         };

@@ -139,10 +139,15 @@ impl Links {
             let reason = format!("{MOST_LINKS} control servers are connected already");
             return self.refuse(&entry.sender, &peer, "too-many-links", &reason);
         }
-        let Hello { controller, controller_epoch, .. } = hello;
+        let Hello { controller, controller_epoch, lineage, .. } = hello;
         tracing::info!(%controller, %controller_epoch, %peer, "control server connected");
         self.inbox
-            .saw(AgentSaw::ControllerJoined { link, controller: controller.clone(), controller_epoch })
+            .saw(AgentSaw::ControllerJoined {
+                link,
+                controller: controller.clone(),
+                controller_epoch,
+                lineage,
+            })
             .await;
         self.lock_tally().begin(&pulse);
         let end = self.listen(link, &peer, receiver, &ended).await;

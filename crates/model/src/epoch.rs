@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ApplicationName;
+use crate::{ApplicationName, Incarnation};
 
 /// How many times the primary role of one pair was given out. 0 is "never". Raised durably before it is used, never lowered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +54,16 @@ impl fmt::Display for RoleEpoch {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ControllerEpoch(pub u64);
+
+/// One leadership: its number, and a random identity that no other one has. A store that is older than it should be counts to
+/// a number a second time; agents tell the two by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LeadershipId {
+    /// Its number.
+    pub epoch: ControllerEpoch,
+    /// Drawn when it was taken.
+    pub incarnation: Incarnation,
+}
 
 impl fmt::Display for ControllerEpoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

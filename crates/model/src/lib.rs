@@ -34,7 +34,7 @@ pub use application_link::{FromApplication, ToApplication};
 pub use certified::{Identity, IdentityError, Role};
 pub use clock::{ClockDoubt, ClockReading, Lapse, OtherClock, WhichClock};
 pub use conduct::{Ask, ConductSpec, HooksSpec, ProbeSpec, Telling};
-pub use epoch::{ControllerEpoch, Epoch, RoleEpoch};
+pub use epoch::{ControllerEpoch, Epoch, LeadershipId, RoleEpoch};
 pub use event::{Because, Event, EventKind, Fact, Nearly, Severity, Subject};
 pub use grant::{GrantReport, GrantTold, Release, Remembered, StrictPlace, Verdict, VoteAnswer, VoteAsk};
 pub use identity::{AgentId, ClockId, ClusterId, Incarnation, OperationId, OrderId};

@@ -149,6 +149,7 @@ impl Host {
         let memory = AgentMemory {
             agent: AgentId(1),
             controller_epoch: ControllerEpoch(1),
+            obeyed: None,
             assignments,
             roles: BTreeMap::from([(small_host::pair(), disk.clone())]),
         };
@@ -314,7 +315,11 @@ impl Host {
         self.cut_off = false;
         let controller = ControllerName::new("scs-1").expect("a good name");
         let (link, controller_epoch) = (LinkId(self.life as u64), ControllerEpoch(1));
-        self.sees(AgentSaw::ControllerJoined { link, controller, controller_epoch }, lie, told)?;
+        self.sees(
+            AgentSaw::ControllerJoined { link, controller, controller_epoch, lineage: Vec::new() },
+            lie,
+            told,
+        )?;
         if self.members.len() == 1 {
             self.sees(AgentSaw::PeerJoined { host: small_host::host("beta") }, lie, told)?;
         }
@@ -335,6 +340,7 @@ impl Host {
         let memory = AgentMemory {
             agent: AgentId(1),
             controller_epoch: ControllerEpoch(1),
+            obeyed: None,
             assignments: small_host::assignments(self.members.len() > 1),
             roles: BTreeMap::from([(small_host::pair(), self.disk.clone())]),
         };

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{Inbox, State, Stop, Unit, stop_signals};
-use understudy_model::{Cluster, HostName, HostStatus};
+use understudy_model::{Cluster, HostName, HostStatus, LeadershipId};
 use understudy_settings::{Checked, Problem, ReadError, ServerSettings, read_cluster, read_server};
 use understudy_store::{Reader, Store, StoredToken};
 use understudy_transport::{Security, is_of_this_machine};
@@ -149,6 +149,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     let directory = PathBuf::from(&files.server.state_directory);
     let mut store = Store::open(&directory)?;
     let memory = leadership::take(&mut store, &files.server.name, &files.cluster, understudy_drive::now())?;
+    let lineage = store.lineage()?;
     let Chosen { cluster, refused } = accepted::choose(&mut store, files.cluster)?;
     let reader = Reader::open(&directory)?;
     let tokens = reader.tokens()?;
@@ -176,6 +177,7 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
         standing,
         journal: journal.clone(),
         tokens,
+        lineage: lineage.into(),
     };
     let outcome = runtime.block_on(life.run(memory));
     drop(runtime);
@@ -195,6 +197,7 @@ struct Life {
     standing: Standing,
     journal: Journal,
     tokens: Vec<StoredToken>,
+    lineage: Arc<[LeadershipId]>,
 }
 
 impl Life {
@@ -217,6 +220,7 @@ impl Life {
             controller_epoch: memory.controller_epoch,
             cluster_name: self.cluster.name.clone(),
             cluster: self.cluster.id,
+            lineage: Arc::clone(&self.lineage),
         };
         let (steps, steps_seen) = watch::channel(0);
         let replies = Replies::default();

@@ -38,8 +38,13 @@ async fn told(highest: u64) -> Vec<ControlSaw> {
     let journal = Journal::start(store, Reader::open(directory.path()).unwrap(), standing).unwrap();
     let (inbox, mut mail) = Inbox::<Control>::new(8);
     let links = Links::new(inbox, journal, Security::Plain);
-    let introduction =
-        Introduction { controller, controller_epoch, cluster_name: "demo".to_owned(), cluster: None };
+    let introduction = Introduction {
+        controller,
+        controller_epoch,
+        cluster_name: "demo".to_owned(),
+        cluster: None,
+        lineage: [].into(),
+    };
     links.reconcile(&cluster, &introduction);
     let stranger = limited(listener.accept()).await.unwrap();
     let (_hello, sender, _receiver) = limited(stranger.first_message::<ToAgent, FromAgent>()).await.unwrap();

@@ -56,8 +56,13 @@ impl Bench {
         let journal = Journal::start(store, reader, standing).unwrap();
         let (inbox, mail) = Inbox::<Control>::new(8);
         let links = Links::new(inbox, journal, Security::Plain);
-        let introduction =
-            Introduction { controller, controller_epoch, cluster_name: "demo".to_owned(), cluster: None };
+        let introduction = Introduction {
+            controller,
+            controller_epoch,
+            cluster_name: "demo".to_owned(),
+            cluster: None,
+            lineage: [].into(),
+        };
         links.reconcile(&cluster, &introduction);
         let stranger = limited(listener.accept()).await.unwrap();
         let (_hello, sender, receiver) =

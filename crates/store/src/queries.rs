@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Epoch, Goal, HostName, Moment, OperationId, OperatorName, PairName,
-    RoleEpoch,
+    ApplicationName, ControllerEpoch, Epoch, Goal, HostName, Incarnation, LeadershipId, Moment, OperationId,
+    OperatorName, PairName, RoleEpoch,
 };
 
 use crate::{
@@ -23,6 +23,22 @@ pub(crate) fn leadership(connection: &Connection) -> Result<Leadership, QueryErr
     let (epoch, name) =
         connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(read("leadership"))?;
     Ok(Leadership { epoch: ControllerEpoch(counter(epoch, "a leadership")?), name })
+}
+
+/// The newest leaderships in their order.
+pub(crate) fn lineage(connection: &Connection) -> Result<Vec<LeadershipId>, QueryError> {
+    let what = "the newest leaderships";
+    let mut statement =
+        connection.prepare("SELECT epoch, incarnation FROM leadership ORDER BY epoch").map_err(read(what))?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)))
+        .map_err(read(what))?;
+    rows.map(|row| {
+        let (epoch, incarnation) = row.map_err(read(what))?;
+        let epoch = ControllerEpoch(counter(epoch, "a leadership")?);
+        Ok(LeadershipId { epoch, incarnation: Incarnation(u128::from_be_bytes(incarnation)) })
+    })
+    .collect()
 }
 
 pub(crate) fn last_operation(connection: &Connection) -> Result<OperationId, QueryError> {

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x5573_5363;
 ///
 /// Journal and events have no index but their number and one of a few rows: a durable commit then touches one page of each, and questions by
 /// name read backwards from the newest row.
-pub(crate) const STEPS: [&str; 7] = [
+pub(crate) const STEPS: [&str; 8] = [
     "
     CREATE TABLE control (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -105,5 +105,12 @@ pub(crate) const STEPS: [&str; 7] = [
         boot TEXT NOT NULL,
         text TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+",
+    // The newest leaderships, each with an identity that no other store's leadership of the same number has.
+    "
+    CREATE TABLE leadership (
+        epoch INTEGER PRIMARY KEY,
+        incarnation BLOB NOT NULL CHECK (length(incarnation) = 16)
+    ) STRICT;
 ",
 ];

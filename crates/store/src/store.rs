@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, InSync, OperationId, PairName,
-    RoleEpoch,
+    ApplicationName, ControllerEpoch, ControllerName, Goal, HostName, InSync, LeadershipId, OperationId,
+    PairName, RoleEpoch,
 };
 
 use crate::lock::DirectoryLock;
@@ -80,6 +80,11 @@ impl Store {
         self.check_known()?;
         let taken = write::take_leadership(&mut self.connection, name.as_str());
         self.remember(taken)
+    }
+
+    /// The newest leaderships, this one the last of them; at most 64. None that an earlier version took.
+    pub fn lineage(&self) -> Result<Vec<LeadershipId>, QueryError> {
+        queries::lineage(&self.connection)
     }
 
     /// Writes a durable batch, with everything that waits, in order; or accepts another one.

@@ -11,6 +11,9 @@ use crate::in_sync;
 use crate::queue::Row;
 use crate::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
 
+/// So many of the newest leaderships are remembered, as many as agents are told.
+const LEADERSHIPS_KEPT: i64 = 64;
+
 /// Refuses what is longer than is kept, before anything is written or queued.
 pub(crate) fn check_bounds(batch: &Batch) -> Result<(), CommitError> {
     let out = |what: String| Err(CommitError::OutOfBounds { what });
@@ -57,7 +60,7 @@ pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Comm
     connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(CommitError::before_commit)
 }
 
-/// Counts leadership up by one, for `name`.
+/// Counts leadership up by one, for `name`, and draws what tells this leadership from every other of that number.
 pub(crate) fn take_leadership(
     connection: &mut Connection,
     name: &str,
@@ -69,6 +72,12 @@ pub(crate) fn take_leadership(
             [name],
             |row| row.get::<_, i64>(0),
         )
+        .map_err(CommitError::before_commit)?;
+    transaction
+        .execute("INSERT INTO leadership VALUES (?1, randomblob(16))", [epoch])
+        .and_then(|_| {
+            transaction.execute("DELETE FROM leadership WHERE epoch <= ?1 - ?2", [epoch, LEADERSHIPS_KEPT])
+        })
         .map_err(CommitError::before_commit)?;
     transaction.commit().map_err(CommitError::at_commit)?;
     Ok(ControllerEpoch(epoch.unsigned_abs()))

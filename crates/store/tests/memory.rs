@@ -107,3 +107,24 @@ fn what_is_too_long_is_refused_before_it_is_queued() {
     assert!(matches!(outcome, CommitError::OutOfBounds { .. }), "{outcome}");
     assert_eq!(store.queued_rows(), 0);
 }
+
+#[test]
+fn each_leadership_of_each_store_is_told_from_every_other() {
+    let take = |directory: &std::path::Path| {
+        let mut store = Store::open(directory).unwrap();
+        let epoch = store.take_leadership(&"scs-1".parse().unwrap()).unwrap();
+        (epoch, store.lineage().unwrap())
+    };
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, first_lineage) = take(one.path());
+    let (_, second_lineage) = take(one.path());
+    let (same, other_lineage) = take(other.path());
+    assert_eq!((first, first_lineage.len()), (same, 1));
+    assert_eq!(second_lineage[..1], first_lineage[..], "what was taken stays what it was");
+    assert_ne!(other_lineage, first_lineage, "the same number, and another leadership");
+    for _ in 0..100 {
+        take(one.path());
+    }
+    let (newest, lineage) = take(one.path());
+    assert_eq!((lineage.len(), lineage.last().map(|one| one.epoch)), (64, Some(newest)));
+}

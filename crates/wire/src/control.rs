@@ -7,7 +7,8 @@
 use bytes::BytesMut;
 use understudy_model::{
     Answer, ApplicationReport, ClusterId, ControllerEpoch, ControllerName, Event, HostName, InSyncAnswer,
-    InSyncAsk, Inventory, LogAnswer, LogQuestion, Order, Outcome, Refusal, VoteAnswer, VoteAsk, Work,
+    InSyncAsk, Inventory, LeadershipId, LogAnswer, LogQuestion, Order, Outcome, Refusal, VoteAnswer, VoteAsk,
+    Work,
 };
 
 use crate::body::greeting;
@@ -46,7 +47,13 @@ pub struct Hello {
     pub cluster: Option<ClusterId>,
     /// The host that it believes to talk to. An agent of another host refuses.
     pub host: HostName,
+    /// The newest leaderships of its store, its own among them, at most [`LONGEST_LINEAGE`]; none from earlier versions. An agent
+    /// that obeyed another leadership with one of these numbers refuses.
+    pub lineage: Vec<LeadershipId>,
 }
+
+/// The most leaderships in a [`Hello`].
+pub const LONGEST_LINEAGE: usize = 64;
 
 /// Said by an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub mod peer;
 mod version;
 
 pub use application::{ApplicationHears, ApplicationSays};
-pub use control::{FromAgent, Hello, ToAgent};
+pub use control::{FromAgent, Hello, LONGEST_LINEAGE, ToAgent};
 pub use error::{EncodeError, MessageError};
 pub use frame::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
 pub use message::Message;

@@ -152,7 +152,10 @@ fn what_a_control_server_says() {
         cluster_name: "demo".to_owned(),
         cluster: Some(ClusterId(0xfeed_0000_0000_0000_0000_0000_0000_0001)),
         host: name("alpha"),
+        lineage: Vec::new(),
     };
+    let lineage = vec![LeadershipId { epoch: ControllerEpoch(3), incarnation: Incarnation(0xabcd) }];
+    compare_in("v4/hello-lineage", ToAgent::Hello(Hello { lineage, ..hello.clone() }));
     let (pair, time_limit) = (name("tserver"), Duration::from_millis(2500));
     compare("hello", ToAgent::Hello(hello));
     compare("assign", order(Work::Assign(vec![assignment()])));

@@ -63,6 +63,8 @@ pub struct Agent {
     agent: AgentId,
     incarnation: Incarnation,
     controller_epoch: ControllerEpoch,
+    /// Which leadership had that number, if it is known.
+    obeyed: Option<Incarnation>,
     controllers: BTreeMap<LinkId, Controller>,
     applications: BTreeMap<ApplicationName, Application>,
     durable: BTreeMap<PairName, DurableRole>,
@@ -120,6 +122,7 @@ impl Agent {
             agent: memory.agent,
             incarnation,
             controller_epoch: memory.controller_epoch,
+            obeyed: memory.obeyed,
             controllers: BTreeMap::new(),
             applications,
             durable: memory.roles,
@@ -291,8 +294,8 @@ impl Machine for Agent {
         self.fresh = calm;
         match saw {
             AgentSaw::Awake { found, pages } => self.awake(now, found, pages, &mut out),
-            AgentSaw::ControllerJoined { link, controller, controller_epoch } => {
-                self.join(now, link, controller, controller_epoch, &mut out);
+            AgentSaw::ControllerJoined { link, controller, controller_epoch, lineage } => {
+                self.join(now, link, controller, controller_epoch, &lineage, &mut out);
             }
             AgentSaw::ControllerLeft { link } => {
                 self.controllers.remove(&link);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use understudy_model::{
     ApplicationName, ApplicationSpec, Assignment, Because, ControllerEpoch, ControllerName, EventKind, Goal,
-    GrantTold, Interface, Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode, Severity,
-    ToApplication, Work,
+    GrantTold, Interface, LeadershipId, Moment, Order, Outcome, PairName, Refusal, RoleEpoch, Rule, RunMode,
+    Severity, ToApplication, Work,
 };
 
 use super::application::{Application, StopReason};
@@ -35,12 +35,11 @@ impl Agent {
         link: LinkId,
         controller: ControllerName,
         epoch: ControllerEpoch,
+        lineage: &[LeadershipId],
         out: &mut Out,
     ) {
-        if epoch < self.controller_epoch {
-            let known = self.controller_epoch;
-            let reason = format!("a control server with epoch {known} was obeyed, this one has {epoch}");
-            out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: known });
+        if let Some(reason) = self.does_not_follow(epoch, lineage) {
+            out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: self.controller_epoch });
             return;
         }
         let superseded: Vec<LinkId> = self
@@ -54,10 +53,12 @@ impl Agent {
             let reason = format!("control server {controller} connected with epoch {epoch}");
             out.turned_away.push(AgentDo::TurnAway { link: old, reason, controller_epoch: epoch });
         }
-        if epoch > self.controller_epoch {
+        let said = lineage.iter().find(|one| one.epoch == epoch).map(|one| one.incarnation);
+        if epoch > self.controller_epoch || said.is_some() && self.obeyed.is_none() {
             let former = std::mem::replace(&mut self.controller_epoch, epoch);
-            out.persist.push(AgentRecord::ControllerEpoch(epoch));
-            self.unstored.push(Unstored::ControllerEpoch { former, link, superseded });
+            let obeyed = std::mem::replace(&mut self.obeyed, said);
+            out.persist.push(AgentRecord::ControllerEpoch { epoch, incarnation: said });
+            self.unstored.push(Unstored::ControllerEpoch { former, obeyed, link, superseded });
         }
         self.controllers.insert(link, Controller { name: controller, epoch });
         self.hasten(None);
@@ -72,6 +73,24 @@ impl Agent {
         }
         out.welcomes.push(link);
         self.tell_leave(out);
+    }
+
+    /// Why a control server is not obeyed; none if it may be. Its number must not be lower than one that was obeyed (S2). And its
+    /// store must not have given the obeyed number to another leadership: then it is older than what was in use, and only counted
+    /// to that number again, however often it was started since.
+    fn does_not_follow(&self, epoch: ControllerEpoch, lineage: &[LeadershipId]) -> Option<String> {
+        let known = self.controller_epoch;
+        if epoch < known {
+            return Some(format!("a control server with epoch {known} was obeyed, this one has {epoch}"));
+        }
+        let obeyed = self.obeyed?;
+        let other = lineage.iter().any(|one| one.epoch == known && one.incarnation != obeyed);
+        other.then(|| {
+            format!(
+                "the control server with epoch {known} that was obeyed here had another store: this one is older than what was \
+                 in use, or a new one; use scsctl restore, which marks a copy as older"
+            )
+        })
     }
 
     /// One order: the checks that every order passes, then its work.
@@ -445,13 +464,13 @@ impl Agent {
                     self.unlearn(&pair, former);
                     out.answer(waiting, Outcome::Refused(Refusal::NotDurable(why.to_owned())));
                 }
-                Unstored::ControllerEpoch { former, link, superseded } => {
+                Unstored::ControllerEpoch { former, obeyed, link, superseded } => {
                     // They are obeyed no more, and were not told.
                     for link in superseded {
                         let reason = format!("another control server came, and could not be obeyed: {why}");
                         out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: former });
                     }
-                    self.controller_epoch = former;
+                    (self.controller_epoch, self.obeyed) = (former, obeyed);
                     self.controllers.remove(&link);
                     let reason = format!("its controller epoch could not be made durable: {why}");
                     out.turned_away.push(AgentDo::TurnAway { link, reason, controller_epoch: former });
@@ -555,7 +574,7 @@ fn name_records(records: &[AgentRecord]) -> String {
     let name = |record: &AgentRecord| match record {
         AgentRecord::Promise { pair, role, .. } => format!("the promise {role} of pair {pair}"),
         AgentRecord::Close { pair, epoch } => format!("the end of epoch {epoch} of pair {pair}"),
-        AgentRecord::ControllerEpoch(epoch) => format!("controller epoch {epoch}"),
+        AgentRecord::ControllerEpoch { epoch, .. } => format!("controller epoch {epoch}"),
         AgentRecord::Assignments(_) => "the table of applications".to_owned(),
     };
     records.iter().map(name).collect::<Vec<_>>().join(", ")

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    Answer, ApplicationName, Assignment, Because, ControllerEpoch, Decision, Epoch, Event, Inventory,
-    Outcome, PairName, RoleEpoch,
+    Answer, ApplicationName, Assignment, Because, ControllerEpoch, Decision, Epoch, Event, Incarnation,
+    Inventory, Outcome, PairName, RoleEpoch,
 };
 
 use super::application::LeftAlone;
@@ -90,5 +90,10 @@ pub(super) enum Unstored {
     /// What the store held, closed by an agent that remembered nothing, and the order that told it.
     Learned { pair: PairName, former: Epoch, waiting: Waiting },
     /// A controller epoch, and the connection that brought it.
-    ControllerEpoch { former: ControllerEpoch, link: LinkId, superseded: Vec<LinkId> },
+    ControllerEpoch {
+        former: ControllerEpoch,
+        obeyed: Option<Incarnation>,
+        link: LinkId,
+        superseded: Vec<LinkId>,
+    },
 }

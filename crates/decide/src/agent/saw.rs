@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use understudy_model::notice::Notice;
 use understudy_model::{
     AgentId, ApplicationName, ApplicationSpec, Assignment, ControllerEpoch, ControllerName, Epoch, ExitCause,
-    FromApplication, HostName, InSyncAnswer, Incarnation, Moment, Order, PairName, PairPlace, Release,
-    Remembered, RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
+    FromApplication, HostName, InSyncAnswer, Incarnation, LeadershipId, Moment, Order, PairName, PairPlace,
+    Release, Remembered, RoleEpoch, RunMode, Signal, VoteAnswer, VoteAsk,
 };
 
 use crate::grants::holder::Page;
@@ -133,6 +133,8 @@ pub struct AgentMemory {
     pub agent: AgentId,
     /// The highest controller epoch obeyed.
     pub controller_epoch: ControllerEpoch,
+    /// Which leadership had that number; none if its control server did not say.
+    pub obeyed: Option<Incarnation>,
     /// The applications of this host, as last assigned.
     pub assignments: Vec<Assignment>,
     /// The promises.
@@ -254,6 +256,8 @@ pub enum AgentSaw {
         controller: ControllerName,
         /// Its leadership.
         controller_epoch: ControllerEpoch,
+        /// The newest leaderships of its store, its own among them; none from earlier versions.
+        lineage: Vec<LeadershipId>,
     },
     /// A connection of a control server ended.
     ControllerLeft {
@@ -410,8 +414,13 @@ pub enum AgentRecord {
         /// Which epoch.
         epoch: Epoch,
     },
-    /// Obey no lower controller epoch.
-    ControllerEpoch(ControllerEpoch),
+    /// Obey no lower controller epoch, and no other leadership of the same one.
+    ControllerEpoch {
+        /// The number.
+        epoch: ControllerEpoch,
+        /// Which leadership has it, if its control server said so.
+        incarnation: Option<Incarnation>,
+    },
     /// The applications of this host with their goals; replaces what was there.
     Assignments(Vec<Assignment>),
 }

@@ -7,7 +7,8 @@ use understudy_model::{ApplicationStatus, ControllerEpoch, ControllerName, HostN
 use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
 use super::{
-    ApplicationState, ClusterView, Control, HostState, OperationState, OperationView, PairView, PromiseView,
+    ApplicationState, ClusterView, Control, HostState, LinkEnd, OperationState, OperationView, PairView,
+    PromiseView,
 };
 
 impl Control {
@@ -214,10 +215,10 @@ impl Control {
             self.warn_of_pair(now, name, pair, &mut warnings);
         }
         for (name, host) in self.hosts.iter().filter(|(_, host)| host.incarnation.is_none()) {
-            warnings.push(format!(
-                "host {name}: its agent is not heard: {}; on that host run: systemctl status lca",
-                host.problem
-            ));
+            // One that answers and refuses is there.
+            let refused = host.gone.is_some_and(|gone| gone.end == LinkEnd::Unwelcome);
+            let next = if refused { "" } else { "; on that host run: systemctl status lca" };
+            warnings.push(format!("host {name}: its agent is not heard: {}{next}", host.problem));
         }
         for (host, _) in self.hosts.iter().filter(|(_, known)| known.leaving.is_some()) {
             warnings.push(format!(

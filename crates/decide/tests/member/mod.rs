@@ -132,6 +132,7 @@ impl Bench {
         let memory = AgentMemory {
             agent: AgentId(1),
             controller_epoch: ControllerEpoch(1),
+            obeyed: None,
             assignments,
             roles: BTreeMap::from([(pair(), kept)]),
         };
@@ -211,7 +212,12 @@ impl Bench {
     pub fn join(&mut self, link: u64) {
         let controller = ControllerName::new("scs-1").unwrap();
         let controller_epoch = ControllerEpoch(1);
-        self.sees(AgentSaw::ControllerJoined { link: LinkId(link), controller, controller_epoch });
+        self.sees(AgentSaw::ControllerJoined {
+            link: LinkId(link),
+            controller,
+            controller_epoch,
+            lineage: Vec::new(),
+        });
     }
 
     pub fn leave(&mut self, link: u64) {

@@ -60,6 +60,7 @@ impl Bench {
         let memory = AgentMemory {
             agent: AgentId(1),
             controller_epoch: ControllerEpoch(1),
+            obeyed: None,
             assignments: vec![assigned],
             roles: Default::default(),
         };

@@ -70,6 +70,7 @@ impl World {
             memory: AgentMemory {
                 agent: AgentId(index),
                 controller_epoch: ControllerEpoch(0),
+                obeyed: None,
                 assignments: Vec::new(),
                 roles: BTreeMap::new(),
             },
@@ -203,7 +204,10 @@ impl World {
         let link = LinkId(self.links);
         self.sites[index].link = Some((link, VecDeque::new(), VecDeque::new()));
         let (controller, controller_epoch) = (self.stored.controller.clone(), self.stored.controller_epoch);
-        self.agent_sees(index, AgentSaw::ControllerJoined { link, controller, controller_epoch });
+        self.agent_sees(
+            index,
+            AgentSaw::ControllerJoined { link, controller, controller_epoch, lineage: Vec::new() },
+        );
     }
 
     // ---- deliveries ---------------------------------------------------------------------------------------------
@@ -391,7 +395,9 @@ impl World {
                     assert!(epoch > durable.closed, "closed epochs only rise");
                     durable.closed = epoch;
                 }
-                AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
+                AgentRecord::ControllerEpoch { epoch, incarnation } => {
+                    (memory.controller_epoch, memory.obeyed) = (epoch, incarnation);
+                }
                 AgentRecord::Assignments(table) => memory.assignments = table,
             }
         }

@@ -65,12 +65,18 @@ fn agent_with(assignments: Vec<Assignment>, durable: DurableRole) -> Agent {
     let memory = AgentMemory {
         agent: AgentId(1),
         controller_epoch: ControllerEpoch(1),
+        obeyed: None,
         assignments,
         roles: [(world::pair(), durable)].into(),
     };
     let mut agent = Agent::new(world::host(0), INCARNATION, memory);
     let controller = ControllerName::new("scs-1").unwrap();
-    let joined = AgentSaw::ControllerJoined { link: LINK, controller, controller_epoch: ControllerEpoch(1) };
+    let joined = AgentSaw::ControllerJoined {
+        link: LINK,
+        controller,
+        controller_epoch: ControllerEpoch(1),
+        lineage: Vec::new(),
+    };
     for saw in [AgentSaw::Awake { found: Vec::new(), pages: Default::default() }, joined] {
         agent.step(Moment(1), saw);
     }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use understudy_decide::agent::DurableRole;
-use understudy_model::{AgentId, ApplicationName, ControllerEpoch, Epoch, PairName, RoleEpoch};
+use understudy_model::{AgentId, ApplicationName, ControllerEpoch, Epoch, Incarnation, PairName, RoleEpoch};
 
 /// One block: what a disk or a file system may tear at once.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -74,8 +74,8 @@ pub enum BadHeader {
 pub enum Content {
     /// Nothing yet.
     Free,
-    /// The highest controller epoch obeyed.
-    Controller(ControllerEpoch),
+    /// The highest controller epoch obeyed, and which leadership had it.
+    Controller(ControllerEpoch, Option<Incarnation>),
     /// The durable side of one pair.
     Pair(PairName, DurableRole),
 }
@@ -185,7 +185,7 @@ pub fn write_slot(agent: AgentId, slot: usize, sequence: u64, content: &Content)
     let mut pen = Pen::new();
     pen.put(&[match content {
         Content::Free => 0,
-        Content::Controller(_) => 1,
+        Content::Controller(..) => 1,
         Content::Pair(..) => 2,
     }]);
     pen.put(&agent.0.to_le_bytes());
@@ -193,7 +193,11 @@ pub fn write_slot(agent: AgentId, slot: usize, sequence: u64, content: &Content)
     pen.put(&sequence.to_le_bytes());
     match content {
         Content::Free => {}
-        Content::Controller(epoch) => pen.put(&epoch.0.to_le_bytes()),
+        Content::Controller(epoch, incarnation) => {
+            pen.put(&epoch.0.to_le_bytes());
+            // Zeros where an earlier version wrote nothing: not known.
+            pen.put(&incarnation.map_or(0, |one| one.0).to_le_bytes());
+        }
         Content::Pair(pair, role) => {
             pen.put_text(pair.as_str());
             pen.put(&role.closed.0.to_le_bytes());
@@ -223,7 +227,11 @@ pub fn read_slot(agent: AgentId, slot: usize, bytes: &Copy) -> Option<(u64, Cont
     let sequence = eye.epoch()?;
     let content = match kind {
         0 => Content::Free,
-        1 => Content::Controller(ControllerEpoch(eye.epoch()?)),
+        1 => {
+            let epoch = ControllerEpoch(eye.epoch()?);
+            let incarnation = Incarnation(u128::from_le_bytes(eye.take()?));
+            Content::Controller(epoch, Some(incarnation).filter(|one| one.0 != 0))
+        }
         2 => {
             let pair = PairName::new(&eye.text()?).ok()?;
             let closed = Epoch(eye.epoch()?);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use understudy_decide::agent::DurableRole;
-use understudy_model::{AgentId, ControllerEpoch, Epoch, PairName, RoleEpoch};
+use understudy_model::{AgentId, ControllerEpoch, Epoch, Incarnation, PairName, RoleEpoch};
 
 pub use self::error::{OpenError, StoreError};
 use self::layout::{BadHeader, Content, Copy, FORMAT, Header};
@@ -40,6 +40,8 @@ pub struct Promises {
     pub agent: AgentId,
     /// The highest controller epoch obeyed.
     pub controller_epoch: ControllerEpoch,
+    /// Which leadership had it; none if that is not known.
+    pub obeyed: Option<Incarnation>,
     /// Every pair.
     pub roles: BTreeMap<PairName, DurableRole>,
     /// What was wrong and could be read anyway, as sentences for people.
@@ -53,8 +55,8 @@ pub enum Change {
     Promise(PairName, RoleEpoch, Duration),
     /// Raise what is given up.
     Close(PairName, Epoch),
-    /// Raise the controller epoch.
-    Controller(ControllerEpoch),
+    /// Raise the controller epoch, or say which leadership has it.
+    Controller(ControllerEpoch, Option<Incarnation>),
 }
 
 /// An open promise file. Calls take as long as the disk takes.
@@ -187,18 +189,14 @@ impl PromiseFile {
     fn promises(&self, remarks: Vec<String>) -> Promises {
         let roles = self.slots.iter().filter_map(|slot| match &slot.content {
             Content::Pair(pair, role) => Some((pair.clone(), role.clone())),
-            Content::Free | Content::Controller(_) => None,
+            Content::Free | Content::Controller(..) => None,
         });
         let epoch = self.slots.iter().find_map(|slot| match slot.content {
-            Content::Controller(epoch) => Some(epoch),
+            Content::Controller(epoch, obeyed) => Some((epoch, obeyed)),
             Content::Free | Content::Pair(..) => None,
         });
-        Promises {
-            agent: self.header.agent,
-            controller_epoch: epoch.unwrap_or_default(),
-            roles: roles.collect(),
-            remarks,
-        }
+        let (controller_epoch, obeyed) = epoch.unwrap_or_default();
+        Promises { agent: self.header.agent, controller_epoch, obeyed, roles: roles.collect(), remarks }
     }
 
     /// Makes all changes durable, with one flush. After an error of the disk some of them may be durable, each whole.
@@ -237,7 +235,7 @@ impl PromiseFile {
         taken: &mut BTreeMap<usize, Content>,
     ) -> Result<usize, StoreError> {
         let pair = match change {
-            Change::Controller(_) => return Ok(0),
+            Change::Controller(..) => return Ok(0),
             Change::Promise(pair, ..) | Change::Close(pair, _) => pair,
         };
         let is_it = |content: &Content| matches!(content, Content::Pair(held, _) if held == pair);
@@ -281,10 +279,10 @@ impl PromiseFile {
 fn raise(content: &Content, change: &Change) -> Result<Content, StoreError> {
     let lowered = |what: String, known: String, asked: String| StoreError::Lowered { what, known, asked };
     match (content, change) {
-        (Content::Controller(known), Change::Controller(asked)) if asked < known => {
+        (Content::Controller(known, _), Change::Controller(asked, _)) if asked < known => {
             Err(lowered("the controller epoch".to_owned(), known.to_string(), asked.to_string()))
         }
-        (_, Change::Controller(asked)) => Ok(Content::Controller(*asked)),
+        (_, Change::Controller(asked, incarnation)) => Ok(Content::Controller(*asked, *incarnation)),
         (content, Change::Promise(pair, asked, lease)) => {
             let role = role_of(content);
             if let Some(known) = &role.promised
@@ -313,7 +311,7 @@ fn raise(content: &Content, change: &Change) -> Result<Content, StoreError> {
 fn role_of(content: &Content) -> DurableRole {
     match content {
         Content::Pair(_, role) => role.clone(),
-        Content::Free | Content::Controller(_) => DurableRole::default(),
+        Content::Free | Content::Controller(..) => DurableRole::default(),
     }
 }
 

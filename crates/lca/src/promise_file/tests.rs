@@ -52,13 +52,14 @@ fn what_was_stored_is_read_again_by_the_next_life() {
     file.store(&[
         Change::Promise(pair(1), role(7, 1), LEASE),
         Change::Close(pair(1), Epoch(6)),
-        Change::Controller(ControllerEpoch(3)),
+        Change::Controller(ControllerEpoch(3), Some(Incarnation(33))),
         Change::Close(pair(2), Epoch(9)),
     ])
     .unwrap();
     file.store(&[Change::Close(pair(1), Epoch(2))]).unwrap();
     let kept = PromiseFile::open(&place.path(), &owner(), AgentId(99)).unwrap().1;
     assert_eq!((kept.agent, kept.controller_epoch), (AgentId(5), ControllerEpoch(3)));
+    assert_eq!((empty.obeyed, kept.obeyed), (None, Some(Incarnation(33))));
     let first = DurableRole { promised: Some(role(7, 1)), lease: LEASE, closed: Epoch(6) };
     let second = DurableRole { promised: None, lease: Duration::ZERO, closed: Epoch(9) };
     assert_eq!(kept.roles, BTreeMap::from([(pair(1), first), (pair(2), second)]));
@@ -69,18 +70,18 @@ fn what_was_stored_is_read_again_by_the_next_life() {
 fn nothing_is_ever_lowered() {
     let place = Place::new();
     let (mut file, _) = place.opened();
-    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3))])
+    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3), None)])
         .unwrap();
     let lower = [
         Change::Promise(pair(1), role(6, 1), LEASE),
         Change::Promise(pair(1), role(7, 2), LEASE),
-        Change::Controller(ControllerEpoch(2)),
+        Change::Controller(ControllerEpoch(2), None),
     ];
     for change in lower {
         let refused = file.store(&[Change::Close(pair(3), Epoch(1)), change]).unwrap_err();
         assert!(matches!(refused, StoreError::Lowered { .. }) && refused.is_definite(), "{refused}");
     }
-    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3))])
+    file.store(&[Change::Promise(pair(1), role(7, 1), LEASE), Change::Controller(ControllerEpoch(3), None)])
         .unwrap();
     assert_eq!(place.opened().1.roles.len(), 1, "a refused store leaves nothing behind");
 }
@@ -162,7 +163,7 @@ fn foreign_and_damaged_files_are_refused_by_name() {
 
 #[test]
 fn a_slot_of_another_place_or_agent_is_not_valid() {
-    let content = Content::Controller(ControllerEpoch(3));
+    let content = Content::Controller(ControllerEpoch(3), None);
     let copy = layout::write_slot(AgentId(5), 1, 8, &content);
     assert_eq!(layout::read_slot(AgentId(5), 1, &copy), Some((8, content)));
     assert_eq!(layout::read_slot(AgentId(5), 2, &copy), None);

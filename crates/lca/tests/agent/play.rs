@@ -234,6 +234,7 @@ impl Controller {
             cluster_name: "test".to_owned(),
             cluster: None,
             host: host.parse().unwrap(),
+            lineage: Vec::new(),
         }
     }
 

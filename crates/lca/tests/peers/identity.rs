@@ -158,6 +158,7 @@ async fn whoever_speaks_of_something_else_first_is_refused_as_before() {
         cluster_name: "test".to_owned(),
         cluster: None,
         host: host("gamma"),
+        lineage: Vec::new(),
     };
     sender.try_send(&ToAgent::Hello(hello)).unwrap();
     let answer = limited(receiver.next()).await.unwrap();

@@ -22,6 +22,7 @@ async fn control_server(
         cluster_name: "test".to_owned(),
         cluster: None,
         host: host("alpha"),
+        lineage: Vec::new(),
     };
     sender.try_send(&ToAgent::Hello(hello)).unwrap();
     let AgentSaw::ControllerJoined { link, .. } = agent.saw().await else { panic!("it joins") };

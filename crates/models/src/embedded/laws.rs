@@ -45,7 +45,7 @@ impl Host {
                     }
                     disk.closed = disk.closed.max(*epoch);
                 }
-                AgentRecord::ControllerEpoch(_) | AgentRecord::Assignments(_) => {}
+                AgentRecord::ControllerEpoch { .. } | AgentRecord::Assignments(_) => {}
             }
         }
         if lie != Some(Lie::StoredIsLost) {

@@ -15,7 +15,7 @@ use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
     AddpSettings, AgentId, Answer, Cluster, ClusterId, ControllerEpoch, ControllerName, HostName, HostSpec,
-    InSyncAnswer, Moment, Order, Outcome, Refusal, VoteAnswer,
+    InSyncAnswer, LeadershipId, Moment, Order, Outcome, Refusal, VoteAnswer,
 };
 use understudy_transport::{Certified, Health, LinkTally, Pulse, Security, SendError, Sender};
 use understudy_wire::{IN_SYNC_SINCE, ToAgent, VOTES_SINCE, control};
@@ -35,6 +35,8 @@ pub struct Introduction {
     pub cluster_name: String,
     /// The cluster's identity.
     pub cluster: Option<ClusterId>,
+    /// The newest leaderships of its store.
+    pub lineage: Arc<[LeadershipId]>,
 }
 
 /// All links. Clones share them.

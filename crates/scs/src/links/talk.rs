@@ -184,6 +184,7 @@ impl Talk {
             cluster_name: self.introduction.cluster_name.clone(),
             cluster: self.introduction.cluster,
             host: self.host.clone(),
+            lineage: self.introduction.lineage.to_vec(),
         });
         sender
             .try_send(&hello)

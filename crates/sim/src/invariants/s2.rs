@@ -69,7 +69,9 @@ fn takes(order: &Order, decision: &Decision<AgentRecord, AgentDo>) -> bool {
     let Work::Promote { role: ordered, .. } = &order.work else { return false };
     decision.persist.iter().any(|record| match record {
         AgentRecord::Promise { role, .. } => role == ordered,
-        AgentRecord::Close { .. } | AgentRecord::ControllerEpoch(_) | AgentRecord::Assignments(_) => false,
+        AgentRecord::Close { .. } | AgentRecord::ControllerEpoch { .. } | AgentRecord::Assignments(_) => {
+            false
+        }
     })
 }
 

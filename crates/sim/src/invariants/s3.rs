@@ -276,6 +276,7 @@ mod tests {
         AgentMemory {
             agent: AgentId(1),
             controller_epoch: ControllerEpoch(1),
+            obeyed: None,
             assignments: Vec::new(),
             roles: [(name("ada"), role)].into(),
         }

@@ -116,7 +116,7 @@ fn agent_record(record: &AgentRecord) -> String {
     match record {
         AgentRecord::Promise { role: own, lease, .. } => format!("promise {} for {lease:?}", role(own)),
         AgentRecord::Close { pair, epoch } => format!("close epoch {epoch} of {pair}"),
-        AgentRecord::ControllerEpoch(epoch) => format!("controller epoch {epoch}"),
+        AgentRecord::ControllerEpoch { epoch, .. } => format!("controller epoch {epoch}"),
         AgentRecord::Assignments(all) => {
             let one = |assigned: &Assignment| format!("{}: {}", assigned.application, assigned.goal);
             format!("table {}", all.iter().map(one).collect::<Vec<_>>().join(", "))

@@ -448,7 +448,10 @@ impl World {
                 self.agents[host].doors.push((link, number));
                 self.watch(number, 1, AddpSettings::OFF);
                 let controller = self.control.store.controller.clone();
-                self.agent_mail(host, AgentSaw::ControllerJoined { link, controller, controller_epoch });
+                self.agent_mail(
+                    host,
+                    AgentSaw::ControllerJoined { link, controller, controller_epoch, lineage: Vec::new() },
+                );
             }
             Letter::Order(order) => self.agent_mail(host, AgentSaw::Ordered { link, order }),
             Letter::WordDone(answer) => self.agent_mail(host, AgentSaw::InSyncAnswered { link, answer }),

@@ -33,7 +33,9 @@ impl World {
                     let durable = memory.roles.entry(pair).or_default();
                     durable.closed = durable.closed.max(epoch);
                 }
-                AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
+                AgentRecord::ControllerEpoch { epoch, incarnation } => {
+                    (memory.controller_epoch, memory.obeyed) = (epoch, incarnation);
+                }
                 AgentRecord::Assignments(table) => {
                     self.laws.s4.table_stored(self.now, &table);
                     memory.assignments = table;

@@ -132,6 +132,7 @@ fn empty_memory(host: usize, installed: u32) -> AgentMemory {
     AgentMemory {
         agent: AgentId(host as u128 + 1 + 100 * u128::from(installed)),
         controller_epoch: ControllerEpoch(0),
+        obeyed: None,
         assignments: Vec::new(),
         roles: Default::default(),
     }

@@ -3,6 +3,7 @@
 //! The law: what the others remember is believed, the epochs of the lost time are entered by nobody, and no two act.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,4 +87,53 @@ fn a_restored_older_store_is_counted_on_from_what_the_agents_know() {
     let seen = witness.end().unwrap();
     assert_one(&seen, "store set back");
     switch_to(&mut play, &["t-1", "t-2"]);
+}
+
+#[test]
+fn an_older_store_put_in_place_by_hand_is_obeyed_by_nobody_however_often_it_is_started() {
+    let mut play = Play::set_up_and(&[], strict);
+    play.stage.start_all().unwrap();
+    play.until_well();
+    let state = play.stage.directory().join("state/scs");
+    let (older, newest) = (state.with_extension("older"), state.with_extension("newest"));
+    // A copy of the whole directory while nobody leads, as a snapshot of its disk would be.
+    play.stage.kill(Daemon::Server).unwrap();
+    copy_files(&state, &older);
+    play.stage.start(Daemon::Server).unwrap();
+    play.until_well();
+    switch_to(&mut play, &["t-2"]);
+    let before = role(&play.status(), "t");
+    let witness = watch(&play);
+    play.stage.kill(Daemon::Server).unwrap();
+    fs::rename(&state, &newest).unwrap();
+    fs::rename(&older, &state).unwrap();
+    // The first start counts to the number that the agents obey, the others beyond it.
+    for start in 1..=3 {
+        play.stage.start(Daemon::Server).unwrap();
+        play.until("both agents turn it away, and say why", |status| {
+            let away = status.hosts.iter().filter(|host| host.status == "inaccessible").count();
+            if away == 2 { Ok(()) } else { Err(format!("start {start}: {:?}", status.hosts)) }
+        });
+        play.scsctl(&["host", "alpha"]).expect(0, &["had another store", "scsctl restore"]);
+        play.stage.interrupt().let_pass(LEASE * 2).unwrap();
+        play.stage.kill(Daemon::Server).unwrap();
+    }
+    fs::rename(&state, &older).unwrap();
+    fs::rename(&newest, &state).unwrap();
+    play.stage.start(Daemon::Server).unwrap();
+    let after = role(&play.until_well(), "t");
+    assert_eq!((after.0, true), (before.0, after.1 >= before.1), "whoever acted goes on");
+    let seen = witness.end().unwrap();
+    assert_one(&seen, "an older store put in place by hand");
+    switch_to(&mut play, &["t-1"]);
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub fn hello() -> ToAgent {
         cluster_name: "demo".to_owned(),
         cluster: None,
         host: "alpha".parse().expect("a name"),
+        lineage: Vec::new(),
     })
 }
 

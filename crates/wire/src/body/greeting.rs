@@ -4,7 +4,7 @@
 //! a message of a newer version is seen as missing and refused, not misread.
 
 use understudy_model as model;
-use understudy_model::{ClusterId, ControllerEpoch};
+use understudy_model::{ClusterId, ControllerEpoch, Incarnation};
 
 use super::answer::Answer;
 use super::assignment::MOST_APPLICATIONS;
@@ -15,7 +15,7 @@ use super::order::Order;
 use super::report::{ApplicationReport, Inventory};
 use super::{Body, check};
 use crate::application::LONGEST_TEXT_BYTES;
-use crate::control::{self, MOST_EVENTS};
+use crate::control::{self, LONGEST_LINEAGE, MOST_EVENTS};
 use crate::error::{EncodeError, MessageError};
 use crate::version;
 
@@ -91,6 +91,16 @@ pub(crate) struct Hello {
     cluster: Option<Vec<u8>>,
     #[prost(string, tag = "6")]
     host: String,
+    #[prost(message, repeated, tag = "7")]
+    lineage: Vec<LeadershipId>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct LeadershipId {
+    #[prost(uint64, tag = "1")]
+    epoch: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    incarnation: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -237,6 +247,7 @@ impl Body for Hello {
             cluster_name: said.cluster_name.clone(),
             cluster: said.cluster.map(|id| check::write_identity(id.0)),
             host: said.host.to_string(),
+            lineage: check::write_list(&said.lineage, LONGEST_LINEAGE, "Hello.lineage")?,
         })
     }
 
@@ -249,7 +260,21 @@ impl Body for Hello {
             cluster_name: check::text(self.cluster_name, "Hello.cluster_name")?,
             cluster: self.cluster.map(identity).transpose()?,
             host: check::name(&self.host, "Hello.host")?,
+            lineage: check::read_list(self.lineage, LONGEST_LINEAGE, "Hello.lineage")?,
         })
+    }
+}
+
+impl Body for LeadershipId {
+    type Said = model::LeadershipId;
+
+    fn write(said: &model::LeadershipId) -> Result<Self, EncodeError> {
+        Ok(Self { epoch: said.epoch.0, incarnation: check::write_identity(said.incarnation.0) })
+    }
+
+    fn read(self) -> Result<model::LeadershipId, MessageError> {
+        let incarnation = check::read_identity(&self.incarnation, "LeadershipId.incarnation")?;
+        Ok(model::LeadershipId { epoch: ControllerEpoch(self.epoch), incarnation: Incarnation(incarnation) })
     }
 }
 

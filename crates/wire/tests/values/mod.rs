@@ -366,14 +366,20 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    (versions(), name(), any::<u64>(), text(), option_of(any::<u128>()), name()).prop_map(
-        |(versions, controller, epoch, cluster_name, cluster, host)| Hello {
+    let leadership = (any::<u64>(), any::<u128>()).prop_map(|(epoch, incarnation)| LeadershipId {
+        epoch: ControllerEpoch(epoch),
+        incarnation: Incarnation(incarnation),
+    });
+    let lineage = vec(leadership, 0..3);
+    (versions(), name(), any::<u64>(), text(), option_of(any::<u128>()), name(), lineage).prop_map(
+        |(versions, controller, epoch, cluster_name, cluster, host, lineage)| Hello {
             versions,
             controller,
             controller_epoch: ControllerEpoch(epoch),
             cluster_name,
             cluster: cluster.map(ClusterId),
             host,
+            lineage,
         },
     )
 }

@@ -324,7 +324,9 @@ impl Wide {
                     // A file that stored one unknown to the agent refuses a lower one; it is tried again.
                     durable.closed = durable.closed.max(epoch);
                 }
-                AgentRecord::ControllerEpoch(epoch) => memory.controller_epoch = epoch,
+                AgentRecord::ControllerEpoch { epoch, incarnation } => {
+                    (memory.controller_epoch, memory.obeyed) = (epoch, incarnation);
+                }
                 AgentRecord::Assignments(table) => memory.assignments = table,
             }
         }

@@ -119,6 +119,7 @@ impl Wide {
             memory: AgentMemory {
                 agent: AgentId(index),
                 controller_epoch: ControllerEpoch(0),
+                obeyed: None,
                 assignments: Vec::new(),
                 roles: BTreeMap::new(),
             },
@@ -387,7 +388,10 @@ impl Wide {
         let link = LinkId(self.links);
         self.sites[site].link = Some((link, VecDeque::new(), VecDeque::new()));
         let (controller, controller_epoch) = (self.stored.controller.clone(), self.stored.controller_epoch);
-        self.agent_sees(site, AgentSaw::ControllerJoined { link, controller, controller_epoch });
+        self.agent_sees(
+            site,
+            AgentSaw::ControllerJoined { link, controller, controller_epoch, lineage: Vec::new() },
+        );
     }
 
     /// Whether the rules let this site count as lost, by what the control server was told and when.
