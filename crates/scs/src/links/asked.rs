@@ -79,12 +79,11 @@ impl Links {
         from: LogPlace,
     ) -> Result<oneshot::Receiver<Result<LogPiece, String>>, NotAsked> {
         let table = self.table();
-        let slot = table.get(host).filter(|slot| slot.open.is_some());
-        let Some((slot, sender)) = slot.and_then(|slot| Some((slot, slot.open.as_ref()?))) else {
+        let Some(link) = table.get(host).and_then(|slot| slot.open.as_ref()) else {
             return Err(NotAsked::NoLink(host.clone()));
         };
-        if slot.version < LOGS_SINCE {
-            return Err(NotAsked::TooOld { host: host.clone(), version: slot.version });
+        if link.version < LOGS_SINCE {
+            return Err(NotAsked::TooOld { host: host.clone(), version: link.version });
         }
         let mut waiting = self.asked.waiting();
         // Whoever asked may have gone since.
@@ -95,7 +94,7 @@ impl Links {
         waiting.last += 1;
         let id = waiting.last;
         let question = LogQuestion { id, application: application.clone(), from };
-        if sender.try_send(&ToAgent::ReadLogs(question)).is_err() {
+        if link.sender.try_send(&ToAgent::ReadLogs(question)).is_err() {
             return Err(NotAsked::Busy);
         }
         let (sender, answer) = oneshot::channel();

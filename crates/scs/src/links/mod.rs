@@ -4,13 +4,15 @@
 //! knows of, so a link carries orders from the moment its inventory was observed until its loss is.
 
 mod asked;
+mod coming;
 mod talk;
 mod told;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlSaw};
 use understudy_drive::{BootClock, Inbox};
 use understudy_model::{
@@ -22,6 +24,7 @@ use understudy_wire::{IN_SYNC_SINCE, ToAgent, VOTES_SINCE, control};
 
 pub use asked::NotAsked;
 
+use self::coming::{Coming, Open};
 use crate::journal::Journal;
 
 /// How this control server introduces itself.
@@ -48,6 +51,9 @@ pub struct Links {
     security: Security,
     clock: BootClock,
     asked: asked::Asked,
+    coming: Coming,
+    /// Of the slots that were made.
+    slots: Arc<AtomicU64>,
     /// What happened on the links to each configured host.
     tallies: Arc<Mutex<BTreeMap<HostName, LinkTally>>>,
 }
@@ -59,18 +65,14 @@ struct Slot {
     /// How the link is watched; told to the live one when it changes.
     addp: Option<watch::Sender<AddpSettings>>,
     task: Option<tokio::task::JoinHandle<()>>,
-    /// Ends the present connection.
-    drop_link: Arc<Notify>,
-    /// Connected and welcomed; the machine has not observed it yet.
-    welcomed: Option<Sender<ToAgent>>,
+    /// Tells this slot from a former one of the same host.
+    number: u64,
     /// The machine has observed it.
-    open: Option<Sender<ToAgent>>,
+    open: Option<Open>,
     /// The agent that was heard there.
     agent: Option<AgentId>,
     /// The one that answered there since, and was refused as it is another.
     refused: Option<AgentId>,
-    /// The version that both speak.
-    version: u16,
     /// What its certificate says.
     certified: Option<Certified>,
 }
@@ -85,6 +87,8 @@ impl Links {
             security,
             clock: BootClock::own(),
             asked: asked::Asked::default(),
+            coming: Coming::default(),
+            slots: Arc::default(),
             tallies: Arc::default(),
         }
     }
@@ -107,13 +111,15 @@ impl Links {
             if slot.task.is_none() || slot.addresses != spec.addresses {
                 // The machine may believe in the former task's link, or be about to.
                 let replaces = slot.task.is_some();
-                if let Some(sender) = slot.end() {
+                let observed = slot.end();
+                if let Some(sender) = self.coming.newest(host, slot.number).or(observed) {
                     self.tell_tally(host, |tally| tally.end(sender.pulse(), "reconfigured"));
                 }
                 let (addp, watched) = watch::channel(spec.addp);
                 *slot = Slot {
                     addresses: spec.addresses.clone(),
                     addp: Some(addp),
+                    number: self.slots.fetch_add(1, Ordering::Relaxed) + 1,
                     agent: slot.agent,
                     refused: slot.refused,
                     ..Slot::default()
@@ -140,7 +146,7 @@ impl Links {
             addresses: spec.addresses.clone(),
             introduction: introduction.clone(),
             links: self.clone(),
-            drop_link: Arc::clone(&slot.drop_link),
+            slot: slot.number,
             first: 0,
             told: told::Told::new(host.clone(), understudy_drive::now()),
             addp,
@@ -151,18 +157,19 @@ impl Links {
     /// What the machine is about to observe decides which link carries its orders.
     pub fn observed(&self, saw: &ControlSaw) {
         match saw {
-            ControlSaw::LinkUp { host, .. } => {
-                if let Some(slot) = self.table().get_mut(host) {
-                    slot.open = slot.welcomed.take();
-                }
-            }
+            ControlSaw::LinkUp { host, .. } => self.use_next(host),
             ControlSaw::LinkDown { host, .. } => {
-                if let Some(slot) = self.table().get_mut(host) {
-                    slot.open = None;
-                }
+                self.use_next(host);
                 self.asked.lost(host);
             }
             _ => {}
+        }
+    }
+
+    fn use_next(&self, host: &HostName) {
+        let Some((number, link)) = self.coming.observed(host) else { return };
+        if let Some(slot) = self.table().get_mut(host).filter(|slot| slot.number == number) {
+            slot.open = link;
         }
     }
 
@@ -174,17 +181,17 @@ impl Links {
             tracing::debug!(%host, order = %order.id, "an order for a host that is not configured any more was dropped");
             return;
         };
-        let Some(sender) = &slot.open else {
+        let Some(link) = &slot.open else {
             tracing::debug!(%host, order = %order.id, "an order was dropped: its link is down");
             return;
         };
         let since = control::understood_since(&order.work);
-        if slot.version < since {
-            self.answer_for(host, slot.version, since, order);
+        if link.version < since {
+            self.answer_for(host, link.version, since, order);
             return;
         }
         let id = order.id;
-        if let Err(error) = sender.try_send(&ToAgent::Order(order)) {
+        if let Err(error) = link.sender.try_send(&ToAgent::Order(order)) {
             tracing::warn!(%host, order = %id, %error, "an order could not be sent: the link is dropped");
             slot.give_up(&error);
         }
@@ -206,10 +213,10 @@ impl Links {
     /// Answers a request for this server's vote, and says what the clock of its machine shows. Whoever asked and is gone, or does not read, asks again.
     pub fn vote(&self, host: &HostName, answer: VoteAnswer) {
         let mut table = self.table();
-        let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= VOTES_SINCE) else { return };
-        let Some(sender) = &slot.open else { return };
+        let Some(slot) = table.get_mut(host) else { return };
+        let Some(link) = slot.open.as_ref().filter(|link| link.version >= VOTES_SINCE) else { return };
         let answer = VoteAnswer { clock: self.clock.reading(), ..answer };
-        if let Err(error) = sender.try_send(&ToAgent::Vote(answer)) {
+        if let Err(error) = link.sender.try_send(&ToAgent::Vote(answer)) {
             tracing::warn!(%host, %error, "a vote could not be sent: the link is dropped");
             slot.give_up(&error);
         }
@@ -218,9 +225,9 @@ impl Links {
     /// Answers a primary's word on who has everything. Only who speaks of it asked; one that is gone waits for no answer.
     pub fn answer_in_sync(&self, host: &HostName, answer: InSyncAnswer) {
         let mut table = self.table();
-        let Some(slot) = table.get_mut(host).filter(|slot| slot.version >= IN_SYNC_SINCE) else { return };
-        let Some(sender) = &slot.open else { return };
-        if let Err(error) = sender.try_send(&ToAgent::InSync(answer)) {
+        let Some(slot) = table.get_mut(host) else { return };
+        let Some(link) = slot.open.as_ref().filter(|link| link.version >= IN_SYNC_SINCE) else { return };
+        if let Err(error) = link.sender.try_send(&ToAgent::InSync(answer)) {
             tracing::warn!(%host, %error, "an answer on data could not be sent: the link is dropped");
             slot.give_up(&error);
         }
@@ -233,21 +240,12 @@ impl Links {
         }
     }
 
-    /// Notes a welcomed link, whose inventory is observed next.
-    fn welcomed(
-        &self,
-        host: &HostName,
-        sender: Sender<ToAgent>,
-        agent: AgentId,
-        version: u16,
-        certified: Option<Certified>,
-    ) {
-        self.tell_tally(host, |tally| tally.begin(sender.pulse()));
+    /// Notes who was welcomed at a host.
+    fn welcomed(&self, host: &HostName, pulse: &Pulse, agent: AgentId, certified: Option<Certified>) {
+        self.tell_tally(host, |tally| tally.begin(pulse));
         if let Some(slot) = self.table().get_mut(host) {
-            slot.welcomed = Some(sender);
             slot.agent = Some(agent);
             slot.refused = None;
-            slot.version = version;
             slot.certified = certified;
         }
     }
@@ -262,7 +260,7 @@ impl Links {
     fn asked(&self, now: Moment) -> Vec<(HostName, Health, Pulse)> {
         let table = self.table();
         let open = table.iter().filter_map(|(host, slot)| {
-            let pulse = slot.open.as_ref()?.pulse();
+            let pulse = slot.open.as_ref()?.sender.pulse();
             Some((host.clone(), pulse.health(), pulse.clone()))
         });
         open.filter(|(_, health, _)| !health.timeout.is_zero() && now.since(health.heard) >= health.timeout)
@@ -274,7 +272,7 @@ impl Links {
         let table = self.table();
         let open = table
             .iter()
-            .filter_map(|(host, slot)| Some((host.clone(), slot.open.as_ref()?.pulse().health())));
+            .filter_map(|(host, slot)| Some((host.clone(), slot.open.as_ref()?.sender.pulse().health())));
         open.collect()
     }
 
@@ -326,10 +324,9 @@ impl Links {
 impl Slot {
     /// Ends a link over which something could not be sent.
     fn give_up(&mut self, error: &SendError) {
-        self.open = None;
-        // A link that has ended already says so itself; the word would be read by the next one.
-        if !matches!(error, SendError::Closed) {
-            self.drop_link.notify_one();
+        // One that has ended already says so itself.
+        if let Some(link) = self.open.take().filter(|_| !matches!(error, SendError::Closed)) {
+            link.drop_link.notify_one();
         }
     }
 
@@ -338,7 +335,6 @@ impl Slot {
         if let Some(task) = self.task.take() {
             task.abort();
         }
-        let (welcomed, open) = (self.welcomed.take(), self.open.take());
-        welcomed.or(open)
+        self.open.take().map(|link| link.sender)
     }
 }

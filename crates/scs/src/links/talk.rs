@@ -14,6 +14,7 @@ use understudy_transport::{
 };
 use understudy_wire::{FromAgent, Hello, LIVENESS_SINCE, SPOKEN, ToAgent};
 
+use super::coming::Open;
 use super::told::Told;
 use super::{Introduction, Links};
 
@@ -28,7 +29,8 @@ pub(super) struct Talk {
     pub(super) addresses: Vec<String>,
     pub(super) introduction: Introduction,
     pub(super) links: Links,
-    pub(super) drop_link: Arc<Notify>,
+    /// The number of its slot.
+    pub(super) slot: u64,
     /// The address that is tried first: after the one at which a Hello failed, else the first one.
     pub(super) first: usize,
     /// What its agent told of itself, over all links to it.
@@ -134,7 +136,18 @@ impl Talk {
         tracing::debug!(host = %self.host, end = ?down.end, why = %down.why, "no link to the agent");
         let saw = ControlSaw::LinkDown { host: self.host.clone(), end: down.end, why: down.why.clone() };
         *said = Some(down);
-        self.links.inbox.saw(saw).await
+        self.tell(saw, None).await
+    }
+
+    /// Tells the machine of a link, or that there is none. False if the machine has ended.
+    async fn tell(&self, saw: ControlSaw, link: Option<Open>) -> bool {
+        let telling = self.links.coming.tell(&self.host, self.slot, link);
+        // Nothing is awaited between the two: what will be observed is not forgotten.
+        let told = self.links.inbox.saw(saw).await;
+        if told {
+            telling.told();
+        }
+        told
     }
 
     /// Tells the machine of every other agent that is being asked right now whether it lives, and then of its answer. False if
@@ -265,19 +278,26 @@ impl Talk {
             receiver.watch(*self.addp.borrow_and_update());
         }
         let pulse = sender.pulse().clone();
-        self.links.welcomed(&self.host, sender, inventory.agent, version, receiver.certified().cloned());
+        self.links.welcomed(&self.host, &pulse, inventory.agent, receiver.certified().cloned());
         tracing::info!(host = %self.host, agent = %inventory.agent, incarnation = %inventory.incarnation, "link up");
         let up = ControlSaw::LinkUp { host: self.host.clone(), inventory };
-        if !self.links.inbox.saw(up).await {
+        let drop_link = Arc::new(Notify::new());
+        let open = Open { sender, version, drop_link: Arc::clone(&drop_link) };
+        if !self.tell(up, Some(open)).await {
             return None;
         }
-        let down = self.hear_all(&mut receiver, watches).await?;
+        let down = self.hear_all(&mut receiver, watches, &drop_link).await?;
         self.links.tell_tally(&self.host, |tally| tally.end(&pulse, down.word));
         Some(down)
     }
 
     /// The same from the first word after the Welcome.
-    async fn hear_all(&mut self, receiver: &mut Receiver<FromAgent>, watches: bool) -> Option<Down> {
+    async fn hear_all(
+        &mut self,
+        receiver: &mut Receiver<FromAgent>,
+        watches: bool,
+        drop_link: &Notify,
+    ) -> Option<Down> {
         loop {
             let heard = tokio::select! {
                 heard = receiver.next() => heard,
@@ -285,7 +305,7 @@ impl Talk {
                     receiver.watch(*self.addp.borrow_and_update());
                     continue;
                 }
-                () = self.drop_link.notified() => {
+                () = drop_link.notified() => {
                     return Some(Down::closed("slow-reader", "the agent reads too slowly: the link was dropped"));
                 }
             };
