@@ -82,9 +82,12 @@ async fn a_link_that_came_back_before_the_first_was_observed_carries_orders() {
     drop(welcome(&listener, 1).await);
     drop(welcome(&listener, 2).await);
     let (_sender, mut receiver) = welcome(&listener, 3).await;
+    let mut waiting = Vec::new();
+    while waiting.iter().filter(|saw| matches!(saw, ControlSaw::LinkUp { .. })).count() < 3 {
+        waiting.push(next(&mut mail).await);
+    }
     let (mut lives, mut sent) = (Vec::new(), 0);
-    while lives.last() != Some(&Incarnation(3)) {
-        let saw = next(&mut mail).await;
+    for saw in waiting {
         links.observed(&saw);
         match saw {
             ControlSaw::LinkUp { inventory, .. } => lives.push(inventory.incarnation),
