@@ -132,3 +132,33 @@ fn a_new_epoch_whose_order_was_dropped_is_given_again_or_followed() {
         assert!(ordered.epoch >= Epoch(2) && (ends || ordered.holder == app("a")), "{ordered}");
     }
 }
+
+/// Both are stopped, and said that they gave their role up.
+fn stopped() -> Desk {
+    let mut desk = Desk::with(cluster(), Some(role(1, "a")), |_| {});
+    desk.settle();
+    let two = ApplicationReport { pid: None, run_mode: RunMode::Unknown, ..idle("b", 1) };
+    desk.reports(ApplicationReport { status: ended(1, "a", 1).status, ..two });
+    desk.reports(ended(1, "a", 1));
+    desk.pass(ms(5_000));
+    assert!(desk.take_promotion().is_none(), "{}", desk.story());
+    assert_eq!(desk.control.running(), [].into());
+    desk
+}
+
+#[test]
+fn nobody_is_promoted_between_the_look_at_what_runs_and_the_configuration_that_was_judged_by_it() {
+    let ends: [fn(&mut Desk); 2] = [Desk::configure, |desk| desk.sees(ControlSaw::ConfigurationStays)];
+    for ends in ends {
+        let mut desk = stopped();
+        desk.sees(ControlSaw::ConfigurationComes { pairs: [pair()].into(), reload: 1 });
+        // Somebody starts both while it is being stored.
+        desk.reports(idle("a", 1));
+        desk.reports(idle("b", 1));
+        desk.pass(ms(5_000));
+        assert!(desk.take_promotion().is_none(), "{}", desk.story());
+        ends(&mut desk);
+        desk.pass(ms(1));
+        assert!(desk.take_promotion().is_some(), "it is looked at again: {}", desk.story());
+    }
+}

@@ -50,13 +50,15 @@ pub struct ControlHands {
     pub fencing: Fencing,
     /// Writes down what is observed and decided.
     pub recorder: Recorder,
+    /// The last reload of which the machine knows that it comes.
+    pub reloads: watch::Sender<u64>,
     /// What was written down with a decision that is being made durable: written again if that fails.
     pub keeping: Option<Vec<JournalEntry>>,
 }
 
 impl Hands<Control> for ControlHands {
     fn record(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) {
-        self.links.observed(saw);
+        self.observe(saw);
         self.figures.waited(understudy_drive::now().since(at));
         // What comes while a decision is being made durable was taken aside.
         let step = Step { at, aside: self.keeping.is_some(), saw: saw.clone() };
@@ -65,7 +67,7 @@ impl Hands<Control> for ControlHands {
     }
 
     fn persist(&mut self, at: Moment, saw: &ControlSaw, decision: &ControlDecision) -> Persisting {
-        self.links.observed(saw);
+        self.observe(saw);
         let changes =
             decision.persist.iter().map(|record| change(record, self.controller_epoch, &self.boot)).collect();
         let rows = self.recorder.note(Step { at, aside: false, saw: saw.clone() }, decision);
@@ -146,6 +148,14 @@ impl ControlHands {
     pub fn end(&mut self) {
         let rows = self.recorder.flush();
         self.note(rows);
+    }
+
+    /// What else an observation is waited for by.
+    fn observe(&self, saw: &ControlSaw) {
+        self.links.observed(saw);
+        if let ControlSaw::ConfigurationComes { reload, .. } = saw {
+            self.reloads.send_replace(*reload);
+        }
     }
 
     fn note(&self, journal: Vec<JournalEntry>) {

@@ -2,14 +2,17 @@
 //!
 //! It knows no rules of these files. The law: all of it takes effect, or nothing, and every reason is said.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::{Inbox, State, Unit};
-use understudy_model::{ApplicationName, Because, Cluster, Event, EventKind, Rule, Severity, Subject};
+use understudy_drive::{Inbox, State, Stop, Unit};
+use understudy_model::{
+    ApplicationName, Because, Cluster, Event, EventKind, Member, PairName, PairSpec, Rule, Severity, Subject,
+};
 use understudy_settings::{Checked, ReadError, ServerSettings, compare, read_cluster, read_server};
 
 use crate::accepted;
@@ -56,6 +59,10 @@ pub struct Reload {
     pub live: Live,
     /// What runs is known there, and the new configuration observed.
     pub inbox: Inbox<Control>,
+    /// The last reload of which the machine knows that it comes.
+    pub seen: watch::Receiver<u64>,
+    /// Reloads so far.
+    pub count: u64,
     /// Hosts come and go.
     pub links: Links,
     /// Certificates are read again too.
@@ -68,6 +75,10 @@ pub struct Reload {
     pub journal: Journal,
     /// The service manager waits for the end of a reload.
     pub unit: Unit,
+    /// Why this leadership must end, if it must.
+    pub lost: Arc<OnceLock<String>>,
+    /// Ends the program.
+    pub stop: Stop,
 }
 
 /// Where settings of `scs.toml` are in use that can change.
@@ -113,10 +124,14 @@ impl Reload {
 
     /// As [`Reload::run`], once.
     async fn reload(&mut self, actor: Option<String>) -> Reloaded {
+        let before = self.count;
         let reloaded = match self.read().await {
             Ok(read) => self.take_effect(read).await,
             Err(refused) => refused,
         };
+        if self.count > before && !matches!(reloaded, Reloaded::Accepted { .. }) {
+            self.inbox.saw(ControlSaw::ConfigurationStays).await;
+        }
         match &reloaded {
             Reloaded::Accepted { changes, .. } => {
                 self.standing.set(Concern::Reload, Vec::new());
@@ -132,7 +147,14 @@ impl Reload {
     async fn remember(&self, cluster: &Cluster) -> Result<(), String> {
         let batch = accepted::batch(cluster).map_err(|error| error.to_string())?;
         let stored = self.journal.commit(batch).await;
-        stored.map_err(|error| format!("the accepted configuration cannot be stored: {error}"))
+        stored.map_err(|error| {
+            if !error.is_definite() {
+                // Only a start that reads the store first can know which one is accepted.
+                self.lost.get_or_init(|| error.to_string());
+                self.stop.ask();
+            }
+            format!("the accepted configuration cannot be stored: {error}")
+        })
     }
 
     /// Reads every file, and makes ready what could fail. Only the files of TLS take effect at once, each for itself: a
@@ -156,8 +178,7 @@ impl Reload {
                 own.cluster
             ));
         }
-        let look = |control: &Control| (control.running(), control.not_given_up());
-        let Some((running, not_given_up)) = self.inbox.look(look).await else {
+        let Some((running, not_given_up)) = self.announce(&cluster).await else {
             return Err(Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] });
         };
         let mut changes = Vec::new();
@@ -191,6 +212,22 @@ impl Reload {
         Ok(Read { server, cluster, changes, warnings, doors })
     }
 
+    /// Has the machine leave alone what changes, and only then asks it what runs: what did not run then is not started as
+    /// primary before the new configuration is stored and observed (G13). `None` if the machine has ended.
+    async fn announce(
+        &mut self,
+        cluster: &Cluster,
+    ) -> Option<(BTreeSet<ApplicationName>, BTreeSet<ApplicationName>)> {
+        self.count += 1;
+        let (pairs, reload) = (changed_pairs(&self.standing.cluster(), cluster), self.count);
+        if !self.inbox.saw(ControlSaw::ConfigurationComes { pairs, reload }).await {
+            return None;
+        }
+        // A look may overtake what waits for the disk.
+        self.seen.wait_for(|seen| *seen >= reload).await.ok()?;
+        self.inbox.look(|control: &Control| (control.running(), control.not_given_up())).await
+    }
+
     /// All of it. What can fail comes first.
     async fn take_effect(&mut self, read: Read) -> Reloaded {
         let Read { server, cluster, changes, warnings, doors } = read;
@@ -218,6 +255,16 @@ impl Reload {
         self.links.reconcile(&cluster, &self.introduction);
         Reloaded::Accepted { changes, warnings }
     }
+}
+
+/// The pairs in use that a configuration changes, takes away, or whose members it changes.
+fn changed_pairs(used: &Cluster, new: &Cluster) -> BTreeSet<PairName> {
+    let stays = |name: &PairName, spec: &PairSpec| {
+        let members = Member::BOTH.map(|member| spec.application(member));
+        new.pairs.get(name) == Some(spec)
+            && members.iter().all(|member| used.applications.get(*member) == new.applications.get(*member))
+    };
+    used.pairs.iter().filter(|(name, spec)| !stays(name, spec)).map(|(name, _)| name.clone()).collect()
 }
 
 /// Why a stopped member of a `strict` pair counts as running.

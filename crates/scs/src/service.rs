@@ -4,7 +4,7 @@
 //! report reaches a decision and a decision its socket without waking another; operators are served on another thread.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -188,6 +188,13 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     outcome
 }
 
+/// How a reload hears of the machine, and ends it.
+struct Ties {
+    seen: watch::Receiver<u64>,
+    lost: Arc<OnceLock<String>>,
+    stop: Stop,
+}
+
 struct Life {
     unit: Unit,
     config: PathBuf,
@@ -223,6 +230,7 @@ impl Life {
             lineage: Arc::clone(&self.lineage),
         };
         let (steps, steps_seen) = watch::channel(0);
+        let (reloads, reloads_seen) = watch::channel(0);
         let replies = Replies::default();
         let figures = Figures::default();
         let mut hands = ControlHands {
@@ -239,6 +247,7 @@ impl Life {
             figures: figures.clone(),
             fencing: Fencing::new(inbox.clone(), self.standing.clone()),
             recorder: Recorder::default(),
+            reloads,
             keeping: None,
         };
         hands.begin(&memory);
@@ -247,7 +256,8 @@ impl Life {
         let guard = Guard::new(tokens, self.server.api.clone(), tls.clone(), self.journal.clone());
         let (keep, kept) = watch::channel(self.server.journal_keep);
         let live = Live { guard: guard.clone(), doors, keep };
-        let reload = self.start_reloading(&inbox, &links, introduction, tls, live)?;
+        let ties = Ties { seen: reloads_seen, lost: Arc::clone(&hands.lost), stop: stop.clone() };
+        let reload = self.start_reloading(&inbox, &links, introduction, tls, live, ties)?;
         tokio::spawn(retention::run(self.journal.clone(), kept, self.standing.clone()));
         tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
         let seat = Seat {
@@ -284,6 +294,7 @@ impl Life {
         introduction: Introduction,
         tls: Option<TlsInUse>,
         live: Live,
+        ties: Ties,
     ) -> Result<mpsc::Sender<ReloadAsked>, ServiceError> {
         let (reload, asked) = mpsc::channel(RELOADS_WAITING);
         let reloading = Reload {
@@ -291,6 +302,8 @@ impl Life {
             server: self.server.clone(),
             live,
             inbox: inbox.clone(),
+            seen: ties.seen,
+            count: 0,
             links: links.clone(),
             certificates: Certificates::new(
                 self.security.clone(),
@@ -303,6 +316,8 @@ impl Life {
             standing: self.standing.clone(),
             journal: self.journal.clone(),
             unit: self.unit.clone(),
+            lost: ties.lost,
+            stop: ties.stop,
         };
         tokio::spawn(reloading.run(asked));
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal HUP"))?;

@@ -51,6 +51,7 @@ fn bench(prepare: impl FnOnce(&mut Store)) -> Bench {
         figures: understudy_scs::figures::Figures::default(),
         fencing: understudy_scs::fencing::Fencing::new(inbox, standing.clone()),
         recorder: Default::default(),
+        reloads: watch::channel(0).0,
         keeping: None,
     };
     Bench { directory, hands, journal, standing, replies, stop }

@@ -89,6 +89,8 @@ pub struct Control {
     touched: BTreeSet<PairName>,
     /// When which pair has to be looked at although nothing is observed of it.
     due: BTreeSet<(Moment, PairName)>,
+    /// Pairs in which nobody is promoted: a configuration that changes them is being judged and stored.
+    left_alone: BTreeSet<PairName>,
     /// Look at every pair at every observation, as a test of the above.
     looks_at_all: bool,
     /// This leadership, as far as promises are concerned.
@@ -134,6 +136,7 @@ impl Control {
             due: BTreeSet::new(),
             looks_at_all: false,
             leadership,
+            left_alone: BTreeSet::new(),
             unacknowledged: BTreeSet::new(),
             words_given: BTreeSet::new(),
             shortened: BTreeMap::new(),
@@ -154,6 +157,7 @@ impl Control {
     fn configure(&mut self, now: Moment, cluster: Cluster, out: &mut Out) {
         let first = self.cluster.is_none();
         self.revision += 1;
+        self.left_alone.clear();
         for name in cluster.hosts.keys() {
             self.hosts.entry(name.clone()).or_insert_with(|| Host {
                 incarnation: None,
@@ -394,6 +398,11 @@ impl Machine for Control {
             ControlSaw::Configured { cluster, own_hosts } => {
                 self.own_hosts = own_hosts;
                 self.configure(now, cluster, &mut out);
+            }
+            ControlSaw::ConfigurationComes { pairs, .. } => self.left_alone = pairs,
+            ControlSaw::ConfigurationStays => {
+                self.left_alone.clear();
+                self.touch_all();
             }
             ControlSaw::LinkUp { host, inventory } => self.link_up(now, &host, inventory, &mut out),
             ControlSaw::LinkDown { host, end, why } => self.link_down(now, &host, end, why, &mut out),

@@ -21,6 +21,11 @@ impl Control {
     /// Looks at every touched pair until its situation asks for nothing more.
     pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
         for name in self.take_touched(now) {
+            if self.left_alone.contains(&name) {
+                // All are looked at when that is over.
+                self.touched.remove(&name);
+                continue;
+            }
             self.look_at_pair(now, &name, out);
             self.touched.remove(&name);
             self.note_due(now, &name);

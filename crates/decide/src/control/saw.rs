@@ -142,6 +142,16 @@ pub enum ControlSaw {
         #[serde(default)]
         own_hosts: BTreeSet<HostName>,
     },
+    /// A configuration is about to be judged by what runs, and to be stored: nobody is promoted in these pairs until
+    /// [`ControlSaw::Configured`] or [`ControlSaw::ConfigurationStays`] (G13).
+    ConfigurationComes {
+        /// The pairs that change by it.
+        pairs: BTreeSet<PairName>,
+        /// Counts the reloads of this leadership.
+        reload: u64,
+    },
+    /// It did not take effect.
+    ConfigurationStays,
     /// An agent was connected to and said everything. Replaces what was known of that host.
     LinkUp {
         /// Which host.
