@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use understudy_decide::control::{Control, ControlSaw};
@@ -21,7 +20,8 @@ use crate::api::{DoorChange, Doors, ReloadAsked};
 use crate::certificates::{Certificates, READ_EVERY};
 use crate::journal::Journal;
 use crate::links::{Introduction, Links};
-use crate::service::own_hosts;
+use crate::retention::Keep;
+use crate::service::{keep_of, own_hosts};
 use crate::standing::{Concern, Standing};
 
 /// Most changes that one event tells; the caller hears of all of them.
@@ -87,8 +87,8 @@ pub struct Live {
     pub guard: Guard,
     /// Where the API is served over the network; absent without TLS.
     pub doors: Option<Doors>,
-    /// How long the journal is kept.
-    pub keep: watch::Sender<Duration>,
+    /// How long the journal is kept, and how large it may be.
+    pub keep: watch::Sender<Keep>,
 }
 
 /// Everything that was read and may take effect.
@@ -241,7 +241,7 @@ impl Reload {
             tracing::error!(%error, "nobody is told of events");
         }
         self.live.guard.change(server.api.clone());
-        self.live.keep.send_replace(server.journal_keep);
+        self.live.keep.send_replace(keep_of(&server));
         if let (Some(open), Some(change)) = (&mut self.live.doors, doors) {
             open.change(change).await;
         }

@@ -33,7 +33,7 @@ use crate::links::{Introduction, Links};
 use crate::record::Recorder;
 use crate::reload::{Live, Reload, tell_refused};
 use crate::replies::Replies;
-use crate::retention;
+use crate::retention::{self, Keep};
 use crate::standing::{Concern, Standing};
 
 /// Observations and looks that may wait for the machine.
@@ -188,6 +188,11 @@ pub fn serve(files: Files) -> Result<(), ServiceError> {
     outcome
 }
 
+/// What the settings say of the journal.
+pub(crate) fn keep_of(server: &ServerSettings) -> Keep {
+    Keep { span: server.journal_keep, most_bytes: server.journal_max_size }
+}
+
 /// How a reload hears of the machine, and ends it.
 struct Ties {
     seen: watch::Receiver<u64>,
@@ -254,7 +259,7 @@ impl Life {
         // The machine observes the configuration before any mail, so links may be dialed already.
         links.reconcile(&self.cluster, &introduction);
         let guard = Guard::new(tokens, self.server.api.clone(), tls.clone(), self.journal.clone());
-        let (keep, kept) = watch::channel(self.server.journal_keep);
+        let (keep, kept) = watch::channel(keep_of(&self.server));
         let live = Live { guard: guard.clone(), doors, keep };
         let ties = Ties { seen: reloads_seen, lost: Arc::clone(&hands.lost), stop: stop.clone() };
         let reload = self.start_reloading(&inbox, &links, introduction, tls, live, ties)?;

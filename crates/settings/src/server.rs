@@ -22,6 +22,11 @@ const DEFAULT_KEEP: Duration = Duration::from_secs(90 * 86_400);
 /// Shortest and longest time that the journal is kept: an hour, ten years.
 const KEEP_BOUNDS: (Duration, Duration) = (Duration::from_secs(3_600), Duration::from_secs(3_650 * 86_400));
 
+const DEFAULT_JOURNAL_BYTES: u64 = 1 << 30;
+
+/// Least and most that the store may take before its oldest rows are forgotten early: 16 MiB, 1 TiB.
+const JOURNAL_BYTES_BOUNDS: (u64, u64) = (16 << 20, 1 << 40);
+
 /// The settings of one control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -39,6 +44,8 @@ pub struct ServerSettings {
     pub state_directory: String,
     /// How long observations, decisions and events are kept.
     pub journal_keep: Duration,
+    /// How many bytes the store may take; beyond it the oldest observations, decisions and events are forgotten early.
+    pub journal_max_size: u64,
     /// The command that is told of events, if there is one.
     pub notify: Option<NotifySettings>,
     /// The files of TLS. Absent: there is none, neither on links nor on the API.
@@ -58,6 +65,7 @@ impl ServerSettings {
             api,
             state_directory,
             journal_keep,
+            journal_max_size,
             notify,
             tls,
         } = self;
@@ -82,6 +90,7 @@ impl ServerSettings {
             ("server.api-listen", *api_listen != new.api_listen),
             ("api", *api != new.api),
             ("journal.keep", *journal_keep != new.journal_keep),
+            ("journal.max-size", *journal_max_size != new.journal_max_size),
             ("notify", *notify != new.notify),
         ];
         Ok(live
@@ -113,10 +122,13 @@ pub fn parse_server(file: &str, text: &str) -> Result<Checked<ServerSettings>, P
 fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
     check_keys(report, "", tree, SERVER_FILE);
     let file = View::new("", tree);
-    let journal_keep = file
-        .table("journal")
-        .and_then(|table| View::new("journal", table.value).duration(report, "keep", KEEP_BOUNDS))
+    let journal = file.table("journal").map(|table| View::new("journal", table.value));
+    let journal_keep = journal
+        .and_then(|view| view.duration(report, "keep", KEEP_BOUNDS))
         .map_or(DEFAULT_KEEP, |keep| keep.value);
+    let journal_max_size = journal
+        .and_then(|view| values::bytes(report, view, "max-size", JOURNAL_BYTES_BOUNDS))
+        .unwrap_or(DEFAULT_JOURNAL_BYTES);
     let tls = tls::read(report, file);
     let notify = notify::read(report, file);
     let Some(server) = file.table("server") else {
@@ -149,6 +161,7 @@ fn read(report: &mut Report, tree: &Table) -> Option<ServerSettings> {
         api,
         state_directory: state_directory?,
         journal_keep,
+        journal_max_size,
         notify,
         tls,
     })
@@ -213,9 +226,10 @@ mod tests {
         };
         let plain = settings("");
         assert_eq!(plain.changes_to(&plain), Ok(Vec::new()));
-        let live = "[api]\nviewers = [\"vic\"]\n[journal]\nkeep = \"7d\"\n\
+        let live = "[api]\nviewers = [\"vic\"]\n[journal]\nkeep = \"7d\"\nmax-size = \"64M\"\n\
                     [notify]\non = [\"gave-up\"]\ncommand = [\"/bin/true\"]";
-        let changes = ["api changed", "journal.keep changed", "notify changed"].map(str::to_owned);
+        let changes = ["api changed", "journal.keep changed", "journal.max-size changed", "notify changed"];
+        let changes = changes.map(str::to_owned);
         assert_eq!(plain.changes_to(&settings(live)), Ok(changes.to_vec()));
         let fixed = settings("state-directory = \"/a\"\napi-socket = \"/b\"\n[api]\nviewers = [\"vic\"]");
         let reasons = plain.changes_to(&fixed).unwrap_err();

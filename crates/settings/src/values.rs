@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::problem::{Problem, ProblemKind};
-use crate::raw::{Found, Report, View};
+use crate::raw::{Found, Report, Value, View};
+use crate::size;
 
 /// Longest path of a Unix socket, in bytes: the system's own limit, less the closing zero.
 const LONGEST_SOCKET_PATH_BYTES: usize = 107;
@@ -167,6 +168,33 @@ pub(crate) fn is_machine_name(text: &str) -> bool {
     text.len() <= LONGEST_MACHINE_NAME
         && text.split('.').all(|part| !part.is_empty() && part.chars().all(plain))
         && (!all_digits || text.parse::<IpAddr>().is_ok())
+}
+
+/// A number of bytes within bounds: an integer, or a text with a unit.
+pub(crate) fn bytes(
+    report: &mut Report,
+    view: View<'_>,
+    key: &str,
+    (least, most): (u64, u64),
+) -> Option<u64> {
+    let found = view.raw(key)?;
+    let read = match found.value {
+        Value::Integer(Some(number)) => u64::try_from(*number).ok(),
+        Value::Text(text) => size::from_text(text),
+        _ => None,
+    };
+    let allowed = match read {
+        None => size::ALLOWED.to_owned(),
+        Some(bytes) if bytes < least || bytes > most => {
+            format!("{} to {}", size::to_text(least), size::to_text(most))
+        }
+        Some(bytes) => return Some(bytes),
+    };
+    let problem = Problem::new(ProblemKind::BadValue, found.key.as_str(), "not an allowed value")
+        .found(found.value.shown())
+        .allowed(allowed);
+    report.problem(found.at, problem);
+    None
 }
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ fn daemons_have_defaults_for_everything_but_their_name() {
     assert_eq!(server.api_socket, "/run/understudy/scs.sock");
     assert_eq!(server.state_directory, "/var/lib/understudy/scs");
     assert_eq!(server.journal_keep, Duration::from_secs(90 * 86_400));
+    assert_eq!(server.journal_max_size, 1 << 30);
     assert!(server.api_listen.is_empty());
     let text = "[server]\nname = \"s\"\napi-listen = [\"[::]:4997\"]\n[api]\nadmins = [\"Ann\"]\nhost-names = [\"Scs.example.net\"]\n";
     let missing = parse_server("scs.toml", text).unwrap_err().to_string();

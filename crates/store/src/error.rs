@@ -168,6 +168,11 @@ impl CommitError {
         !matches!(self, CommitError::Unknown { .. })
     }
 
+    /// True if rows did not fit, or could not be written: without them it may go.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        matches!(self, CommitError::Full { .. } | CommitError::Unwritable { .. })
+    }
+
     /// Sorts an error of a statement before the commit itself: nothing changed.
     pub(crate) fn before_commit(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {

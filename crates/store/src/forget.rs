@@ -5,6 +5,7 @@
 use rusqlite::Connection;
 
 use crate::CommitError;
+use crate::store::PAGE_BYTES;
 use crate::write::begin;
 
 /// What was forgotten.
@@ -14,6 +15,8 @@ pub struct Forgotten {
     pub rows: u64,
     /// There may be more: the same call is worth repeating.
     pub more: bool,
+    /// What the database takes without what is free within it, in bytes.
+    pub used_bytes: u64,
 }
 
 /// Deletes rows older than `wall_ms`, of the `most` oldest of each table.
@@ -23,7 +26,7 @@ pub(crate) fn forget_before(
     most: u32,
 ) -> Result<Forgotten, CommitError> {
     let transaction = begin(connection)?;
-    let mut forgotten = Forgotten { rows: 0, more: false };
+    let mut forgotten = Forgotten { rows: 0, more: false, used_bytes: 0 };
     for sql in [
         "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?1) AND at_wall_ms < ?2
          AND id < (SELECT max(id) FROM journal)",
@@ -37,6 +40,11 @@ pub(crate) fn forget_before(
         forgotten.rows += gone as u64;
         forgotten.more |= gone > 0 && gone >= most as usize;
     }
+    let pages = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let used = pages("page_count")
+        .and_then(|all| Ok(all - pages("freelist_count")?))
+        .map_err(CommitError::before_commit)?;
+    forgotten.used_bytes = u64::try_from(used).unwrap_or(0) * PAGE_BYTES;
     transaction.commit().map_err(CommitError::at_commit)?;
     Ok(forgotten)
 }

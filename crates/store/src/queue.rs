@@ -30,7 +30,12 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds the rows of a batch.
     pub(crate) fn add(&mut self, batch: Batch) {
-        self.rows.extend(rows(batch));
+        self.extend(rows(batch));
+    }
+
+    /// Adds rows.
+    pub(crate) fn extend(&mut self, rows: impl IntoIterator<Item = Row>) {
+        self.rows.extend(rows);
         while self.rows.len() > MOST_QUEUED_ROWS {
             self.rows.pop_front();
             self.dropped = self.dropped.saturating_add(1);

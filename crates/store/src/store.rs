@@ -25,7 +25,7 @@ use crate::{
 const PAGES_A_COMMIT: u64 = 4;
 
 /// Bytes of a page.
-const PAGE_BYTES: u64 = 4_096;
+pub(crate) const PAGE_BYTES: u64 = 4_096;
 
 /// An open store. One process at a time has one, by a lock on its directory.
 #[derive(Debug)]
@@ -89,8 +89,9 @@ impl Store {
 
     /// Writes a durable batch, with everything that waits, in order; or accepts another one.
     ///
-    /// Errors: see [`CommitError`]; rows that waited go on waiting. If the disk is full, a durable batch is tried once
-    /// more without the rows that wait, so that they cannot keep an epoch from being written.
+    /// Errors: see [`CommitError`]; rows that waited go on waiting. If the disk is full or rows cannot be written, a durable
+    /// batch is tried once more without the rows that wait, and then without its own, which wait too: no row keeps an epoch
+    /// from being written.
     pub fn commit(&mut self, batch: Batch) -> Result<Receipt, CommitError> {
         self.check_known()?;
         write::check_bounds(&batch)?;
@@ -100,22 +101,32 @@ impl Store {
         }
         let mut batch = batch;
         let changes = std::mem::take(&mut batch.changes);
-        let own: Vec<Row> = rows(batch).collect();
+        let mut own: Vec<Row> = rows(batch).collect();
         let all = write::commit(&mut self.connection, self.queue.rows().chain(&own), &changes);
-        let (written, with_queue) = match all {
+        let (mut written, with_queue) = match all {
             // A flush has nothing of its own: its failure is the answer.
-            Err(CommitError::Full { .. })
-                if self.queue.len() > 0 && !(own.is_empty() && changes.is_empty()) =>
+            Err(error)
+                if error.is_of_the_disk()
+                    && self.queue.len() > 0
+                    && !(own.is_empty() && changes.is_empty()) =>
             {
                 (write::commit(&mut self.connection, own.iter(), &changes), false)
             }
             other => (other, true),
         };
+        let mut waits = Vec::new();
+        if written.as_ref().is_err_and(CommitError::is_of_the_disk) && !own.is_empty() && !changes.is_empty()
+        {
+            // Who is primary matters more than the reason, which waits until there is room for it.
+            written = write::commit(&mut self.connection, std::iter::empty(), &changes);
+            waits = std::mem::take(&mut own);
+        }
         let last_event = self.remember(written)?;
         self.count(&own);
         if with_queue {
             self.clear_queue();
         }
+        self.queue.extend(waits);
         self.last_event = last_event.unwrap_or(self.last_event);
         Ok(Receipt { durable: true, last_event: self.last_event })
     }

@@ -2,9 +2,10 @@
 
 mod support;
 
+use understudy_model::Epoch;
 use understudy_store::{Batch, CommitError, EventQuery, JournalQuery, MOST_QUEUED_ROWS, Reader, Store};
 
-use support::{entries, event, lead, raise, role};
+use support::{entries, event, lead, pair, raise, role};
 
 const ALL: JournalQuery = JournalQuery { after_id: 0, since_wall_ms: i64::MIN, limit: 10_000 };
 
@@ -83,6 +84,9 @@ fn old_rows_go_in_small_steps_and_the_newest_stays() {
     assert_eq!((second.rows, second.more), (2, false));
     let left = reader.events(&EventQuery::default()).unwrap();
     assert_eq!(left.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>(), ["new", "new"]);
+    let used = store.forget_before(20, 3).unwrap().used_bytes;
+    let file = std::fs::metadata(store.path()).unwrap().len();
+    assert!(used > 0 && used <= file, "{used} of {file}");
     // Everything is old now; the newest stays, so that its number is not used again.
     store.forget_before(100, 50).unwrap();
     assert_eq!(reader.last_event().unwrap(), 7);
@@ -115,11 +119,18 @@ fn a_full_disk_is_named_rows_wait_and_nothing_is_half_written() {
     assert_eq!((store.queued_rows(), reader.journal(&ALL).unwrap().len()), (1, written));
     store.commit(raise(Some(role(1, "a")), role(2, "b"), leading)).unwrap();
     assert_eq!(store.queued_rows(), 1);
+    // And neither does a reason of its own, for which there is no room: it waits too.
+    let with_reason = Batch {
+        journal: entries(&[&long], true).journal,
+        ..raise(Some(role(2, "b")), role(3, "a"), leading)
+    };
+    store.commit(with_reason).unwrap();
+    assert_eq!((store.queued_rows(), store.roles().unwrap()[&pair()].epoch), (2, Epoch(3)));
 
     // Space is back: they are written.
     store.limit_size(1 << 30).unwrap();
     store.flush().unwrap();
-    assert_eq!((store.queued_rows(), reader.journal(&ALL).unwrap().len()), (0, written + 1));
+    assert_eq!((store.queued_rows(), reader.journal(&ALL).unwrap().len()), (0, written + 2));
     assert_eq!(store.dropped_rows(), 0);
 }
 

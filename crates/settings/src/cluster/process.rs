@@ -52,13 +52,13 @@ pub(super) fn read(report: &mut Report, view: View<'_>) -> ProcessDraft {
         nice: number(report, "nice", -20, 19),
         oom_score_adjust: number(report, "oom-score-adjust", -1000, 1000),
         environment_file: read_environment_file(report, view),
-        memory_max_bytes: bytes(report, view, "memory-max", (1 << 20, 1 << 50)),
+        memory_max_bytes: values::bytes(report, view, "memory-max", (1 << 20, 1 << 50)),
         cpu_max_percent: read_cpu_max(report, view),
         pids_max: view
             .integer(report, "pids-max", 1, 1 << 22)
             .and_then(|found| u64::try_from(found.value).ok()),
         output: view.word(report, "output", &words, OutputKind::from_word).map(|found| found.value),
-        output_limit_bytes: bytes(report, view, "output-limit", OUTPUT_LIMITS),
+        output_limit_bytes: values::bytes(report, view, "output-limit", OUTPUT_LIMITS),
         output_keep: view
             .integer(report, "output-keep", 0, MOST_KEPT)
             .and_then(|found| u32::try_from(found.value).ok()),
@@ -100,25 +100,6 @@ fn read_umask(report: &mut Report, view: View<'_>) -> Option<u32> {
         wrong(report, &found, "octal digits from \"000\" to \"777\", as a text");
     }
     read
-}
-
-/// A number of bytes within bounds.
-fn bytes(report: &mut Report, view: View<'_>, key: &str, (least, most): (u64, u64)) -> Option<u64> {
-    let found = view.raw(key)?;
-    let read = match found.value {
-        Value::Integer(Some(number)) => u64::try_from(*number).ok(),
-        Value::Text(text) => size::from_text(text),
-        _ => None,
-    };
-    let allowed = match read {
-        None => size::ALLOWED.to_owned(),
-        Some(bytes) if bytes < least || bytes > most => {
-            format!("{} to {}", size::to_text(least), size::to_text(most))
-        }
-        Some(bytes) => return Some(bytes),
-    };
-    wrong(report, &found, &allowed);
-    None
 }
 
 fn wrong(report: &mut Report, found: &Found<&Value>, allowed: &str) {

@@ -94,8 +94,15 @@ const SERVER: &[Key] = &[
     ),
 ];
 
-const JOURNAL: &[Key] =
-    &[now("keep", Shape::Duration, "`90d`", "How long observations, decisions and events are kept.")];
+const JOURNAL: &[Key] = &[
+    now("keep", Shape::Duration, "`90d`", "How long observations, decisions and events are kept."),
+    now(
+        "max-size",
+        Shape::Size,
+        "`1G`",
+        "What the store may take, from `16M` to `1T`; beyond it the oldest of these are forgotten early.",
+    ),
+];
 
 const TLS: &[Key] = &[
     now("certificate", Shape::Text, "must be there", "File of its certificate, in PEM form."),
