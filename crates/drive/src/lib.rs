@@ -20,7 +20,7 @@ mod unwaiting;
 pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
 pub use log::begin_log;
-pub use pace::Pace;
+pub use pace::{Pace, Paces};
 pub use run::{Hands, Inbox, Kept, Look, Looking, Mail, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]

@@ -7,7 +7,8 @@
 mod meet;
 mod talk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use understudy_transport::{Address, LinkTally, Security, SendError, Sender};
 use understudy_wire::{PeerSaid, SPOKEN, VOTES_SINCE, VersionRange};
 
 use crate::accepting::Refusals;
+use crate::gate::Welcomed;
 
 /// Most peers of one agent. Each costs a link and a task.
 pub const MOST_PEERS: usize = 1024;
@@ -37,6 +39,7 @@ pub struct Peers {
     table: Mutex<Table>,
     next: AtomicU64,
     refusals: Refusals,
+    welcomed: Welcomed,
     tally: Mutex<LinkTally>,
 }
 
@@ -68,6 +71,8 @@ struct Table {
     slots: BTreeMap<HostName, Slot>,
     /// One for each peer, and for each former one whose last link has not ended yet.
     turns: BTreeMap<HostName, Turn>,
+    /// The addresses of all peers, as far as they are no names: those are known when their agents came once.
+    expected: BTreeSet<IpAddr>,
 }
 
 /// One peer. Dropping it ends its tasks.
@@ -95,6 +100,7 @@ impl Peers {
             table: Mutex::default(),
             next: AtomicU64::new(1),
             refusals: Refusals::new("peer link"),
+            welcomed: Welcomed::new(MOST_PEERS),
             tally: Mutex::default(),
         })
     }
@@ -109,7 +115,8 @@ impl Peers {
         let wanted: BTreeMap<HostName, Place> =
             peers.into_iter().take(MOST_PEERS).map(|peer| (peer.host.clone(), place_of(peer))).collect();
         let mut table = self.table();
-        let Table { slots, turns } = &mut *table;
+        let Table { slots, turns, expected } = &mut *table;
+        *expected = wanted.values().flat_map(|place| &place.addresses).filter_map(ip_of).collect();
         slots.retain(|host, _| wanted.contains_key(host));
         turns.retain(|host, turn| wanted.contains_key(host) || Arc::strong_count(turn) > 1);
         for (host, place) in wanted {
@@ -148,6 +155,11 @@ impl Peers {
     /// How many peers are linked.
     pub fn linked(&self) -> usize {
         self.table().slots.values().filter(|slot| slot.open.is_some()).count()
+    }
+
+    /// Whether a peer may come from there: it is its address, or it came from there before.
+    pub fn knows(&self, ip: IpAddr) -> bool {
+        self.table().expected.contains(&ip) || self.welcomed.knows(ip)
     }
 
     /// What was refused since the start, and how often.
@@ -228,6 +240,11 @@ impl Slot {
             let _ = open.end.send(reason);
         }
     }
+}
+
+fn ip_of(address: &Address) -> Option<IpAddr> {
+    let Address::Tcp { host, .. } = address else { return None };
+    host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// An address that cannot be one is left out, and said: the others may lead there.
