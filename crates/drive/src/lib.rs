@@ -9,17 +9,16 @@ mod clock;
 mod crowd;
 pub mod exposition;
 mod log;
+mod log_thread;
 mod pace;
 mod run;
 mod stop;
 #[cfg(target_os = "linux")]
 mod unit;
-#[cfg(unix)]
-mod unwaiting;
 
 pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
-pub use log::begin_log;
+pub use log::{Log, begin_log, flush_log};
 pub use pace::{Pace, Paces};
 pub use run::{Hands, Inbox, Kept, Look, Looking, Mail, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
