@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, StartId};
-use understudy_drive::{Inbox, State as UnitState, Stop, Unit};
+use understudy_drive::{Inbox, InboxReader, State as UnitState, Stop, Unit};
 use understudy_model::{AgentId, ApplicationName, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
@@ -136,7 +136,7 @@ pub fn addresses(settings: &AgentSettings) -> Result<(PathBuf, Vec<Address>), Li
 pub struct Life {
     agent: Agent,
     first: AgentSaw,
-    mail: tokio::sync::mpsc::Receiver<understudy_drive::Mail<Agent>>,
+    mail: InboxReader<Agent>,
     hands: AgentHands<Linux>,
     platform: Arc<Linux>,
     links: Arc<Links>,
