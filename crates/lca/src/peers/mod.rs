@@ -4,10 +4,11 @@
 //! the agent whose host's name sorts first; of two links of one peer the newer one stays, and what the older one still
 //! brings is not heard. Nothing waits for a peer: one that does not read is let go.
 
+mod expected;
 mod meet;
 mod talk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ use understudy_wire::{PeerSaid, SPOKEN, VOTES_SINCE, VersionRange};
 
 use crate::accepting::Refusals;
 use crate::gate::Welcomed;
+
+use expected::Expected;
 
 /// Most peers of one agent. Each costs a link and a task.
 pub const MOST_PEERS: usize = 1024;
@@ -71,8 +74,8 @@ struct Table {
     slots: BTreeMap<HostName, Slot>,
     /// One for each peer, and for each former one whose last link has not ended yet.
     turns: BTreeMap<HostName, Turn>,
-    /// The addresses of all peers, as far as they are no names: those are known when their agents came once.
-    expected: BTreeSet<IpAddr>,
+    /// Where they may come from.
+    expected: Expected,
 }
 
 /// One peer. Dropping it ends its tasks.
@@ -116,7 +119,11 @@ impl Peers {
             peers.into_iter().take(MOST_PEERS).map(|peer| (peer.host.clone(), place_of(peer))).collect();
         let mut table = self.table();
         let Table { slots, turns, expected } = &mut *table;
-        *expected = wanted.values().flat_map(|place| &place.addresses).filter_map(ip_of).collect();
+        if expected.expect(wanted.values().flat_map(|place| &place.addresses)) {
+            let names = expected.names();
+            let asks = (!names.is_empty()).then(|| tokio::spawn(Arc::clone(self).resolve_on(names)));
+            expected.ask_by(asks.map(|task| task.abort_handle()));
+        }
         slots.retain(|host, _| wanted.contains_key(host));
         turns.retain(|host, turn| wanted.contains_key(host) || Arc::strong_count(turn) > 1);
         for (host, place) in wanted {
@@ -159,7 +166,7 @@ impl Peers {
 
     /// Whether a peer may come from there: it is its address, or it came from there before.
     pub fn knows(&self, ip: IpAddr) -> bool {
-        self.table().expected.contains(&ip) || self.welcomed.knows(ip)
+        self.table().expected.contains(ip) || self.welcomed.knows(ip)
     }
 
     /// What was refused since the start, and how often.
@@ -240,11 +247,6 @@ impl Slot {
             let _ = open.end.send(reason);
         }
     }
-}
-
-fn ip_of(address: &Address) -> Option<IpAddr> {
-    let Address::Tcp { host, .. } = address else { return None };
-    host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// An address that cannot be one is left out, and said: the others may lead there.
