@@ -8,20 +8,21 @@
 mod clock;
 mod crowd;
 pub mod exposition;
+mod inbox;
 mod log;
+mod log_thread;
 mod pace;
 mod run;
 mod stop;
 #[cfg(target_os = "linux")]
 mod unit;
-#[cfg(unix)]
-mod unwaiting;
 
 pub use clock::{BootClock, now};
 pub use crowd::{Crowd, CrowdPlace};
-pub use log::begin_log;
-pub use pace::Pace;
-pub use run::{Hands, Inbox, Kept, Look, Looking, Mail, Persisting, Told, run};
+pub use inbox::{Inbox, InboxReader, Look, Mail};
+pub use log::{Log, begin_log, flush_log};
+pub use pace::{Pace, Paces};
+pub use run::{Hands, Kept, Persisting, Told, run};
 pub use stop::{Stop, stop_signals};
 #[cfg(target_os = "linux")]
 pub use unit::{State, Unit, UnitError};

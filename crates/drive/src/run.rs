@@ -4,85 +4,10 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use understudy_model::{Decision, Machine, Moment};
+use understudy_model::{Decision, Lane, Machine, Moment};
 
+use crate::inbox::{InboxReader, Looker, Looks, MOST_LOOKS, Mail, Place};
 use crate::{Stop, now};
-
-/// What can be put into a machine's inbox.
-pub enum Mail<M: Machine> {
-    /// Something was observed, at that moment.
-    Saw(Moment, M::Saw),
-    /// Somebody wants to look at the machine between two steps; it must not block.
-    Look(Look<M>),
-}
-
-/// One look at a machine.
-pub struct Look<M> {
-    /// Told as soon as the loop has taken it, which is before the look itself if something is being made durable.
-    taken: oneshot::Sender<()>,
-    look: Seeing<M>,
-}
-
-/// What a look does.
-type Seeing<M> = Box<dyn FnOnce(&M) + Send>;
-
-/// What comes of a look that has begun.
-pub struct Looking<R> {
-    /// The machine's loop turns. An error: it has ended.
-    pub taken: oneshot::Receiver<()>,
-    /// What was seen. An error: it has ended.
-    pub seen: oneshot::Receiver<R>,
-}
-
-/// The way into a machine. Cloned freely; bounded, so a flood of observations slows down whoever floods.
-pub struct Inbox<M: Machine> {
-    mail: mpsc::Sender<Mail<M>>,
-}
-
-impl<M: Machine> Clone for Inbox<M> {
-    fn clone(&self) -> Self {
-        Self { mail: self.mail.clone() }
-    }
-}
-
-impl<M: Machine> Inbox<M> {
-    /// An inbox and its reading end; at most `bound` pieces of mail wait in it.
-    pub fn new(bound: usize) -> (Self, mpsc::Receiver<Mail<M>>) {
-        let (mail, receiver) = mpsc::channel(bound);
-        (Self { mail }, receiver)
-    }
-
-    /// Puts an observation in, stamped with this moment. False if the machine has ended.
-    pub async fn saw(&self, saw: M::Saw) -> bool {
-        self.mail.send(Mail::Saw(now(), saw)).await.is_ok()
-    }
-
-    /// As [`Inbox::saw`], from a thread that is not part of the runtime.
-    pub fn saw_blocking(&self, saw: M::Saw) -> bool {
-        self.mail.blocking_send(Mail::Saw(now(), saw)).is_ok()
-    }
-
-    /// Looks at the machine. `None` if it has ended.
-    pub async fn look<R: Send + 'static>(&self, look: impl FnOnce(&M) -> R + Send + 'static) -> Option<R> {
-        self.begin_look(look).await?.seen.await.ok()
-    }
-
-    /// Begins to look at the machine, for whoever wants to know also whether its loop turns. `None` if it has ended.
-    pub async fn begin_look<R: Send + 'static>(
-        &self,
-        look: impl FnOnce(&M) -> R + Send + 'static,
-    ) -> Option<Looking<R>> {
-        let (told, taken) = oneshot::channel();
-        let (answer, seen) = oneshot::channel();
-        let look = Box::new(move |machine: &M| {
-            // Nobody waits any more if this fails; then there is nobody to tell.
-            let _ = answer.send(look(machine));
-        });
-        self.mail.send(Mail::Look(Look { taken: told, look })).await.ok()?;
-        Some(Looking { taken, seen })
-    }
-}
 
 /// What a program does for its machine.
 pub trait Hands<M: Machine> {
@@ -123,36 +48,31 @@ pub struct Told {
 ///
 /// `first` is observed before anything else. Observations are handled one at a time, in the order of their arrival, and
 /// before those who only look; a deadline is observed as soon as it has passed and no mail is older. Only what the machine
-/// takes [aside](Machine::aside) does not wait for the disk.
-pub async fn run<M, H>(
-    machine: M,
-    first: M::Saw,
-    mail: mpsc::Receiver<Mail<M>>,
-    hands: &mut H,
-    stop: &Stop,
-) -> M
+/// takes [aside](Machine::aside) does not wait for the disk; however much else waits for it, that is read.
+pub async fn run<M, H>(machine: M, first: M::Saw, mail: InboxReader<M>, hands: &mut H, stop: &Stop) -> M
 where
     M: Machine,
     M::Saw: Clone,
     H: Hands<M>,
 {
-    let mut turn = Turn { machine, hands, mail, waiting: VecDeque::new(), looks: Looks::default() };
+    let mut turn =
+        Turn { machine, hands, mail, waiting: VecDeque::new(), repeated: 0, looks: Waiting::default() };
     turn.handle(now(), first).await;
     let stopped = stop.asked();
     tokio::pin!(stopped);
     loop {
         turn.looks.serve_if_overdue(&turn.machine);
         let wait = turn.machine.next_deadline().map(|deadline| deadline.since(now()));
-        let waited = turn.waiting.pop_front();
+        let waited = turn.next_waiting();
         tokio::select! {
             biased;
             () = &mut stopped => return turn.machine,
             // It came before what is in the inbox now.
-            Some((at, saw)) = std::future::ready(waited) => turn.observe(at, saw).await,
-            received = turn.mail.recv() => match received {
+            Some((at, saw, _place)) = std::future::ready(waited) => turn.observe(at, saw).await,
+            received = turn.mail.recv_in_place() => match received {
                 None => return turn.machine,
-                Some(Mail::Saw(at, saw)) => turn.observe(at, saw).await,
-                Some(Mail::Look(look)) => turn.looks.take(look),
+                Some((Mail::Saw(at, saw), _place)) => turn.observe(at, saw).await,
+                Some((Mail::Look(look), _)) => turn.looks.take(look.0),
             },
             // Nothing is observed at this moment.
             () = std::future::ready(()), if !turn.looks.waiting.is_empty() => turn.looks.serve(&turn.machine),
@@ -165,9 +85,6 @@ where
     }
 }
 
-/// Most observations that wait while something is being made durable; those behind them wait in the inbox.
-const MOST_WAITING: usize = 4_096;
-
 /// A write that takes longer is said to do so.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -175,10 +92,14 @@ const SLOW: Duration = Duration::from_secs(5);
 struct Turn<'h, M: Machine, H> {
     machine: M,
     hands: &'h mut H,
-    mail: mpsc::Receiver<Mail<M>>,
-    /// What was observed while something was being made durable, oldest first; at most [`MOST_WAITING`].
-    waiting: VecDeque<(Moment, M::Saw)>,
-    looks: Looks<M>,
+    mail: InboxReader<M>,
+    /// What was observed while something was being made durable, oldest first. Each has a place in the inbox, so there are no
+    /// more than that has.
+    waiting: VecDeque<(Moment, M::Saw, Option<Place>)>,
+    /// How many of these are of [`Lane::Repeated`]: at most half of its places, so that there are always some for what the
+    /// machine takes aside.
+    repeated: usize,
+    looks: Waiting<M>,
 }
 
 impl<M, H> Turn<'_, M, H>
@@ -187,6 +108,26 @@ where
     M::Saw: Clone,
     H: Hands<M>,
 {
+    fn next_waiting(&mut self) -> Option<(Moment, M::Saw, Option<Place>)> {
+        let next = self.waiting.pop_front()?;
+        if M::lane(&next.1) == Lane::Repeated {
+            self.repeated -= 1;
+        }
+        Some(next)
+    }
+
+    /// Lets it wait for its turn; false if there is no room and it will be said again.
+    fn let_wait(&mut self, at: Moment, saw: M::Saw, place: Option<Place>) -> bool {
+        if M::lane(&saw) == Lane::Repeated {
+            if self.repeated >= self.mail.bound() / 2 {
+                return false;
+            }
+            self.repeated += 1;
+        }
+        self.waiting.push_back((at, saw, place));
+        true
+    }
+
     async fn observe(&mut self, at: Moment, saw: M::Saw) {
         self.handle(at, saw).await;
         self.looks.overtaken += 1;
@@ -217,25 +158,30 @@ where
         let mut persisting = self.hands.persist(at, saw, decision);
         let mut open = true;
         let mut told = false;
+        let mut left_out = 0_u64;
         let slow = tokio::time::sleep(SLOW);
         tokio::pin!(slow);
         loop {
             let due = self.machine.aside_deadline();
             let wait = due.map(|due| due.since(now()));
-            let heeds = open && self.waiting.len() < MOST_WAITING;
             tokio::select! {
                 biased;
-                kept = &mut persisting => return kept,
-                received = self.mail.recv(), if heeds => match received {
+                kept = &mut persisting => {
+                    if left_out > 0 {
+                        tracing::warn!(left_out, "votes that waited for the disk were too many; they are asked for again");
+                    }
+                    return kept;
+                }
+                received = self.mail.recv_in_place(), if open => match received {
                     // Seen again when this is durable.
                     None => open = false,
-                    Some(Mail::Look(look)) => self.looks.take(look),
-                    Some(Mail::Saw(at, saw)) => match self.machine.aside(at, &saw) {
+                    Some((Mail::Look(look), _)) => self.looks.take(look.0),
+                    Some((Mail::Saw(at, saw), place)) => match self.machine.aside(at, &saw) {
                         Some(decision) => {
                             self.hands.record(at, &saw, &decision);
                             self.carry_out(decision);
                         }
-                        None => self.waiting.push_back((at, saw)),
+                        None => left_out += u64::from(!self.let_wait(at, saw, place)),
                     },
                 },
                 () = sleep(wait), if due.is_some() => {
@@ -258,30 +204,36 @@ where
     }
 }
 
-/// Most looks that wait at a time.
-const MOST_LOOKS: usize = 64;
 /// Most observations that overtake a look.
 const MOST_OVERTAKING: usize = 256;
 
 /// Looks that wait until nothing is observed: whoever looks makes no observation wait, and is made to wait for a bounded
 /// number of them. A look never comes before what was put in before it.
-struct Looks<M> {
-    waiting: Vec<Seeing<M>>,
+struct Waiting<M> {
+    /// At most twice [`MOST_LOOKS`], as no more are waited for.
+    waiting: Vec<Box<dyn Looker<M>>>,
     /// Observations since the last time that nobody waited.
     overtaken: usize,
 }
 
-impl<M> Default for Looks<M> {
+impl<M> Default for Waiting<M> {
     fn default() -> Self {
         Self { waiting: Vec::new(), overtaken: 0 }
     }
 }
 
-impl<M> Looks<M> {
-    fn take(&mut self, look: Look<M>) {
-        // Most who look do not ask whether it was taken.
-        let _ = look.taken.send(());
-        self.waiting.push(look.look);
+impl<M> Waiting<M> {
+    fn take(&mut self, look: Looks<M>) {
+        match look {
+            // Who asked may have gone.
+            Looks::Loop(told) => drop(told.send(())),
+            Looks::Machine(looker) => {
+                if self.waiting.len() >= 2 * MOST_LOOKS {
+                    self.waiting.retain(|looker| looker.waits());
+                }
+                self.waiting.push(looker);
+            }
+        }
     }
 
     fn serve_if_overdue(&mut self, machine: &M) {
@@ -293,8 +245,8 @@ impl<M> Looks<M> {
     }
 
     fn serve(&mut self, machine: &M) {
-        for look in self.waiting.drain(..) {
-            look(machine);
+        for looker in self.waiting.drain(..).filter(|looker| looker.waits()) {
+            looker.look(machine);
         }
         self.overtaken = 0;
     }

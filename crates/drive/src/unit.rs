@@ -2,8 +2,8 @@
 //! machine steps.
 //!
 //! The protocol is systemd's: datagrams of `NAME=value` lines to the socket in `NOTIFY_SOCKET`. Knows nothing of any
-//! machine beyond that it can be looked at. The law: the watchdog is fed only by the machine itself, through its inbox; a
-//! program whose machine is stuck is not alive, however well its timers run.
+//! machine beyond that it can be looked at. The law: the watchdog is fed only by the loop in which the machine runs, through its
+//! inbox; a program whose loop is stuck is not alive, however well its timers run. One that waits for a disk turns, and lives.
 
 use std::env;
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use understudy_model::Machine;
 
-use crate::run::Inbox;
+use crate::inbox::Inbox;
 
 /// How often the status line is made anew, at least; one that has not changed is not told.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
@@ -132,22 +132,27 @@ impl Unit {
         let status = Arc::new(status);
         let every = self.watchdog.map_or(STATUS_EVERY, |allowed| STATUS_EVERY.min(allowed / 2));
         let mut first = true;
+        // One at a time, however long it takes.
+        let mut seeing = None;
         loop {
             let next = tokio::time::Instant::now() + every;
-            let status = Arc::clone(&status);
-            let Some(looking) = inbox.begin_look(move |machine| status(machine)).await else { return };
-            // A machine that does not take it is waited for here, and nobody is told that it lives.
-            if looking.taken.await.is_err() {
+            // A machine whose loop does not turn is waited for here, and nobody is told that it lives.
+            if !inbox.turns().await {
                 return;
             }
             if self.watchdog.is_some() && !first {
                 self.say("WATCHDOG=1");
             }
-            match tokio::time::timeout_at(next, looking.seen).await {
-                Ok(Err(_)) => return,
+            let seen = seeing.get_or_insert_with(|| {
+                let status = Arc::clone(&status);
+                Box::pin(inbox.look(move |machine| status(machine)))
+            });
+            match tokio::time::timeout_at(next, seen).await {
+                Ok(None) => return,
                 Err(_) if first => {}
                 Err(_) => self.show("waits for a disk"),
-                Ok(Ok(line)) => {
+                Ok(Some(line)) => {
+                    seeing = None;
                     self.show(&line);
                     if std::mem::take(&mut first) {
                         self.tell(State::Ready);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use understudy_drive::{Hands, Inbox, Persisting, Stop, Told, now, run};
-use understudy_model::{Because, Decision, Event, EventKind, Machine, Moment, Rule, Severity, Subject};
+use understudy_model::{Because, Decision, Event, EventKind, Lane, Machine, Moment, Rule, Severity, Subject};
 
 /// Persists and acts on every number it sees; wakes at a deadline that never goes away.
 #[derive(Default)]
@@ -53,6 +54,14 @@ impl Machine for Counter {
 
     fn deadline_passed() -> Saw {
         Saw::Deadline
+    }
+
+    fn lane(saw: &Saw) -> Lane {
+        match saw {
+            Saw::Number(100..=2_999) => Lane::Repeated,
+            Saw::Number(10_000..) => Lane::Programs,
+            Saw::Number(_) | Saw::Deadline | Saw::Failed(..) => Lane::Own,
+        }
     }
 
     fn aside(&mut self, _: Moment, saw: &Saw) -> Option<Decision<u32, String>> {
@@ -209,4 +218,89 @@ async fn what_needs_nothing_durable_does_not_wait_for_a_slow_disk_and_all_else_k
     assert!(at("persist [8000]") < at("aside passed") && at("aside passed") < at("act 8000"), "{notes:?}");
     assert!(at("aside 100") < at("act 8000") && at("aside 101") < at("act 8000"), "{notes:?}");
     assert!(at("act 8000") < at("act 2") && at("act 2") < at("act 4"), "{notes:?}");
+}
+
+/// How much each lane has room for.
+const BOUND: usize = 8;
+
+/// The machine while its disk hangs, until `during` is over, and then until all that `during` began is taken; what it noted.
+async fn hang(during: impl AsyncFnOnce(Inbox<Counter>) -> JoinSet<bool>) -> Vec<String> {
+    let (inbox, mail) = Inbox::new(BOUND);
+    let stop = Stop::default();
+    let mut notes = Notes::default();
+    let disk = Arc::clone(&notes.1);
+    let feed = async {
+        assert!(inbox.saw(Saw::Number(8_000)).await);
+        let began = during(inbox.clone()).await;
+        disk.notify_one();
+        assert!(began.join_all().await.into_iter().all(|taken| taken));
+        inbox.look(|_| ()).await.expect("the machine runs");
+        stop.ask();
+    };
+    tokio::join!(run(Counter::default(), Saw::Number(0), mail, &mut notes, &stop), feed);
+    notes.0
+}
+
+#[tokio::test]
+async fn however_much_waits_for_a_disk_that_hangs_votes_and_looks_come_through_and_nothing_is_lost() {
+    const MANY: u32 = 6_000;
+    let notes = hang(async |inbox| {
+        let mut floods = JoinSet::new();
+        for number in 0..MANY {
+            let inbox = inbox.clone();
+            floods.spawn(async move { inbox.saw(Saw::Number(20_000 + 2 * number)).await });
+        }
+        for number in 0..4_000 {
+            assert!(inbox.saw(Saw::Number(4)).await, "{number}");
+        }
+        for number in 100..100 + 100 * BOUND as u32 {
+            assert!(inbox.saw(Saw::Number(number)).await);
+            assert!(inbox.turns().await);
+        }
+        floods
+    })
+    .await;
+    let at = |what: &str| notes.iter().position(|note| note == what).expect(what);
+    assert!(at("aside 100") < at("act 8000") && at("aside 899") < at("act 8000"));
+    assert!(at("act 8000") < at("act 4"), "all else waits");
+    assert_eq!(notes.iter().filter(|note| *note == "act 4").count(), 4_000);
+    let programs = notes.iter().filter(|note| note.starts_with("act 2") || note.starts_with("act 3"));
+    assert_eq!(programs.count(), MANY as usize);
+}
+
+#[tokio::test]
+async fn what_is_said_again_is_left_out_above_its_room_and_the_rest_comes_through() {
+    let notes = hang(async |inbox| {
+        for number in 0..100 {
+            // Nothing that the machine takes aside.
+            assert!(inbox.saw(Saw::Number(2_000 + 2 * number)).await);
+        }
+        assert!(inbox.saw(Saw::Number(100)).await);
+        assert!(inbox.turns().await);
+        JoinSet::new()
+    })
+    .await;
+    let at = |what: &str| notes.iter().position(|note| note == what).expect(what);
+    assert!(at("aside 100") < at("act 8000") && at("act 8000") < at("act 2000"));
+    let acted = notes.iter().filter(|note| note.starts_with("act 2")).count();
+    assert_eq!(acted, BOUND / 2, "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_waits_for_any_more_takes_no_room() {
+    let looked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    hang(async |inbox| {
+        for _ in 0..1_000 {
+            let looked = Arc::clone(&looked);
+            let look = inbox.look(move |_| looked.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+            tokio::select! {
+                biased;
+                _ = look => panic!("the disk hangs"),
+                true = inbox.turns() => {}
+            }
+        }
+        JoinSet::new()
+    })
+    .await;
+    assert_eq!(looked.load(std::sync::atomic::Ordering::Relaxed), 0);
 }

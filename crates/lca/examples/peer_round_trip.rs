@@ -12,9 +12,9 @@ mod authority;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use understudy_decide::agent::{Agent, AgentSaw, Peer};
-use understudy_drive::{Inbox, Mail};
+use understudy_drive::{Inbox, InboxReader, Mail};
 use understudy_lca::callers;
 use understudy_lca::links::Links;
 use understudy_lca::log_files::LogFiles;
@@ -34,7 +34,7 @@ const ROUNDS: usize = 20_000;
 /// How many asks leave together in the second part.
 const TOGETHER: u64 = 50;
 
-type Mailbox = mpsc::Receiver<Mail<Agent>>;
+type Mailbox = InboxReader<Agent>;
 
 fn host(name: &str) -> HostName {
     name.parse().expect("a name")

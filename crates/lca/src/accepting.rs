@@ -1,32 +1,27 @@
 //! Accepting connections for ever, and counting what strangers said wrong.
 //!
 //! Refuses to know what is spoken. The law: no stranger can end the accepting, a flood of nonsense makes one line a minute,
-//! and a flood of connections takes a small part of a core, as this thread may go before every other program.
+//! and nobody waits for a flood of others: those who come too fast are turned away, which costs little, as this thread may go
+//! before every other program.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
-use understudy_drive::Pace;
-use understudy_transport::{Backoff, Listener, ReceiveError, RefusalTally, Stranger};
+use understudy_transport::{Admission, Backoff, Listener, Peer, ReceiveError, RefusalTally, Stranger};
 
-/// How fast strangers are let in at one place; those who come faster wait in the system's queue.
-pub fn strangers() -> Pace {
-    Pace::new(256, 250)
-}
-
-/// Hands every connection to `begin`, which must not wait.
-pub async fn accept_all(listener: &Listener, begin: impl Fn(Stranger)) {
+/// Hands every connection that `admit` lets in to `begin`. Neither must wait.
+pub async fn accept_all(
+    listener: &Listener,
+    mut admit: impl FnMut(&Peer) -> Admission,
+    begin: impl Fn(Stranger),
+) {
     let mut backoff = Backoff::new(u64::from(std::process::id()));
-    let mut pace = strangers();
     loop {
-        match listener.accept().await {
+        match listener.accept_as(&mut admit).await {
             Ok(stranger) => {
                 backoff.reset();
                 begin(stranger);
-                let wait = pace.after_one(understudy_drive::now());
-                if !wait.is_zero() {
-                    tokio::time::sleep(wait).await;
-                }
             }
             Err(error) => {
                 tracing::warn!(%error, cause = %cause(&error), "no connection can be accepted now");
@@ -58,11 +53,16 @@ impl Refusals {
     }
 
     /// Counts one refusal, and logs it unless one like it was logged less than a minute ago.
-    pub fn count_word(&self, peer: &str, word: &'static str, reason: &str) {
+    pub fn count_word(&self, peer: &(impl Display + ?Sized), word: &'static str, reason: &str) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = tally.count(word, understudy_drive::now()) {
             tracing::warn!(%peer, %word, %reason, times, "{} refused", self.kind);
         }
+    }
+
+    /// Counts one that was turned away because too many come from there.
+    pub fn count_turned_away(&self, peer: &Peer) {
+        self.count_word(peer, "too-fast", "too many connections come from there");
     }
 
     /// The kind of link, each reason, and how often, since the start.

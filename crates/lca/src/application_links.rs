@@ -13,10 +13,11 @@ use tokio::sync::{Notify, watch};
 use understudy_decide::agent::{Agent, AgentSaw, StartId};
 use understudy_drive::Inbox;
 use understudy_model::{ApplicationName, FromApplication, ToApplication};
-use understudy_transport::{Handed, Listener, Peer, Receiver, SendError, Sender, Stranger};
+use understudy_transport::{Admission, Handed, Listener, Peer, Receiver, SendError, Sender, Stranger};
 use understudy_wire::{ApplicationHears, ApplicationSays, SPOKEN};
 
 use crate::accepting::{Refusals, accept_all};
+use crate::gate::Gate;
 use crate::inherited::{Inheritance, LinkDescription};
 use crate::link_memory::LinkMemory;
 use crate::platform::Platform;
@@ -83,7 +84,15 @@ impl<P: Platform> ApplicationLinks<P> {
 
     /// Accepts applications as long as the runtime lives: all of them, or at a door the one whose door it is.
     pub async fn serve(self: Arc<Self>, listener: Arc<Listener>, door_of: Option<ApplicationName>) {
-        accept_all(&listener, |stranger| {
+        let mut gate = Gate::default();
+        let admit = |peer: &Peer| {
+            let admission = gate.admit(peer, |_| false, understudy_drive::now());
+            if admission == Admission::TurnedAway {
+                self.refusals.count_turned_away(peer);
+            }
+            admission
+        };
+        accept_all(&listener, admit, |stranger| {
             let (this, door_of) = (Arc::clone(&self), door_of.clone());
             tokio::spawn(async move { this.converse(stranger, door_of).await });
         })

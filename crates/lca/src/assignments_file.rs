@@ -9,6 +9,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use understudy_model::{AgentId, Assignment};
 
+use crate::exit::needs_a_person;
 use crate::whole_file::{self, Keep};
 
 /// The version of the file.
@@ -61,6 +62,19 @@ pub enum AssignmentsError {
         /// Who we are.
         own: AgentId,
     },
+}
+
+impl AssignmentsError {
+    /// Whether a person must act before another start can succeed.
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            AssignmentsError::Read { source, .. } => needs_a_person(source),
+            AssignmentsError::TooLong { .. }
+            | AssignmentsError::Damaged { .. }
+            | AssignmentsError::OtherFormat { .. }
+            | AssignmentsError::OtherAgent { .. } => true,
+        }
+    }
 }
 
 const ADVICE: &str =

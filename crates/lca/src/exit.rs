@@ -2,6 +2,7 @@
 //!
 //! Refuses to know why. The law: 78 means that a start without a person's help is pointless.
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 /// Exit codes of `lca`.
@@ -24,4 +25,10 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
     }
+}
+
+/// Whether the system refuses a file for a reason that only a person can mend. A disk that is full, cannot be written to or
+/// fails may be well again, so that another start is worth a try.
+pub fn needs_a_person(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::IsADirectory)
 }

@@ -142,7 +142,7 @@ fn close_what_is_left() -> io::Result<usize> {
     }
     let mut closed = 0;
     for number in numbers {
-        // SAFETY: only borrowed to ask how it was opened; it was open a moment ago, and this is the only thread yet.
+        // SAFETY: only borrowed to ask how it was opened; it was open a moment ago, and the only other thread yet, that of the log, neither opens nor closes any.
         let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
         if !fcntl_getfd(borrowed)?.contains(FdFlags::CLOEXEC) {
             drop(adopt(number)?);

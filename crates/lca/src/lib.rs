@@ -16,6 +16,7 @@ pub mod doors;
 pub mod environment;
 pub mod environment_file;
 pub mod exit;
+pub mod gate;
 pub mod guarding;
 pub mod hands;
 pub mod inherited;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use understudy_decide::agent::{Agent, AgentMemory, AgentSaw, StartId};
-use understudy_drive::{Inbox, State as UnitState, Stop, Unit};
+use understudy_drive::{Inbox, InboxReader, State as UnitState, Stop, Unit};
 use understudy_model::{AgentId, ApplicationName, Incarnation};
 use understudy_settings::AgentSettings;
 use understudy_transport::{Address, AddressError, BindError, Listener, Security};
@@ -35,7 +35,7 @@ use crate::pages::Pages;
 use crate::peers::{Me, Peers};
 use crate::platform::{Linux, Platform, PlatformError};
 use crate::processes::{Footing, Places, Processes, notices};
-use crate::promise_file::{OpenError, Owner};
+use crate::promise_file::Owner;
 use crate::replace::Replace;
 use crate::security::SecurityError;
 use crate::starts::Starts;
@@ -109,14 +109,9 @@ impl LifeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             LifeError::Address { .. } | LifeError::Security(_) => true,
-            LifeError::State(error) => {
-                // Who holds the state may let go of it, and a disk may be well again: that is tried again.
-                match error {
-                    StateError::Promises(error) => !matches!(error, OpenError::Flush { .. }),
-                    StateError::Assignments(_) => true,
-                    _ => false,
-                }
-            }
+            // Who holds the state may let go of it, and a disk may be well again: that is tried again.
+            LifeError::State(StateError::Promises(error)) => error.needs_a_person(),
+            LifeError::State(StateError::Assignments(error)) => error.needs_a_person(),
             _ => false,
         }
     }
@@ -136,7 +131,7 @@ pub fn addresses(settings: &AgentSettings) -> Result<(PathBuf, Vec<Address>), Li
 pub struct Life {
     agent: Agent,
     first: AgentSaw,
-    mail: tokio::sync::mpsc::Receiver<understudy_drive::Mail<Agent>>,
+    mail: InboxReader<Agent>,
     hands: AgentHands<Linux>,
     platform: Arc<Linux>,
     links: Arc<Links>,
@@ -430,4 +425,35 @@ fn adopt(
         tracing::warn!(%error, "cannot remove notify sockets that nobody hears any more");
     }
     Ok((processes, found, opened))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assignments_file::AssignmentsError;
+    use crate::promise_file::OpenError;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_disk_that_is_ill_is_tried_again_and_what_a_person_must_mend_is_not() {
+        let path = || PathBuf::from("/state/file");
+        let all = |source: Errno| {
+            let source = || io::Error::from(source);
+            let promises: [StateError; 3] = [
+                OpenError::Create { path: path(), source: source() }.into(),
+                OpenError::Read { path: path(), source: source() }.into(),
+                OpenError::Flush { path: path(), source: source() }.into(),
+            ];
+            let assignments = AssignmentsError::Read { path: path(), source: source() }.into();
+            promises.into_iter().chain([assignments]).map(|error| LifeError::State(error).is_configuration())
+        };
+        for ill in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::STALE, Errno::TIMEDOUT] {
+            assert!(all(ill).all(|is_configuration| !is_configuration), "{ill}");
+        }
+        for wrong in [Errno::ACCESS, Errno::PERM, Errno::NOTDIR, Errno::ISDIR] {
+            assert!(all(wrong).all(|is_configuration| is_configuration), "{wrong}");
+        }
+        let content = StateError::from(OpenError::DamagedSlot { path: path(), slot: 1 });
+        assert!(LifeError::State(content).is_configuration());
+    }
 }

@@ -5,6 +5,7 @@
 //! connection; nothing waits for one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,13 +16,16 @@ use understudy_model::{
     Answer, ApplicationReport, ControllerEpoch, Event, HostName, Identity, InSyncAnswer, InSyncAsk,
     Inventory, LogQuestion, VoteAsk,
 };
-use understudy_transport::{FirstFrame, LinkTally, ReceiveError, Receiver, Security, SendError, Sender};
+use understudy_transport::{
+    FirstFrame, LinkTally, Peer, ReceiveError, Receiver, Security, SendError, Sender,
+};
 use understudy_wire::control::MOST_EVENTS;
 use understudy_wire::{
     FromAgent, Hello, IN_SYNC_SINCE, LEAVING_SINCE, LIVENESS_SINCE, SPOKEN, ToAgent, VOTES_SINCE, control,
 };
 
 use crate::accepting::Refusals;
+use crate::gate::Welcomed;
 use crate::log_reader::LogReader;
 use crate::security::unwelcome;
 use crate::untold::Untold;
@@ -38,6 +42,7 @@ pub struct Links {
     next: AtomicU64,
     highest_epoch: AtomicU64,
     refusals: Refusals,
+    welcomed: Welcomed,
     untold: Mutex<Untold>,
     logs: Arc<LogReader>,
     tally: Mutex<LinkTally>,
@@ -69,6 +74,7 @@ impl Links {
             next: AtomicU64::new(1),
             highest_epoch: AtomicU64::new(highest_epoch.0),
             refusals: Refusals::new("control link"),
+            welcomed: Welcomed::new(MOST_LINKS),
             untold: Mutex::default(),
             logs,
             tally: Mutex::default(),
@@ -98,6 +104,16 @@ impl Links {
     /// Counts a stranger who said nothing that begins a conversation.
     pub fn refuse_stranger(&self, peer: &str, error: &ReceiveError) {
         self.refusals.count(peer, error);
+    }
+
+    /// Counts one who was turned away before it could say anything.
+    pub fn turn_away_stranger(&self, peer: &Peer) {
+        self.refusals.count_turned_away(peer);
+    }
+
+    /// Whether a control server came from there that was welcome.
+    pub fn knows(&self, ip: IpAddr) -> bool {
+        self.welcomed.knows(ip)
     }
 
     /// Talks with whoever said this until the link ends.
@@ -139,6 +155,7 @@ impl Links {
             let reason = format!("{MOST_LINKS} control servers are connected already");
             return self.refuse(&entry.sender, &peer, "too-many-links", &reason);
         }
+        self.welcomed.remember(receiver.peer());
         let Hello { controller, controller_epoch, lineage, .. } = hello;
         tracing::info!(%controller, %controller_epoch, %peer, "control server connected");
         self.inbox

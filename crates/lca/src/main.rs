@@ -79,8 +79,18 @@ fn main() -> ExitCode {
     if let Some(asks) = arguments.asks {
         return ask(&settings, &asks).into();
     }
-    begin_log("LCA_LOG");
-    share_one_heap();
+    // Before the log, which is written by a thread.
+    let shared = share_one_heap();
+    let _log = match begin_log("LCA_LOG") {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("lca: cannot begin its log: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    if !shared {
+        tracing::debug!("each thread keeps a heap of its own");
+    }
     match live(arguments.config, settings) {
         Ok(()) => Exit::Done.into(),
         Err(problem) => {

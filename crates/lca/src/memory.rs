@@ -5,14 +5,14 @@
 //! their heaps were a fifteenth of its memory.
 #![allow(unsafe_code)]
 
-/// Keeps everything in one heap from now on. That this is refused costs memory and nothing else.
-pub fn share_one_heap() {
+/// Keeps everything in one heap from now on. False if that is refused, which costs memory and nothing else.
+pub fn share_one_heap() -> bool {
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: takes plain numbers, and nothing else runs yet that could allocate meanwhile.
         let done = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
-        if done == 0 {
-            tracing::debug!("each thread keeps a heap of its own");
-        }
+        done != 0
     }
+    #[cfg(not(target_env = "gnu"))]
+    true
 }

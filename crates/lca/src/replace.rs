@@ -98,6 +98,8 @@ impl Replace {
         let (listeners, links) = (inheritance.listeners.len(), inheritance.links.len());
         tracing::info!(program = %self.program.display(), listeners, links, "this agent becomes its next program");
         self.unit.tell(State::Replacing);
+        // The thread that writes the log ends with this program.
+        understudy_drive::flush_log();
         inheritance.exec(&self.program, &self.arguments)
     }
 }

@@ -40,7 +40,7 @@ pub use grant::{GrantReport, GrantTold, Release, Remembered, StrictPlace, Verdic
 pub use identity::{AgentId, ClockId, ClusterId, Incarnation, OperationId, OrderId};
 pub use in_sync::{InSync, InSyncAnswer, InSyncAsk, InSyncWish};
 pub use logs::{LogAnswer, LogPiece, LogPlace, LogQuestion};
-pub use machine::{Decision, Machine};
+pub use machine::{Decision, Lane, Machine};
 pub use moment::Moment;
 pub use name::{ApplicationName, ControllerName, HostName, NameError, OperatorName, PairName};
 pub use order::{Answer, Assignment, Order, Outcome, PairPlace, Refusal, Work};

@@ -34,6 +34,18 @@ impl<P, A> Decision<P, A> {
     }
 }
 
+/// Where an observation waits for its machine. Each has room of its own, so that one that is full keeps nothing of another
+/// waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Whoever observed it waits until there is room; nothing is left out.
+    Own,
+    /// The same, of what programs can say as often as they like.
+    Programs,
+    /// What is said again until it is answered, so that it may be left out where a disk makes too much of it wait.
+    Repeated,
+}
+
 /// A deciding machine. `step` is total: it never fails, never blocks, and has an answer to every observation.
 pub trait Machine {
     /// What it can see.
@@ -51,6 +63,12 @@ pub trait Machine {
 
     /// The observation that a deadline may have passed.
     fn deadline_passed() -> Self::Saw;
+
+    /// Where an observation waits for its turn.
+    fn lane(saw: &Self::Saw) -> Lane {
+        let _ = saw;
+        Lane::Own
+    }
 
     /// Observes something while an earlier decision is being made durable, if that needs nothing durable itself and changes
     /// nothing that the earlier decision rests on; `None`: it waits for its turn. Votes are renewed here, so that a disk

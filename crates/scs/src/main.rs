@@ -93,7 +93,13 @@ fn run(args: &Args) -> Exit {
         say(&format!("{} and {} are valid", args.config.display(), files.server.cluster_file));
         return Exit::Done;
     }
-    begin_log("SCS_LOG");
+    let _log = match begin_log("SCS_LOG") {
+        Ok(log) => log,
+        Err(error) => {
+            say(&format!("cannot begin its log: {error}"));
+            return Exit::Failed;
+        }
+    };
     start(files)
 }
 

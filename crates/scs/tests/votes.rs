@@ -5,9 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::{Inbox, Mail};
+use understudy_drive::{Inbox, InboxReader, Mail};
 use understudy_model::{
     AgentId, Answer, ApplicationName, ControllerEpoch, Epoch, Goal, GrantTold, HostName, Incarnation,
     Inventory, Order, OrderId, Outcome, Refusal, RoleEpoch, Verdict, VoteAnswer, VoteAsk, Work,
@@ -24,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 struct Bench {
     links: Links,
-    mail: mpsc::Receiver<Mail<Control>>,
+    mail: InboxReader<Control>,
     sender: Sender<FromAgent>,
     receiver: Receiver<ToAgent>,
     _directory: tempfile::TempDir,

@@ -40,8 +40,8 @@ pub use dial::{DialError, DialFailure, dial, dial_whom};
 pub use handing::Handed;
 pub use here::is_of_this_machine;
 pub use listen::{
-    AcceptError, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, FirstFrame, Listener,
-    MOST_STRANGERS, Stranger,
+    AcceptError, Admission, BindError, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, FirstFrame,
+    Listener, MOST_STRANGERS, Stranger,
 };
 pub use pulse::{Health, Pulse};
 pub use receive::{ReceiveError, Receiver};

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of who is welcome. The law: at most [`MOST_STRANGERS`] at once, each with [`FIRST_MESSAGE_TIMEOUT`] and
 //! [`FIRST_MESSAGE_LIMIT_BYTES`] for its first message; for whoever comes above that the one that has been silent for
-//! longest makes room, so that a crowd of silent ones keeps nobody waiting. A Unix socket is never open to others than its owner, and what is not a dead socket is never removed.
+//! longest makes room, so that a crowd of silent ones keeps nobody waiting; those who are known have as much room of their own. A Unix socket is never open to others than its owner, and what is not a dead socket is never removed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -42,7 +42,19 @@ pub struct Listener {
     pub(crate) socket: Socket,
     address: Address,
     security: Security,
-    room: Arc<Room>,
+    strangers: Arc<Room>,
+    known: Arc<Room>,
+}
+
+/// How somebody who connects is taken, before anything is spent on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// They are heard, in the room of those whom nobody knows.
+    Stranger,
+    /// They are heard, in a room of their own, out of which no stranger pushes them.
+    Known,
+    /// The connection is closed at once.
+    TurnedAway,
 }
 
 #[derive(Debug)]
@@ -172,7 +184,7 @@ impl Listener {
     }
 
     pub(crate) fn of(socket: Socket, address: Address, security: Security) -> Self {
-        Self { socket, address, security, room: Arc::default() }
+        Self { socket, address, security, strangers: Arc::default(), known: Arc::default() }
     }
 
     /// Where it listens, with the port that the system chose.
@@ -183,24 +195,42 @@ impl Listener {
     /// The next peer that connects. If [`MOST_STRANGERS`] have not said anything yet, the first of them has to leave.
     /// May be dropped while it waits.
     pub async fn accept(&self) -> Result<Stranger, AcceptError> {
+        self.accept_as(|_| Admission::Stranger).await
+    }
+
+    /// As [`Listener::accept`], and `admit` says how each is taken. Goes on until one is.
+    pub async fn accept_as(
+        &self,
+        mut admit: impl FnMut(&Peer) -> Admission,
+    ) -> Result<Stranger, AcceptError> {
         let failed = |source| AcceptError { address: self.address.clone(), source };
         loop {
             let accepted = match &self.socket {
-                Socket::Tcp(socket) => socket
-                    .accept()
-                    .await
-                    .map(|(stream, _)| Connection::over_tcp(stream, &self.security, End::Accepted)),
-                Socket::Unix(socket) => {
-                    socket.accept().await.map(|(stream, _)| Connection::over_unix(stream))
-                }
+                Socket::Tcp(socket) => socket.accept().await.map(|(stream, from)| {
+                    let room = self.room(admit(&Peer::Tcp(from)))?;
+                    Some((Connection::over_tcp(stream, &self.security, End::Accepted).ok()?, room))
+                }),
+                Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| {
+                    let connection = Connection::over_unix(stream).ok()?;
+                    let room = self.room(admit(connection.peer()))?;
+                    Some((connection, room))
+                }),
             };
             match accepted {
-                Ok(Ok(connection)) => return Ok(Stranger { connection, place: self.room.enter() }),
-                // It was gone before it could be readied: nothing of ours is wrong, so the next one is taken.
-                Ok(Err(_)) => {}
+                Ok(Some((connection, room))) => return Ok(Stranger { connection, place: room.enter() }),
+                // Turned away; or it was gone before it could be readied: nothing of ours is wrong, so the next one is taken.
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(failed(error)),
             }
+        }
+    }
+
+    fn room(&self, admission: Admission) -> Option<&Arc<Room>> {
+        match admission {
+            Admission::Stranger => Some(&self.strangers),
+            Admission::Known => Some(&self.known),
+            Admission::TurnedAway => None,
         }
     }
 }

@@ -152,7 +152,7 @@ impl<In> Receiver<In> {
     }
 
     /// Who is at the other end, as the system says.
-    pub(crate) fn peer(&self) -> &Peer {
+    pub fn peer(&self) -> &Peer {
         &self.peer
     }
 

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use understudy_addp::Signal;
 use understudy_transport::{
-    Address, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS, ReceiveError,
-    Security,
+    Address, Admission, FIRST_MESSAGE_LIMIT_BYTES, FIRST_MESSAGE_TIMEOUT, Listener, MOST_STRANGERS, Peer,
+    ReceiveError, Security,
 };
 use understudy_wire::{FromAgent, Kind, Message, ToAgent, frame};
 
@@ -146,6 +146,30 @@ async fn the_one_that_was_silent_for_longest_makes_room_and_nobody_waits() {
     let _newest = soon(listener.accept()).await.unwrap();
     tokio::task::yield_now().await;
     assert!(hearing.iter().all(|heard| !heard.is_finished()));
+}
+
+#[tokio::test]
+async fn no_stranger_makes_somebody_known_leave_and_who_is_turned_away_is_closed_at_once() {
+    let listener = Listener::bind(&address("127.0.0.1:0"), Security::Plain).await.unwrap();
+    let known = connect(listener.address()).await.split::<ToAgent, FromAgent>();
+    let stranger = soon(listener.accept_as(|_| Admission::Known)).await.unwrap();
+    let hearing = tokio::spawn(stranger.first_message::<ToAgent, FromAgent>());
+    let (mut streams, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..2 * MOST_STRANGERS {
+        streams.push(raw(&listener).await);
+        others.push(tokio::spawn(soon(listener.accept()).await.unwrap().first_frame()));
+    }
+    let mut away = raw(&listener).await;
+    streams.push(raw(&listener).await);
+    let mut asked = 0;
+    let admit = |_: &Peer| {
+        asked += 1;
+        if asked == 1 { Admission::TurnedAway } else { Admission::Stranger }
+    };
+    let _next = soon(listener.accept_as(admit)).await.unwrap();
+    assert_eq!(soon(away.read(&mut [0; 1])).await.unwrap(), 0, "it is closed");
+    known.0.try_send(&hello()).unwrap();
+    assert_eq!(soon(hearing).await.unwrap().unwrap().0, hello());
 }
 
 /// Writes the same bytes for as long as anybody reads them. Returns whether it still does.

@@ -41,7 +41,7 @@ use out::{Out, Unstored};
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     AgentId, ApplicationName, ControllerEpoch, ControllerName, Decision, Event, EventKind, GrantReport,
-    HostName, Incarnation, Inventory, Machine, Moment, PairName, Severity, Subject,
+    HostName, Incarnation, Inventory, Lane, Machine, Moment, PairName, Severity, Subject,
 };
 
 use crate::grants::holder::Page;
@@ -412,6 +412,19 @@ impl Machine for Agent {
 
     fn deadline_passed() -> AgentSaw {
         AgentSaw::DeadlinePassed
+    }
+
+    fn lane(saw: &AgentSaw) -> Lane {
+        match saw {
+            AgentSaw::Said { .. }
+            | AgentSaw::ApplicationLeft { .. }
+            | AgentSaw::Noticed { .. }
+            | AgentSaw::MainChanged { .. } => Lane::Programs,
+            AgentSaw::PeerAsked { .. } | AgentSaw::PeerVoted { .. } | AgentSaw::ControllerVoted { .. } => {
+                Lane::Repeated
+            }
+            _ => Lane::Own,
+        }
     }
 
     fn aside(&mut self, now: Moment, saw: &AgentSaw) -> Option<Decision<AgentRecord, AgentDo>> {

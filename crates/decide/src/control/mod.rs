@@ -48,7 +48,7 @@ use pair::{PairState, PairTrigger};
 use state::{App, Host, MOST_STEPS, Operations, OrderedWork, Outstanding, Pair, Undo};
 use understudy_model::{
     ApplicationName, Because, Cluster, Decision, Event, EventKind, Goal, HostName, HostStatus, InSyncAnswer,
-    Machine, Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
+    Lane, Machine, Member, Moment, OperationId, Order, OrderId, PairName, Rule, Severity, Subject, Work,
 };
 
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
@@ -460,6 +460,10 @@ impl Machine for Control {
         let holds = self.holds_end();
         let times = pairs.into_iter().chain(operations).chain(again).chain(holds);
         times.chain(self.pulse).chain(self.handed_over).min()
+    }
+
+    fn lane(saw: &ControlSaw) -> Lane {
+        if matches!(saw, ControlSaw::VoteAsked { .. }) { Lane::Repeated } else { Lane::Own }
     }
 
     /// A vote for a promise that is made already: it needs nothing durable, and the machine of grants knows what is being

@@ -178,6 +178,7 @@ impl Peers {
             );
             return self.refuse(&sender, &peer, "not-a-peer", &reason);
         };
+        self.welcomed.remember(receiver.peer());
         let (agent, incarnation) = (self.me.agent, self.me.incarnation);
         if let Err(error) = sender.try_send(&PeerSaid::Welcome { version, agent, incarnation }) {
             tracing::debug!(%peer, %error, "a peer left before its Welcome");

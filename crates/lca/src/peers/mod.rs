@@ -4,10 +4,12 @@
 //! the agent whose host's name sorts first; of two links of one peer the newer one stays, and what the older one still
 //! brings is not heard. Nothing waits for a peer: one that does not read is let go.
 
+mod expected;
 mod meet;
 mod talk;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,9 @@ use understudy_transport::{Address, LinkTally, Security, SendError, Sender};
 use understudy_wire::{PeerSaid, SPOKEN, VOTES_SINCE, VersionRange};
 
 use crate::accepting::Refusals;
+use crate::gate::Welcomed;
+
+use expected::Expected;
 
 /// Most peers of one agent. Each costs a link and a task.
 pub const MOST_PEERS: usize = 1024;
@@ -37,6 +42,7 @@ pub struct Peers {
     table: Mutex<Table>,
     next: AtomicU64,
     refusals: Refusals,
+    welcomed: Welcomed,
     tally: Mutex<LinkTally>,
 }
 
@@ -68,6 +74,8 @@ struct Table {
     slots: BTreeMap<HostName, Slot>,
     /// One for each peer, and for each former one whose last link has not ended yet.
     turns: BTreeMap<HostName, Turn>,
+    /// Where they may come from.
+    expected: Expected,
 }
 
 /// One peer. Dropping it ends its tasks.
@@ -95,6 +103,7 @@ impl Peers {
             table: Mutex::default(),
             next: AtomicU64::new(1),
             refusals: Refusals::new("peer link"),
+            welcomed: Welcomed::new(MOST_PEERS),
             tally: Mutex::default(),
         })
     }
@@ -109,7 +118,12 @@ impl Peers {
         let wanted: BTreeMap<HostName, Place> =
             peers.into_iter().take(MOST_PEERS).map(|peer| (peer.host.clone(), place_of(peer))).collect();
         let mut table = self.table();
-        let Table { slots, turns } = &mut *table;
+        let Table { slots, turns, expected } = &mut *table;
+        if expected.expect(wanted.values().flat_map(|place| &place.addresses)) {
+            let names = expected.names();
+            let asks = (!names.is_empty()).then(|| tokio::spawn(Arc::clone(self).resolve_on(names)));
+            expected.ask_by(asks.map(|task| task.abort_handle()));
+        }
         slots.retain(|host, _| wanted.contains_key(host));
         turns.retain(|host, turn| wanted.contains_key(host) || Arc::strong_count(turn) > 1);
         for (host, place) in wanted {
@@ -148,6 +162,11 @@ impl Peers {
     /// How many peers are linked.
     pub fn linked(&self) -> usize {
         self.table().slots.values().filter(|slot| slot.open.is_some()).count()
+    }
+
+    /// Whether a peer may come from there: it is its address, or it came from there before.
+    pub fn knows(&self, ip: IpAddr) -> bool {
+        self.table().expected.contains(ip) || self.welcomed.knows(ip)
     }
 
     /// What was refused since the start, and how often.

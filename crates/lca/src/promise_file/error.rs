@@ -5,6 +5,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::exit::needs_a_person;
+
 /// Why an agent cannot begin with this promise file. The file is as it was, except for [`OpenError::Create`].
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -100,6 +102,25 @@ pub enum OpenError {
         /// Which pair.
         pair: String,
     },
+}
+
+impl OpenError {
+    /// Whether a person must act before another start can succeed.
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            OpenError::Create { source, .. }
+            | OpenError::Read { source, .. }
+            | OpenError::Flush { source, .. } => needs_a_person(source),
+            OpenError::WrongMagic { .. }
+            | OpenError::WrongFormat { .. }
+            | OpenError::DamagedHeader { .. }
+            | OpenError::DamagedSlot { .. }
+            | OpenError::Truncated { .. }
+            | OpenError::OtherHost { .. }
+            | OpenError::OtherMachine { .. }
+            | OpenError::Twice { .. } => true,
+        }
+    }
 }
 
 /// The way out when a state is lost, in one place.

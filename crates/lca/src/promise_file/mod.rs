@@ -1,9 +1,10 @@
 //! The promise file: what this agent promised and gave up, durable before it is answered (invariant S3).
 //!
-//! Refuses to know why something is promised, and threads. The law: the copy that was last acknowledged is never
-//! written over; the other one is. So a crash leaves the last acknowledged state or the one being written, and a
-//! copy that cannot be read was either never acknowledged or has the state before it beside it. Both copies of one
-//! slot damaged means a damaged disk, and the agent does not start.
+//! Refuses to know why something is promised, and threads. The law: nothing new is ever written over the copy that was last
+//! acknowledged, but over the other one of the two. So a crash leaves the last acknowledged state or the one being written,
+//! and a copy that cannot be read was either never acknowledged or has the state before it beside it. Only at a start is the
+//! copy that counts written once more, with the same bytes, so that it is on the disk before it is answered. Both copies of
+//! one slot damaged means a damaged disk, and the agent does not start.
 
 mod error;
 pub mod layout;
@@ -84,9 +85,10 @@ impl PromiseFile {
         let read = |source| OpenError::Read { path: path.to_owned(), source };
         match File::options().read(true).write(true).open(path) {
             Ok(file) => {
-                file.sync_all().map_err(read)?;
-                let (this, promises) = Self::read(path, file, owner)?;
                 let flush = |source| OpenError::Flush { path: path.to_owned(), source };
+                // Says once what an earlier life did not hear of.
+                file.sync_all().map_err(flush)?;
+                let (this, promises) = Self::read(path, file, owner)?;
                 this.write_again().map_err(flush)?;
                 Ok((this, promises))
             }

@@ -346,3 +346,10 @@ fn what_counts_is_written_again_before_it_is_answered() {
     assert!(fs::metadata(&path).unwrap().modified().unwrap() > long_ago);
     assert_eq!(fs::read(&path).unwrap(), before, "the same");
 }
+
+/// As a disk says once that it lost what an earlier life wrote: this file cannot be flushed.
+#[test]
+fn a_flush_that_fails_before_anything_is_read_is_no_wrong_content() {
+    let refused = PromiseFile::open(Path::new("/dev/full"), &owner(), AgentId(5)).unwrap_err();
+    assert!(matches!(refused, OpenError::Flush { .. }), "{refused}");
+}

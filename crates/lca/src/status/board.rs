@@ -152,6 +152,19 @@ impl Board {
         })
     }
 
+    /// An empty one of an agent without links.
+    #[cfg(test)]
+    pub fn without_links(host: HostName) -> Arc<Self> {
+        Arc::new(Self {
+            host,
+            incarnation: Incarnation(1),
+            picture: Mutex::default(),
+            counts: Mutex::default(),
+            decisions: AtomicU64::new(0),
+            links: Box::new(LinkFigures::default),
+        })
+    }
+
     /// Pins up what the machine shows after a decision, and counts what it told.
     pub fn pin(&self, agent: &Agent, events: &[Event]) {
         let picture = Arc::new(Picture::of(agent));

@@ -1,7 +1,8 @@
 //! The status port: what load balancers and Prometheus ask an agent, without the control plane.
 //!
 //! Refuses to know how anything is decided, and changes nothing: it reads what the machine last showed. The law: an
-//! asker costs at most one of [`MOST_ASKERS`] connections, [`ASK_LIMIT`], and a bounded head, and wakes no machine.
+//! asker costs at most one of [`MOST_ASKERS`] connections, [`ASK_LIMIT`], and a bounded head, and wakes no machine; none
+//! waits for another.
 
 pub mod answer;
 pub mod board;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use understudy_drive::Crowd;
+use understudy_drive::{Crowd, Pace, Paces, now};
 
 use answer::{Answer, Method, answer};
 use board::Board;
@@ -25,6 +26,13 @@ use request::{Head, LONGEST_HEAD_BYTES, parse};
 pub const MOST_ASKERS: usize = 64;
 /// How long one asker may take, from its connection to the end of its answer.
 pub const ASK_LIMIT: Duration = Duration::from_secs(5);
+/// Askers of one address a second in the long run, and as many at once; those above that are turned away. A load balancer
+/// takes an answer that is late for none, so nobody is made to wait.
+pub const ASKERS_A_SECOND: u32 = 2_000;
+/// The same of all addresses together: one that floods leaves as much to the others.
+pub const ALL_ASKERS_A_SECOND: u32 = 2 * ASKERS_A_SECOND;
+/// Most addresses that are told apart.
+const MOST_ADDRESSES: usize = 1_024;
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after an address was refused.
@@ -66,9 +74,12 @@ impl StatusPort {
     /// Answers as long as the runtime lives.
     pub async fn serve(self, board: Arc<Board>) {
         let crowd = Crowd::new(MOST_ASKERS);
-        let mut pace = crate::accepting::strangers();
+        let each = Pace::new(ASKERS_A_SECOND, ASKERS_A_SECOND);
+        let mut each = Paces::new(MOST_ADDRESSES, each.clone(), each);
+        let mut all = Pace::new(ALL_ASKERS_A_SECOND, ALL_ASKERS_A_SECOND);
         loop {
             match self.listener.accept().await {
+                Ok((stream, from)) if !(each.allows(from.ip(), now()) && all.allows(now())) => drop(stream),
                 Ok((stream, _)) => {
                     let (place, board) = (crowd.enter(), Arc::clone(&board));
                     tokio::spawn(async move {
@@ -80,10 +91,8 @@ impl StatusPort {
                         }
                         drop(place);
                     });
-                    let wait = pace.after_one(understudy_drive::now());
-                    if !wait.is_zero() {
-                        tokio::time::sleep(wait).await;
-                    }
+                    // Its turn comes before the next is let in, so that many who ask at once do not push each other out.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a status connection was not accepted");
@@ -174,4 +183,49 @@ async fn read_away(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often the port is asked: more than one load balancer asks at once, fewer than are turned away.
+    const ASKS: usize = 1_500;
+    /// The longest that the test may take.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    async fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// The clock stands, and somebody is always busy so that it is not moved on: whoever waits for a time waits for ever.
+    #[tokio::test(start_paused = true)]
+    async fn none_of_many_askers_waits() {
+        let port = StatusPort::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = port.address();
+        tokio::spawn(port.serve(Board::without_links("alpha".parse().unwrap())));
+        let began = std::time::Instant::now();
+        let busy = async {
+            while began.elapsed() < LIMIT {
+                tokio::task::yield_now().await;
+            }
+            unreachable!("somebody waits");
+        };
+        let asks = async {
+            for _ in 0..ASKS / 30 {
+                let together: Vec<_> = (0..30).map(|_| tokio::spawn(ask(address))).collect();
+                for asked in together {
+                    assert!(asked.await.unwrap().starts_with("HTTP/1.1 200 "));
+                }
+            }
+        };
+        tokio::select! {
+            () = asks => {}
+            () = busy => {}
+        }
+    }
 }

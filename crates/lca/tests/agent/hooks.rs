@@ -128,8 +128,9 @@ async fn a_failed_promotion_is_undone_before_it_is_refused_and_tells_no_secret()
     let why = refusal(controller.order(promote(5)).await);
     assert_eq!(why, "on-promote: exit code 3");
     assert_eq!(noted(&place), ["start backup 0", "on-demote backup 5 7000"]);
+    eventually("it is told", || place.agent_log().contains("with *** to the disk: no"));
     let log = place.agent_log();
-    assert!(log.contains("with *** to the disk: no") && !log.contains("hunter2!"), "{log}");
+    assert!(!log.contains("hunter2!"), "{log}");
     assert_eq!(
         started.pid,
         controller

@@ -65,6 +65,5 @@ async fn where_nobody_listens_any_more_whoever_connects_is_refused() {
     Controller::connect(&place, 1).await;
     let refused = UnixStream::connect(&old).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    let log = place.agent_log();
-    assert!(log.contains("not listening there any more"), "{log}");
+    eventually("it says so", || place.agent_log().contains("not listening there any more"));
 }

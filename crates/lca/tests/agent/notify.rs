@@ -253,7 +253,7 @@ async fn a_foreign_main_process_is_refused() {
     controller.order(Work::Assign(vec![notifier("one", &says)])).await;
     let ready = controller.report(is(ApplicationStatus::Started)).await;
     assert_ne!(ready.pid, Some(std::process::id()));
-    assert!(place.agent_log().contains("main-not-ours"), "{}", place.agent_log());
+    eventually("it is refused", || place.agent_log().contains("main-not-ours"));
 }
 
 #[tokio::test]

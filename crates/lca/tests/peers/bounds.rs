@@ -107,6 +107,46 @@ async fn a_peer_that_does_not_read_is_let_go_and_nothing_waits_for_it() {
     beta.joined("alpha").await;
 }
 
+/// Connects from an address of its own to that place, and says nothing.
+async fn come(from: &str, to: &Address) -> tokio::net::TcpStream {
+    let Address::Tcp { host, port } = to else { panic!("{to} is no TCP address") };
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+    socket.connect((host.parse::<std::net::IpAddr>().unwrap(), *port).into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn strangers_who_flood_are_turned_away_and_a_peer_is_met_meanwhile() {
+    let (mut alpha, mut beta) = (End::plain("alpha").await, End::plain("beta").await);
+    let address = beta.address.clone();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let flood = tokio::spawn(async move {
+        let mut crowd = std::collections::VecDeque::new();
+        while stopped.try_recv().is_err() {
+            crowd.push_back(come("127.0.0.2", &address).await);
+            if crowd.len() > 300 {
+                crowd.pop_front();
+            }
+        }
+    });
+    eventually("some are turned away", || {
+        beta.links.refused().iter().any(|(_, word, count)| *word == "too-fast" && *count > 100)
+    })
+    .await;
+    for number in 0..20 {
+        beta.keep("alpha", &alpha);
+        alpha.keep("beta", &beta);
+        alpha.joined("beta").await;
+        beta.joined("alpha").await;
+        assert!(!flood.is_finished(), "{number}");
+        alpha.peers.keep(Vec::new());
+        alpha.left("beta").await;
+        beta.left("alpha").await;
+    }
+    stop.send(()).unwrap();
+    flood.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_silent_peer_is_lost_after_two_timeouts_and_a_new_timeout_counts_at_once() {
     let timeout = Duration::from_millis(50);

@@ -44,6 +44,22 @@ async fn talk(mut alpha: End, mut beta: End) {
 }
 
 #[tokio::test]
+async fn the_addresses_of_peers_are_known_by_name_too_until_they_are_let_go() {
+    let beta = End::plain("beta").await;
+    let knows = |ip: &str| beta.peers.knows(ip.parse().unwrap());
+    let addresses: [Address; 3] =
+        ["10.0.0.7:1", "localhost:1", "nowhere.invalid:1"].map(|text| text.parse().unwrap());
+    beta.keep_at("alpha", &addresses.each_ref(), AddpSettings::OFF);
+    assert!(knows("10.0.0.7") && !knows("10.0.0.8"));
+    eventually("the name is resolved", || knows("127.0.0.1")).await;
+    // Others come and go: what is known stays known.
+    beta.keep_at("alpha", &[&addresses[1]], AddpSettings::OFF);
+    assert!(knows("127.0.0.1") && !knows("10.0.0.7"));
+    beta.peers.keep(Vec::new());
+    assert!(!knows("127.0.0.1"));
+}
+
+#[tokio::test]
 async fn asks_votes_and_releases_travel_both_ways() {
     let directory = tempfile::tempdir().unwrap();
     let socket = format!("unix:{}", directory.path().join("lca.sock").display());

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use understudy_decide::agent::{Agent, AgentSaw, Peer};
-use understudy_drive::{Inbox, Mail};
+use understudy_drive::{Inbox, InboxReader, Mail};
 use understudy_lca::callers;
 use understudy_lca::links::Links;
 use understudy_lca::log_files::LogFiles;
@@ -28,7 +27,7 @@ pub struct End {
     pub peers: Arc<Peers>,
     pub links: Arc<Links>,
     pub address: Address,
-    mail: mpsc::Receiver<Mail<Agent>>,
+    mail: InboxReader<Agent>,
     _logs: tempfile::TempDir,
 }
 

@@ -172,7 +172,7 @@ fn an_agent_without_room_goes_on_with_what_it_has_and_takes_the_rest_when_there_
         "a stop was obeyed that could be forgotten"
     );
     play.scsctl(&["status", "--check"]).expect(1, &["single"]);
-    assert!(play.log(Daemon::Agent(Host::Alpha)).contains("No space left"), "the agent does not say why");
+    play.until_logged(Daemon::Agent(Host::Alpha), "No space left");
     play.stage.kill_application("t-1").unwrap();
     let moved = play.until_primary("t-2");
     assert!(pair(&moved, "t").epoch > pair(&before, "t").epoch);

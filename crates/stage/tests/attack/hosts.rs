@@ -163,7 +163,7 @@ fn a_server_started_with_another_file_keeps_what_was_accepted_where_the_rules_sa
     });
     play.scsctl(&["status", "--check"]).expect(1, &["was refused and an older configuration is in use"]);
     assert_eq!(play.scsctl_json(&["pair", "t"])["redundancy"], "warm-standby");
-    assert!(play.log(Daemon::Server).contains("its redundancy cannot change"));
+    play.until_logged(Daemon::Server, "its redundancy cannot change");
     fs::write(play.cluster_file(), whole).unwrap();
     play.scsctl(&["config", "reload"]).expect(0, &[]);
     assert_nothing_changed(&before, &play.until_well());
