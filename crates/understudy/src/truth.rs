@@ -4,7 +4,6 @@
 //! lock, so that an agent hears changes in their order, and a new connection begins with the whole truth.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +21,6 @@ pub(crate) struct Truth {
     inner: Mutex<Inner>,
     ended: Condvar,
     answered: Condvar,
-    /// The epoch in which the other member is recorded to be out, as the last word on it says; 0: none.
-    alone_in: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -67,14 +64,7 @@ impl Truth {
             words: BTreeMap::new(),
             last_word: 0,
         };
-        Self {
-            application,
-            role,
-            inner: Mutex::new(inner),
-            ended: Condvar::new(),
-            answered: Condvar::new(),
-            alone_in: AtomicU64::new(0),
-        }
+        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new(), answered: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -163,7 +153,7 @@ impl Truth {
         let mut inner = self.lock();
         if wish == InSyncWish::CaughtUp {
             // From its first byte on the record may say so, whatever becomes of the answer.
-            self.alone_in.store(0, Ordering::SeqCst);
+            self.role.set_alone_in(Epoch::NONE);
         }
         if inner.mouth.is_none() || inner.version == 0 {
             return Err(InSyncError::NoAgent);
@@ -184,7 +174,7 @@ impl Truth {
         let answer = inner.words.remove(&number).flatten().unwrap_or(silent);
         // A later word, of another thread, may have said otherwise.
         if answer.is_ok() && wish == InSyncWish::LeaveOut && inner.last_word == number {
-            self.alone_in.store(epoch.0, Ordering::SeqCst);
+            self.role.set_alone_in(epoch);
         }
         answer
     }
@@ -195,11 +185,6 @@ impl Truth {
             *answer = Some(refused.map_or(Ok(()), |why| Err(InSyncError::Refused(why))));
         }
         self.answered.notify_all();
-    }
-
-    /// The epoch in which the other member is recorded to be out.
-    pub(crate) fn alone_in(&self) -> Epoch {
-        Epoch(self.alone_in.load(Ordering::SeqCst))
     }
 
     /// Changes the role without a word: the caller says it when the application has done its part.
