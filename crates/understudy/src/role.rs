@@ -100,14 +100,18 @@ impl RoleWatch {
     /// What may be concluded from "true": at one instant between call and return, nobody else was allowed to act as primary
     /// of this pair. That holds even if this process slept for hours before the call. It does not hold for any later instant:
     /// a process can be stopped between this call and the answer it gives. So do the work first, ask then, and answer at
-    /// once after that; and let whatever outlives the answer (storage, other systems) check [`Self::acts_in`] as a fencing token.
+    /// once after that; and let whatever outlives the answer (storage, other systems) check the epoch as a fencing token.
+    ///
+    /// It does not say in which epoch. Work that was begun before the call may be of a former one, after which somebody else
+    /// acted: for it, and for tokens, [`Self::acts_in`] is asked before the work and again before the answer.
     ///
     /// It takes no lock, allocates nothing, and makes no system call where the kernel lets programs read the boot clock.
     pub fn may_act(&self) -> bool {
         self.acts_in().is_some()
     }
 
-    /// The same, with the epoch (the fencing token) in which it may act.
+    /// The same, with the epoch (the fencing token) in which it may act. Asked before the work, which is tagged with that epoch,
+    /// and again before its answer, which is given only if it is the same one.
     pub fn acts_in(&self) -> Option<Epoch> {
         let role = self.role();
         if !role.is_primary() {

@@ -57,8 +57,12 @@ impl Example {
     }
 
     fn may_act(&mut self) -> String {
+        self.says("?")
+    }
+
+    fn says(&mut self, line: &str) -> String {
         let asked = Instant::now();
-        self.ask.as_mut().unwrap().write_all(b"?\n").unwrap();
+        self.ask.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
         assert!(asked.elapsed() < LONGEST_ANSWER);
@@ -119,6 +123,29 @@ fn the_example_says_what_the_page_says() {
     assert_eq!(example.may_act(), format!("yes {}", says.epoch));
     writer.remove().unwrap();
     assert_eq!(example.may_act(), "no", "it was taken away");
+    example.end();
+}
+
+#[test]
+fn work_that_was_begun_in_a_former_epoch_is_not_answered_in_the_present_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile(directory.path(), "cc", "c11") else { return };
+    let path = directory.path().join("app");
+    let writer = PageWriter::open(&path).unwrap();
+    let primary = |epoch| Standing { run_mode: RunMode::Primary, epoch: Epoch(epoch), until: NEVER };
+    writer.set(primary(7));
+    let mut example = Example::start(&program, &path);
+    assert_eq!(example.says("work"), "begun 7");
+    assert_eq!(example.says("done"), "yes 7");
+    assert_eq!(example.says("work"), "begun 7");
+    // While it worked, or was stopped, somebody else acted in 8.
+    writer.set(Standing { run_mode: RunMode::Backup, ..primary(8) });
+    writer.set(primary(9));
+    assert_eq!(example.says("done"), "no");
+    assert_eq!(example.may_act(), "yes 9");
+    assert_eq!(example.says("work"), "begun 9");
+    writer.set(Standing::NOBODY);
+    assert_eq!(example.says("done"), "no");
     example.end();
 }
 
