@@ -1,7 +1,7 @@
 /*
  * May this process act as primary? The role page of Understudy, for C and C++.
  *
- * This header is all there is: no library, no allocation, no lock. It needs Linux, and a compiler with the __atomic
+ * This header is all there is: no library, no allocation, no lock. It needs Linux, 64 bits, and a compiler with the __atomic
  * built-ins (GCC 4.7, Clang 3.1 or later). The layout of a page is in docs/protocols/role-page.md.
  *
  *     static understudy_page page;
@@ -36,6 +36,13 @@
  */
 #ifndef UNDERSTUDY_H
 #define UNDERSTUDY_H
+
+/* Of less than 64 bits a machine may load eight bytes with an instruction that also stores, which ends a program that only reads
+ * its page; or under a lock of its own process, which the agent does not know of. */
+#if !defined(__SIZEOF_POINTER__) || __SIZEOF_POINTER__ < 8 || !defined(__GCC_ATOMIC_LLONG_LOCK_FREE) \
+    || __GCC_ATOMIC_LLONG_LOCK_FREE != 2
+#error "understudy.h needs a 64-bit machine with lock-free loads of eight bytes"
+#endif
 
 #include <errno.h>
 #include <fcntl.h>

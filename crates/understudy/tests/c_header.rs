@@ -173,6 +173,23 @@ fn what_cannot_be_relied_on_is_refused_by_name() {
 }
 
 #[test]
+fn a_machine_that_cannot_load_eight_bytes_without_a_store_or_a_lock_is_refused_when_it_is_compiled() {
+    for (name, value) in [("__SIZEOF_POINTER__", 4), ("__GCC_ATOMIC_LLONG_LOCK_FREE", 1)] {
+        let mut command = Command::new("cc");
+        command.args(["-std=c11", "-fsyntax-only", &format!("-U{name}"), &format!("-D{name}={value}")]);
+        let output = match command.arg(sources().join("may_act.c")).output() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                println!("skipped: cc is not installed, which compiles the header");
+                return;
+            }
+            compiled => compiled.unwrap(),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("needs a 64-bit machine"), "{name}: {said}");
+    }
+}
+
+#[test]
 fn the_header_is_also_cpp() {
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = compile(directory.path(), "c++", "c++17") else { return };
