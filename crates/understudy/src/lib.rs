@@ -189,6 +189,9 @@ impl Understudy {
     /// [`Self::peer_caught_up`] has returned `Ok`. After this one it may acknowledge alone, after that one only what the other
     /// member has. [`Self::may_acknowledge_alone`] tells which, at any instant.
     ///
+    /// If another thread calls [`Self::peer_caught_up`] while this one waits, this is refused as overtaken, also if both were
+    /// recorded: then the last word is that both have everything.
+    ///
     /// Waits `longest` at most. On any error nothing may be acknowledged alone: without a control server that is heard nobody
     /// can record anything, and the application has to choose between waiting and refusing writes.
     pub fn leave_out_peer(&self, longest: Duration) -> Result<Epoch, InSyncError> {
@@ -200,7 +203,8 @@ impl Understudy {
     /// other one does not have**: from the call on the record may say so, also if this returns an error. After an error
     /// nothing may be acknowledged alone before [`Self::leave_out_peer`] has returned `Ok` again.
     ///
-    /// Waits `longest` at most; returns the epoch for which it is certain.
+    /// Waits `longest` at most; returns the epoch for which it is certain. Refused as overtaken if another thread calls
+    /// [`Self::leave_out_peer`] meanwhile.
     pub fn peer_caught_up(&self, longest: Duration) -> Result<Epoch, InSyncError> {
         self.record(InSyncWish::CaughtUp, longest)
     }
