@@ -53,7 +53,7 @@ fn lose_a(desk: &mut Desk) {
 }
 
 fn force(dry_run: bool) -> Ask {
-    Ask::Failover { name: "p".into(), dry_run, reason: None }
+    Ask::Failover { name: "p".into(), dry_run, given_up: None, reason: None }
 }
 
 fn promoted(desk: &mut Desk) -> Option<RoleEpoch> {
@@ -146,8 +146,16 @@ fn no_switchover_and_no_way_back_leads_to_who_lacks_data() {
 fn an_operator_promotes_who_lacks_data_and_hears_what_may_be_lost() {
     let mut desk = alone();
     lose_a(&mut desk);
-    let Reply::Plan { steps, .. } = desk.asks(force(true)) else { panic!("no plan: {}", desk.story()) };
+    let Reply::Plan { steps, given_up, .. } = desk.asks(force(true)) else {
+        panic!("no plan: {}", desk.story())
+    };
     let told = steps.join("; ");
+    assert_eq!(given_up, Some(GivenUp { epoch: Epoch(1), member: app("a"), loses_data: true }));
+    // Who was shown no loss of data does not mean one.
+    let unseen = given_up.map(|given_up| GivenUp { loses_data: false, ..given_up });
+    let unseen = Ask::Failover { name: "p".into(), dry_run: false, given_up: unseen, reason: None };
+    let Reply::Refused { message, .. } = desk.asks(unseen) else { panic!("it began: {}", desk.story()) };
+    assert!(message.contains("(1, a) was shown") && message.contains("what only it has"), "{message}");
     assert!(told.contains("may be lost: it lacks what a acknowledged since epoch 1"), "{told}");
     assert!(!told.contains("two may act"), "no promise is given up, all are over: {told}");
     let Reply::Begun(_) = desk.asks(force(false)) else { panic!("refused: {}", desk.story()) };
