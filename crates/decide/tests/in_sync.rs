@@ -387,6 +387,33 @@ fn a_record_goes_with_the_key() {
 }
 
 #[test]
+fn a_pair_that_comes_back_under_its_name_trusts_its_last_holder_alone() {
+    let mut desk = alone();
+    let spec = desk.cluster.pairs.remove(&pair()).unwrap();
+    desk.configure();
+    // The store forgets the record with the configuration, and keeps the role.
+    desk.stored.in_sync.clear();
+    desk.cluster.pairs.insert(pair(), spec);
+    desk.configure();
+    assert!(why_b_waits(&desk).contains("lacks what a acknowledged"), "{}", desk.story());
+}
+
+#[test]
+fn a_member_that_takes_the_place_of_another_has_nothing_of_what_was_acknowledged() {
+    let mut desk = settled();
+    assert!(desk.view().ready, "b has everything");
+    let next = desk.cluster.applications.remove(&app("b")).unwrap();
+    desk.cluster.applications.insert(app("c"), next);
+    desk.cluster.pairs.get_mut(&pair()).unwrap().backup = app("c");
+    desk.configure();
+    desk.reports.remove(&app("b"));
+    desk.reports(idle("c", 0));
+    assert!(why_b_waits(&desk).contains("lacks what a and b acknowledged"), "{}", desk.story());
+    lose_a(&mut desk);
+    assert_eq!(promoted(&mut desk), None, "{}", desk.story());
+}
+
+#[test]
 fn a_member_that_was_moved_left_its_data_behind() {
     let mut desk = settled();
     desk.link_down("beta", LinkEnd::Closed);
