@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use understudy_drive::secrets::Secrets;
 
 /// How much of what a run says is kept, in bytes.
 const MOST_OUTPUT_BYTES: usize = 2_048;
@@ -18,7 +19,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs a command once, as the head of its own process group, with `line` on its input. The last that it said, if it ended with
-/// success; if not, why, and the same.
+/// success; if not, why, and the same. What its arguments call a secret is masked in what it said.
 pub(crate) async fn run_command(
     command: &[String],
     environment: Vec<(&'static str, String)>,
@@ -47,13 +48,22 @@ pub(crate) async fn run_command(
     let mut output = Vec::new();
     let ended = attend(&mut child, line, &mut output, limit).await;
     drop(group);
-    let said = String::from_utf8_lossy(&output).trim().to_owned();
+    let said = told(&output, &Secrets::of_command(arguments));
     match ended {
         None => Err((format!("it took longer than {limit:?} and was killed"), said)),
         Some(Err(error)) => Err((format!("it was lost: {error}"), said)),
         Some(Ok(status)) if status.success() => Ok(said),
         Some(Ok(status)) => Err((format!("it ended with {status}"), said)),
     }
+}
+
+/// What it said last, without secrets.
+fn told(output: &[u8], secrets: &Secrets) -> String {
+    let cut = output.len().saturating_sub(MOST_OUTPUT_BYTES);
+    let text = String::from_utf8_lossy(&output[cut..]);
+    let text =
+        if cut > 0 { secrets.mask_rest(text.trim_start_matches('\u{fffd}')) } else { secrets.mask(&text) };
+    text.trim().to_owned()
 }
 
 /// What a command and everything that it started are: ended when this is dropped.
@@ -123,7 +133,8 @@ async fn keep_last(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
             return;
         }
         kept.extend_from_slice(&piece[..read]);
-        let over = kept.len().saturating_sub(MOST_OUTPUT_BYTES);
+        // One byte more says that something was cut off.
+        let over = kept.len().saturating_sub(MOST_OUTPUT_BYTES + 1);
         kept.drain(..over);
     }
 }
@@ -186,6 +197,26 @@ mod tests {
             // On a machine that is busy for so long, even this command may take too long.
         }
         assert_eq!(ended, Ok("done".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_a_command_says_is_told_without_its_secrets_wherever_it_is_cut() {
+        let with_password = |script: &str| {
+            let command = ["/bin/sh", "-c", script, "fence", "--password", "hunter2"];
+            command.map(str::to_owned)
+        };
+        let run = async |script: &str| {
+            run_command(&with_password(script), Vec::new(), String::new(), PATIENCE).await
+        };
+        assert_eq!(run("echo tried $2").await, Ok("tried ***".to_owned()));
+        let (_, said) = run("echo wrong password $2 >&2; exit 1").await.unwrap_err();
+        assert_eq!(said, "wrong password ***");
+        for length in 2_030..2_060 {
+            let said =
+                run(&format!("printf '%s ' $2; head -c {length} /dev/zero | tr '\\0' x")).await.unwrap();
+            let rest = said.trim_end_matches('x');
+            assert!(["", "***"].contains(&rest.trim()), "{length}: {rest:?}");
+        }
     }
 
     #[tokio::test]
