@@ -169,5 +169,5 @@ fn unsafe_code_stays_in_its_rooms() {
             rooms.push(path);
         }
     }
-    assert!(rooms.len() <= 8, "more rooms with unsafe code than there should be: {rooms:#?}");
+    assert!(rooms.len() <= 9, "more rooms with unsafe code than there should be: {rooms:#?}");
 }

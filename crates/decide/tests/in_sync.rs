@@ -53,7 +53,7 @@ fn lose_a(desk: &mut Desk) {
 }
 
 fn force(dry_run: bool) -> Ask {
-    Ask::Failover { name: "p".into(), dry_run, reason: None }
+    Ask::Failover { name: "p".into(), dry_run, given_up: None, reason: None }
 }
 
 fn promoted(desk: &mut Desk) -> Option<RoleEpoch> {
@@ -146,8 +146,16 @@ fn no_switchover_and_no_way_back_leads_to_who_lacks_data() {
 fn an_operator_promotes_who_lacks_data_and_hears_what_may_be_lost() {
     let mut desk = alone();
     lose_a(&mut desk);
-    let Reply::Plan { steps, .. } = desk.asks(force(true)) else { panic!("no plan: {}", desk.story()) };
+    let Reply::Plan { steps, given_up, .. } = desk.asks(force(true)) else {
+        panic!("no plan: {}", desk.story())
+    };
     let told = steps.join("; ");
+    assert_eq!(given_up, Some(GivenUp { epoch: Epoch(1), member: app("a"), loses_data: true }));
+    // Who was shown no loss of data does not mean one.
+    let unseen = given_up.map(|given_up| GivenUp { loses_data: false, ..given_up });
+    let unseen = Ask::Failover { name: "p".into(), dry_run: false, given_up: unseen, reason: None };
+    let Reply::Refused { message, .. } = desk.asks(unseen) else { panic!("it began: {}", desk.story()) };
+    assert!(message.contains("(1, a) was shown") && message.contains("what only it has"), "{message}");
     assert!(told.contains("may be lost: it lacks what a acknowledged since epoch 1"), "{told}");
     assert!(!told.contains("two may act"), "no promise is given up, all are over: {told}");
     let Reply::Begun(_) = desk.asks(force(false)) else { panic!("refused: {}", desk.story()) };
@@ -376,6 +384,33 @@ fn a_record_goes_with_the_key() {
     desk.configure();
     assert!(why_b_waits(&desk).contains("lacks what a acknowledged"));
     assert_eq!(desk.says("alpha", role(1, "a"), CAUGHT_UP), None, "from what the store holds");
+}
+
+#[test]
+fn a_pair_that_comes_back_under_its_name_trusts_its_last_holder_alone() {
+    let mut desk = alone();
+    let spec = desk.cluster.pairs.remove(&pair()).unwrap();
+    desk.configure();
+    // The store forgets the record with the configuration, and keeps the role.
+    desk.stored.in_sync.clear();
+    desk.cluster.pairs.insert(pair(), spec);
+    desk.configure();
+    assert!(why_b_waits(&desk).contains("lacks what a acknowledged"), "{}", desk.story());
+}
+
+#[test]
+fn a_member_that_takes_the_place_of_another_has_nothing_of_what_was_acknowledged() {
+    let mut desk = settled();
+    assert!(desk.view().ready, "b has everything");
+    let next = desk.cluster.applications.remove(&app("b")).unwrap();
+    desk.cluster.applications.insert(app("c"), next);
+    desk.cluster.pairs.get_mut(&pair()).unwrap().backup = app("c");
+    desk.configure();
+    desk.reports.remove(&app("b"));
+    desk.reports(idle("c", 0));
+    assert!(why_b_waits(&desk).contains("lacks what a and b acknowledged"), "{}", desk.story());
+    lose_a(&mut desk);
+    assert_eq!(promoted(&mut desk), None, "{}", desk.story());
 }
 
 #[test]

@@ -343,7 +343,7 @@ fn no_device_is_called_for_a_host_that_refuses_or_is_under_maintenance_or_for_no
 }
 
 fn force(dry_run: bool) -> Ask {
-    Ask::Failover { name: "p".into(), dry_run, reason: None }
+    Ask::Failover { name: "p".into(), dry_run, given_up: None, reason: None }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use understudy_decide::control::{Ask, *};
 use understudy_model::*;
 
 fn force() -> Ask {
-    Ask::Failover { name: "p".into(), dry_run: false, reason: None }
+    Ask::Failover { name: "p".into(), dry_run: false, given_up: None, reason: None }
 }
 
 fn raises(desk: &Desk) -> Vec<RoleEpoch> {

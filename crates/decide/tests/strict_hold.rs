@@ -161,7 +161,7 @@ fn what_cannot_be_held_is_refused_with_the_reason() {
 fn a_plan_changes_nothing_and_a_hold_that_cannot_be_stored_is_none() {
     let mut desk = renewed();
     let plan = Ask::Hold { name: "alpha".to_owned(), span: Some(ms(LONG)), dry_run: true, reason: None };
-    let Reply::Plan { steps, checks } = desk.asks(plan) else { panic!() };
+    let Reply::Plan { steps, checks, .. } = desk.asks(plan) else { panic!() };
     assert!(checks.iter().all(|check| check.ok) && steps[0].contains("10 min instead of 1 s"), "{steps:?}");
     desk.pass(ms(10));
     assert!(desk.take_promotion().is_none() && desk.stored.holds.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! Always the same things in the same order: record, step, persist, act, publish, sleep until the next deadline.
 //! Beside it, what every program that serves strangers needs: a bounded room for them, figures as text, and
-//! a log on standard error.
+//! a log on standard error; and what none of them may tell.
 //! This crate refuses to know what the machine decides about. The law: no action before what it rests on is durable.
 
 mod clock;
@@ -13,6 +13,7 @@ mod log;
 mod log_thread;
 mod pace;
 mod run;
+pub mod secrets;
 mod stop;
 #[cfg(target_os = "linux")]
 mod unit;

@@ -42,7 +42,7 @@ pub mod reload;
 pub mod replace;
 #[cfg(test)]
 mod samples;
-pub mod secrets;
+pub use understudy_drive::secrets;
 pub mod security;
 pub mod starts;
 pub mod state;

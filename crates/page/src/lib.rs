@@ -1,5 +1,5 @@
 //! The role page: run mode, role epoch and expiry of one member, in one cache line of a file that its agent writes and every
-//! process of its host may read (`docs/protocols/role-page.md`).
+//! process of its host may read (`docs/protocols/role-page.md`). And numbers that a process shares with those that it forks.
 //!
 //! It knows no agents and no links, and nothing of who gives roles. The laws: a reader never waits, allocates nothing, and
 //! says no to everything that it cannot prove; a writer never truncates a page and never puts another file in the place of
@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod forked;
 mod mapping;
 mod origin;
 mod reader;
@@ -28,6 +29,7 @@ mod writer;
 
 use understudy_model::{Epoch, Moment, RunMode};
 
+pub use forked::ForkShared;
 pub use reader::{OpenError, Page};
 pub use words::{BYTES, MAGIC, TRIES, VERSION};
 pub use writer::{PageWriter, WriteError};

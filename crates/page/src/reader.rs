@@ -13,7 +13,7 @@ use understudy_model::Epoch;
 
 use crate::mapping::Mapping;
 use crate::origin::Origin;
-use crate::words::{BYTES, MAGIC, VERSION};
+use crate::words::{BYTES, MAGIC, VERSION, Words};
 use crate::{Standing, now};
 
 /// Why a page cannot be relied on. Nothing is open.
@@ -74,7 +74,7 @@ pub enum OpenError {
 /// A role page, mapped to be read. Any thread may look at any time.
 #[derive(Debug)]
 pub struct Page {
-    mapping: Mapping,
+    mapping: Mapping<Words>,
 }
 
 impl Page {
@@ -131,7 +131,7 @@ impl Page {
 }
 
 /// Maps a file that is as long as a page.
-pub(crate) fn map(file: &File, path: &Path, writable: bool) -> Result<Mapping, OpenError> {
+pub(crate) fn map(file: &File, path: &Path, writable: bool) -> Result<Mapping<Words>, OpenError> {
     let found = file.metadata().map_err(|source| OpenError::Open { path: path.to_owned(), source })?;
     if !found.is_file() {
         return Err(OpenError::NoFile { path: path.to_owned() });
@@ -143,7 +143,7 @@ pub(crate) fn map(file: &File, path: &Path, writable: bool) -> Result<Mapping, O
 }
 
 /// Where the clock counts from by which a page was written.
-pub(crate) fn origin_of(mapping: &Mapping) -> Origin {
+pub(crate) fn origin_of(mapping: &Mapping<Words>) -> Origin {
     let words = mapping.words();
     Origin { boot: words.boot.load(Ordering::Relaxed), namespace: words.namespace.load(Ordering::Relaxed) }
 }

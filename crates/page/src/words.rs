@@ -39,6 +39,8 @@ pub(crate) struct Words {
 }
 
 const _: () = assert!(size_of::<Words>() == BYTES);
+// Of less than 64 bits a load of eight bytes may be an instruction that also stores, which ends who has a page to read only.
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "role pages need a 64-bit machine");
 
 impl Words {
     /// What the page says; nothing if it was being written each time that this looked.

@@ -17,7 +17,7 @@ use crate::Standing;
 use crate::mapping::Mapping;
 use crate::origin::Origin;
 use crate::reader::{OpenError, map, origin_of};
-use crate::words::{BYTES, MAGIC, VERSION};
+use crate::words::{BYTES, MAGIC, VERSION, Words};
 
 /// Readable by all, writable by the agent's user.
 const MODE: u32 = 0o644;
@@ -57,7 +57,7 @@ pub enum WriteError {
 /// A role page, mapped to be written.
 #[derive(Debug)]
 pub struct PageWriter {
-    mapping: Mapping,
+    mapping: Mapping<Words>,
     path: PathBuf,
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{ApplicationName, ApplicationSpec, Cluster, Goal, Policy};
-use understudy_settings::compare;
+use understudy_settings::{compare, data_at_stake};
 use understudy_store::{Batch, Change, CommitError, QueryError, Store};
 
 /// The configuration to start with.
@@ -73,6 +73,9 @@ pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError>
                 )
             }));
             return Ok(Chosen { cluster: stored, refused });
+        }
+        for consequence in data_at_stake(&stored, &file) {
+            tracing::warn!(consequence, "the configuration that was changed meanwhile takes effect");
         }
     }
     store.commit(batch(&file)?)?;
@@ -173,6 +176,25 @@ backup = "two"
             let told = chosen.refused.iter().any(|why| why.contains("scsctl config reload"));
             assert!(told, "{:?}", chosen.refused);
         }
+    }
+
+    #[test]
+    fn at_a_start_too_a_pair_that_keeps_its_data_keeps_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let text = format!("{}keep-data = true\n", available());
+        assert_eq!(choose(&mut store, cluster(&text)).unwrap().refused, Vec::<String>::new());
+        let stop = |name: &str| Change::SetGoal { application: name.parse().unwrap(), goal: Goal::Stopped };
+        let changes = vec![stop("one"), stop("two")];
+        store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        let renamed = cluster(&text.replace("name = \"p\"", "name = \"p2\""));
+        let chosen = choose(&mut store, renamed.clone()).unwrap();
+        assert_eq!(chosen.cluster, cluster(&text), "the accepted one is kept");
+        assert!(chosen.refused.iter().any(|why| why.contains("keep the name p")), "{:?}", chosen.refused);
+        let mut without = renamed.clone();
+        without.pairs.clear();
+        assert_eq!(choose(&mut store, without.clone()).unwrap().cluster, without);
+        assert_eq!(choose(&mut store, renamed.clone()).unwrap().cluster, renamed, "one after the other");
     }
 
     /// What the version before leases stored of [`TEXT`], word for word.

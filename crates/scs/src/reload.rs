@@ -12,7 +12,9 @@ use understudy_drive::{Inbox, State, Stop, Unit};
 use understudy_model::{
     ApplicationName, Because, Cluster, Event, EventKind, Member, PairName, PairSpec, Rule, Severity, Subject,
 };
-use understudy_settings::{Checked, ReadError, ServerSettings, compare, read_cluster, read_server};
+use understudy_settings::{
+    Checked, ReadError, ServerSettings, compare, data_at_stake, read_cluster, read_server,
+};
 
 use crate::accepted;
 use crate::api::guard::Guard;
@@ -166,7 +168,8 @@ impl Reload {
         let (Some(server), Some(cluster), true) = (server, cluster, problems.is_empty()) else {
             return Err(Reloaded::Wrong { problems });
         };
-        let warnings = server.warnings.iter().chain(&cluster.warnings).map(ToString::to_string).collect();
+        let mut warnings: Vec<String> =
+            server.warnings.iter().chain(&cluster.warnings).map(ToString::to_string).collect();
         let (server, mut cluster) = (server.value, cluster.value);
 
         let mut reasons = Vec::new();
@@ -187,7 +190,10 @@ impl Reload {
             Err(forbidden) => reasons.extend(forbidden),
         }
         match compare(&self.standing.cluster(), &cluster, &running) {
-            Ok(some) => changes.extend(some.iter().map(ToString::to_string)),
+            Ok(some) => {
+                changes.extend(some.iter().map(ToString::to_string));
+                warnings.extend(data_at_stake(&self.standing.cluster(), &cluster));
+            }
             Err(forbidden) => {
                 reasons.extend(forbidden.iter().map(ToString::to_string));
                 reasons.extend(not_given_up.iter().map(may_still_act));

@@ -253,6 +253,34 @@ fn a_lost_link_is_said_once_and_made_again() {
 }
 
 #[test]
+fn a_new_pair_that_keeps_its_data_is_said_to_begin_with_nothing_known_of_it() {
+    let mut bench = Bench::new();
+    let (_alpha, _beta) = bench.start_with_agents();
+    let member = |name: &str, host: &str| {
+        format!(
+            "[[application]]\nname = \"{name}\"\nhost = \"{host}\"\ninterface = \"library\"\ncommand = [\"/bin/true\"]\n\
+             autostart = false\n"
+        )
+    };
+    let pair = |name: &str| {
+        let members = "primary = \"d-1\"\nbackup = \"d-2\"\npolicy = \"available\"\nkeep-data = true\n";
+        let (one, two) = (member("d-1", "alpha"), member("d-2", "beta"));
+        format!("{}{one}{two}[[pair]]\nname = \"{name}\"\n{members}", bench.cluster())
+    };
+    bench.write("cluster.toml", &pair("d"));
+    let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
+    let warnings = answer["warnings"].to_string();
+    assert!(status == 200 && warnings.contains("d-1 and d-2 both count as having everything"), "{answer}");
+    bench.write("cluster.toml", &pair("e"));
+    let error = refused(&bench, "POST", "/v1/config/reload", "", (409, "not-possible"));
+    assert!(error["because"].to_string().contains("keep the name d"), "{error}");
+    bench.write("cluster.toml", &bench.cluster());
+    let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
+    let warnings = answer["warnings"].to_string();
+    assert!(status == 200 && warnings.contains("pair d keeps its data no more"), "{answer}");
+}
+
+#[test]
 fn a_host_with_another_address_is_connected_to_anew() {
     let mut bench = Bench::new();
     let (alpha, _beta) = bench.start_with_agents();

@@ -139,6 +139,42 @@ fn an_asker_who_left_finds_the_answer_by_its_key() {
 }
 
 #[test]
+fn a_failover_by_force_gives_up_what_was_shown_and_nothing_else() {
+    let (bench, alpha, beta) = running();
+    // Its agent is not heard, and its host does not count as lost: only an operator can say that it is off.
+    alpha.change_identity();
+    alpha.drop_link();
+    let path = |name: &str| format!("/v1/pairs/{name}/failover");
+    let plan = until("there is something to force", || {
+        let (status, plan) = bench.ask("POST", &path("tserver"), "{\"dry_run\": true}");
+        (status == 200).then_some(plan)
+    });
+    let shown = json!({"epoch": 1, "member": "tserver-1", "loses_data": false});
+    assert_eq!(plan["plan"]["given_up"], shown);
+    let force = |name: &str, given_up: Value| {
+        let body = json!({"force": true, "given_up": given_up}).to_string();
+        bench.ask("POST", &path(name), &body)
+    };
+    let (status, unshown) = bench.ask("POST", &path("tserver"), "{\"force\": true}");
+    let said = unshown["error"]["message"].as_str().unwrap();
+    assert!(status == 400 && said.contains("dry_run") && said.contains("given_up"), "{unshown}");
+    for (name, given_up, because) in [
+        ("tserver", json!({"epoch": 2, "member": "tserver-1"}), "(2, tserver-1) was shown"),
+        ("tserver", json!({"epoch": 1, "member": "tserver-2"}), "it would be (1, tserver-1)"),
+        ("tserver-2", shown.clone(), "tserver-2 is not the member"),
+    ] {
+        let (status, refused) = force(name, given_up);
+        let said = refused["error"]["message"].as_str().unwrap();
+        assert!(status == 409 && said.contains(because), "{refused}");
+    }
+    assert_eq!(force("tserver", json!({"epoch": 1, "member": "tserver-1", "of": 1})).0, 400);
+    assert!(beta.roles_told().is_empty());
+    let (status, begun) = force("tserver-1", shown);
+    assert_eq!(status, 202, "{begun}");
+    until("tserver-2 is promoted", || (beta.roles_told() == ["promote 2"]).then_some(()));
+}
+
+#[test]
 fn a_second_switchover_meanwhile_is_refused() {
     let (bench, alpha, _beta) = running();
     alpha.be_silent();

@@ -272,6 +272,8 @@ pub struct Begun {
 pub struct Plan {
     pub checks: Vec<Check>,
     pub steps: Vec<String>,
+    /// What a failover by force would give up; sent with the order as it came.
+    pub given_up: Option<Value>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -165,6 +165,41 @@ fn following(end: Value) -> FakeServer {
 }
 
 #[test]
+fn what_a_failover_by_force_gives_up_is_said_first_and_is_what_is_ordered() {
+    let shown = json!({"epoch": 7, "member": "tserver-1", "loses_data": false});
+    let plan =
+        json!({"plan": {"checks": [], "steps": ["give up the role (7, tserver-1)"], "given_up": shown}});
+    let refused = error(409, "not-possible", "(7, tserver-1) was shown");
+    let path = "POST /v1/pairs/tserver/failover";
+    let server = FakeServer::start(&[(path, vec![ok(plan.clone()), refused])]);
+    let ended = server.run(&["failover", "tserver", "--force", "--reason", "off"]);
+    assert_eq!(ended.status.code(), Some(3));
+    assert!(text(&ended.stdout).contains("give up the role (7, tserver-1)"), "{}", text(&ended.stdout));
+    assert!(text(&ended.stderr).contains("was shown"), "{}", text(&ended.stderr));
+    let bodies = |server: &FakeServer| -> Vec<Value> {
+        server.asked().iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
+    };
+    assert_eq!(
+        bodies(&server),
+        [
+            json!({"force": true, "dry_run": true, "reason": "off"}),
+            json!({"force": true, "dry_run": false, "reason": "off", "given_up": shown}),
+        ]
+    );
+    // Nothing is ordered where nothing could be shown; and a server of an earlier version is asked in its words.
+    let nothing = FakeServer::start(&[(path, vec![error(409, "not-possible", "nothing to force")])]);
+    assert_eq!(nothing.run(&["failover", "tserver", "--force"]).status.code(), Some(3));
+    assert_eq!(nothing.asked().len(), 1);
+    let earlier = json!({"plan": {"checks": [], "steps": ["give up the role"]}});
+    let earlier = FakeServer::start(&[(path, vec![ok(earlier), ok(json!({"done": "so"}))])]);
+    assert_eq!(earlier.run(&["failover", "tserver", "--force"]).status.code(), Some(0));
+    assert_eq!(bodies(&earlier)[1], json!({"force": true, "dry_run": false, "reason": null}));
+    let looks = FakeServer::start(&[(path, vec![ok(plan)])]);
+    assert_eq!(looks.run(&["failover", "tserver", "--force", "--dry-run"]).status.code(), Some(0));
+    assert_eq!(looks.asked().len(), 1);
+}
+
+#[test]
 fn a_switchover_is_followed_to_its_end_step_by_step() {
     let server = following(operation("done", &["demote", "promote"]));
     let ended = server.run(&["switchover", "tserver"]);

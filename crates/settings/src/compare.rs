@@ -2,7 +2,8 @@
 //!
 //! Knows no files and no processes but the names of those that run. The law: all or nothing; a reload that breaks one
 //! rule changes nothing. The rules on pairs are the field's own: no change of redundancy, host or port of a member
-//! while a member runs, and no removal of a backup while both run.
+//! while a member runs, and no removal of a backup while both run; and at no time another name for a pair whose data must not be
+//! lost, as who has it is known by that name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -92,6 +93,7 @@ pub fn compare(
     }
     for (name, pair) in &new.pairs {
         forbid_new_members(&mut forbidden, old, name, pair, running);
+        forbid_new_name(&mut forbidden, old, name, pair);
     }
     for (name, application) in &old.applications {
         if running.contains(name) {
@@ -99,6 +101,28 @@ pub fn compare(
         }
     }
     if forbidden.is_empty() { Ok(changes(old, new)) } else { Err(forbidden) }
+}
+
+/// What becomes of the knowledge of who has everything that was acknowledged, where pairs with `keep-data` come and go: a
+/// sentence for each. To be said when the differences take effect; none of them is wrong.
+pub fn data_at_stake(old: &Cluster, new: &Cluster) -> Vec<String> {
+    let keeps =
+        |cluster: &Cluster, name: &PairName| cluster.pairs.get(name).is_some_and(|pair| pair.keep_data);
+    let gone = old.pairs.keys().filter(|name| keeps(old, name) && !keeps(new, name)).map(|name| {
+        format!(
+            "pair {name} keeps its data no more: the record of who has everything that was acknowledged is forgotten; if it is to \
+             keep it again, its last primary alone counts as having it, and under another name both members would"
+        )
+    });
+    let come = new.pairs.iter().filter(|(name, pair)| pair.keep_data && !old.pairs.contains_key(*name));
+    let come = come.map(|(name, pair)| {
+        format!(
+            "pair {name} is new and keeps its data: unless there was a primary of a pair of this name, {} and {} both count as \
+             having everything, whatever they did before; see that they have the same data before they are started",
+            pair.primary, pair.backup
+        )
+    });
+    gone.chain(come).collect()
 }
 
 fn forbid(
@@ -199,6 +223,30 @@ fn forbid_new_members(
             let why = format!("{member} cannot become a member while it runs: it was not started as one");
             forbid(forbidden, format!("pair {name}"), why, format!("stop {member} first"));
         }
+    }
+}
+
+/// Who has everything that was acknowledged, and the highest epoch, are known of a pair by its name. Under another name both
+/// members would count as having it, and the epochs would begin again below tokens that were used.
+fn forbid_new_name(forbidden: &mut Vec<Forbidden>, old: &Cluster, name: &PairName, pair: &PairSpec) {
+    if old.pairs.contains_key(name) {
+        return;
+    }
+    let former = Member::BOTH.iter().find_map(|member| {
+        let member = pair.application(*member);
+        let (former, spec) = old.pair_of(member)?;
+        (spec.keep_data || pair.keep_data).then_some((member, former))
+    });
+    if let Some((member, former)) = former {
+        let why = format!(
+            "{member} is a member of pair {former}, and data is kept: who has everything that was acknowledged is known of {former} \
+             alone, and in a pair of another name both members would count as having it"
+        );
+        let advice = format!(
+            "keep the name {former}; or give both members the same data, have {former} removed by one reload, and {name} \
+             added by the next"
+        );
+        forbid(forbidden, format!("pair {name}"), why, advice);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use understudy_model::{ApplicationName, Cluster, HostName, PairName, Policy};
-use understudy_settings::{Change, compare, parse_cluster};
+use understudy_settings::{Change, compare, data_at_stake, parse_cluster};
 
 const TEXT: &str = include_str!("good/demo.toml");
 
@@ -102,6 +102,45 @@ fn keeping_data_begins_and_ends_when_no_member_runs() {
             assert!(why.len() == 1 && why[0].why.contains("keep-data cannot change"), "{why:?}");
         }
     }
+}
+
+#[test]
+fn a_pair_that_keeps_its_data_keeps_its_name() {
+    let text = include_str!("good/strict.toml");
+    let kept = cluster(text);
+    let renamed = |text: &str| cluster(&text.replacen("name = \"own\"", "name = \"its-own\"", 1));
+    let unkept = text.replace("keep-data = true", "keep-data = false");
+    for (old, new) in [(&kept, renamed(text)), (&kept, renamed(&unkept)), (&cluster(&unkept), renamed(text))]
+    {
+        let why = compare(old, &new, &running(&[])).unwrap_err();
+        assert_eq!(why.len(), 1, "{why:?}");
+        let said = why[0].to_string();
+        assert!(said.starts_with("pair its-own: ") && said.contains("keep the name own"), "{said}");
+    }
+    assert!(
+        compare(&cluster(&unkept), &renamed(&unkept), &running(&[])).is_ok(),
+        "nothing is promised of data"
+    );
+}
+
+#[test]
+fn whoever_removes_or_adds_a_pair_that_keeps_its_data_hears_what_becomes_of_the_record() {
+    let text = include_str!("good/strict.toml");
+    let (kept, unkept) = (cluster(text), cluster(&text.replace("keep-data = true", "keep-data = false")));
+    let mut removed = kept.clone();
+    removed.pairs.remove(&PairName::new("own").unwrap());
+    for without in [&removed, &unkept] {
+        let said = data_at_stake(&kept, without);
+        assert!(said.len() == 1 && said[0].contains("pair own keeps its data no more"), "{said:?}");
+    }
+    let said = data_at_stake(&removed, &kept);
+    assert!(
+        said.len() == 1 && said[0].contains("four and three both count as having everything"),
+        "{said:?}"
+    );
+    // With the name the last primary is remembered.
+    assert_eq!(data_at_stake(&unkept, &kept), Vec::<String>::new());
+    assert_eq!(data_at_stake(&kept, &kept), Vec::<String>::new());
 }
 
 #[test]

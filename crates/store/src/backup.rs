@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
 
 use crate::in_sync::DOUBT_ALL;
 use crate::lock::{DirectoryLock, private};
@@ -128,7 +129,7 @@ fn fill(directory: &Path, target: &Path, files: &[KeptFile]) -> Result<(), BackU
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(&store, flags).map_err(read)?;
     from.busy_timeout(PATIENCE).map_err(read)?;
-    from.execute("VACUUM INTO ?1", [target.to_string_lossy()]).map_err(read)?;
+    from.execute("VACUUM INTO ?1", [PathText(target)]).map_err(read)?;
     drop(from);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut to = Connection::open_with_flags(target, flags).map_err(write)?;
@@ -140,6 +141,15 @@ fn fill(directory: &Path, target: &Path, files: &[KeptFile]) -> Result<(), BackU
     }
     transaction.commit().map_err(write)?;
     to.close().map_err(|(_, source)| write(source))
+}
+
+/// A path as SQLite takes one: its bytes, whatever they are. What is not Unicode would be another path in any other form.
+struct PathText<'a>(&'a Path);
+
+impl ToSql for PathText<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_os_str().as_encoded_bytes())))
+    }
 }
 
 /// The settings that a backup keeps, and whether it is one at all. Changes nothing.

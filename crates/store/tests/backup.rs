@@ -55,6 +55,25 @@ fn a_backup_of_a_store_in_use_is_of_one_moment_and_is_restored_elsewhere() {
 
 #[cfg(unix)]
 #[test]
+fn a_path_that_is_no_unicode_is_where_the_backup_goes_and_where_it_is_restored() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = Store::open(from.path()).unwrap();
+    store.take_leadership(&controller()).unwrap();
+    raise(&mut store, 1);
+    let backup = to.path().join(OsStr::from_bytes(b"back\xff-\xe4up"));
+    back_up(from.path(), &backup, &settings()).unwrap();
+    let made: Vec<_> = fs::read_dir(to.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(made, [backup.as_path()], "there and nowhere else");
+    assert_eq!(kept_files(&backup).unwrap(), settings());
+    let state = to.path().join(OsStr::from_bytes(b"st\xe4te"));
+    restore(&backup, &state).unwrap();
+    assert_eq!(epoch_in(&state), 1);
+}
+
+#[cfg(unix)]
+#[test]
 fn nobody_else_can_read_a_backup_or_what_is_restored() {
     use std::os::unix::fs::PermissionsExt;
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,7 +1,7 @@
 /*
  * May this process act as primary? The role page of Understudy, for C and C++.
  *
- * This header is all there is: no library, no allocation, no lock. It needs Linux, and a compiler with the __atomic
+ * This header is all there is: no library, no allocation, no lock. It needs Linux, 64 bits, and a compiler with the __atomic
  * built-ins (GCC 4.7, Clang 3.1 or later). The layout of a page is in docs/protocols/role-page.md.
  *
  *     static understudy_page page;
@@ -12,21 +12,37 @@
  *         if (problem != UNDERSTUDY_OK)
  *             return fprintf(stderr, "%s\n", understudy_problem(problem)), 1;
  *         ...
- *         // do the work first, ask then, and answer at once after that
- *         if (understudy_may_act(&page))
- *             acknowledge(understudy_epoch(&page));
- *         else
+ *         uint64_t begun_in, epoch;
+ *         if (!understudy_acts_in(&page, &begun_in)) {
  *             refuse();
+ *         } else {
+ *             // the work first, with the epoch that it is begun in on everything that outlives it; ask then, and answer at once
+ *             do_the_work(begun_in);
+ *             if (understudy_acts_in(&page, &epoch) && epoch == begun_in)
+ *                 acknowledge(begun_in);
+ *             else
+ *                 refuse();
+ *         }
  *     }
  *
  * What may be concluded from "yes": at one instant during the call nobody else was allowed to act as primary of this pair,
  * even if this process slept for hours before. It proves nothing about any later instant, as a process can be stopped
  * between the call and its answer: whatever outlives the answer should check the epoch as a fencing token.
  *
+ * A yes in another epoch than the work was begun in is no yes to that work: somebody else may have acted between the two. So
+ * work is tagged with the epoch that was asked for before it, never with one that is asked for after it.
+ *
  * A page must stay open in the process that asks. After fork() it is still there; after exec() it is opened again.
  */
 #ifndef UNDERSTUDY_H
 #define UNDERSTUDY_H
+
+/* Of less than 64 bits a machine may load eight bytes with an instruction that also stores, which ends a program that only reads
+ * its page; or under a lock of its own process, which the agent does not know of. */
+#if !defined(__SIZEOF_POINTER__) || __SIZEOF_POINTER__ < 8 || !defined(__GCC_ATOMIC_LLONG_LOCK_FREE) \
+    || __GCC_ATOMIC_LLONG_LOCK_FREE != 2
+#error "understudy.h needs a 64-bit machine with lock-free loads of eight bytes"
+#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -219,14 +235,15 @@ static inline int understudy_acts_in(const understudy_page *page, uint64_t *epoc
     return 1;
 }
 
-/* Whether this member may act as primary. 1 or 0. Ask immediately before each answer that only a primary may give. */
+/* Whether this member may act as primary. 1 or 0. It does not say in which epoch: for an answer to work that was begun earlier, and
+ * for everything that is tagged with an epoch, there is understudy_acts_in(). */
 static inline int understudy_may_act(const understudy_page *page)
 {
     return understudy_acts_in(page, NULL);
 }
 
 /* The epoch that the page names, whoever may act in it and whether it expired; 0 if there is none or it cannot be read.
- * To act and to name the epoch of it, understudy_acts_in() does both at once. */
+ * For showing it only. It is no fencing token: that is what understudy_acts_in() gave before the work was begun. */
 static inline uint64_t understudy_epoch(const understudy_page *page)
 {
     understudy_standing says;

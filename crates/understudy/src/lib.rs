@@ -49,6 +49,19 @@
 //!   [`LONGEST_RETRY`]. Each new connection begins with what the application is at that moment.
 //! - [`RoleWatch::may_act`] is true only while the agent's permission lasts, whoever sleeps, hangs or is cut off meanwhile.
 //! - A panic in `promote`, `demote`, `suspend` or `hear_link` aborts the process; [`Conduct`] says why.
+//!
+//! # After `fork()`
+//!
+//! A process that is forked from this one (a worker) has no link of its own, and no thread that hears the agent. What it may
+//! ask is what is true of the process that started the link, at that instant: [`Understudy::role`], [`Understudy::may_act`],
+//! [`Understudy::acts_in`], [`Understudy::may_acknowledge_alone`], and the same of a [`RoleWatch`]. They look at memory that both share.
+//! Everything else belongs to the process that called [`Understudy::start`]: it speaks on a socket that both would write to, under
+//! locks that may have been held at the fork. So a worker does not drop an [`Understudy`] either, which would end the link of its
+//! parent: it leaves by `_exit()` or `exec()`. And before [`Understudy::peer_caught_up`] the parent sees to it that its workers
+//! acknowledge alone no more, as it does for its threads.
+//!
+//! If that process ends, its workers go on to see the last that it was told, with what the page says. The agent ends whatever is
+//! left of an application before it starts it again, and before it lets anybody else act.
 
 mod conduct;
 mod endpoint;
@@ -91,6 +104,9 @@ pub enum StartError {
     /// The system gave no thread.
     #[error("cannot start the thread of the agent's link: {0}")]
     Thread(#[source] io::Error),
+    /// The system gave no memory for the words that say what it acts as.
+    #[error("cannot map memory for the role: {0}")]
+    Memory(#[source] io::Error),
     /// The environment names a role page that cannot be relied on: without it nobody could know when to stop acting.
     #[error(transparent)]
     RolePage(#[from] RolePageError),
@@ -114,7 +130,7 @@ impl Understudy {
         let page = environment.role_page.as_deref().map(Page::open).transpose()?;
         // Until promote has returned, nothing is served.
         let backup = Role { run_mode: RunMode::Backup, epoch: environment.role.epoch };
-        let watch = RoleWatch::new(backup, page);
+        let watch = RoleWatch::new(backup, page).map_err(StartError::Memory)?;
         let truth = Arc::new(Truth::new(environment.application.clone(), watch.clone()));
         let (begun, beginning) = mpsc::channel();
         let life = life::Life::new(Arc::clone(&truth), environment, Box::new(conduct));
@@ -173,6 +189,9 @@ impl Understudy {
     /// [`Self::peer_caught_up`] has returned `Ok`. After this one it may acknowledge alone, after that one only what the other
     /// member has. [`Self::may_acknowledge_alone`] tells which, at any instant.
     ///
+    /// If another thread calls [`Self::peer_caught_up`] while this one waits, this is refused as overtaken, also if both were
+    /// recorded: then the last word is that both have everything.
+    ///
     /// Waits `longest` at most. On any error nothing may be acknowledged alone: without a control server that is heard nobody
     /// can record anything, and the application has to choose between waiting and refusing writes.
     pub fn leave_out_peer(&self, longest: Duration) -> Result<Epoch, InSyncError> {
@@ -184,7 +203,8 @@ impl Understudy {
     /// other one does not have**: from the call on the record may say so, also if this returns an error. After an error
     /// nothing may be acknowledged alone before [`Self::leave_out_peer`] has returned `Ok` again.
     ///
-    /// Waits `longest` at most; returns the epoch for which it is certain.
+    /// Waits `longest` at most; returns the epoch for which it is certain. Refused as overtaken if another thread calls
+    /// [`Self::leave_out_peer`] meanwhile.
     pub fn peer_caught_up(&self, longest: Duration) -> Result<Epoch, InSyncError> {
         self.record(InSyncWish::CaughtUp, longest)
     }
@@ -199,7 +219,7 @@ impl Understudy {
     /// this epoch the last of [`Self::leave_out_peer`] and [`Self::peer_caught_up`] was the first one, and succeeded. As
     /// [`RoleWatch::may_act`] it is asked right before the acknowledgement.
     pub fn may_acknowledge_alone(&self) -> bool {
-        let alone_in = self.truth.alone_in();
+        let alone_in = self.watch.alone_in();
         self.acts_in().is_some_and(|epoch| epoch == alone_in)
     }
 

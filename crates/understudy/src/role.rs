@@ -4,11 +4,12 @@
 //! Knows nothing of sockets or of who gives roles. The laws: run mode and epoch are read together or not at all; whatever
 //! contradicts "it may act" makes that a no.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use understudy_model::{Epoch, RunMode};
-use understudy_page::Page;
+use understudy_page::{ForkShared, Page};
 
 /// The highest epoch that fits beside a run mode in one atomic word: 2^62 - 1. Orders above it are refused.
 pub const HIGHEST_EPOCH: Epoch = Epoch((1 << 62) - 1);
@@ -56,22 +57,38 @@ impl Role {
 /// and then answering are two acts.
 #[derive(Debug, Clone)]
 pub struct RoleWatch {
-    word: Arc<AtomicU64>,
+    /// Role and epoch in one word, and the epoch in which the other member is recorded to be out (0: none). A process that is
+    /// forked from this one looks at the same two: its own copy would say for ever what was so at the fork.
+    words: Arc<ForkShared<2>>,
     page: Option<Arc<Page>>,
 }
 
+const ROLE: usize = 0;
+const ALONE_IN: usize = 1;
+
 impl RoleWatch {
-    pub(crate) fn new(role: Role, page: Option<Page>) -> Self {
-        Self { word: Arc::new(AtomicU64::new(role.pack())), page: page.map(Arc::new) }
+    pub(crate) fn new(role: Role, page: Option<Page>) -> io::Result<Self> {
+        let watch = Self { words: Arc::new(ForkShared::new()?), page: page.map(Arc::new) };
+        watch.set(role);
+        Ok(watch)
     }
 
     pub(crate) fn set(&self, role: Role) {
-        self.word.store(role.pack(), Ordering::SeqCst);
+        self.words[ROLE].store(role.pack(), Ordering::SeqCst);
+    }
+
+    /// The epoch in which the other member is recorded to be out, as the last word on it says; 0: none.
+    pub(crate) fn alone_in(&self) -> Epoch {
+        Epoch(self.words[ALONE_IN].load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn set_alone_in(&self, epoch: Epoch) {
+        self.words[ALONE_IN].store(epoch.0, Ordering::SeqCst);
     }
 
     /// The role at this instant; never half of one and half of another.
     pub fn role(&self) -> Role {
-        Role::unpack(self.word.load(Ordering::SeqCst))
+        Role::unpack(self.words[ROLE].load(Ordering::SeqCst))
     }
 
     /// Whether this application may act as primary: asked immediately before each answer that only a primary may give.
@@ -83,14 +100,18 @@ impl RoleWatch {
     /// What may be concluded from "true": at one instant between call and return, nobody else was allowed to act as primary
     /// of this pair. That holds even if this process slept for hours before the call. It does not hold for any later instant:
     /// a process can be stopped between this call and the answer it gives. So do the work first, ask then, and answer at
-    /// once after that; and let whatever outlives the answer (storage, other systems) check [`Self::acts_in`] as a fencing token.
+    /// once after that; and let whatever outlives the answer (storage, other systems) check the epoch as a fencing token.
+    ///
+    /// It does not say in which epoch. Work that was begun before the call may be of a former one, after which somebody else
+    /// acted: for it, and for tokens, [`Self::acts_in`] is asked before the work and again before the answer.
     ///
     /// It takes no lock, allocates nothing, and makes no system call where the kernel lets programs read the boot clock.
     pub fn may_act(&self) -> bool {
         self.acts_in().is_some()
     }
 
-    /// The same, with the epoch (the fencing token) in which it may act.
+    /// The same, with the epoch (the fencing token) in which it may act. Asked before the work, which is tagged with that epoch,
+    /// and again before its answer, which is given only if it is the same one.
     pub fn acts_in(&self) -> Option<Epoch> {
         let role = self.role();
         if !role.is_primary() {
@@ -98,8 +119,9 @@ impl RoleWatch {
         }
         match &self.page {
             None => Some(role.epoch),
-            // A higher epoch on the page is this member's own, of which it is being told: epochs of others end its role before.
-            Some(page) => page.acts_in().filter(|epoch| *epoch >= role.epoch).map(|_| role.epoch),
+            // A higher epoch on the page may be this member's own of which it is being told, or one that it was given after
+            // somebody else acted while this thread slept: what was begun in the former one is not answered in either.
+            Some(page) => page.acts_in().filter(|epoch| *epoch == role.epoch),
         }
     }
 }
@@ -114,7 +136,7 @@ mod tests {
         #[test]
         fn what_is_set_is_read(mode in 0usize..4, epoch in 0..=HIGHEST_EPOCH.0) {
             let role = Role { run_mode: RunMode::ALL[mode], epoch: Epoch(epoch) };
-            let watch = RoleWatch::new(Role { run_mode: RunMode::Unknown, epoch: Epoch::NONE }, None);
+            let watch = RoleWatch::new(Role { run_mode: RunMode::Unknown, epoch: Epoch::NONE }, None).unwrap();
             watch.set(role);
             prop_assert_eq!(watch.clone().role(), role);
         }
@@ -124,7 +146,7 @@ mod tests {
     fn a_role_is_never_torn() {
         let even = Role { run_mode: RunMode::Backup, epoch: Epoch(2) };
         let odd = Role { run_mode: RunMode::Primary, epoch: Epoch(HIGHEST_EPOCH.0) };
-        let watch = RoleWatch::new(even, None);
+        let watch = RoleWatch::new(even, None).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..50_000 {

@@ -4,7 +4,6 @@
 //! lock, so that an agent hears changes in their order, and a new connection begins with the whole truth.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +21,6 @@ pub(crate) struct Truth {
     inner: Mutex<Inner>,
     ended: Condvar,
     answered: Condvar,
-    /// The epoch in which the other member is recorded to be out, as the last word on it says; 0: none.
-    alone_in: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,6 +37,9 @@ struct Inner {
     /// Words on who has everything that wait for an answer, and answers that wait for whoever said them.
     words: BTreeMap<u64, Option<Result<(), InSyncError>>>,
     last_word: u64,
+    /// The last word of each sense.
+    last_left_out: u64,
+    last_caught_up: u64,
 }
 
 /// How far a graceful suspension is.
@@ -66,15 +66,10 @@ impl Truth {
             last_confirm: 0,
             words: BTreeMap::new(),
             last_word: 0,
+            last_left_out: 0,
+            last_caught_up: 0,
         };
-        Self {
-            application,
-            role,
-            inner: Mutex::new(inner),
-            ended: Condvar::new(),
-            answered: Condvar::new(),
-            alone_in: AtomicU64::new(0),
-        }
+        Self { application, role, inner: Mutex::new(inner), ended: Condvar::new(), answered: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -163,7 +158,7 @@ impl Truth {
         let mut inner = self.lock();
         if wish == InSyncWish::CaughtUp {
             // From its first byte on the record may say so, whatever becomes of the answer.
-            self.alone_in.store(0, Ordering::SeqCst);
+            self.role.set_alone_in(Epoch::NONE);
         }
         if inner.mouth.is_none() || inner.version == 0 {
             return Err(InSyncError::NoAgent);
@@ -173,6 +168,7 @@ impl Truth {
         }
         inner.last_word += 1;
         let number = inner.last_word;
+        *inner.last_of(wish) = number;
         inner.words.insert(number, None);
         inner.say(&FromApplication::InSync { number, epoch, wish });
         let waits = |inner: &mut Inner| {
@@ -182,11 +178,21 @@ impl Truth {
         let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         let silent = if inner.mouth.is_none() { lost() } else { Err(InSyncError::Late(longest)) };
         let answer = inner.words.remove(&number).flatten().unwrap_or(silent);
-        // A later word, of another thread, may have said otherwise.
-        if answer.is_ok() && wish == InSyncWish::LeaveOut && inner.last_word == number {
-            self.alone_in.store(epoch.0, Ordering::SeqCst);
+        answer?;
+        // What was recorded is recorded no more, or will not be for long: whoever waited must not go by it.
+        let (otherwise, is_so) = match wish {
+            InSyncWish::LeaveOut => (InSyncWish::CaughtUp, "the other member has caught up"),
+            InSyncWish::CaughtUp => (InSyncWish::LeaveOut, "the other member is out"),
+        };
+        if *inner.last_of(otherwise) > number {
+            let why = format!("overtaken: another thread has said since that {is_so}");
+            return Err(InSyncError::Refused(why));
         }
-        answer
+        // An answer of a former epoch may find somebody who comes late.
+        if wish == InSyncWish::LeaveOut && epoch > self.role.alone_in() {
+            self.role.set_alone_in(epoch);
+        }
+        Ok(())
     }
 
     /// The control server answered; somebody who waited no longer is not told.
@@ -195,11 +201,6 @@ impl Truth {
             *answer = Some(refused.map_or(Ok(()), |why| Err(InSyncError::Refused(why))));
         }
         self.answered.notify_all();
-    }
-
-    /// The epoch in which the other member is recorded to be out.
-    pub(crate) fn alone_in(&self) -> Epoch {
-        Epoch(self.alone_in.load(Ordering::SeqCst))
     }
 
     /// Changes the role without a word: the caller says it when the application has done its part.
@@ -266,6 +267,14 @@ impl Truth {
 }
 
 impl Inner {
+    /// The number of the last word of that sense; 0: none.
+    fn last_of(&mut self, wish: InSyncWish) -> &mut u64 {
+        match wish {
+            InSyncWish::LeaveOut => &mut self.last_left_out,
+            InSyncWish::CaughtUp => &mut self.last_caught_up,
+        }
+    }
+
     fn say(&mut self, message: &FromApplication) {
         let Some(mouth) = &mut self.mouth else { return };
         if !mouth.say(message) {

@@ -57,8 +57,12 @@ impl Example {
     }
 
     fn may_act(&mut self) -> String {
+        self.says("?")
+    }
+
+    fn says(&mut self, line: &str) -> String {
         let asked = Instant::now();
-        self.ask.as_mut().unwrap().write_all(b"?\n").unwrap();
+        self.ask.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
         assert!(asked.elapsed() < LONGEST_ANSWER);
@@ -123,6 +127,29 @@ fn the_example_says_what_the_page_says() {
 }
 
 #[test]
+fn work_that_was_begun_in_a_former_epoch_is_not_answered_in_the_present_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile(directory.path(), "cc", "c11") else { return };
+    let path = directory.path().join("app");
+    let writer = PageWriter::open(&path).unwrap();
+    let primary = |epoch| Standing { run_mode: RunMode::Primary, epoch: Epoch(epoch), until: NEVER };
+    writer.set(primary(7));
+    let mut example = Example::start(&program, &path);
+    assert_eq!(example.says("work"), "begun 7");
+    assert_eq!(example.says("done"), "yes 7");
+    assert_eq!(example.says("work"), "begun 7");
+    // While it worked, or was stopped, somebody else acted in 8.
+    writer.set(Standing { run_mode: RunMode::Backup, ..primary(8) });
+    writer.set(primary(9));
+    assert_eq!(example.says("done"), "no");
+    assert_eq!(example.may_act(), "yes 9");
+    assert_eq!(example.says("work"), "begun 9");
+    writer.set(Standing::NOBODY);
+    assert_eq!(example.says("done"), "no");
+    example.end();
+}
+
+#[test]
 fn what_cannot_be_relied_on_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = compile(directory.path(), "cc", "c11") else { return };
@@ -143,6 +170,23 @@ fn what_cannot_be_relied_on_is_refused_by_name() {
     overwrite(&path, 8, &1_u32.to_ne_bytes());
     overwrite(&path, 16, &1_u64.to_ne_bytes());
     assert_eq!(refusal(&program, Some(&path)).0, Some(6), "another boot");
+}
+
+#[test]
+fn a_machine_that_cannot_load_eight_bytes_without_a_store_or_a_lock_is_refused_when_it_is_compiled() {
+    for (name, value) in [("__SIZEOF_POINTER__", 4), ("__GCC_ATOMIC_LLONG_LOCK_FREE", 1)] {
+        let mut command = Command::new("cc");
+        command.args(["-std=c11", "-fsyntax-only", &format!("-U{name}"), &format!("-D{name}={value}")]);
+        let output = match command.arg(sources().join("may_act.c")).output() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                println!("skipped: cc is not installed, which compiles the header");
+                return;
+            }
+            compiled => compiled.unwrap(),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("needs a 64-bit machine"), "{name}: {said}");
+    }
 }
 
 #[test]

@@ -124,9 +124,55 @@ fn an_answer_to_a_word_that_was_overtaken_makes_nobody_alone() {
         answers(&mut session, second, None);
         caught_up.join().unwrap().unwrap();
         answers(&mut session, first, None);
-        out.join().unwrap().unwrap();
+        assert_overtaken(out.join().unwrap(), "has caught up");
     });
     assert!(!link.may_acknowledge_alone(), "the last word was that both have everything");
+}
+
+fn assert_overtaken(said: Result<Epoch, InSyncError>, by: &str) {
+    let overtaken =
+        matches!(&said, Err(InSyncError::Refused(why)) if why.contains("overtaken") && why.contains(by));
+    assert!(overtaken, "{said:?}");
+}
+
+#[test]
+fn who_waited_while_another_thread_said_otherwise_is_told_so_even_if_both_were_recorded() {
+    let agent = Agent::new();
+    let (link, mut session) = primary(&agent, 4);
+    for (wish, otherwise, by) in [
+        (InSyncWish::LeaveOut, InSyncWish::CaughtUp, "has caught up"),
+        (InSyncWish::CaughtUp, InSyncWish::LeaveOut, "is out"),
+    ] {
+        thread::scope(|scope| {
+            let early = says(scope, &link, wish);
+            let (first, ..) = word(&mut session);
+            let late = says(scope, &link, otherwise);
+            let (second, ..) = word(&mut session);
+            answers(&mut session, first, None);
+            assert_overtaken(early.join().unwrap(), by);
+            answers(&mut session, second, None);
+            assert_eq!(late.join().unwrap(), Ok(Epoch(4)));
+        });
+        assert_eq!(link.may_acknowledge_alone(), otherwise == InSyncWish::LeaveOut);
+    }
+}
+
+#[test]
+fn two_threads_that_say_the_same_are_both_told_that_it_is_so() {
+    let agent = Agent::new();
+    let (link, mut session) = primary(&agent, 4);
+    thread::scope(|scope| {
+        let early = says(scope, &link, InSyncWish::LeaveOut);
+        let (first, ..) = word(&mut session);
+        let late = says(scope, &link, InSyncWish::LeaveOut);
+        let (second, ..) = word(&mut session);
+        answers(&mut session, first, None);
+        assert_eq!(early.join().unwrap(), Ok(Epoch(4)));
+        assert!(link.may_acknowledge_alone(), "it was told so, and nobody has said otherwise");
+        answers(&mut session, second, None);
+        assert_eq!(late.join().unwrap(), Ok(Epoch(4)));
+    });
+    assert!(link.may_acknowledge_alone());
 }
 
 #[test]

@@ -40,7 +40,9 @@ impl Control {
                 self.hold_host(&asker, &name, span, dry_run, reason, out)
             }
             Ask::RestartRolling { name, dry_run } => self.restart_rolling(&asker, &name, dry_run, out),
-            Ask::Failover { name, dry_run, reason } => self.failover(&asker, &name, dry_run, reason, out),
+            Ask::Failover { name, dry_run, given_up, reason } => {
+                self.failover(&asker, &name, dry_run, given_up, reason, out)
+            }
             Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
         };
         if let Reply::Refused { message, because, .. } = &reply {
@@ -131,7 +133,7 @@ impl Control {
                     "if {to} refuses or is too slow: order {from} to be primary again, in a further epoch"
                 ),
             ];
-            return Reply::Plan { checks, steps };
+            return Reply::Plan { checks, steps, given_up: None };
         }
         if !failed.is_empty() {
             return refused_switchover(&pair, known.state, failed);

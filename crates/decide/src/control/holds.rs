@@ -95,7 +95,11 @@ impl Control {
         }
         let checks = self.hold_checks(&host);
         if dry_run {
-            return Reply::Plan { checks, steps: self.hold_steps(&host, lease, &pairs, beside) };
+            return Reply::Plan {
+                checks,
+                steps: self.hold_steps(&host, lease, &pairs, beside),
+                given_up: None,
+            };
         }
         let failed = Check::failed(&checks);
         if !failed.is_empty() {
@@ -129,7 +133,7 @@ impl Control {
         }
         let text = format!("host {host} is held no more: what acts there gets its usual lease");
         if dry_run {
-            return Reply::Plan { checks: Vec::new(), steps: vec![text] };
+            return Reply::Plan { checks: Vec::new(), steps: vec![text], given_up: None };
         }
         self.remember_undo(Some(asker.request));
         self.memory.holds.remove(host);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Goal, HostName,
-    InSync, InSyncAnswer, InSyncAsk, Inventory, OperationId, Order, PairName, RoleEpoch, VoteAnswer, VoteAsk,
+    Answer, ApplicationName, ApplicationReport, Cluster, ControllerEpoch, ControllerName, Epoch, Goal,
+    HostName, InSync, InSyncAnswer, InSyncAsk, Inventory, OperationId, Order, PairName, RoleEpoch,
+    VoteAnswer, VoteAsk,
 };
 
 use super::{Flap, Hold};
@@ -324,6 +325,10 @@ pub enum Ask {
         name: String,
         /// Only check, and say what would be given up.
         dry_run: bool,
+        /// What was shown to be given up: refused if it would be something else now. Absent: whatever it is, as versions asked
+        /// that showed nothing.
+        #[serde(default)]
+        given_up: Option<GivenUp>,
         /// For the record.
         reason: Option<String>,
     },
@@ -467,6 +472,9 @@ pub enum Reply {
         checks: Vec<Check>,
         /// Each step.
         steps: Vec<String>,
+        /// What would be given up, by a failover by force.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        given_up: Option<GivenUp>,
     },
     /// Nothing was done, for these reasons.
     Refused {
@@ -479,6 +487,26 @@ pub enum Reply {
         /// The command to run next, if there is one.
         try_next: Option<String>,
     },
+}
+
+/// What a failover by force gives up: whoever forces it says that this was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenUp {
+    /// The epoch that is stored; 0 if none is.
+    pub epoch: Epoch,
+    /// The member that is not promoted: the silent one that may act, or the one that the data is with.
+    pub member: ApplicationName,
+    /// What it acknowledged, and the promoted one lacks, may be lost.
+    #[serde(default)]
+    pub loses_data: bool,
+}
+
+impl std::fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let data = if self.loses_data { ", and what only it has" } else { "" };
+        write!(f, "({}, {}){data}", self.epoch, self.member)
+    }
 }
 
 /// One check before an operation.

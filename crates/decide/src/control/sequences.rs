@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, Because, Event, EventKind, HostName, Member, Moment, OperationId, PairName, Rule,
+    ApplicationName, Because, Epoch, Event, EventKind, HostName, Member, Moment, OperationId, PairName, Rule,
     Severity, Work,
 };
 
@@ -14,7 +14,9 @@ use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::{not_found, refused};
 use super::state::{Awaits, OrderedWork, RollingPhase};
-use super::{Check, Control, ControlRecord, MaintenanceOf, OperationState, Out, Reply, about_host, event};
+use super::{
+    Check, Control, ControlRecord, GivenUp, MaintenanceOf, OperationState, Out, Reply, about_host, event,
+};
 
 impl Control {
     // ---- drain ----------------------------------------------------------------------------------------------------
@@ -46,7 +48,7 @@ impl Control {
         let checks: Vec<Check> =
             pairs.iter().flat_map(|pair| self.drain_checks(asker.now, &host, pair)).collect();
         if dry_run {
-            return Reply::Plan { checks, steps: self.drain_steps(&host, &pairs) };
+            return Reply::Plan { checks, steps: self.drain_steps(&host, &pairs), given_up: None };
         }
         let failed = Check::failed(&checks);
         if !failed.is_empty() {
@@ -77,7 +79,7 @@ impl Control {
         }
         if dry_run {
             let steps = vec![format!("members on {host} may be primary again; no role changes by that")];
-            return Reply::Plan { checks: Vec::new(), steps };
+            return Reply::Plan { checks: Vec::new(), steps, given_up: None };
         }
         self.remember_undo(Some(asker.request));
         self.memory.drained.remove(&host);
@@ -307,7 +309,7 @@ impl Control {
                 format!("change the roles: {first} is primary then"),
                 format!("restart {second}, and wait until it could take over"),
             ];
-            return Reply::Plan { checks, steps };
+            return Reply::Plan { checks, steps, given_up: None };
         }
         let Some(primary) = primary.filter(|_| failed.is_empty()) else {
             let message = format!("rolling restart of pair {name} refused: nothing was done");
@@ -423,13 +425,14 @@ impl Control {
     pub(super) fn failover(
         &mut self,
         asker: &Asker,
-        name: &str,
+        asked: &str,
         dry_run: bool,
+        shown: Option<GivenUp>,
         reason: Option<String>,
         out: &mut Out,
     ) -> Reply {
-        let Some(name) = self.pair_named(name) else {
-            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+        let Some(name) = self.pair_named(asked) else {
+            return not_found(&format!("there is no pair or member called {asked:?}"), "scsctl pairs");
         };
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
         let restored = pair.granting.as_ref().is_some_and(|granting| granting.leader.is_restored());
@@ -459,6 +462,15 @@ impl Control {
         });
         let lost = self.lost_with(pair, target);
         let lacks = lost.is_some();
+        let would = GivenUp {
+            epoch: role.as_ref().map_or(Epoch::NONE, |role| role.epoch),
+            member: pair.spec.application(target.other()).clone(),
+            loses_data: lacks,
+        };
+        if let Some(message) = another_is_given_up(asked, &name, shown.as_ref(), &would) {
+            let look = Some(format!("scsctl failover {name} --dry-run"));
+            return refused("not-possible", &message, Vec::new(), look);
+        }
         let given_up = [proof, lost].into_iter().flatten().collect::<Vec<_>>().join("; and ");
         let maintenance = self.memory.maintenance.contains(&MaintenanceOf::Pair(name.clone()));
         let check = |what: String, ok: bool, found: String| Check { what, ok, found };
@@ -474,7 +486,7 @@ impl Control {
         if dry_run {
             let steps =
                 vec![format!("give up {given_up}"), format!("order {to} to be primary in a new epoch")];
-            return Reply::Plan { checks, steps };
+            return Reply::Plan { checks, steps, given_up: Some(would) };
         }
         let failed = Check::failed(&checks);
         if !failed.is_empty() {
@@ -510,4 +522,22 @@ impl Control {
         }
         Reply::Begun(id)
     }
+}
+
+/// Why a failover by force would give up something else than was meant: the member that was named, or what was shown.
+fn another_is_given_up(
+    asked: &str,
+    pair: &PairName,
+    shown: Option<&GivenUp>,
+    would: &GivenUp,
+) -> Option<String> {
+    let wanted = asked.to_ascii_lowercase();
+    if wanted != pair.as_str() && wanted != would.member.as_str() {
+        return Some(format!(
+            "{wanted} is not the member that a failover of pair {pair} gives up now: that is {}; nothing was done",
+            would.member
+        ));
+    }
+    let shown = shown.filter(|shown| *shown != would)?;
+    Some(format!("{shown} was shown to be given up, and now it would be {would}; nothing was done"))
 }

@@ -20,7 +20,7 @@ fn rolling(name: &str) -> Ask {
 }
 
 fn force(name: &str) -> Ask {
-    Ask::Failover { name: name.into(), dry_run: false, reason: None }
+    Ask::Failover { name: name.into(), dry_run: false, given_up: None, reason: None }
 }
 
 fn last_state(world: &Wide) -> OperationState {
@@ -82,7 +82,7 @@ fn a_drain_that_cannot_succeed_is_refused_by_name_and_does_nothing() {
     wait(&mut world, ms(1_000));
     assert_eq!(holder(&world).epoch, Epoch(1));
     world.ask(Ask::Drain { name: "alpha".into(), back: false, dry_run: true });
-    let Some(Reply::Plan { checks, steps }) = world.replies.last() else { panic!("{:?}", world.replies) };
+    let Some(Reply::Plan { checks, steps, .. }) = world.replies.last() else { panic!("{:?}", world.replies) };
     assert!(
         checks.iter().any(|check| !check.ok) && steps.iter().any(|step| step.contains("five")),
         "{steps:?}"

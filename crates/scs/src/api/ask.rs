@@ -131,8 +131,12 @@ pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> A
             let operation = operation_now(seat, id.0).await;
             Ok((StatusCode::ACCEPTED, Json(json!({ "operation": operation }))))
         }
-        Reply::Plan { checks, steps } => {
-            Ok((StatusCode::OK, Json(json!({ "plan": { "checks": checks, "steps": steps } }))))
+        Reply::Plan { checks, steps, given_up } => {
+            let mut plan = json!({ "checks": checks, "steps": steps });
+            if let Some(given_up) = given_up {
+                plan["given_up"] = json!(given_up);
+            }
+            Ok((StatusCode::OK, Json(json!({ "plan": plan }))))
         }
         Reply::Done { text } => Ok((StatusCode::OK, Json(json!({ "done": text })))),
         Reply::Refused { code, message, because, try_next } => {

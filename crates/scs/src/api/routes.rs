@@ -238,7 +238,8 @@ fn does() -> Vec<Route> {
         .takes("DryRun"),
         operator(
             "/v1/pairs/{name}/failover",
-            "Promotes the backup without the usual proof that the former primary has ended; needs `force`.",
+            "Promotes the backup without the usual proof that the former primary has ended; needs `force`, and as `given_up` \
+             what the plan of a `dry_run` said: it is refused if it would be something else now.",
             post(sequences::failover),
         )
         .takes("Failover"),

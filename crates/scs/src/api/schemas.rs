@@ -86,7 +86,19 @@ fn bodies() -> Vec<(&'static str, Value)> {
             body(0, &[("to", maybe("string")), ("dry_run", boolean()), ("reason", maybe("string"))]),
         ),
         ("DryRun", body(0, &[("dry_run", boolean())])),
-        ("Failover", body(0, &[("force", boolean()), ("dry_run", boolean()), ("reason", maybe("string"))])),
+        (
+            "Failover",
+            body(
+                0,
+                &[
+                    ("force", boolean()),
+                    ("dry_run", boolean()),
+                    ("given_up", or_null("GivenUp")),
+                    ("reason", maybe("string")),
+                ],
+            ),
+        ),
+        ("GivenUp", body(2, &[("epoch", integer()), ("member", text()), ("loses_data", boolean())])),
         ("Hold", body(0, &[("span_ms", span), ("dry_run", boolean()), ("reason", maybe("string"))])),
         ("Maintenance", body(1, &[("on", boolean())])),
         ("NewToken", body(2, &[("name", text()), ("role", role), ("expires_in_s", seconds)])),
@@ -259,7 +271,9 @@ fn objects() -> Vec<(&'static str, Value)> {
 fn answers() -> Vec<(&'static str, Value)> {
     let error = object(&[("code", text()), ("message", text()), ("because", list(text())), ("try", text())]);
     let controller = object(&[("name", text()), ("leading", boolean()), ("epoch", integer())]);
-    let plan = object(&[("checks", json!({ "type": "array" })), ("steps", list(text()))]);
+    let mut plan = object(&[("checks", json!({ "type": "array" })), ("steps", list(text()))]);
+    // Only of a failover by force.
+    plan["properties"]["given_up"] = the("GivenUp");
     let secret = json!({ "allOf": [the("Token"), object(&[("secret", text())])] });
     vec![
         ("Error", object(&[("error", error)])),

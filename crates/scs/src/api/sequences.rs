@@ -1,13 +1,13 @@
 //! Requests for operations of several steps, and for what an operator alone may decide.
 //!
-//! The law: see `ask`; what gives up a proof is done only if the request says so in words.
+//! The law: see `ask`; what gives up a proof is done only if the request says so in words, and names what was shown to be given up.
 
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use understudy_decide::control::Ask;
+use understudy_decide::control::{Ask, GivenUp};
 
 use super::Seat;
 use super::actor::Actor;
@@ -29,6 +29,8 @@ pub(super) struct FailoverBody {
     force: bool,
     #[serde(default)]
     dry_run: bool,
+    /// What the answer to a dry run said of it.
+    given_up: Option<GivenUp>,
     reason: Option<String>,
 }
 
@@ -39,6 +41,11 @@ impl FailoverBody {
         if !self.force && !self.dry_run {
             let message =
                 "a failover gives up the proof that the former primary has ended: say \"force\": true";
+            return Err(ApiError::bad_request(message).try_next(format!("scsctl failover {name} --dry-run")));
+        }
+        if !self.dry_run && self.given_up.is_none() {
+            let message = "a failover by force gives up what was shown, and nothing else: ask with \"dry_run\": true first, and send \
+                           the \"given_up\" of its answer";
             return Err(ApiError::bad_request(message).try_next(format!("scsctl failover {name} --dry-run")));
         }
         Ok(())
@@ -106,7 +113,8 @@ pub(super) async fn failover(
     Sent(body): Sent<FailoverBody>,
 ) -> Answer {
     body.check(&name)?;
-    ask_machine(&seat, actor, Ask::Failover { name, dry_run: body.dry_run, reason: body.reason }).await
+    let FailoverBody { dry_run, given_up, reason, .. } = body;
+    ask_machine(&seat, actor, Ask::Failover { name, dry_run, given_up, reason }).await
 }
 
 pub(super) async fn acknowledge(

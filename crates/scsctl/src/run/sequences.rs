@@ -1,12 +1,14 @@
 //! The commands for operations of several steps, and for what an operator alone may decide.
 //!
-//! They check nothing that the server checks. The law: no proof is given up without `--force`, and what is given up is
-//! said first.
+//! They check nothing that the server checks. The law: no proof is given up without `--force`; what is given up is said first,
+//! and what is ordered is what was said.
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::Session;
 use super::does::do_it;
+use crate::answers::{Begun, read};
 use crate::args::{Doing, Failover};
 use crate::exit::{Exit, Failure};
 use crate::server::escape;
@@ -49,8 +51,24 @@ pub(super) async fn failover(session: Session<'_>, which: &Failover) -> Result<E
             .try_next(format!("scsctl failover {} --dry-run, then with --force", which.pair)));
     }
     let path = format!("/v1/pairs/{}/failover", escape(&which.pair));
-    let body = json!({ "force": which.force, "dry_run": which.dry_run, "reason": which.reason });
-    do_it(session, &path, body, which.no_wait).await
+    let looks = json!({ "force": which.force, "dry_run": true, "reason": which.reason });
+    if which.dry_run {
+        return do_it(session, &path, looks, which.no_wait).await;
+    }
+    let answer = session.server.ask(Method::POST, &path, &looks).await?;
+    let plan = read::<Begun>(&answer)?.plan.unwrap_or_default();
+    // In JSON there is one answer; its steps say the same.
+    if !session.wants_json() {
+        for step in &plan.steps {
+            session.out.line(&format!("to do: {step}"))?;
+        }
+    }
+    let mut order = json!({ "force": true, "dry_run": false, "reason": which.reason });
+    // A server of an earlier version says nothing of it, and takes nothing.
+    if let Some(given_up) = plan.given_up {
+        order["given_up"] = given_up;
+    }
+    do_it(session, &path, order, which.no_wait).await
 }
 
 pub(super) async fn acknowledge(session: Session<'_>, pair: &str) -> Result<Exit, Failure> {

@@ -1,7 +1,7 @@
-//! What must not be told: passwords and the like, in whatever an application or a hook of it prints.
+//! What must not be told: passwords and the like, in whatever an application, a hook of it, or a command of the settings prints.
 //!
-//! Refuses to know who prints. The law: what settings, options and environment files call a secret by its name is masked
-//! in everything that leaves this host; so is a password in a URL, whatever it is called.
+//! Refuses to know who prints. The law: what settings, options, arguments and environment files call a secret by its name is
+//! masked in everything that leaves this host; so is a password in a URL, whatever it is called.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,10 +29,32 @@ impl Secrets {
         options: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Self {
         let options = options.values().flatten();
+        let named = environment.iter().map(|(name, value)| (name, value)).chain(options);
+        Self::named(named.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// Those of a command: what an argument names (`--password=...`, `--password ...`, `PASSWORD=...`, and `-p` or `-P`, as
+    /// commands for power switches have it), and passwords in URLs.
+    pub fn of_command(arguments: &[String]) -> Self {
+        let mut before = "";
+        let mut named = Vec::new();
+        for argument in arguments {
+            named.push(match argument.split_once('=') {
+                Some((name, value)) if is_name(name) => (name, value),
+                _ if matches!(before, "-p" | "-P") => ("password", argument.as_str()),
+                _ if before.starts_with("--") => (before, argument.as_str()),
+                _ => ("", argument.as_str()),
+            });
+            before = argument;
+        }
+        Self::named(named.into_iter())
+    }
+
+    fn named<'a>(named: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut values = Vec::new();
-        for (name, value) in environment.iter().map(|(name, value)| (name, value)).chain(options) {
+        for (name, value) in named {
             if is_secret(name) {
-                values.push(value.clone());
+                values.push(value.to_owned());
                 // Of one that has several lines, each is told by itself.
                 values.extend(value.lines().map(|line| line.trim().to_owned()));
             }
@@ -49,6 +71,14 @@ impl Secrets {
         self.values.first().map_or(0, String::len)
     }
 
+    /// The same of a text of which the beginning was cut off: without what may be the rest of one, and the rest of a word.
+    pub fn mask_rest(&self, text: &str) -> String {
+        let rests = self.values.iter().flat_map(|value| value.char_indices().map(|(at, _)| &value[at..]));
+        let rest = rests.filter(|rest| text.starts_with(rest)).map(str::len).max().unwrap_or(0);
+        let text = &text[rest..];
+        self.mask(text.find(char::is_whitespace).map_or(text, |end| &text[end..]))
+    }
+
     /// The text with a mask in place of each.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
@@ -62,6 +92,11 @@ impl Secrets {
         }
         masked
     }
+}
+
+/// Whether what stands before a `=` is a name, and not the beginning of something that has a `=` in it.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -110,6 +145,34 @@ mod tests {
         let plain = secrets(&[("NAME", "hunter2"), ("PASS", "abc")]);
         assert_eq!(plain.mask("hunter2 abc from-options"), "hunter2 abc ***", "short ones are none");
         assert_eq!(plain.longest_bytes(), "from-options".len());
+    }
+
+    #[test]
+    fn arguments_of_a_command_are_named_too() {
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+            Secrets::of_command(&arguments).mask("wrong: hunter2")
+        };
+        for arguments in [
+            &["fence", "--password", "hunter2"][..],
+            &["fence", "--password=hunter2"],
+            &["env", "API_TOKEN=hunter2", "fence"],
+            &["fence", "-p", "hunter2"],
+            &["ipmitool", "-P", "hunter2"],
+            &["curl", "https://admin:hunter2@board/off"],
+        ] {
+            assert_eq!(of(arguments), "wrong: ***", "{arguments:?}");
+        }
+        assert_eq!(of(&["fence", "--user", "hunter2", "-n", "hunter2"]), "wrong: hunter2");
+    }
+
+    #[test]
+    fn of_a_text_that_was_cut_the_rest_of_a_secret_is_not_told() {
+        let two = secrets(&[("A_KEY", "hunter2"), ("B_KEY", "a long phrase")]);
+        assert_eq!(two.mask_rest("ter2, and hunter2"), " and ***");
+        assert_eq!(two.mask_rest("ong phrase is wrong"), " is wrong");
+        assert_eq!(two.mask_rest("p%40ss@db is down"), " is down", "the rest of a URL");
+        assert_eq!(two.mask_rest("word"), "word", "there is nothing else to tell");
     }
 
     #[test]
