@@ -138,9 +138,15 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| !stat[stat.rfind(')').unwrap()..].starts_with(") Z"))
+    let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| {
+        let after_name = stat.iter().rposition(|byte| *byte == b')').unwrap();
+        !stat[after_name..].starts_with(b") Z")
+    })
 }
+
+/// A script that gives itself a name that is no text, writes its number to `odd`, and waits without any other process.
+const ODD: &str = "mkfifo never; printf '\\303' > /proc/$$/comm; echo $$ > odd; read line < never";
 
 #[test]
 fn code_and_signal_are_known() {
@@ -193,6 +199,47 @@ fn a_whole_tree_is_killed_with_its_main_process() {
         assert!(!lives(last) && !lives(bench.pid(&tree)));
         assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: false });
         std::fs::remove_file(bench.directory.path().join("work/last")).unwrap();
+    });
+}
+
+/// The kernel cuts a name at 15 bytes, in the middle of a letter too, and a program may give itself any.
+#[test]
+fn a_process_is_killed_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, ODD);
+        let odd = bench.number_in("odd");
+        assert!(String::from_utf8(std::fs::read(format!("/proc/{odd}/comm")).unwrap()).is_err());
+        bench.platform.kill(&tree).unwrap();
+        assert!(!lives(odd));
+        assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: false });
+    });
+}
+
+#[test]
+fn what_is_left_of_a_start_is_seen_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, &format!("setsid sh -c '{}' & wait", ODD.replace('\'', "\"")));
+        let odd = bench.number_in("odd");
+        bench.platform.signal(&tree, Signal::Kill).unwrap();
+        assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: true });
+        bench.platform.kill(&tree).unwrap();
+        assert!(!lives(odd));
+        bench.platform.release(&tree);
+    });
+}
+
+#[test]
+fn a_noted_process_is_adopted_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, ODD);
+        bench.number_in("odd");
+        let note = bench.platform.note(&tree);
+        let next = Bench::platform(bench.agent, note.container.is_some());
+        let found = next.survivors(&[(tree.application().clone(), tree.start(), note)]).unwrap();
+        let alive: Vec<_> = found.iter().map(|survivor| (survivor.start, survivor.main_lives)).collect();
+        assert_eq!(alive, [(tree.start(), true)]);
+        bench.platform.kill(&tree).unwrap();
+        bench.end(&tree);
     });
 }
 
@@ -330,6 +377,9 @@ fn a_note_of_an_ended_start_does_not_lead_to_a_later_one() {
         bench.platform.release(&first);
         let second = bench.run(3, "exec sleep 600");
         let note = (second.application().clone(), second.start(), bench.platform.note(&second));
+        // While a process is loading its program it shows no mark, and a child of ours without one could be anybody's.
+        let environment = format!("/proc/{}/environ", bench.pid(&second));
+        eventually("its program is loaded", || std::fs::read(&environment).is_ok_and(|all| !all.is_empty()));
         let next = Bench::platform(bench.agent, note.2.container.is_some());
         let found = next.survivors(&[old, note]).unwrap();
         let starts: Vec<_> = found.iter().map(|survivor| (survivor.start, survivor.main_lives)).collect();

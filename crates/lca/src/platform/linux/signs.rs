@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use super::Tree;
@@ -115,19 +115,21 @@ fn field<'t>(status: &'t str, name: &str) -> &'t str {
 
 /// A file's text without its last line end, or why there is none.
 fn shown(path: &str) -> String {
-    match fs::File::open(path).and_then(|file| {
-        let mut text = String::new();
-        file.take(LONGEST_FILE_BYTES).read_to_string(&mut text).map(|_| text)
-    }) {
+    match text_of(path) {
         Ok(text) => text.trim_end().to_owned(),
         Err(error) => format!("({error})"),
     }
 }
 
 fn read(path: &str) -> Option<String> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(LONGEST_FILE_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    text_of(path).ok()
+}
+
+/// Names of threads and programs are among it, which need not be text.
+fn text_of(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LONGEST_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
