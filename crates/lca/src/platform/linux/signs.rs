@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Tree;
 use super::{pidfd, proc};
@@ -15,6 +15,8 @@ use crate::platform::Evidence;
 const MOST_THREADS: usize = 64;
 /// A thread that can run is looked at again after so long: one that runs is counted at least once in that, at 250 ticks a second.
 const LOOK_TWICE: Duration = Duration::from_millis(8);
+/// Threads are read for so long; more of them are left out. Whoever asked waits no longer than for 25 ms.
+const READ_WITHIN: Duration = Duration::from_millis(10);
 /// Longest file of `/proc` that is read, in bytes.
 const LONGEST_FILE_BYTES: u64 = 4096;
 /// Enough of a process's `stat` for its number, name and state, read in one call: this is looked at several times a second.
@@ -59,6 +61,8 @@ pub fn evidence(tree: &Tree) -> Evidence {
     ids.sort_unstable();
     ids.truncate(MOST_THREADS);
     let ready: Vec<(u32, Ran)> = ids.iter().filter_map(|id| Some((*id, ready(&at, *id)?))).collect();
+    // Between the two looks everything else is read.
+    let looked = Instant::now();
     let waits = shown(&format!("{at}/wchan"));
     let call = shown(&format!("{at}/syscall"));
     let status = read(&format!("{at}/status")).unwrap_or_default();
@@ -68,7 +72,11 @@ pub fn evidence(tree: &Tree) -> Evidence {
         format!("process {pid} {state}, {threads} threads, waits in {waits}, system call {call}");
     let stack = shown(&format!("{at}/stack"));
     let mut each = String::new();
-    for id in &ids {
+    for (number, id) in ids.iter().enumerate() {
+        if looked.elapsed() >= READ_WITHIN {
+            let _ = writeln!(each, "{} more threads were left out: reading took long", ids.len() - number);
+            break;
+        }
         let task = format!("{at}/task/{id}");
         let name = shown(&format!("{task}/comm"));
         let waits = shown(&format!("{task}/wchan"));
@@ -78,7 +86,7 @@ pub fn evidence(tree: &Tree) -> Evidence {
         let _ = writeln!(each, "{}", shown(&format!("{task}/stack")));
     }
     if !ready.is_empty() {
-        std::thread::sleep(LOOK_TWICE);
+        std::thread::sleep(LOOK_TWICE.saturating_sub(looked.elapsed()));
     }
     let starving = ready.into_iter().find(|(id, ran)| ready_still(&at, *id, ran));
     if let Some((id, _)) = &starving {
