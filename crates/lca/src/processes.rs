@@ -12,6 +12,7 @@ mod signs;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
 use understudy_guard::guards::Gate;
-use understudy_guard::watch::{Rank, hurry};
+use understudy_guard::watch::{Rank, hurry, hurry_as_usual};
 use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
@@ -29,7 +30,7 @@ use self::members::Warned;
 use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::accepting::Refusals;
-use crate::aside::aside_within;
+use crate::aside::{aside, aside_within};
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::log_files::LogFiles;
@@ -328,7 +329,7 @@ impl<P: Platform> Processes<P> {
                 biased;
                 // Another of its processes is the main one from now on.
                 () = replaced.notified() => continue,
-                end = self.platform.ended(&tree) => end,
+                end = self.end_of(&tree) => end,
             };
             // It may have said so with its last breath, and then this was not its end.
             self.hear_unread(start).await;
@@ -359,6 +360,23 @@ impl<P: Platform> Processes<P> {
             tokio::task::yield_now().await;
             self.forget(&application, start);
         }
+    }
+
+    /// Waits for the end of a main process and looks whether others of its tree live.
+    async fn end_of(&self, tree: &Arc<P::Tree>) -> io::Result<TreeEnd> {
+        let cause = self.platform.ended(tree).await?;
+        if !self.platform.must_search(tree) {
+            return Ok(TreeEnd { cause, others_live: self.platform.others_live(tree) });
+        }
+        let (platform, tree) = (Arc::clone(&self.platform), Arc::clone(tree));
+        let search = move || {
+            // Not in real time: it takes long, and would keep out whom it is to keep free.
+            hurry_as_usual();
+            platform.others_live(&tree)
+        };
+        // What is not known to be gone is killed.
+        let others_live = aside("search", search).await.unwrap_or(true);
+        Ok(TreeEnd { cause, others_live })
     }
 
     async fn await_gone(self: Arc<Self>, application: ApplicationName, start: StartId) {

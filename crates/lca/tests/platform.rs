@@ -106,7 +106,8 @@ impl Bench {
     fn end(&self, tree: &Tree) -> TreeEnd {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ended = async { tokio::time::timeout(LIMIT, self.platform.ended(tree)).await };
-        let end = runtime.block_on(ended).expect("it ends in time").unwrap();
+        let cause = runtime.block_on(ended).expect("it ends in time").unwrap();
+        let end = TreeEnd { cause, others_live: self.platform.others_live(tree) };
         if !end.others_live {
             self.platform.release(tree);
         }
@@ -159,6 +160,15 @@ fn code_and_signal_are_known() {
         bench.platform.signal(&tree, Signal::Usr1).unwrap();
         assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(10), others_live: false });
         bench.platform.signal(&tree, Signal::Kill).unwrap();
+    });
+}
+
+#[test]
+fn where_there_is_no_group_all_processes_are_searched_and_nowhere_else() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, "exit 0");
+        assert_eq!(bench.platform.must_search(&tree), bench.platform.note(&tree).container.is_none());
+        bench.end(&tree);
     });
 }
 
@@ -565,8 +575,7 @@ fn adopted_orphans_are_waited_for_and_main_processes_are_left_to_their_watch() {
         tokio::select! {
             served = bench.platform.serve() => panic!("{served:?}"),
             () = async {
-                let end = bench.platform.ended(&main).await.unwrap();
-                assert_eq!(end.cause, ExitCause::Code(5));
+                assert_eq!(bench.platform.ended(&main).await.unwrap(), ExitCause::Code(5));
                 bench.platform.release(&main);
                 reaped.await;
             } => {}

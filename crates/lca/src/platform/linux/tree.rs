@@ -56,7 +56,7 @@ impl Tree {
 
 impl Linux {
     /// Whether anything of the tree lives, apart from a main process that has ended.
-    pub(super) fn others_live(&self, tree: &Tree) -> bool {
+    pub(super) fn anything_else_lives(&self, tree: &Tree) -> bool {
         // If it cannot be known, it is not known to be gone; whoever kills will say what the system said.
         let Some(group) = &tree.group else {
             return self.living(tree).map_or(true, |living| !living.is_empty());
