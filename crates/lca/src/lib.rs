@@ -10,6 +10,7 @@ compile_error!(
 
 pub mod accepting;
 pub mod application_links;
+mod aside;
 pub mod assignments_file;
 pub mod callers;
 pub mod doors;

@@ -12,6 +12,7 @@ mod signs;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 use understudy_decide::agent::{Agent, AgentSaw, Found, Spawn, StartId};
 use understudy_drive::Inbox;
 use understudy_guard::guards::Gate;
+use understudy_guard::watch::{Rank, hurry, hurry_as_usual};
 use understudy_model::{ApplicationName, Epoch, ExitCause, Interface, RunMode, Signal, Telling};
 use understudy_settings::HostPolicy;
 
@@ -28,6 +30,7 @@ use self::members::Warned;
 use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::accepting::Refusals;
+use crate::aside::{aside, aside_within};
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::log_files::LogFiles;
@@ -40,6 +43,10 @@ use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// How long the end of a process is kept back for what it printed last: a disk that hangs must not keep its failover waiting.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(20);
+/// Most threads that read last words: on a disk that hangs they do not end.
+const MOST_READERS: usize = 4;
 /// Stack of a thread that starts or kills; the system's name services may load modules that need much.
 const STACK_BYTES: usize = 1024 * 1024;
 
@@ -78,6 +85,8 @@ pub struct Processes<P: Platform> {
     launched: Mutex<BTreeMap<StartId, Arc<P::Tree>>>,
     /// What is needed to tell the last words of a start whose output goes to a file.
     printed: Mutex<BTreeMap<StartId, Printed>>,
+    /// One more of these is kept by each thread that reads last words.
+    readers: Arc<()>,
     hooks: Hooks<P::Tree>,
     heard: Heard,
     refusals: Refusals,
@@ -142,6 +151,7 @@ impl<P: Platform> Processes<P> {
             warned: Mutex::default(),
             launched: Mutex::default(),
             printed,
+            readers: Arc::default(),
             hooks: Hooks::default(),
             heard: Heard::default(),
             refusals: Refusals::new("notice"),
@@ -277,12 +287,28 @@ impl<P: Platform> Processes<P> {
         self.runtime.clone().spawn(self.watch(application, start));
     }
 
-    fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
+    /// What a start printed last, if its output goes to a file and can be read at once.
+    async fn last_words(&self, application: &ApplicationName, start: StartId) -> String {
         // What went to the journal is read there; a look at it would keep the news of the end waiting.
         let Some(Printed { from, secrets }) = self.printed().get(&start).cloned() else {
             return String::new();
         };
-        output::last_words(&self.logs.path(application), from, &secrets)
+        let (path, reader) = (self.logs.path(application), Arc::clone(&self.readers));
+        if Arc::strong_count(&reader) > MOST_READERS + 1 {
+            tracing::warn!(%application, "its last output is not looked at: earlier looks hang");
+            return String::new();
+        }
+        let read = move || {
+            // The news of an end waits for it.
+            hurry(Rank::Agent);
+            let words = output::last_words(&path, from, &secrets);
+            drop(reader);
+            words
+        };
+        aside_within(LAST_WORDS_WITHIN, "words", read).await.unwrap_or_else(|| {
+            tracing::warn!(%application, "its last output could not be read in time; its end is told without");
+            String::new()
+        })
     }
 
     /// Where the options of an application are.
@@ -303,7 +329,7 @@ impl<P: Platform> Processes<P> {
                 biased;
                 // Another of its processes is the main one from now on.
                 () = replaced.notified() => continue,
-                end = self.platform.ended(&tree) => end,
+                end = self.end_of(&tree) => end,
             };
             // It may have said so with its last breath, and then this was not its end.
             self.hear_unread(start).await;
@@ -321,7 +347,7 @@ impl<P: Platform> Processes<P> {
             self.kill_tree(&application, start);
         }
         let last_words = match cause {
-            ExitCause::Code(code) if code != 0 => self.last_words(&application, start),
+            ExitCause::Code(code) if code != 0 => self.last_words(&application, start).await,
             _ => String::new(),
         };
         let ended =
@@ -334,6 +360,23 @@ impl<P: Platform> Processes<P> {
             tokio::task::yield_now().await;
             self.forget(&application, start);
         }
+    }
+
+    /// Waits for the end of a main process and looks whether others of its tree live.
+    async fn end_of(&self, tree: &Arc<P::Tree>) -> io::Result<TreeEnd> {
+        let cause = self.platform.ended(tree).await?;
+        if !self.platform.must_search(tree) {
+            return Ok(TreeEnd { cause, others_live: self.platform.others_live(tree) });
+        }
+        let (platform, tree) = (Arc::clone(&self.platform), Arc::clone(tree));
+        let search = move || {
+            // Not in real time: it takes long, and would keep out whom it is to keep free.
+            hurry_as_usual();
+            platform.others_live(&tree)
+        };
+        // What is not known to be gone is killed.
+        let others_live = aside("search", search).await.unwrap_or(true);
+        Ok(TreeEnd { cause, others_live })
     }
 
     async fn await_gone(self: Arc<Self>, application: ApplicationName, start: StartId) {

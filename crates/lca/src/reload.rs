@@ -43,7 +43,7 @@ pub async fn reload_on_request<P: Platform>(
             tracing::warn!(key, "cannot change while the agent lives; restart it (its applications run on)");
         }
         if let Security::Tls(credentials) = &security {
-            security::reload(credentials);
+            security::reload(credentials).await;
         }
         processes.set_policy(new.policy.clone());
         settings.policy = new.policy;

@@ -10,6 +10,7 @@ use understudy_settings::AgentSettings;
 use understudy_transport::{CredentialFiles, Credentials, CredentialsError, Security};
 
 use crate::accepting::cause;
+use crate::aside::aside;
 
 /// From here on, a certificate's end is said.
 const WARN_BEFORE: Duration = Duration::from_secs(30 * 86_400);
@@ -81,14 +82,17 @@ pub async fn look_after(security: Security) {
     loop {
         warn_if_ending(&credentials);
         tokio::time::sleep(LOOK_EVERY).await;
-        reload(&credentials);
+        reload(&credentials).await;
     }
 }
 
-/// Reads certificates again; wrong files change nothing.
-pub fn reload(credentials: &Credentials) {
-    if let Err(error) = credentials.reload() {
-        tracing::error!("certificates are kept as they are: {}", cause(&error));
+/// Reads certificates again; wrong files change nothing. Nothing else waits for the disk meanwhile.
+pub async fn reload(credentials: &Credentials) {
+    let credentials = credentials.clone();
+    match aside("certificates", move || credentials.reload()).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::error!("certificates are kept as they are: {}", cause(&error)),
+        None => tracing::error!("certificates are kept as they are: they could not be read"),
     }
 }
 

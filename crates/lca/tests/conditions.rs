@@ -57,9 +57,9 @@ impl Bench {
         let tree = self.platform.launch(launch).unwrap_or_else(|error| panic!("{error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ended = async { tokio::time::timeout(Duration::from_secs(20), self.platform.ended(&tree)).await };
-        let end = runtime.block_on(ended).expect("it ends in time").unwrap();
+        let cause = runtime.block_on(ended).expect("it ends in time").unwrap();
         let text = std::fs::read_to_string(self.log()).unwrap();
-        assert_eq!(end.cause, ExitCause::Code(0), "{text}");
+        assert_eq!(cause, ExitCause::Code(0), "{text}");
         self.platform.release(&tree);
         text
     }
@@ -211,9 +211,9 @@ fn a_bound_of_the_whole_tree_holds_or_is_refused_by_name() {
     match bench.platform.launch(&launch) {
         Ok(tree) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let end = runtime.block_on(bench.platform.ended(&tree)).unwrap();
+            let cause = runtime.block_on(bench.platform.ended(&tree)).unwrap();
             let text = std::fs::read_to_string(bench.log()).unwrap();
-            assert_eq!((text.trim(), end.cause), ("67108864", ExitCause::Code(0)));
+            assert_eq!((text.trim(), cause), ("67108864", ExitCause::Code(0)));
             bench.platform.release(&tree);
         }
         Err(error) => {

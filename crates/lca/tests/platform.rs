@@ -106,7 +106,8 @@ impl Bench {
     fn end(&self, tree: &Tree) -> TreeEnd {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ended = async { tokio::time::timeout(LIMIT, self.platform.ended(tree)).await };
-        let end = runtime.block_on(ended).expect("it ends in time").unwrap();
+        let cause = runtime.block_on(ended).expect("it ends in time").unwrap();
+        let end = TreeEnd { cause, others_live: self.platform.others_live(tree) };
         if !end.others_live {
             self.platform.release(tree);
         }
@@ -138,9 +139,15 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| !stat[stat.rfind(')').unwrap()..].starts_with(") Z"))
+    let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| {
+        let after_name = stat.iter().rposition(|byte| *byte == b')').unwrap();
+        !stat[after_name..].starts_with(b") Z")
+    })
 }
+
+/// A script that gives itself a name that is no text, writes its number to `odd`, and waits without any other process.
+const ODD: &str = "mkfifo never; printf '\\303' > /proc/$$/comm; echo $$ > odd; read line < never";
 
 #[test]
 fn code_and_signal_are_known() {
@@ -153,6 +160,15 @@ fn code_and_signal_are_known() {
         bench.platform.signal(&tree, Signal::Usr1).unwrap();
         assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(10), others_live: false });
         bench.platform.signal(&tree, Signal::Kill).unwrap();
+    });
+}
+
+#[test]
+fn where_there_is_no_group_all_processes_are_searched_and_nowhere_else() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, "exit 0");
+        assert_eq!(bench.platform.must_search(&tree), bench.platform.note(&tree).container.is_none());
+        bench.end(&tree);
     });
 }
 
@@ -193,6 +209,47 @@ fn a_whole_tree_is_killed_with_its_main_process() {
         assert!(!lives(last) && !lives(bench.pid(&tree)));
         assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: false });
         std::fs::remove_file(bench.directory.path().join("work/last")).unwrap();
+    });
+}
+
+/// The kernel cuts a name at 15 bytes, in the middle of a letter too, and a program may give itself any.
+#[test]
+fn a_process_is_killed_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, ODD);
+        let odd = bench.number_in("odd");
+        assert!(String::from_utf8(std::fs::read(format!("/proc/{odd}/comm")).unwrap()).is_err());
+        bench.platform.kill(&tree).unwrap();
+        assert!(!lives(odd));
+        assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: false });
+    });
+}
+
+#[test]
+fn what_is_left_of_a_start_is_seen_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, &format!("setsid sh -c '{}' & wait", ODD.replace('\'', "\"")));
+        let odd = bench.number_in("odd");
+        bench.platform.signal(&tree, Signal::Kill).unwrap();
+        assert_eq!(bench.end(&tree), TreeEnd { cause: ExitCause::Signal(9), others_live: true });
+        bench.platform.kill(&tree).unwrap();
+        assert!(!lives(odd));
+        bench.platform.release(&tree);
+    });
+}
+
+#[test]
+fn a_noted_process_is_adopted_whatever_its_name_is() {
+    Bench::both(|bench| {
+        let tree = bench.run(2, ODD);
+        bench.number_in("odd");
+        let note = bench.platform.note(&tree);
+        let next = Bench::platform(bench.agent, note.container.is_some());
+        let found = next.survivors(&[(tree.application().clone(), tree.start(), note)]).unwrap();
+        let alive: Vec<_> = found.iter().map(|survivor| (survivor.start, survivor.main_lives)).collect();
+        assert_eq!(alive, [(tree.start(), true)]);
+        bench.platform.kill(&tree).unwrap();
+        bench.end(&tree);
     });
 }
 
@@ -330,6 +387,9 @@ fn a_note_of_an_ended_start_does_not_lead_to_a_later_one() {
         bench.platform.release(&first);
         let second = bench.run(3, "exec sleep 600");
         let note = (second.application().clone(), second.start(), bench.platform.note(&second));
+        // While a process is loading its program it shows no mark, and a child of ours without one could be anybody's.
+        let environment = format!("/proc/{}/environ", bench.pid(&second));
+        eventually("its program is loaded", || std::fs::read(&environment).is_ok_and(|all| !all.is_empty()));
         let next = Bench::platform(bench.agent, note.2.container.is_some());
         let found = next.survivors(&[old, note]).unwrap();
         let starts: Vec<_> = found.iter().map(|survivor| (survivor.start, survivor.main_lives)).collect();
@@ -515,8 +575,7 @@ fn adopted_orphans_are_waited_for_and_main_processes_are_left_to_their_watch() {
         tokio::select! {
             served = bench.platform.serve() => panic!("{served:?}"),
             () = async {
-                let end = bench.platform.ended(&main).await.unwrap();
-                assert_eq!(end.cause, ExitCause::Code(5));
+                assert_eq!(bench.platform.ended(&main).await.unwrap(), ExitCause::Code(5));
                 bench.platform.release(&main);
                 reaped.await;
             } => {}

@@ -63,8 +63,9 @@ pub struct PageWriter {
 
 /// Makes it as long as a page, only ever longer, and takes its room: where there is none, the first touch of the mapping would
 /// end this process.
-fn reserve(file: &File, length: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, BYTES as u64) {
+fn reserve(file: &File, length: u64, mut allocate: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+    // On tmpfs it gives up for any signal that waits, and leaves nothing behind.
+    match rustix::io::retry_on_intr(&mut allocate) {
         // A file system that reserves nothing is written to; what is there already has its room.
         Err(Errno::OPNOTSUPP) => {
             let missing = (BYTES as u64).saturating_sub(length) as usize;
@@ -95,7 +96,8 @@ impl PageWriter {
         if found.mode() & 0o7777 != MODE {
             file.set_permissions(Permissions::from_mode(MODE)).map_err(make)?;
         }
-        reserve(&file, found.len()).map_err(make)?;
+        let allocate = || rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, BYTES as u64);
+        reserve(&file, found.len(), allocate).map_err(make)?;
         let mapping = map(&file, path, true)?;
         let writer = Self { mapping, path: path.to_owned() };
         writer.begin(found.len() < BYTES as u64)?;
@@ -156,5 +158,23 @@ impl PageWriter {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_waits_keeps_no_page_from_being_made() {
+        let file = tempfile::tempfile().unwrap();
+        let mut answers = vec![Ok(()), Err(Errno::INTR), Err(Errno::INTR)];
+        reserve(&file, 0, || answers.pop().unwrap()).unwrap();
+        assert!(answers.is_empty());
+        let full = reserve(&file, 0, || Err(Errno::NOSPC)).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        // A file system that reserves nothing is written to.
+        reserve(&file, 0, || Err(Errno::OPNOTSUPP)).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), BYTES as u64);
     }
 }

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use understudy_model::Moment;
 
+use super::patience::{Patience, Wait};
 use super::table::Shared;
 use super::{Ground, GuardEvent, GuardPlace, Left};
 use crate::message::{Answer, LONGEST_BYTES, Request};
@@ -27,8 +28,6 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// And has this long to say so: on a machine that stalls it is no use to replace it.
 const LIVES_WITHIN: Duration = Duration::from_secs(5);
-/// This thread itself was late, or its machine slept: what it waited for has its time once more.
-const LATE: Duration = Duration::from_millis(500);
 /// Before the second attempt; the first one follows at once. Twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// And at most.
@@ -156,50 +155,50 @@ impl Attendant {
     fn converse(&mut self, met: &Met) -> Result<Infallible, Parting> {
         let connection = &met.connection;
         let up = self.introduce(connection)?;
-        // Since when something waits to be confirmed.
-        let mut unconfirmed_since = None;
-        // Since when it has been asked whether it lives, and when it is asked next.
-        let (mut asked, mut ask_at) = (None, now() + ASK_EVERY);
+        // What waits to be confirmed, whether it lives, and when it is asked that next.
+        let (mut unconfirmed, mut asked) = (Patience::new(ANSWER_WITHIN), Patience::new(LIVES_WITHIN));
+        let mut ask_at = now() + ASK_EVERY;
         loop {
             if self.shared.is_confirmed() {
-                unconfirmed_since = None;
+                unconfirmed.end();
                 if self.shared.set_up(true) {
                     self.told_down = false;
                     self.ground.tell(up.clone());
                 }
-            } else if *unconfirmed_since.get_or_insert_with(now) + ANSWER_WITHIN <= now() {
-                return Err(Parting::Useless("the guard has not confirmed what it is to guard".to_owned()));
+            } else {
+                unconfirmed.begin(now());
             }
             let guards = self.shared.guards_any();
-            match asked {
-                Some(since) if since + LIVES_WITHIN <= now() => {
-                    return Err(Parting::Useless("the guard does not answer".to_owned()));
-                }
-                None if guards && ask_at <= now() => {
-                    self.shared.say(connection, &Request::Hello)?;
-                    (asked, ask_at) = (Some(now()), now() + ASK_EVERY);
-                }
-                Some(_) | None => {}
+            if guards && !asked.waits() && ask_at <= now() {
+                self.shared.say(connection, &Request::Hello)?;
+                asked.begin(now());
+                ask_at = now() + ASK_EVERY;
             }
-            let confirmed_by = unconfirmed_since.map(|since| since + ANSWER_WITHIN);
-            let answered_by = asked.map(|since| since + LIVES_WITHIN);
-            let ask_next = (guards && asked.is_none()).then_some(ask_at);
-            let until = [confirmed_by, answered_by, ask_next].into_iter().flatten().min();
+            let ask_next = (guards && !asked.waits()).then_some(ask_at);
+            let until = [unconfirmed.until(), asked.until(), ask_next].into_iter().flatten().min();
             let mut waiting =
                 [PollFd::new(connection, PollFlags::IN), PollFd::new(self.shared.bell(), PollFlags::IN)];
-            socket::wait(&mut waiting, until)?;
-            if until.is_some_and(|until| now().since(until) > LATE) {
-                unconfirmed_since = unconfirmed_since.map(|_| now());
-                asked = asked.map(|_| now());
-            }
+            let wait = wait(&mut waiting, until)?;
             // First the bell, then what it may have been rung for.
             self.shared.hush();
             if self.shared.has_ended() {
                 return Err(Parting::Ended);
             }
             while let Some(answer) = next(connection)? {
-                asked = asked.filter(|_| !matches!(answer, Answer::Welcome { .. }));
+                if matches!(answer, Answer::Welcome { .. }) {
+                    asked.end();
+                }
                 self.take(answer)?;
+            }
+            if self.shared.is_confirmed() {
+                unconfirmed.end();
+            }
+            // Only now: what was said in time may have lain there while this thread, or all of its machine, stood still.
+            if unconfirmed.is_over(wait) {
+                return Err(Parting::Useless("the guard has not confirmed what it is to guard".to_owned()));
+            }
+            if asked.is_over(wait) {
+                return Err(Parting::Useless("the guard does not answer".to_owned()));
             }
         }
     }
@@ -265,19 +264,21 @@ impl Attendant {
 
     /// The next answer, waited for.
     fn answer(&self, connection: &OwnedFd, to_what: &str) -> Result<Answer, Parting> {
-        let limit = now() + ANSWER_WITHIN;
+        let mut patience = Patience::new(ANSWER_WITHIN);
+        patience.begin(now());
+        let mut waited = None;
         loop {
             if let Some(answer) = next(connection)? {
                 return Ok(answer);
             }
-            if now() >= limit {
+            if waited.is_some_and(|waited| patience.is_over(waited)) {
                 return Err(Parting::Useless(format!("the guard does not answer {to_what}")));
             }
             if self.shared.has_ended() {
                 return Err(Parting::Ended);
             }
             let mut waiting = [PollFd::new(connection, PollFlags::IN)];
-            socket::wait(&mut waiting, Some(limit))?;
+            waited = Some(wait(&mut waiting, patience.until())?);
         }
     }
 
@@ -330,6 +331,13 @@ impl Met {
             WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
         );
     }
+}
+
+/// Waits, and says how that went.
+fn wait(waiting: &mut [PollFd<'_>], until: Option<Moment>) -> io::Result<Wait> {
+    let began = now();
+    socket::wait(waiting, until)?;
+    Ok(Wait { began, until, ended: now() })
 }
 
 /// What is there to be heard, if anything.

@@ -5,6 +5,7 @@
 //! is one small packet that nobody waits for.
 
 mod attend;
+mod patience;
 mod table;
 
 use std::io;

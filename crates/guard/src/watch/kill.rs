@@ -80,18 +80,36 @@ impl Prey {
         let mark = format!("{}={}", Start::MARK, self.start);
         // As long as its descriptor has a number, that is its own and nobody else's, and so is the session that it leads.
         let session = match Numbered::of(&self.main) {
-            Numbered::Lives(pid) => look(pid).map(|seen| seen.session).filter(|session| *session == pid),
+            Numbered::Lives(pid) => {
+                let session = look(pid).ok().flatten().map(|seen| seen.session);
+                session.filter(|session| *session == pid)
+            }
             Numbered::Gone | Numbered::Not => None,
         };
         let Ok(entries) = fs::read_dir("/proc") else { return false };
         let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let own = std::process::id();
-        let mut found_none = true;
+        let (mut found_none, mut others) = (true, Vec::new());
+        // First those that need no look into their memory, which may have to be waited for.
         for pid in numbers.filter(|pid| *pid != 1 && *pid != own) {
-            let is_its = |seen: &Seen| Some(seen.session) == session || carries(pid, &mark);
-            let Some(seen) = look(pid).filter(|seen| !seen.ended && is_its(seen)) else { continue };
-            found_none = false;
-            kill_seen(pid, seen);
+            match look(pid) {
+                Ok(Some(seen)) if seen.ended => {}
+                Ok(Some(seen)) if Some(seen.session) == session => {
+                    found_none = false;
+                    kill_seen(pid, seen);
+                }
+                Ok(Some(seen)) => others.push((pid, seen)),
+                // Another user's, hidden from this one: it could not be killed either.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(_) => found_none = false,
+                Ok(None) => {}
+            }
+        }
+        for (pid, seen) in others {
+            if carries(pid, &mark) {
+                found_none = false;
+                kill_seen(pid, seen);
+            }
         }
         found_none
     }
@@ -114,21 +132,22 @@ impl Group {
     fn kill(&self) -> bool {
         let all_at_once = self.kill.as_ref().is_some_and(|mut kill| kill.write_all(b"1").is_ok());
         let mut living = Vec::new();
-        collect(&self.path, DEEPEST, &mut living);
-        living.retain(|pid| look(*pid).is_some_and(|seen| !seen.ended));
+        let all_listed = collect(&self.path, DEEPEST, &mut living).is_ok();
+        living.retain(|pid| may_live(*pid));
         if !all_at_once {
             for pid in &living {
                 self.kill_member(*pid);
             }
         }
-        living.is_empty()
+        all_listed && living.is_empty()
     }
 
     /// By number, but only the one that is in this group while its descriptor is open.
     fn kill_member(&self, pid: u32) {
         let Some(descriptor) = open(pid) else { return };
         let mut now = Vec::new();
-        collect(&self.path, DEEPEST, &mut now);
+        // What could not be listed is not known to be in it.
+        let _ = collect(&self.path, DEEPEST, &mut now);
         // Listed, and not ended: so the number was its own all the time.
         if pid != 1 && pid != std::process::id() && now.contains(&pid) && !is_readable(&descriptor) {
             let _ = pidfd_send_signal(&descriptor, Signal::KILL);
@@ -136,16 +155,27 @@ impl Group {
     }
 }
 
-/// The processes in a group and below it. What cannot be read is gone.
-fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) {
-    let Ok(text) = fs::read_to_string(path.join("cgroup.procs")) else { return };
-    found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-    let Ok(entries) = fs::read_dir(path) else { return };
+/// The processes in a group and below it. What is gone holds none; an error says that some may be missing.
+fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
+    match fs::read_to_string(path.join("cgroup.procs")) {
+        Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut all = Ok(());
     for entry in entries.flatten().filter(|_| deeper > 0) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect(&entry.path(), deeper - 1, found);
+            // One that cannot be read hides none of the others.
+            all = all.and(collect(&entry.path(), deeper - 1, found));
         }
     }
+    all
 }
 
 /// What the kernel says of a descriptor.
@@ -183,13 +213,25 @@ struct Seen {
     ended: bool,
 }
 
-fn look(pid: u32) -> Option<Seen> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// One process; nothing if it is gone. An error says nothing of it: no descriptor may be left to read it with.
+fn look(pid: u32) -> io::Result<Option<Seen>> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => parse(&stat).ok_or(io::ErrorKind::InvalidData.into()).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-fn parse(stat: &str) -> Option<Seen> {
-    // The name in parentheses may contain anything, also parentheses and spaces.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+/// Whether a process that was listed may be alive. Number 0 is one that has no number here.
+fn may_live(pid: u32) -> bool {
+    pid == 0 || look(pid).map_or(true, |seen| seen.is_some_and(|seen| !seen.ended))
+}
+
+fn parse(stat: &[u8]) -> Option<Seen> {
+    // The name in parentheses may contain anything, also parentheses, spaces and what is no text.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     let session = fields.nth(2)?.parse().ok()?;
     // `num_threads` is field 20 and `starttime` field 22; the session was field 6.
@@ -213,7 +255,7 @@ fn open(pid: u32) -> Option<OwnedFd> {
 /// Signals a process if it still is the one that was seen.
 fn kill_seen(pid: u32, seen: Seen) {
     let Some(descriptor) = open(pid) else { return };
-    if look(pid).is_some_and(|again| again.began == seen.began) {
+    if look(pid).is_ok_and(|again| again.is_some_and(|again| again.began == seen.began)) {
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
 }
@@ -235,16 +277,18 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name_is() {
-        let stat = "7 (a) R 1) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
+        let stat = b"7 (a) R 1) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
         assert_eq!(parse(stat), Some(Seen { session: 3, began: 4711, ended: false }));
-        assert!(parse("7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
-        assert_eq!(parse("7 (a) S 1"), None);
+        let cut = b"7 (a\xc3) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
+        assert_eq!(parse(cut), parse(stat));
+        assert!(parse(b"7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
+        assert_eq!(parse(b"7 (a) S 1"), None);
     }
 
     #[test]
     fn what_was_seen_and_is_another_now_is_left_alone() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let seen = look(child.id()).unwrap();
+        let seen = look(child.id()).unwrap().unwrap();
         kill_seen(child.id(), Seen { began: seen.began + 1, ..seen });
         assert!(child.try_wait().unwrap().is_none());
         kill_seen(child.id(), seen);

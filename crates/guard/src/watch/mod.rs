@@ -1,4 +1,5 @@
-//! The guard itself: one thread that waits for its agent's words and for the next moment.
+//! The guard itself: one thread that waits for its agent's words and for the next moment, and one that searches for what is left
+//! of what it has killed.
 //!
 //! Refuses to know why a start is killed. The laws: whatever waits on the sockets is heard before anything is killed, so that
 //! a guard that slept does not kill what was moved meanwhile; and it ends only when nobody is connected and nothing is armed.
@@ -6,6 +7,7 @@
 mod footing;
 mod kill;
 mod priority;
+mod search;
 mod slots;
 
 use std::fs::{File, TryLockError};
@@ -21,7 +23,8 @@ use rustix::time::{
 use understudy_model::Moment;
 
 use self::footing::Footing;
-pub use self::priority::{Rank, hurry};
+pub use self::priority::{Rank, hurry, hurry_as_usual};
+use self::search::Searcher;
 use self::slots::Slots;
 use crate::message::{Answer, LONGEST_BYTES, Request};
 use crate::socket::{self, Arrived, Packet};
@@ -129,7 +132,8 @@ impl Watch {
         }
         footing::be_quiet().map_err(system("close its output"))?;
         let ends_at = now() + WAIT_FOR_FIRST;
-        let (slots, bytes) = (Slots::new(), Vec::with_capacity(LONGEST_BYTES));
+        // Where no thread can be had it is done without: it is searched between two words then.
+        let (slots, bytes) = (Slots::new(Searcher::begin().ok()), Vec::with_capacity(LONGEST_BYTES));
         let (timer_at, was_met, deaf_until) = (None, false, None);
         Ok(Self {
             listener,
@@ -307,11 +311,13 @@ impl Watch {
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let mut waiting = Vec::with_capacity(MOST_CONNECTIONS + 2);
+        let mut waiting = Vec::with_capacity(MOST_CONNECTIONS + 3);
         let ask = if self.deaf_until.is_none() { PollFlags::IN } else { PollFlags::empty() };
         waiting.push(PollFd::new(&self.listener, ask));
         waiting.push(PollFd::new(&self.timer, PollFlags::IN));
         waiting.extend(self.connections.iter().map(|one| PollFd::new(&one.socket, PollFlags::IN)));
+        // What was found is dealt with after what was heard, as everything is.
+        waiting.extend(self.slots.bell().map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
         socket::wait(&mut waiting, None)?;
         let went_off = !waiting[1].revents().is_empty();
         if went_off {

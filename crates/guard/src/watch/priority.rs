@@ -25,8 +25,9 @@ pub fn hurry(rank: Rank) -> bool {
     in_real_time(rank) || in_real_time(Rank::Agent) || hurry_as_usual()
 }
 
-/// Before the other usual programs. What is started gets its part back only if that is asked for first.
-fn hurry_as_usual() -> bool {
+/// The calling thread goes before the other usual programs, if that is permitted. What is started gets its part back only if
+/// that is asked for first.
+pub fn hurry_as_usual() -> bool {
     schedule(libc::SCHED_OTHER, 0) && rustix::process::setpriority_process(None, FIRST).is_ok()
 }
 

@@ -37,6 +37,24 @@ fn a_start_is_killed_at_its_time_with_everything_that_bears_its_mark() {
     assert_eq!(bystander.marked().len(), 2);
 }
 
+/// The kernel cuts a name at 15 bytes, in the middle of a letter too, and a program may give itself any.
+#[test]
+fn what_bears_the_mark_of_a_start_is_killed_whatever_its_name_is() {
+    let bench = Bench::new();
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("never");
+    let odd = format!("printf \"\\303\" > /proc/$$/comm; read line < {}", fifo.display());
+    let mut prey = Prey::start(1, &format!("mkfifo {}; setsid sh -c '{odd}' & wait", fifo.display()));
+    let is_odd = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| String::from_utf8(name).is_err())
+    };
+    until("it has a child without a name", || prey.marked().iter().any(is_odd));
+    bench.guard(&prey, now() + SOON).unwrap();
+    assert_eq!(start_of(&bench.fired()), Some(prey.start));
+    prey.was_killed();
+    until("its child is gone", || prey.marked().is_empty());
+}
+
 #[test]
 fn what_is_moved_in_time_lives_and_what_is_released_is_forgotten() {
     let bench = Bench::new();

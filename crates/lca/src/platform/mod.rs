@@ -234,9 +234,15 @@ pub trait Platform: Send + Sync + 'static {
         notes: &[(ApplicationName, StartId, TreeNote)],
     ) -> io::Result<Vec<Survivor<Self::Tree>>>;
 
-    /// Returns when the main process has ended, having looked whether others of its tree live. An error means that
-    /// it cannot be watched; nothing is known of it then.
-    fn ended(&self, tree: &Self::Tree) -> impl Future<Output = io::Result<TreeEnd>> + Send;
+    /// Returns when the main process has ended. An error means that it cannot be watched; nothing is known of it then.
+    fn ended(&self, tree: &Self::Tree) -> impl Future<Output = io::Result<ExitCause>> + Send;
+
+    /// Whether anything of the tree lives, apart from a main process that has ended. Where [`Self::must_search`] says so it
+    /// takes as long as there are processes; not for the runtime's thread then.
+    fn others_live(&self, tree: &Self::Tree) -> bool;
+
+    /// Whether all processes of the system have to be looked at to know which are of this tree.
+    fn must_search(&self, tree: &Self::Tree) -> bool;
 
     /// Signals the main process. A process that has ended is no error.
     fn signal(&self, tree: &Self::Tree, signal: Signal) -> io::Result<()>;

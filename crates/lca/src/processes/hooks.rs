@@ -165,6 +165,8 @@ impl<P: Platform> Processes<P> {
         let mut tail = Tail::default();
         let read = listen(&output, &wakes, &mut tail);
         let end = told.recv().map_err(|_| "the agent ends".to_owned())?;
+        // Looked for here: it may take as long as there are processes.
+        let end = end.map(|cause| TreeEnd { cause, others_live: self.platform.others_live(&tree) });
         let TreeEnd { cause, others_live } = end.unwrap_or_else(|error| {
             tracing::error!(application = %run.application, %error, "a hook cannot be watched; it is killed");
             TreeEnd { cause: ExitCause::Unknown, others_live: true }

@@ -89,13 +89,15 @@ impl<P: Platform> Processes<P> {
         let look = move || {
             // It has as little time as whoever waits for it.
             hurry(Rank::Agent);
-            let Evidence { summary: mut text, all, waits_for_core } = this.platform.evidence(&tree);
+            let evidence = this.platform.evidence(&tree);
             let path = this.places.evidence.join(format!("{application}.{}.txt", now().0));
-            match keep(&path, &all) {
-                Ok(()) => text.push_str(&format!("; more in {}", path.display())),
-                Err(error) => tracing::warn!(%application, %error, "cannot keep evidence of a hang"),
+            let name = application.clone();
+            let tell = |text, waits_for_core| {
+                this.inbox.saw_blocking(AgentSaw::Evidence { application, start, text, waits_for_core });
+            };
+            if let Err(error) = tell_and_keep(&evidence, &path, tell, keep) {
+                tracing::warn!(application = %name, path = %path.display(), %error, "cannot keep evidence of a hang");
             }
-            this.inbox.saw_blocking(AgentSaw::Evidence { application, start, text, waits_for_core });
         };
         if let Err(error) = thread.spawn(look) {
             // It is killed without evidence when its time is over.
@@ -158,6 +160,17 @@ fn judge(answer: &str) -> Result<(), String> {
     }
 }
 
+/// Tells where all of it will be, and only then writes it: whoever waits for it waits for no disk.
+fn tell_and_keep(
+    evidence: &Evidence,
+    path: &Path,
+    tell: impl FnOnce(String, bool),
+    keep: impl FnOnce(&Path, &str) -> io::Result<()>,
+) -> io::Result<()> {
+    tell(format!("{}; more in {}", evidence.summary, path.display()), evidence.waits_for_core);
+    keep(path, &evidence.all)
+}
+
 /// Writes one file and removes the oldest beyond [`MOST_FILES`].
 fn keep(path: &Path, text: &str) -> io::Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
@@ -186,6 +199,19 @@ mod tests {
         for bad in ["", "200 OK", "HTTP/1.1 500 Broken", "HTTP/1.1 404", "HTTP/1.1", "SSH-2.0-x 200"] {
             assert!(judge(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_a_process_was_doing_is_told_before_any_disk_is_waited_for() {
+        let evidence = Evidence { summary: "s".to_owned(), all: "all".to_owned(), waits_for_core: true };
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |text, waits| told.borrow_mut().push((text, waits));
+        let failed = tell_and_keep(&evidence, Path::new("/x/y.txt"), tell, |path, all| {
+            assert_eq!((path, all), (Path::new("/x/y.txt"), "all"));
+            assert_eq!(*told.borrow(), [("s; more in /x/y.txt".to_owned(), true)]);
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull, "it is not swallowed");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn noted(
         child: false,
         group,
     };
-    if !main_lives && !platform.others_live(&tree) {
+    if !main_lives && !platform.anything_else_lives(&tree) {
         return Ok(None);
     }
     let running_for = if main_lives { age(note.began) } else { Duration::ZERO };

@@ -38,10 +38,13 @@ impl Hierarchy {
     /// Finds the hierarchy and makes `name` in it: in the slice for applications if this process is a service and there is one,
     /// else beside this process.
     pub fn prepare(name: &str) -> io::Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        // Among them may be what somebody mounted under a name that is no text.
+        let mounts = fs::read("/proc/self/mountinfo")?;
+        let mounts = String::from_utf8_lossy(&mounts);
         let (root, mount) = find_mount(&mounts)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no cgroup2 file system is mounted"))?;
-        let own = proc::control_group(std::process::id()).unwrap_or_else(|| "/".to_owned());
+        let own = proc::control_group(std::process::id()).and_then(|own| String::from_utf8(own).ok());
+        let own = own.unwrap_or_else(|| "/".to_owned());
         // It may have had to step aside in an earlier life.
         let own = own.strip_suffix(bounds::AGENT_GROUP).unwrap_or(&own).trim_end_matches('/');
         let own = own.strip_prefix(root.trim_end_matches('/')).unwrap_or("").trim_start_matches('/');
@@ -105,7 +108,8 @@ impl Hierarchy {
 
     /// The directory of the group that a process is in, if it can be seen from here.
     fn directory_of(&self, pid: u32) -> Option<PathBuf> {
-        seen_at(&self.mount, &self.root, &proc::control_group(pid)?)
+        // What is below a start's own group may be called anything; that is not asked for.
+        seen_at(&self.mount, &self.root, &String::from_utf8_lossy(&proc::control_group(pid)?))
     }
 
     /// All groups below this agent's, and whose they are, in the order of their names.

@@ -41,7 +41,7 @@ pub use self::rights::with_rights_of;
 pub use self::tree::Tree;
 #[cfg(test)]
 pub(crate) use self::{control_group::name_of as group_name, proc::mark_text};
-use super::{Evidence, Launch, LaunchError, LetGo, Platform, Survivor, TreeEnd, TreeNote};
+use super::{Evidence, Launch, LaunchError, LetGo, Platform, Survivor, TreeNote};
 
 /// How long the end of a process that is not our child may take to be told by the kernel: its parent waits for it first.
 const TELL_END_WITHIN: Duration = Duration::from_millis(20);
@@ -281,12 +281,19 @@ impl Platform for Linux {
         Ok(survivors)
     }
 
-    async fn ended(&self, tree: &Tree) -> io::Result<TreeEnd> {
-        let cause = match &tree.main {
-            Some(main) => self.watch(tree, main).await?,
-            None => ExitCause::Unknown,
-        };
-        Ok(TreeEnd { cause, others_live: self.others_live(tree) })
+    async fn ended(&self, tree: &Tree) -> io::Result<ExitCause> {
+        match &tree.main {
+            Some(main) => self.watch(tree, main).await,
+            None => Ok(ExitCause::Unknown),
+        }
+    }
+
+    fn others_live(&self, tree: &Tree) -> bool {
+        self.anything_else_lives(tree)
+    }
+
+    fn must_search(&self, tree: &Tree) -> bool {
+        tree.group.is_none()
     }
 
     fn signal(&self, tree: &Tree, signal: Signal) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! What `/proc` says of processes.
 //!
-//! Refuses to know control groups and decisions. The law: a process that vanishes while it is read is simply not
-//! there; only a `/proc` that cannot be read at all is an error.
+//! Refuses to know control groups and decisions. The laws: a process that vanishes while it is read is simply not
+//! there, and whatever else keeps it from being read does not say that it is gone; what a program may choose, such as its
+//! name, is bytes and need not be text.
 
 use std::{fs, io};
 
@@ -28,15 +29,38 @@ pub struct Seen {
     pub ended: bool,
 }
 
-/// One process.
+/// One process; nothing if it is gone, or cannot be read.
 pub fn look(pid: u32) -> Option<Seen> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    parse(pid, &stat)
+    read(pid).ok().flatten()
 }
 
-fn parse(pid: u32, stat: &str) -> Option<Seen> {
-    // The name in parentheses may contain anything, also parentheses and spaces.
-    let rest = &stat[stat.rfind(')')? + 1..];
+/// One process; nothing if it is gone. An error says nothing of it: no descriptor may be left to read it with, or it is hidden
+/// from this user.
+pub fn read(pid: u32) -> io::Result<Option<Seen>> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => match parse(pid, &stat) {
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, format!("cannot read /proc/{pid}/stat"))),
+            seen => Ok(seen),
+        },
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The process ended before its file was opened, or while that was read.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// Whether a process that was listed by the system may be alive. Number 0 is one that has no number here.
+pub fn may_live(pid: u32) -> bool {
+    pid == 0 || read(pid).map_or(true, |seen| seen.is_some_and(|seen| !seen.ended))
+}
+
+fn parse(pid: u32, stat: &[u8]) -> Option<Seen> {
+    // The name in parentheses may contain anything, also parentheses, spaces and what is no text.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(&stat[after_name..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
@@ -50,12 +74,16 @@ fn parse(pid: u32, stat: &str) -> Option<Seen> {
     Some(Seen { pid, began, parent, group, session, ended })
 }
 
-/// Every process.
+/// Every process that this user may see.
 pub fn all() -> io::Result<Vec<Seen>> {
     let mut seen = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        seen.extend(look(pid));
+        match read(pid) {
+            Ok(found) => seen.extend(found),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(seen)
 }
@@ -108,7 +136,8 @@ pub fn read_mark(environment: &[u8]) -> Option<Mark> {
 
 /// The user that a process was started as; a program with rights of its own file's user does not change it.
 pub fn user(pid: u32) -> Option<u32> {
-    read_user(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    // Its name is in there too.
+    read_user(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?))
 }
 
 fn read_user(status: &str) -> Option<u32> {
@@ -116,10 +145,11 @@ fn read_user(status: &str) -> Option<u32> {
     users.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The path of its control group in the unified hierarchy, from the root of that hierarchy.
-pub fn control_group(pid: u32) -> Option<String> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+/// The path of its control group in the unified hierarchy, from the root of that hierarchy. Whoever may make groups may
+/// call them anything but two lines.
+pub fn control_group(pid: u32) -> Option<Vec<u8>> {
+    let groups = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::")).map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]
@@ -128,16 +158,19 @@ mod tests {
 
     #[test]
     fn a_name_may_contain_anything() {
-        let stat = "7 (a) R 1) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
+        let stat = b"7 (a) R 1) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
         let seen = parse(7, stat).unwrap();
         assert_eq!((seen.parent, seen.group, seen.session, seen.began, seen.ended), (1, 2, 3, 4711, false));
-        assert!(parse(7, "7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
-        assert_eq!(parse(7, "7 (a) S 1"), None);
+        let cut = b"7 (a\xc3) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 5 6";
+        assert_eq!(parse(7, cut), Some(seen));
+        assert!(parse(7, b"7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
+        assert_eq!(parse(7, b"7 (a) S 1"), None);
     }
 
     #[test]
     fn a_process_that_lost_only_its_main_thread_has_not_ended() {
         let stat = |threads: u32| format!("7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 5 6");
+        let parse = |pid, stat: &str| parse(pid, stat.as_bytes());
         assert!(!parse(7, &stat(2)).unwrap().ended);
         // The last one, or none any more: only its parent has not asked yet.
         assert!(parse(7, &stat(1)).unwrap().ended && parse(7, &stat(0)).unwrap().ended);
@@ -148,6 +181,17 @@ mod tests {
         let own = std::process::id();
         assert!(all().unwrap().iter().any(|seen| seen.pid == own && !seen.ended));
         assert_eq!(user(own), Some(rustix::process::getuid().as_raw()));
+    }
+
+    #[test]
+    fn what_is_gone_is_told_from_what_cannot_be_read() {
+        // Numbers end far below.
+        assert!(matches!(read(u32::MAX), Ok(None)) && !may_live(u32::MAX));
+        assert!(may_live(std::process::id()));
+        // One that lives where its number is not seen.
+        assert!(may_live(0));
+        assert!(is_gone(&io::Error::from_raw_os_error(libc::ESRCH)));
+        assert!(!is_gone(&io::Error::from_raw_os_error(libc::EMFILE)));
     }
 
     #[test]

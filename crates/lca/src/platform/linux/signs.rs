@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io::Read;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 use super::Tree;
 use super::{pidfd, proc};
@@ -13,8 +13,18 @@ use crate::platform::Evidence;
 
 /// Threads of which something is kept.
 const MOST_THREADS: usize = 64;
-/// A thread that can run is looked at again after so long: one that runs is counted at least once in that, at 250 ticks a second.
+/// A thread that can run is looked at again after no less than this.
 const LOOK_TWICE: Duration = Duration::from_millis(8);
+/// What a thread ran is counted at each tick of its core. Two looks lie so much further apart than two ticks.
+const BEYOND_TICK: Duration = Duration::from_millis(2);
+/// And at most so far: no system ticks more rarely than a hundred times a second.
+const LONGEST_WAIT: Duration = Duration::from_millis(15);
+/// The cores that do not tick while one thread has them to itself, as a list; none on most systems.
+const WITHOUT_TICKS: &str = "/sys/devices/system/cpu/nohz_full";
+/// Where the core that a thread is on stands behind its name in its `stat`: field 39, and the state there is field 3.
+const CORE: usize = 36;
+/// Threads are read for so long; more of them are left out. Whoever asked waits no longer than for 25 ms.
+const READ_WITHIN: Duration = Duration::from_millis(10);
 /// Longest file of `/proc` that is read, in bytes.
 const LONGEST_FILE_BYTES: u64 = 4096;
 /// Enough of a process's `stat` for its number, name and state, read in one call: this is looked at several times a second.
@@ -58,7 +68,11 @@ pub fn evidence(tree: &Tree) -> Evidence {
         .collect();
     ids.sort_unstable();
     ids.truncate(MOST_THREADS);
-    let ready: Vec<(u32, Ran)> = ids.iter().filter_map(|id| Some((*id, ready(&at, *id)?))).collect();
+    let tickless = read(WITHOUT_TICKS).unwrap_or_default();
+    let ready: Vec<(u32, Ran)> =
+        ids.iter().filter_map(|id| Some((*id, ready(&at, *id, &tickless)?))).collect();
+    // Between the two looks everything else is read.
+    let looked = Instant::now();
     let waits = shown(&format!("{at}/wchan"));
     let call = shown(&format!("{at}/syscall"));
     let status = read(&format!("{at}/status")).unwrap_or_default();
@@ -68,7 +82,11 @@ pub fn evidence(tree: &Tree) -> Evidence {
         format!("process {pid} {state}, {threads} threads, waits in {waits}, system call {call}");
     let stack = shown(&format!("{at}/stack"));
     let mut each = String::new();
-    for id in &ids {
+    for (number, id) in ids.iter().enumerate() {
+        if looked.elapsed() >= READ_WITHIN {
+            let _ = writeln!(each, "{} more threads were left out: reading took long", ids.len() - number);
+            break;
+        }
         let task = format!("{at}/task/{id}");
         let name = shown(&format!("{task}/comm"));
         let waits = shown(&format!("{task}/wchan"));
@@ -78,9 +96,9 @@ pub fn evidence(tree: &Tree) -> Evidence {
         let _ = writeln!(each, "{}", shown(&format!("{task}/stack")));
     }
     if !ready.is_empty() {
-        std::thread::sleep(LOOK_TWICE);
+        std::thread::sleep(between_looks(tick()).saturating_sub(looked.elapsed()));
     }
-    let starving = ready.into_iter().find(|(id, ran)| ready_still(&at, *id, ran));
+    let starving = ready.into_iter().find(|(id, ran)| ready_still(&at, *id, &tickless, ran));
     if let Some((id, _)) = &starving {
         let _ = write!(summary, "; thread {id} waits for a core");
     }
@@ -95,18 +113,41 @@ struct Ran {
     times: u64,
 }
 
-/// What a thread has had of the cores, if it could run now. Nothing where the system does not count that.
-fn ready(at: &str, id: u32) -> Option<Ran> {
+/// From one tick to the next: the clock that is read at ticks only says how finely it reads.
+fn tick() -> Duration {
+    let tick = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
+    // Neither is ever negative; what cannot be is as good as none.
+    Duration::new(tick.tv_sec.try_into().unwrap_or(0), tick.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// How long after the first look the second one is taken, so that one that runs was counted in between.
+fn between_looks(tick: Duration) -> Duration {
+    (tick + BEYOND_TICK).clamp(LOOK_TWICE, LONGEST_WAIT)
+}
+
+/// What a thread has had of the cores, if it could run now. Nothing where the system does not count that: not at all, or not
+/// while it runs there.
+fn ready(at: &str, id: u32, tickless: &str) -> Option<Ran> {
     let stat = read(&format!("{at}/task/{id}/stat"))?;
-    let state = stat[stat.rfind(')')? + 1..].trim_start().chars().next()?;
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?;
+    let core: u32 = fields.nth(CORE - 1)?.parse().ok()?;
     let counted = read(&format!("{at}/task/{id}/schedstat"))?;
     let mut figures = counted.split_ascii_whitespace().map(str::parse::<u64>);
     let (nanoseconds, _, times) = (figures.next()?.ok()?, figures.next()?.ok()?, figures.next()?.ok()?);
-    (state == 'R' && times > 0).then_some(Ran { nanoseconds, times })
+    (state == "R" && times > 0 && !lists(tickless, core)).then_some(Ran { nanoseconds, times })
 }
 
-fn ready_still(at: &str, id: u32, before: &Ran) -> bool {
-    ready(at, id).is_some_and(|after| after == *before)
+/// Whether a list of cores, such as `1-3,7`, has one. What is no list, such as `(null)`, has none.
+fn lists(cores: &str, core: u32) -> bool {
+    cores.trim().split(',').any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        matches!((first.parse::<u32>(), last.parse::<u32>()), (Ok(first), Ok(last)) if (first..=last).contains(&core))
+    })
+}
+
+fn ready_still(at: &str, id: u32, tickless: &str, before: &Ran) -> bool {
+    ready(at, id, tickless).is_some_and(|after| after == *before)
 }
 
 fn field<'t>(status: &'t str, name: &str) -> &'t str {
@@ -115,19 +156,21 @@ fn field<'t>(status: &'t str, name: &str) -> &'t str {
 
 /// A file's text without its last line end, or why there is none.
 fn shown(path: &str) -> String {
-    match fs::File::open(path).and_then(|file| {
-        let mut text = String::new();
-        file.take(LONGEST_FILE_BYTES).read_to_string(&mut text).map(|_| text)
-    }) {
+    match text_of(path) {
         Ok(text) => text.trim_end().to_owned(),
         Err(error) => format!("({error})"),
     }
 }
 
 fn read(path: &str) -> Option<String> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(LONGEST_FILE_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    text_of(path).ok()
+}
+
+/// Names of threads and programs are among it, which need not be text.
+fn text_of(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LONGEST_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -143,9 +186,9 @@ mod tests {
         let at = format!("/proc/{}", std::process::id());
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
-            let before = ready(&at, id);
-            std::thread::sleep(LOOK_TWICE);
-            if before.is_some_and(|before| ready_still(&at, id, &before)) == wanted {
+            let before = ready(&at, id, "");
+            std::thread::sleep(between_looks(tick()));
+            if before.is_some_and(|before| ready_still(&at, id, "", &before)) == wanted {
                 return true;
             }
         }
@@ -187,6 +230,29 @@ mod tests {
         over.store(true, Ordering::Relaxed);
         for thread in threads {
             thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn two_looks_lie_further_apart_than_two_ticks() {
+        for hertz in [100, 250, 300, 1000] {
+            let tick = Duration::from_secs(1) / hertz;
+            let between = between_looks(tick);
+            assert!(tick < between && between < Duration::from_millis(20), "{hertz}: {between:?}");
+        }
+        assert!((Duration::from_micros(900)..=Duration::from_millis(10)).contains(&tick()), "{:?}", tick());
+    }
+
+    #[test]
+    fn who_is_on_a_core_without_ticks_is_not_known_to_wait() {
+        let (at, own) = (format!("/proc/{}", std::process::id()), std::process::id());
+        let link = fs::read_link("/proc/thread-self").unwrap();
+        let id: u32 = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        assert!(ready(&at, id, "").is_some(), "this thread of {own} runs");
+        assert_eq!(ready(&at, id, "0-4095\n"), None);
+        assert!(lists("1-3,7\n", 2) && lists("1-3,7\n", 7) && lists("5", 5));
+        for (list, core) in [("1-3,7", 4), ("", 0), ("(null)\n", 0), ("-", 0)] {
+            assert!(!lists(list, core), "{list}");
         }
     }
 

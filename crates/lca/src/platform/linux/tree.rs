@@ -1,8 +1,9 @@
 //! Trees: which processes belong to one start, and how all of them are killed.
 //!
-//! Refuses to know why. The law: a tree is gone only when a search has found nothing of it alive; a zombie is not
-//! alive; nothing is signalled by number alone.
+//! Refuses to know why. The law: a tree is gone only when a search has found nothing of it alive, and neither its main
+//! process nor the kernel's word on its group says otherwise; a zombie is not alive; nothing is signalled by number alone.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -55,17 +56,19 @@ impl Tree {
 
 impl Linux {
     /// Whether anything of the tree lives, apart from a main process that has ended.
-    pub(super) fn others_live(&self, tree: &Tree) -> bool {
-        if let Some(group) = &tree.group
-            && let Ok(false) = group.populated()
-        {
-            return false;
-        }
+    pub(super) fn anything_else_lives(&self, tree: &Tree) -> bool {
         // If it cannot be known, it is not known to be gone; whoever kills will say what the system said.
-        self.living(tree).map_or(true, |living| !living.is_empty())
+        let Some(group) = &tree.group else {
+            return self.living(tree).map_or(true, |living| !living.is_empty());
+        };
+        match group.populated() {
+            Ok(false) => false,
+            // A main process that has just ended may still be counted, and is not listed any more.
+            _ => group.processes().map_or(true, |listed| listed.into_iter().any(proc::may_live)),
+        }
     }
 
-    /// Every living process of the tree.
+    /// Every living process of the tree that can be seen.
     pub(super) fn living(&self, tree: &Tree) -> io::Result<Vec<Seen>> {
         let mut living = match &tree.group {
             Some(group) => group.processes()?.into_iter().filter_map(proc::look).collect(),
@@ -99,33 +102,69 @@ impl Linux {
     pub(super) fn kill_all(&self, tree: &Tree) -> io::Result<()> {
         let mut found_none = 0;
         loop {
+            // The one that acts first, and whatever can be seen: its descriptor is enough.
+            let (main, not_main) = signal_main(tree)?;
             let living = self.living(tree)?;
             refuse_ourselves(&living)?;
             let all_at_once = tree.group.as_ref().is_some_and(Group::kill);
-            let (killed, failed) = kill_each(&living);
-            if let Some(error) = failed.filter(|_| !all_at_once) {
+            let (mut killed, failed) = kill_each(&living);
+            if let Some(error) = not_main.or(failed).filter(|_| !all_at_once) {
                 return Err(error);
             }
-            found_none = if living.is_empty() { found_none + 1 } else { 0 };
+            let unseen = match &tree.group {
+                Some(group) if living.is_empty() => group.populated()?,
+                Some(_) | None => false,
+            };
+            if unseen && !all_at_once {
+                return Err(io::Error::other("something lives in its control group that cannot be seen"));
+            }
+            found_none = if living.is_empty() && main.is_none() && !unseen { found_none + 1 } else { 0 };
             // A search of all of /proc is no moment: a process may slip past it. A control group is one.
-            if found_none == 2 || (living.is_empty() && tree.group.is_some()) {
+            if found_none == 2 || (found_none == 1 && tree.group.is_some()) {
                 return Ok(());
             }
+            killed.extend(main);
             wait_for_any_progress(&killed)?;
         }
     }
 }
 
+/// Signals the main process of a tree by its descriptor, whatever can be seen of it. A descriptor to wait with, if it has not
+/// ended; and why it could not be signalled.
+fn signal_main(tree: &Tree) -> io::Result<(Option<OwnedFd>, Option<io::Error>)> {
+    let Some(main) = &tree.main else { return Ok((None, None)) };
+    let mut ended = [PollFd::new(main, PollFlags::IN)];
+    if rustix::event::poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
+        return Ok((None, None));
+    }
+    let never = untouchable_here();
+    if let Some(number) = tree.number.filter(|number| never.contains(number)) {
+        return Err(ourselves(number));
+    }
+    match rustix::process::pidfd_send_signal(main, Signal::KILL) {
+        Ok(()) => Ok((Some(main.try_clone()?), None)),
+        Err(rustix::io::Errno::SRCH) => Ok((None, None)),
+        Err(error) => Ok((Some(main.try_clone()?), Some(error.into()))),
+    }
+}
+
+/// This agent, and everything above it.
+fn untouchable_here() -> BTreeSet<u32> {
+    untouchable(std::process::id(), |pid| proc::look(pid).map(|seen| seen.parent))
+}
+
+fn ourselves(pid: u32) -> io::Error {
+    let text = format!("process {pid} is this agent or one above it; nothing is killed");
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
 /// A tree that holds this agent, or what it stands on, is not one of ours, however it came to look like one. This is
 /// asked again here, where the signal is sent, and not only where members are found.
 fn refuse_ourselves(living: &[Seen]) -> io::Result<()> {
-    let never = untouchable(std::process::id(), |pid| proc::look(pid).map(|seen| seen.parent));
+    let never = untouchable_here();
     match living.iter().find(|seen| never.contains(&seen.pid)) {
         None => Ok(()),
-        Some(seen) => {
-            let text = format!("process {} is this agent or one above it; nothing is killed", seen.pid);
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
-        }
+        Some(seen) => Err(ourselves(seen.pid)),
     }
 }
 
@@ -195,6 +234,21 @@ mod tests {
         }
         let stranger = Seen { pid: u32::MAX, ..own };
         assert!(refuse_ourselves(&[stranger]).is_ok());
+    }
+
+    #[test]
+    fn a_main_process_that_is_this_process_is_not_signalled() {
+        let own = proc::look(std::process::id()).unwrap();
+        let tree = Tree {
+            application: ApplicationName::new("app").unwrap(),
+            start: StartId { incarnation: understudy_model::Incarnation(7), number: 1 },
+            number: Some(own.pid),
+            began: own.began,
+            main: open(own).unwrap(),
+            child: false,
+            group: None,
+        };
+        assert_eq!(signal_main(&tree).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
