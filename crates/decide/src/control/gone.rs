@@ -184,8 +184,8 @@ impl Control {
 
     /// A restored store: nothing is written before the waiting is over, and then something is, whoever acts (G11).
     fn restored_stands(&self, now: Moment, pair: &Pair, granting: &Granting) -> Option<PairTrigger> {
-        let acts = Member::BOTH.into_iter().filter(|member| self.acts(pair, *member).is_some()).count();
-        match acts {
+        let acts = |member: &Member| self.acts_now(now, pair, *member).is_some();
+        match Member::BOTH.iter().filter(|member| acts(member)).count() {
             0 if !granting.leader.is_writable(now) => Some(PairTrigger::AwaitsRelease),
             1 => Some(PairTrigger::OtherRoleActs),
             _ => None,
