@@ -80,6 +80,47 @@ fn a_primary_that_cannot_be_killed_is_followed_when_the_promises_to_it_are_over(
     }
 }
 
+/// Its way to the role takes too long, it is killed for that, and stays: no answer ever comes.
+#[test]
+fn a_member_that_cannot_be_killed_on_its_way_to_the_role_is_given_up_for_the_former_primary() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    let (_, _, ordered, _) = desk.take_promotion().expect("an order");
+    assert_eq!(ordered, role(2, "b"));
+    desk.reports(idle("a", 1));
+    desk.reports(dying(2, "b", RunMode::Backup));
+    desk.pass(ms(900));
+    assert!(desk.take_promotion().is_none(), "the promise to it runs");
+    desk.pass(ms(200));
+    all_would_promise(&mut desk);
+    let (to, order, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+    assert_eq!(ordered, role(3, "a"));
+    desk.reports(acting(3, "a"));
+    desk.answers(&to, &order, Outcome::Done);
+    desk.pass(ms(10));
+    assert_eq!((desk.state(), desk.view().primary), ("held".to_owned(), Some(app("a"))), "{}", desk.story());
+}
+
+/// Two things happen to it at once: it is given another epoch, for a lease that was changed, and cannot be killed.
+#[test]
+fn a_primary_that_cannot_be_killed_while_it_is_given_a_new_epoch_is_followed() {
+    for taken in [1, 2] {
+        let mut desk = Desk::settled();
+        assert_eq!(desk.asks_vote("alpha", role(1, "a")), Verdict::Given);
+        desk.pass(ms(10));
+        desk.cluster.pairs.get_mut(&pair()).unwrap().timers.lease = ms(2_000);
+        desk.configure();
+        desk.pass(ms(1));
+        let (_, _, ordered, _) = desk.take_promotion().expect("an order");
+        assert_eq!(ordered, role(2, "a"));
+        desk.reports(dying(taken, "a", RunMode::Primary));
+        desk.pass(ms(2_100));
+        all_would_promise(&mut desk);
+        let (_, _, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+        assert_eq!(ordered, role(3, "b"));
+    }
+}
+
 /// Also where the promise to the other one ran out here meanwhile, as its requests were lost.
 #[test]
 fn a_new_lease_is_given_to_who_acts_and_not_to_who_cannot_be_killed() {

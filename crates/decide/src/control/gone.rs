@@ -156,6 +156,13 @@ impl Control {
         report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
     }
 
+    /// The promoted member cannot be ended, and nobody is bound to it: no answer to its order is worth waiting for.
+    pub(super) fn promoted_is_past(&self, now: Moment, name: &PairName) -> bool {
+        let promoting = |pair: &&Pair| pair.state == super::pair::PairState::Promoting;
+        let pair = self.pairs.get(name).filter(promoting);
+        pair.is_some_and(|pair| pair.holder().is_some_and(|member| self.is_past(now, pair, member)))
+    }
+
     /// What a heard member that does not act has to do with the promise that binds: its release is on the way, or it has not
     /// got its order.
     pub(super) fn promise_stands(&self, now: Moment, name: &PairName, pair: &Pair) -> Option<PairTrigger> {

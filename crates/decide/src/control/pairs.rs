@@ -47,7 +47,7 @@ impl Control {
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
         self.store_shorter_lease(now, name, out);
-        if self.promotion_is_given_up(name) {
+        if self.promotion_is_given_up(name) || self.promoted_is_past(now, name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
         for _ in 0..MOST_MOVES {
