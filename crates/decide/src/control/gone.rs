@@ -1,8 +1,10 @@
-//! When a silent member of a `strict` pair is gone: when the promises to it are over, and nothing else says so.
+//! When a member of a `strict` pair is gone that is silent, or that was killed and cannot end: when the promises to it are over,
+//! and nothing else says so.
 //!
-//! It knows no timeouts of links: silence is no proof, an expired promise is. The law (G6): nobody is promoted in the place of
-//! a member that this control server or the other member's agent may still be bound to. Where the second of these is not
-//! known, that agent is asked first, so that a primary which only this control server cannot hear costs no epoch.
+//! It knows no timeouts of links: silence is no proof, an expired promise is. Nor does it wait for the end of a process. The
+//! law (G6): nobody is promoted in the place of a member that this control server or the other member's agent may still be bound
+//! to. Where the second of these is not known, that agent is asked first, so that a primary which only this control server
+//! cannot hear costs no epoch.
 
 use std::time::Duration;
 
