@@ -73,6 +73,74 @@ fn one_that_answers_while_it_is_looked_at_is_not_hung() {
 }
 
 #[test]
+fn an_agent_that_gets_no_core_while_it_waits_for_evidence_hears_it_before_it_kills() {
+    let silent = || {
+        let mut bench = Bench::new(Interface::Library, |_| ());
+        bench.attach(true);
+        bench.pass(1_000);
+        bench.freeze(90);
+        bench
+    };
+    let mut bench = silent();
+    assert!(bench.examined() && !bench.killed(), "65 ms were its own");
+    bench.sees(evidence(&bench, true));
+    bench.pass(100);
+    assert!(!bench.killed());
+
+    let mut bench = silent();
+    bench.pong(1);
+    bench.pass(100);
+    assert!(!bench.killed());
+
+    let mut bench = silent();
+    bench.freeze(90);
+    assert!(bench.killed(), "that is so once");
+}
+
+#[test]
+fn who_says_that_it_is_broken_is_not_excused_because_it_was_silent_before() {
+    let mut bench = Bench::new(Interface::Notify, |assigned| {
+        assigned.spec.conduct.watchdog = Some(LIMIT);
+        assigned.spec.conduct.hang_limit = None;
+    });
+    bench.notes(ready());
+    bench.pass(1_000);
+    assert!(bench.examined());
+    bench.notes(Notice { watchdog: Some(Watchdog::Broken), ..Default::default() });
+    bench.sees(evidence(&bench, true));
+    assert!(bench.killed());
+}
+
+#[test]
+fn one_that_was_stopped_and_goes_on_while_it_is_looked_at_is_not_hung() {
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    bench.pass(1_000);
+    assert!(bench.examined());
+    let (start, running) = (bench.start, bench.now);
+    bench.sees(AgentSaw::Looked { application: name(), start, stopped: false, running });
+    bench.sees(evidence(&bench, false));
+    bench.pass(100);
+    assert!(!bench.killed());
+}
+
+#[test]
+fn nobody_is_killed_for_silence_after_maintenance_was_switched_on() {
+    for answered in [false, true] {
+        let mut bench = Bench::new(Interface::Plain, |_| ());
+        bench.stops();
+        bench.pass(1_000);
+        assert!(bench.examined());
+        hands_off(&mut bench);
+        if answered {
+            bench.sees(evidence(&bench, false));
+        }
+        bench.pass(100);
+        assert!(!bench.killed());
+    }
+}
+
+#[test]
 fn evidence_that_does_not_come_puts_nothing_off() {
     let mut bench = Bench::new(Interface::Plain, |_| ());
     bench.stops();
@@ -241,12 +309,7 @@ fn whoever_is_not_silent_costs_no_look_at_the_clock() {
     assert_eq!(bench.agent.next_deadline(), None);
 }
 
-#[test]
-fn under_maintenance_nobody_is_judged() {
-    let bench = Bench::new(Interface::Plain, |assigned| assigned.hands_off = true);
-    assert!(!bench.looked_at(), "it is not even started");
-    let mut bench = Bench::new(Interface::Plain, |_| ());
-    bench.stops();
+fn hands_off(bench: &mut Bench) {
     bench.sees(AgentSaw::ControllerJoined {
         link: LinkId(1),
         controller: ControllerName::new("scs-1").unwrap(),
@@ -257,6 +320,15 @@ fn under_maintenance_nobody_is_judged() {
     let order =
         Order { id: OrderId(1), incarnation: Incarnation(7), controller_epoch: ControllerEpoch(1), work };
     bench.sees(AgentSaw::Ordered { link: LinkId(1), order });
+}
+
+#[test]
+fn under_maintenance_nobody_is_judged() {
+    let bench = Bench::new(Interface::Plain, |assigned| assigned.hands_off = true);
+    assert!(!bench.looked_at(), "it is not even started");
+    let mut bench = Bench::new(Interface::Plain, |_| ());
+    bench.stops();
+    hands_off(&mut bench);
     bench.pass(10_000);
     assert!(!bench.examined());
 }

@@ -456,33 +456,3 @@ fn an_epoch_that_cannot_be_stored_keeps_no_other_pair_without_a_primary() {
     }
     assert_eq!(stored, 1, "after {failed} failures");
 }
-
-// ---- what cannot be ended -------------------------------------------------------------------------------------------------
-
-/// It waits for a disk that hangs: killed, and never gone. Nobody was ever promoted in its place.
-#[test]
-fn a_primary_that_cannot_be_killed_is_followed_when_the_promises_to_it_are_over() {
-    for run_mode in [RunMode::Primary, RunMode::Unknown] {
-        let mut desk = Desk::settled();
-        let mut dying = acting(1, "a");
-        (dying.status, dying.run_mode) = (ApplicationStatus::StopPending, run_mode);
-        desk.reports(dying);
-        desk.pass(ms(900));
-        assert!(desk.take_pre_vote().is_none() && desk.take_promotion().is_none(), "{}", desk.story());
-        desk.pass(ms(200));
-        let (to, order, _) = desk.take_pre_vote().expect("the other agent is asked");
-        desk.answers(&to, &order, Outcome::Refused(Refusal::Promised(role(1, "a"), ms(100))));
-        desk.pass(ms(50));
-        assert!(desk.take_promotion().is_none(), "it is bound");
-        desk.pass(ms(100));
-        let (to, order, _) = desk.take_pre_vote().expect("it is asked again");
-        desk.answers(&to, &order, Outcome::Done);
-        desk.pass(ms(1));
-        let (.., ordered, _) = desk.take_promotion().expect("an order");
-        assert_eq!(ordered, role(2, "b"));
-        desk.reports(acting(2, "b"));
-        desk.pass(ms(10_000));
-        assert_eq!(desk.state(), "held", "{}", desk.story());
-        assert!(!desk.told(Rule::TwoActing), "{}", desk.story());
-    }
-}

@@ -1,13 +1,14 @@
 //! What goes wrong, and when: the whole plan of a run, drawn before it begins, so that a plan with fewer faults is a run too.
 //!
-//! Refuses to know what becomes of it. The law: every fault has an end, and none is later than the end of the storm.
+//! Refuses to know what becomes of it. The law: every fault has an end, and none is later than the end of the storm, but for
+//! one disk that hangs for good.
 
 use std::fmt;
 
 use understudy_model::Policy;
 
 use crate::cast::Cast;
-use crate::climate::{Climate, Focus};
+use crate::climate::{Climate, Focus, Way};
 use crate::random::Dice;
 
 /// How a disk answers.
@@ -99,6 +100,16 @@ pub enum Fault {
     Lingers {
         part: usize,
     },
+    /// It waits for a disk that hangs: what ends it, or kills it, does nothing before the fault ends; and it may do nothing
+    /// meanwhile.
+    Clings {
+        part: usize,
+        hangs: bool,
+    },
+    /// The same for hooks, all of which hang.
+    HooksCling {
+        host: usize,
+    },
     CannotStart {
         host: usize,
     },
@@ -166,7 +177,63 @@ pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
         at += dice.between(climate.between / 4, climate.between * 7 / 4).max(1);
     }
     planned.extend(lost_memory(seed, climate, cast));
+    let clinging = clinging(seed, climate, cast, &planned);
+    planned.extend(clinging);
     planned
+}
+
+/// Now and then something cannot be killed, mostly while roles change. From dice of its own, and last in the plan.
+fn clinging(seed: u64, climate: &Climate, cast: &Cast, planned: &[Planned]) -> Vec<Planned> {
+    let mut dice = Dice::new(seed, 8);
+    if !dice.chance(300) {
+        return Vec::new();
+    }
+    let mut drawn = Vec::new();
+    for _ in 0..dice.between(1, 3) {
+        let (mut at, mut part) =
+            (dice.between(climate.stormy / 8, climate.stormy), dice.index(cast.parts.len()));
+        let changes = planned.iter().filter_map(|known| Some((known.at, changes_role(known.fault, cast)?)));
+        let changes: Vec<(u64, usize)> = changes.collect();
+        if !changes.is_empty() && dice.chance(700) {
+            let (begins, whose) = changes[dice.index(changes.len())];
+            (at, part) = (begins + dice.below(climate.longest / 100), whose);
+        }
+        let host = cast.parts[part].host;
+        let fault = match dice.below(10) {
+            0..=2 => Fault::HooksCling { host },
+            number => Fault::Clings { part, hangs: number < 8 },
+        };
+        // Often for longer than two leases.
+        let until = at + dice.between(climate.longest / 8, climate.longest * 2);
+        if is_within(fault, climate, cast) {
+            drawn.push(Planned { at: at.min(climate.stormy), until: until.min(climate.stormy), fault });
+        }
+    }
+    // It may be for good where nobody waits for what cannot be killed: where promises run out, and another host has all data.
+    let followed = climate.options.policy == Policy::Strict && !climate.options.keep_data;
+    // A plain one shows no life anyway: another life of its agent does not know that it was killed, and takes it as it is.
+    let seen = |part: usize| {
+        let (own, other) = (&cast.parts[part], &cast.parts[cast.other(part)]);
+        own.way == Way::Library && own.host != other.host
+    };
+    let may_last = |known: &&mut Planned| matches!(known.fault, Fault::Clings { part, .. } if seen(part));
+    if let Some(last) = drawn.iter_mut().find(may_last)
+        && followed
+        && dice.chance(500)
+    {
+        last.until = u64::MAX;
+    }
+    drawn
+}
+
+/// Whose part changes, or may change, with a fault: who is to be primary, or primary no more.
+fn changes_role(fault: Fault, cast: &Cast) -> Option<usize> {
+    match fault {
+        Fault::MemberDies { part, .. } | Fault::Unready { part } => Some(cast.other(part)),
+        Fault::Wish(Wish::Switchover { pair }) => Some(cast.pairs[pair].members[1]),
+        Fault::Lonely { machine } => cast.parts.iter().position(|part| part.host == machine),
+        _ => None,
+    }
 }
 
 /// Now and then an agent loses its memory. From dice of its own, and last in the plan.
@@ -225,12 +292,14 @@ fn is_within(fault: Fault, climate: &Climate, cast: &Cast) -> bool {
         | Fault::HooksFail { host, .. }
         | Fault::Reinstalled { host }
         | Fault::FilesSetBack { host }
+        | Fault::HooksCling { host }
         | Fault::HooksHang { host } => is_on(host),
         Fault::MemberFreezes { part }
         | Fault::MemberDies { part, .. }
         | Fault::Unready { part }
         | Fault::Refuses { part }
         | Fault::Leaves { part }
+        | Fault::Clings { part, .. }
         | Fault::Lingers { part } => is_on(cast.parts[part].host),
         Fault::Reset { .. } | Fault::Wish(_) => climate.focus == Focus::All,
     }
@@ -323,6 +392,10 @@ impl fmt::Display for Words<'_> {
             Fault::Refuses { part: number } => write!(f, "{} refuses promotions", part(number)),
             Fault::Leaves { part: number } => write!(f, "{} closes its link", part(number)),
             Fault::Lingers { part: number } => write!(f, "{} ends slowly", part(number)),
+            Fault::Clings { part: number, hangs } => {
+                write!(f, "{} waits for a disk and cannot be killed; all of it hangs: {hangs}", part(number))
+            }
+            Fault::HooksCling { host } => write!(f, "hooks on {} hang and cannot be killed", at(host)),
             Fault::CannotStart { host } => write!(f, "nothing can be started on {}", at(host)),
             Fault::HooksFail { host, half } => {
                 write!(f, "hooks on {} fail, half done: {half}", at(host))

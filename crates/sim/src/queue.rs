@@ -126,6 +126,11 @@ pub enum Event {
         member: u16,
         serial: u32,
     },
+    /// What a silent member does is known.
+    SeesEvidence {
+        member: u16,
+        serial: u32,
+    },
     /// A fault begins or ends, by its number in the plan.
     FaultBegins {
         fault: u16,

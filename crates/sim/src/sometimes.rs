@@ -49,6 +49,9 @@ pub struct Sometimes {
     pub alone: u64,
     pub words_taken: u64,
     pub words_refused: u64,
+    pub clung: u64,
+    pub hooks_clung: u64,
+    pub followed_clinging: u64,
 }
 
 impl Default for Sometimes {
@@ -93,6 +96,9 @@ impl Default for Sometimes {
             alone: 0,
             words_taken: 0,
             words_refused: 0,
+            clung: 0,
+            hooks_clung: 0,
+            followed_clinging: 0,
         }
     }
 }
@@ -184,7 +190,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 37] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 40] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -226,6 +232,12 @@ impl Sometimes {
             ("acknowledgements that the other member did not have", &mut self.alone),
             ("words on who has everything that were taken", &mut self.words_taken),
             ("words on who has everything that were refused", &mut self.words_refused),
+            ("processes that outlived their kill", &mut self.clung),
+            ("hooks that outlived their kill", &mut self.hooks_clung),
+            (
+                "members that became primary beside such a process of the other one",
+                &mut self.followed_clinging,
+            ),
         ]
     }
 
@@ -252,6 +264,8 @@ impl Sometimes {
             ("a write of an agent that fails", self.disk_failures),
             ("a write of the store that fails", self.store_failures),
             ("L2 judged", self.judged_l2),
+            ("a process that outlives its kill", self.clung),
+            ("a member that becomes primary beside one", self.followed_clinging),
         ];
         match policy {
             Policy::Available => need.push(("rule host-lost", self.of_rule(Rule::HostLost))),

@@ -562,7 +562,7 @@ impl Agent {
     pub(super) fn unlearn(&mut self, pair: &PairName, former: Epoch) {
         self.durable.entry(pair.clone()).or_default().closed = former;
         if let Some(grants) = self.grants.get_mut(pair) {
-            grants.voter.unlearn(former);
+            grants.voter.unlearn();
         }
     }
 

@@ -16,7 +16,7 @@ use understudy_model::{
 use super::application::{Application, StopReason};
 use super::lifecycle::{Phase, Trigger};
 use super::out::Out;
-use super::patience::Silence;
+use super::patience::{LATE, Silence};
 use super::role::Part;
 use super::{Agent, AgentDo, HookAct, HookKind, HookRun, StartId};
 
@@ -70,6 +70,8 @@ struct Hung {
     by: Moment,
     /// What was silent, and for how long it may be; nothing if somebody said that it is broken.
     silent: Option<(Sign, Duration)>,
+    /// This agent was late itself while it waited for evidence: it waits once more, and not again.
+    waited_late: bool,
 }
 
 /// What is silent.
@@ -241,6 +243,9 @@ impl Agent {
             return;
         };
         let limit = known.spec().conduct.hang_limit.unwrap_or_default();
+        if !stopped {
+            known.life.spoke_after_all(Sign::Stopped);
+        }
         known.life.stopped = stopped.then(|| {
             let mut silence = Silence::new(running);
             // It is looked at several times within its limit. If the last look lies further back, the agent was late.
@@ -282,14 +287,25 @@ impl Agent {
                     out,
                 );
             }
-            Watchdog::Broken => {}
+            // Whatever else was silent: with its own word against it, nothing excuses it any more.
+            Watchdog::Broken => {
+                if let Some(hung) = &mut known.life.hung {
+                    hung.silent = None;
+                }
+            }
         }
     }
 
     /// Looks at everything that is due of one application.
     pub(super) fn live(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let Some(known) = self.applications.get_mut(name) else { return };
-        if known.life.hung.as_ref().is_some_and(|hung| hung.by <= now) {
+        known.life.hung.take_if(|_| known.assigned.hands_off);
+        if let Some(hung) = known.life.hung.as_mut().filter(|hung| hung.by <= now) {
+            // Evidence, and a word of it, may wait in the inbox of an agent that got no core either.
+            if now.since(hung.by) > LATE && !std::mem::replace(&mut hung.waited_late, true) {
+                hung.by = now + EVIDENCE_WITHIN;
+                return;
+            }
             return self.kill_hung(name, "none could be had in time", out);
         }
         if known.pid.is_none() {
@@ -420,7 +436,7 @@ impl Agent {
     ) {
         let Some(known) = self.applications.get_mut(name) else { return };
         let Some(start) = known.start else { return };
-        known.life.hung = Some(Hung { why, by: now + EVIDENCE_WITHIN, silent });
+        known.life.hung = Some(Hung { why, by: now + EVIDENCE_WITHIN, silent, waited_late: false });
         out.process.push(AgentDo::KeepEvidence { application: name.clone(), start });
     }
 
@@ -435,7 +451,9 @@ impl Agent {
         out: &mut Out,
     ) {
         let known = self.applications.get_mut(name).filter(|known| known.start == Some(start));
-        let Some(life) = known.map(|known| &mut known.life) else { return };
+        let Some(known) = known else { return };
+        known.life.hung.take_if(|_| known.assigned.hands_off);
+        let life = &mut known.life;
         let Some(Hung { why, silent, .. }) = &life.hung else { return };
         let (why, silent) = (why.clone(), *silent);
         // One that is stopped waits for nobody.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use understudy_model::{ApplicationName, Moment};
 
+use super::lifecycle::Phase;
 use super::out::Out;
 use super::role::Part;
 use super::{Agent, AgentDo, StartId};
@@ -130,7 +131,9 @@ impl Agent {
     pub(super) fn page_of(&self, name: &ApplicationName) -> Page {
         let Some(known) = self.applications.get(name) else { return NO };
         let Some(role) = &known.role else { return NO };
-        let acts = known.pid.is_some() && matches!(role.part, Part::Promoting | Part::Acting);
+        // Who is to stop was demoted before: one that is being ended in its role was killed.
+        let killed = matches!(known.phase, Phase::Stopping | Phase::Lingering);
+        let acts = known.pid.is_some() && !killed && matches!(role.part, Part::Promoting | Part::Acting);
         let Some(acting) = role.role.as_ref().filter(|_| acts) else { return NO };
         if !self.grants.contains_key(&role.place.pair) {
             return Page { role: Some(acting.clone()), until: Moment(u64::MAX) };

@@ -16,7 +16,7 @@ use super::out::Out;
 /// How often the agent looks at its own clock while somebody is silent. A shorter stall may not be seen.
 const PULSE: Duration = Duration::from_millis(50);
 /// A look that is later than this was late; timers of a machine that does not stall are met within a few milliseconds.
-const LATE: Duration = Duration::from_millis(20);
+pub(super) const LATE: Duration = Duration::from_millis(20);
 /// So many times its limit is given in one silence at most. One stall counts as one limit at most: the machine may have
 /// been suspended.
 const MOST_LIMITS: u32 = 2;

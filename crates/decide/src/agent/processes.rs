@@ -14,8 +14,9 @@ use super::out::{Out, Unstored};
 use super::role::{self, Part, RoleMove, RoleTrigger};
 use super::{Agent, AgentDo, HookKind, Spawn, StartId};
 
-/// After the exit of an acting member its epoch is closed, and it is started again, this much later: the other member
-/// is being promoted meanwhile, and where disks or processors are shared that goes first.
+/// After the exit of an acting member it is started again this much later: the other member is being promoted meanwhile, and
+/// where disks or processors are shared that goes first. Under `available` its epoch is closed as late; under `strict` at once, as
+/// nobody is promoted before.
 pub const FAILOVER_FIRST: Duration = Duration::from_millis(20);
 
 /// How a main process ended.

@@ -91,7 +91,7 @@ impl Control {
             return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
         };
         let Some(known) = self.pairs.get(&pair) else { return not_found("no such pair", "scsctl pairs") };
-        let holder = self.primary_of(known);
+        let holder = self.serving(asker.now, known);
         let target = match to {
             None => holder.map(Member::other),
             Some(to) => {
@@ -163,7 +163,7 @@ impl Control {
     ) -> Vec<Check> {
         let Some(pair) = self.pairs.get(name) else { return Vec::new() };
         let check = |what: &str, ok: bool, found: String| Check { what: what.to_owned(), ok, found };
-        let primary = self.primary_of(pair);
+        let primary = self.serving(now, pair);
         let mut checks = vec![check(
             "a member is primary",
             primary.is_some(),

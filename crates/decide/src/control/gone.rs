@@ -1,8 +1,10 @@
-//! When a silent member of a `strict` pair is gone: when the promises to it are over, and nothing else says so.
+//! When a member of a `strict` pair is gone that is silent, or that was killed and cannot end: when the promises to it are over,
+//! and nothing else says so.
 //!
-//! It knows no timeouts of links: silence is no proof, an expired promise is. The law (G6): nobody is promoted in the place of
-//! a member that this control server or the other member's agent may still be bound to. Where the second of these is not
-//! known, that agent is asked first, so that a primary which only this control server cannot hear costs no epoch.
+//! It knows no timeouts of links: silence is no proof, an expired promise is. Nor does it wait for the end of a process. The
+//! law (G6): nobody is promoted in the place of a member that this control server or the other member's agent may still be bound
+//! to. Where the second of these is not known, that agent is asked first, so that a primary which only this control server
+//! cannot hear costs no epoch.
 
 use std::time::Duration;
 
@@ -156,6 +158,13 @@ impl Control {
         report.is_some_and(|role| role.closed >= stored.epoch && role.acting.is_none())
     }
 
+    /// The promoted member cannot be ended, and nobody is bound to it: no answer to its order is worth waiting for.
+    pub(super) fn promoted_is_past(&self, now: Moment, name: &PairName) -> bool {
+        let promoting = |pair: &&Pair| pair.state == super::pair::PairState::Promoting;
+        let pair = self.pairs.get(name).filter(promoting);
+        pair.is_some_and(|pair| pair.holder().is_some_and(|member| self.is_past(now, pair, member)))
+    }
+
     /// What a heard member that does not act has to do with the promise that binds: its release is on the way, or it has not
     /// got its order.
     pub(super) fn promise_stands(&self, now: Moment, name: &PairName, pair: &Pair) -> Option<PairTrigger> {
@@ -184,8 +193,8 @@ impl Control {
 
     /// A restored store: nothing is written before the waiting is over, and then something is, whoever acts (G11).
     fn restored_stands(&self, now: Moment, pair: &Pair, granting: &Granting) -> Option<PairTrigger> {
-        let acts = Member::BOTH.into_iter().filter(|member| self.acts(pair, *member).is_some()).count();
-        match acts {
+        let acts = |member: &Member| self.acts_now(now, pair, *member).is_some();
+        match Member::BOTH.iter().filter(|member| acts(member)).count() {
             0 if !granting.leader.is_writable(now) => Some(PairTrigger::AwaitsRelease),
             1 => Some(PairTrigger::OtherRoleActs),
             _ => None,

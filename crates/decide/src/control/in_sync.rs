@@ -110,9 +110,10 @@ impl Control {
     }
 
     /// Nobody acts, and nobody who is silent may.
-    pub(super) fn nobody_acts(&self, pair: &Pair) -> bool {
-        let acts =
-            |member: &Member| self.acts(pair, *member).is_some() || self.may_act_unheard(pair, *member);
+    pub(super) fn nobody_acts(&self, now: Moment, pair: &Pair) -> bool {
+        let acts = |member: &Member| {
+            self.acts_now(now, pair, *member).is_some() || self.may_act_unheard(pair, *member)
+        };
         !Member::BOTH.iter().any(acts)
     }
 

@@ -52,7 +52,7 @@ impl Control {
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
         self.store_shorter_lease(now, name, out);
-        if self.promotion_is_given_up(name) {
+        if self.promotion_is_given_up(name) || self.promoted_is_past(now, name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
         for _ in 0..MOST_MOVES {
@@ -374,9 +374,8 @@ impl Control {
 
     fn reaffirm(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
-        let acting =
-            Member::BOTH.into_iter().find_map(|member| self.acts(known, member).map(|role| (member, role)));
-        let Some((member, role)) = acting else { return };
+        let acts = |member| self.acts_now(now, known, member).map(|role| (member, role));
+        let Some((member, role)) = Member::BOTH.into_iter().find_map(acts) else { return };
         let refused =
             self.app(known, member).is_some_and(|app| app.refused_until.is_some_and(|until| now < until));
         if refused {
@@ -445,7 +444,7 @@ impl Control {
     fn demote_intruder(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
         let acting: Vec<RoleEpoch> =
-            Member::BOTH.into_iter().filter_map(|member| self.acts(known, member)).collect();
+            Member::BOTH.into_iter().filter_map(|member| self.acts_now(now, known, member)).collect();
         let lowest = acting.iter().filter(|role| known.stored.as_ref() != Some(*role)).min().cloned();
         let Some(role) = lowest else { return };
         if self

@@ -299,7 +299,7 @@ impl Control {
             return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
         };
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
-        let primary = self.primary_of(pair);
+        let primary = self.serving(asker.now, pair);
         let checks = self.switchover_checks(asker.now, &name, primary.map(Member::other));
         let failed = Check::failed(&checks);
         if let Some(primary) = primary.filter(|_| dry_run) {
@@ -442,7 +442,7 @@ impl Control {
             .filter(|holder| self.may_act_unheard(pair, *holder))
             .or(Member::BOTH.into_iter().find(unheard).filter(|_| restored));
         // Nobody who is silent may act, and nobody else is primary for want of data.
-        let waits = self.waits_for_data(asker.now, pair).filter(|_| self.nobody_acts(pair));
+        let waits = self.waits_for_data(asker.now, pair).filter(|_| self.nobody_acts(asker.now, pair));
         let (Some(target), role) =
             (unheard.map(Member::other).or(waits.map(|(member, _)| member)), pair.stored.clone())
         else {

@@ -127,10 +127,15 @@ impl Control {
         known.acting().cloned()
     }
 
+    /// The role in which a heard member acts, but for one that is [past](Control::is_past).
+    pub(super) fn acts_now(&self, now: Moment, pair: &Pair, member: Member) -> Option<RoleEpoch> {
+        self.acts(pair, member).filter(|_| !self.is_past(now, pair, member))
+    }
+
     /// The situation that a pair is in.
     pub(super) fn situation(&self, now: Moment, name: &PairName) -> Option<PairTrigger> {
         let pair = self.pairs.get(name)?;
-        if self.left_behind_acts(pair) {
+        if self.left_behind_acts(now, pair) {
             return Some(PairTrigger::TwoAct);
         }
         if Member::BOTH.iter().any(|member| self.unheard_may_act(now, pair, *member)) {
@@ -144,10 +149,7 @@ impl Control {
         if let Some(trigger) = self.promise_stands(now, name, pair) {
             return Some(trigger);
         }
-        let acts = |member: Member| {
-            let role = self.acts(pair, member).filter(|_| !self.is_past(now, pair, member));
-            role.map(|role| (member, role))
-        };
+        let acts = |member: Member| self.acts_now(now, pair, member).map(|role| (member, role));
         let (first, second) = (acts(Member::First), acts(Member::Second));
         let situation = match (first, second) {
             (Some(_), Some(_)) => PairTrigger::TwoAct,
@@ -160,10 +162,10 @@ impl Control {
     }
 
     /// The holder of the stored role was seen to act in it and is not heard, and the other one acts in an older role.
-    fn left_behind_acts(&self, pair: &Pair) -> bool {
+    fn left_behind_acts(&self, now: Moment, pair: &Pair) -> bool {
         let (Some(stored), Some(holder)) = (&pair.stored, pair.holder()) else { return false };
         let holds = self.app(pair, holder).is_some_and(|app| !app.heard && app.acting() == Some(stored));
-        let other = self.acts(pair, holder.other());
+        let other = self.acts_now(now, pair, holder.other());
         holds && other.is_some_and(|role| role.epoch < stored.epoch)
     }
 
@@ -237,6 +239,11 @@ impl Control {
         let cluster = self.cluster.as_ref();
         let spec = cluster.and_then(|cluster| cluster.applications.get(pair.spec.application(member)));
         spec.map_or(RETRY, |spec| spec.startup_timeout)
+    }
+
+    /// As [`Control::primary_of`], but for one that is [past](Control::is_past).
+    pub(super) fn serving(&self, now: Moment, pair: &Pair) -> Option<Member> {
+        self.primary_of(pair).filter(|member| !self.is_past(now, pair, *member))
     }
 
     /// The member that holds the stored role and has said that it is primary.

@@ -50,14 +50,15 @@ impl Control {
     /// A holder that a new leadership finds acting is primary as before: that is told as kept, not as a change.
     pub(super) fn show_primary(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let Some(known) = self.pairs.get(name) else { return };
-        let primary = self.primary_of(known);
+        let primary = self.serving(now, known);
         let shown = known.shown_primary;
         if primary == shown {
             return;
         }
         // A primary that is silent, or whose agent has just come back, is not known to have gone.
-        let may_act =
-            |member: Member| self.acts(known, member).is_some() || self.may_act_unheard(known, member);
+        let may_act = |member: Member| {
+            self.acts_now(now, known, member).is_some() || self.may_act_unheard(known, member)
+        };
         if primary.is_none() && shown.is_some_and(may_act) {
             return;
         }

@@ -86,7 +86,7 @@ impl Control {
             risks.entry(host.clone()).or_default().push(text);
         }
         for (name, pair) in &self.pairs {
-            let primary = self.primary_of(pair).or(self.assumed_primary(now, pair));
+            let primary = self.serving(now, pair).or(self.assumed_primary(now, pair));
             let Some(host) = primary.and_then(|member| Some(self.app(pair, member)?.host.clone())) else {
                 continue;
             };
@@ -137,7 +137,7 @@ impl Control {
 
     fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {
         let pair = self.pairs.get(name)?;
-        let heard = self.primary_of(pair);
+        let heard = self.serving(now, pair);
         let primary = heard.or(self.assumed_primary(now, pair));
         let standby = primary.map_or(Member::Second, Member::other);
         let mut not_ready_because = self.not_ready_because(now, pair, standby);
@@ -277,7 +277,7 @@ impl Control {
         pair: &Pair,
         warnings: &mut Vec<String>,
     ) {
-        let heard = self.primary_of(pair);
+        let heard = self.serving(now, pair);
         let assumed = self.assumed_primary(now, pair);
         if let Some(why) = &pair.unwritable {
             warnings.push(format!(
@@ -334,8 +334,9 @@ impl Control {
 
     /// The holder, while nothing says that it has stopped acting.
     fn assumed_primary(&self, now: Moment, pair: &Pair) -> Option<Member> {
-        let acts =
-            |member: &Member| self.acts(pair, *member).is_some() || self.unheard_may_act(now, pair, *member);
+        let acts = |member: &Member| {
+            self.acts_now(now, pair, *member).is_some() || self.unheard_may_act(now, pair, *member)
+        };
         let holder = match self.alive_through(pair) {
             Some((member, _)) => member,
             None => pair.holder()?,

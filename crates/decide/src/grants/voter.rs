@@ -199,10 +199,10 @@ impl Voter {
         Some(self.kept.clone())
     }
 
-    /// What was learned could not be made durable: it has to be learned again, and `closed` is what was closed before.
-    pub fn unlearn(&mut self, closed: Epoch) {
+    /// What was learned could not be made durable: it has to be learned again. What is closed here stays closed: that may be more
+    /// than what is durable, and is never less.
+    pub fn unlearn(&mut self) {
         self.unread = true;
-        self.kept.closed = closed;
     }
 
     /// The other agent remembers that this one voted for `voted`, or released everything up to `released`. If this one does
@@ -461,6 +461,17 @@ mod tests {
         assert_eq!(voter.learn_stored(Epoch(7)), None, "only once");
         assert_eq!(objection(voter.ordered(at(13), &role(5, "b"), L, None)), Objection::Closed(Epoch(5)));
         assert_eq!(rule(voter.ordered(at(13), &role(6, "b"), L, None)), GrantRule::G1);
+    }
+
+    #[test]
+    fn what_could_not_be_kept_of_what_was_learned_opens_no_epoch_again() {
+        let mut voter = voter(kept(5, "b", 0));
+        assert!(voter.reminded(at(10), None, Epoch(6), L).is_some());
+        assert_eq!(voter.own_role(), None, "it was released");
+        assert_eq!(voter.learn_stored(Epoch(7)).map(|kept| kept.closed), Some(Epoch(7)));
+        voter.unlearn();
+        assert_eq!((voter.own_role(), voter.is_unread()), (None, true));
+        assert_eq!(voter.learn_stored(Epoch(7)).map(|kept| kept.closed), Some(Epoch(7)), "and is kept again");
     }
 
     #[test]

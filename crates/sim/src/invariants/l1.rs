@@ -1,4 +1,5 @@
-//! L1: when faults stop, every pair with a live member has exactly one primary soon.
+//! L1: when faults stop, every pair with a live member has exactly one primary soon. A process that was killed and cannot end
+//! is none.
 //!
 //! Soon: `Lc + L` (under `strict`), and what this world itself needs when its last fault has ended; see [`bound`]. It must
 //! come, and stay so until the end of the run. What a pair waited for is kept once a second, for the slowest.
@@ -76,8 +77,9 @@ impl L1 {
     }
 
     pub(super) fn judge(&mut self, now: u64, pair: usize, acting: &Acting, strain: &Strain) {
-        let sole = acting.sole();
-        let wanted = acting.parts.iter().any(|part| !strain.for_good[*part]);
+        let sole = acting.sole_that_runs();
+        // Whose disk still hangs now is not waited for.
+        let wanted = acting.parts.iter().any(|part| !strain.for_good[*part] && strain.clings[*part] == 0);
         if sole.is_some() || !wanted {
             self.well_since[pair].get_or_insert(now);
         } else {

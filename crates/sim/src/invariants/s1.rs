@@ -2,7 +2,8 @@
 //! most one that was told that it is primary lives, or is being made one by a hook.
 //!
 //! Under `policy = "available"` it is counted and not demanded. A plain member cannot look: one that lives on because its
-//! guard was dead or stopped together with its agent is counted apart, as the documents say.
+//! guard was dead or stopped together with its agent is counted apart, as the documents say. What was killed and cannot end
+//! runs no more of its code (A4): it lives, and does not act.
 
 use understudy_decide::agent::HookKind;
 use understudy_model::{Policy, RunMode};
@@ -26,6 +27,8 @@ pub struct Acting {
     pub unguarded: [bool; 2],
     /// By member: a hook that is to make it primary runs, and may do so at any moment.
     pub made: [bool; 2],
+    /// By member: it was killed, and cannot end.
+    pub doomed: [bool; 2],
     /// By member: the part.
     pub parts: [usize; 2],
 }
@@ -44,6 +47,11 @@ impl Acting {
             [true, true] | [false, false] => None,
         }
     }
+
+    /// The only one, if it runs.
+    pub fn sole_that_runs(&self) -> Option<usize> {
+        self.sole().filter(|part| !self.doomed[usize::from(self.parts[1] == *part)])
+    }
 }
 
 /// A guard that runs again has so long to kill what is overdue.
@@ -59,6 +67,7 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         }
         let place = usize::from(member.part == parts[1]);
         let site = &world.agents[member.host];
+        found.doomed[place] |= !member.acts_on();
         let reads = world.cast.parts[member.part].way == Way::Library;
         if world.climate.options.policy == Policy::Strict && reads {
             let page = site.pages.get(member.part).and_then(Option::as_ref);
@@ -67,7 +76,7 @@ pub fn acting(world: &World, pair: usize) -> Acting {
             found.ran_out[place] |= !may && page.is_some_and(|shown| shown.role.is_some());
             continue;
         }
-        found.acts[place] |= member.mode == RunMode::Primary;
+        found.acts[place] |= member.mode == RunMode::Primary && member.acts_on();
         // What its agent and guard go by: one whose time is not over is no one to excuse.
         let page = site.pages.get(member.part).and_then(Option::as_ref);
         let in_time = page.is_some_and(|shown| shown.may_act(world.clock(member.host)));
@@ -75,7 +84,7 @@ pub fn acting(world: &World, pair: usize) -> Acting {
         found.unguarded[place] |= !reads && !in_time && away;
     }
     for (host, site) in world.agents.iter().enumerate() {
-        let run = |hook: &&Hook| hook.run.kind == HookKind::Promote && !hook.waits;
+        let run = |hook: &&Hook| hook.run.kind == HookKind::Promote && !hook.waits && !hook.doomed;
         for hook in site.hooks.iter().filter(run) {
             let Some(place) =
                 (0..2).find(|place| world.cast.parts[parts[*place]].name == hook.run.application)

@@ -44,6 +44,10 @@ pub struct Strain {
     pub refuses: Vec<u32>,
     /// It ends slowly, by part.
     pub lingers: Vec<u32>,
+    /// It does not end whatever is done, by part.
+    pub clings: Vec<u32>,
+    /// The same of hooks, by host.
+    pub hooks_cling: Vec<u32>,
     /// An operator stopped it for good, by part.
     pub for_good: Vec<bool>,
     /// Anything of a host: its machine, agent, disk, guard, hooks.
@@ -71,6 +75,8 @@ impl Strain {
             unready: vec![0; parts],
             refuses: vec![0; parts],
             lingers: vec![0; parts],
+            clings: vec![0; parts],
+            hooks_cling: vec![0; climate.hosts],
             for_good: vec![false; parts],
             hosts: vec![Wound::default(); climate.hosts],
             parts: vec![Wound::default(); parts],
@@ -136,6 +142,14 @@ impl Strain {
             Fault::Refuses { part } => {
                 count(&mut self.refuses[part]);
                 self.parts[part].change(now, begins);
+            }
+            Fault::Clings { part, .. } => {
+                count(&mut self.clings[part]);
+                self.parts[part].change(now, begins);
+            }
+            Fault::HooksCling { host } => {
+                count(&mut self.hooks_cling[host]);
+                self.hosts[host].change(now, begins);
             }
             Fault::Lingers { part } => {
                 count(&mut self.lingers[part]);

@@ -42,7 +42,7 @@ impl World {
     /// It acknowledges alone, if it may, and changes its mind now and then.
     pub(super) fn member_acknowledges(&mut self, number: usize, serial: u32) -> bool {
         let member = &self.members[number];
-        if member.serial != serial || !member.main {
+        if member.serial != serial || !member.runs() {
             return false;
         }
         let (part, epoch, primary) = (member.part, member.epoch, member.mode == RunMode::Primary);

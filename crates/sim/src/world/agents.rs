@@ -428,8 +428,9 @@ impl World {
             }
             AgentDo::RunHook(run) => self.run_hook(host, run),
             AgentDo::Look { start, limit, .. } => self.begin_to_look(host, start, limit),
-            // No options change and no probes are configured; what is kept of a hung process is read by people.
-            AgentDo::Reload { .. } | AgentDo::Probe { .. } | AgentDo::KeepEvidence { .. } => {}
+            AgentDo::KeepEvidence { start, .. } => self.keep_evidence(host, start),
+            // No options change and no probes are configured.
+            AgentDo::Reload { .. } | AgentDo::Probe { .. } => {}
             AgentDo::Say { start, message, .. } => self.say(host, start, message),
         }
     }

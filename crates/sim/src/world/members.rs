@@ -32,6 +32,8 @@ pub struct Member {
     pub main: bool,
     /// Children of it live.
     pub others: bool,
+    /// Its end was sent, also to its children or not, and it cannot end: it runs no more of its code.
+    pub doomed: Option<bool>,
     /// How many stops it is under.
     pub frozen: u32,
     /// What it would have done meanwhile.
@@ -70,6 +72,8 @@ pub struct Member {
     pub born: u64,
     /// Its agent wants to know whether it is stopped, and was last told so.
     pub looked: Option<(std::time::Duration, bool)>,
+    /// The life of its agent that wants to know what it does.
+    pub evidence: Option<u32>,
 }
 
 /// Something a member does by itself.
@@ -107,6 +111,8 @@ pub struct Hook {
     pub run: HookRun,
     /// It is being killed.
     pub killed: bool,
+    /// It was killed and cannot end.
+    pub doomed: bool,
     /// In which life of the agent it was begun.
     pub life: u32,
     /// It is made, and waits until it is guarded.
@@ -117,6 +123,16 @@ pub struct Hook {
 const SOCKET: (u64, u64) = (20_000, 120_000);
 
 impl Member {
+    /// Its main process lives, and runs what it likes.
+    pub(super) fn runs(&self) -> bool {
+        self.main && self.doomed.is_none()
+    }
+
+    /// Something of it that was not killed lives.
+    pub fn acts_on(&self) -> bool {
+        self.lives && self.doomed.is_none_or(|all| !all && self.others)
+    }
+
     /// Its agent notes that what was run for its role has ended well.
     pub(super) fn note_end(&mut self, run: &HookRun) {
         match run.kind {
@@ -153,6 +169,7 @@ impl World {
             pid: 1000 + serial,
             main: true,
             others: false,
+            doomed: None,
             frozen: 0,
             put_off: Vec::new(),
             mode: spawn.run_mode,
@@ -173,6 +190,7 @@ impl World {
             restarts: spawn.restarts,
             born: self.now,
             looked: None,
+            evidence: None,
         };
         let number = match self.members.iter().position(|member| !member.lives) {
             Some(number) => {
@@ -212,7 +230,7 @@ impl World {
 
     pub(super) fn member_lives(&mut self, number: usize, serial: u32) -> bool {
         let member = &mut self.members[number];
-        if member.serial != serial || !member.main {
+        if member.serial != serial || !member.runs() {
             return false;
         }
         let Some(todo) = member.todo.pop_front() else { return false };
@@ -317,7 +335,7 @@ impl World {
             if !member.lives || member.host != host {
                 continue;
             }
-            member.looked = None;
+            (member.looked, member.evidence) = (None, None);
             if member.link.take().or(member.calling.take()).is_some() {
                 member.says.clear();
                 if member.main {
@@ -331,7 +349,7 @@ impl World {
     pub(super) fn member_leaves(&mut self, part: usize) {
         let Some(number) = self.member_of(part) else { return };
         let member = &mut self.members[number];
-        if member.link.take().is_none() {
+        if member.doomed.is_some() || member.link.take().is_none() {
             return;
         }
         member.says.clear();

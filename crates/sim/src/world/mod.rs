@@ -5,6 +5,7 @@
 
 mod acknowledging;
 mod agents;
+mod clinging;
 mod control;
 mod dialing;
 mod disks;
@@ -73,6 +74,8 @@ pub struct AllDice {
     pub turns: Dice,
     /// What members acknowledge.
     pub data: Dice,
+    /// What is seen of silent processes.
+    pub evidence: Dice,
 }
 
 /// Everything.
@@ -217,6 +220,7 @@ impl World {
                 member: Dice::new(seed, 5),
                 turns: Dice::new(seed, 7),
                 data: Dice::new(seed, 9),
+                evidence: Dice::new(seed, 10),
             },
             climate,
             cast,
@@ -332,7 +336,9 @@ impl World {
                 let member = &mut self.members[member as usize];
                 (member.serial == serial && member.frozen > 0).then_some(&mut member.put_off)
             }
-            Event::Speaks { member, serial, .. } | Event::LooksAt { member, serial } => {
+            Event::Speaks { member, serial, .. }
+            | Event::LooksAt { member, serial }
+            | Event::SeesEvidence { member, serial } => {
                 let member = &self.members[member as usize];
                 if member.serial != serial {
                     return true;
@@ -385,12 +391,13 @@ impl World {
             Event::Lives { member, serial } => self.member_lives(member as usize, serial),
             Event::Acknowledges { member, serial } => self.member_acknowledges(member as usize, serial),
             Event::Speaks { member, serial, link } => self.member_speaks(member as usize, serial, link),
-            Event::Ends { member, serial, all } => self.member_ends(member as usize, serial, all),
+            Event::Ends { member, serial, all } => self.member_is_ended(member as usize, serial, all),
             Event::Noticed { host, life } => self.agent_notices(host as usize, life),
             Event::HookEnds { host, number } => self.hook_ends(host as usize, number),
             Event::GuardWakes { host } => self.guard_wakes(host as usize),
             Event::GuardStarts { host, life } => self.guard_starts(host as usize, life),
             Event::LooksAt { member, serial } => self.look_at(member as usize, serial),
+            Event::SeesEvidence { member, serial } => self.sees_evidence(member as usize, serial),
             Event::FaultBegins { fault } => self.fault_begins(fault as usize),
             Event::FaultEnds { fault } => self.fault_ends(fault as usize),
             Event::OperatorLooks => self.operator_looks(),

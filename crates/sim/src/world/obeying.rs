@@ -43,6 +43,7 @@ impl World {
     pub(super) fn role_changed(&mut self, part: usize, mode: RunMode) {
         if mode == RunMode::Primary {
             let pair = self.cast.parts[part].pair;
+            self.sometimes.followed_clinging += u64::from(self.follows_one_that_clings(part));
             self.laws.became_primary(pair, part, &mut self.sometimes);
         }
     }

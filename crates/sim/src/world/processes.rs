@@ -180,7 +180,7 @@ impl World {
         let hangs = site.hooks_fail[2] > 0;
         let (hook, waits) = (run.hook, run.held);
         let life = site.daemon.life;
-        site.hooks.push(Hook { number, run, killed: false, life, waits });
+        site.hooks.push(Hook { number, run, killed: false, doomed: false, life, waits });
         if waits {
             return self.holds_hook(host, hook);
         }
@@ -201,13 +201,18 @@ impl World {
     pub(super) fn hook_ends(&mut self, host: usize, number: u32) -> bool {
         let site = &mut self.agents[host];
         let Some(index) = site.hooks.iter().position(|hook| hook.number == number) else { return false };
-        let Hook { run, killed, life, waits, .. } = site.hooks.remove(index);
+        let known = &mut site.hooks[index];
+        if known.killed && !known.waits && self.laws.strain.hooks_cling[host] > 0 {
+            self.sometimes.hooks_clung += u64::from(!std::mem::replace(&mut known.doomed, true));
+            return true;
+        }
+        let Hook { run, killed, doomed, life, waits, .. } = site.hooks.remove(index);
         let [fails, half, _] = site.hooks_fail.map(|count| count > 0);
         let same_life = site.daemon.machine.is_some() && site.daemon.life == life;
         let failed = killed || fails || half;
         let member = self.member_by_start(host, run.start).filter(|member| self.members[*member].main);
         if let Some(member) = member
-            && (!failed || half)
+            && (!failed || (half && !doomed))
             && !waits
         {
             self.hook_changes(member, &run);

@@ -66,6 +66,8 @@ impl World {
             Fault::Unready { part } => self.unready(part),
             // Counted by the strain alone.
             Fault::Refuses { .. } | Fault::Lingers { .. } => {}
+            Fault::Clings { part, hangs } => self.disk_hangs(part, hangs, begins),
+            Fault::HooksCling { host } => self.hooks_cling(host, begins),
             Fault::CannotStart { host } => count(&mut self.agents[host].cannot_start, begins),
             Fault::HooksFail { host, half } => {
                 count(&mut self.agents[host].hooks_fail[usize::from(half)], begins);
@@ -170,7 +172,7 @@ impl World {
     }
 
     /// Whichever start of it lives now; a stop ends with the process that was stopped.
-    fn freeze_member_of(&mut self, part: usize, begins: bool) {
+    pub(super) fn freeze_member_of(&mut self, part: usize, begins: bool) {
         if let Some(number) = self.member_of(part) {
             let born_since = self.members[number].frozen == self.machines[self.members[number].host].frozen;
             if begins || !born_since {
@@ -232,7 +234,9 @@ impl World {
     }
 
     fn member_dies(&mut self, part: usize, others: bool) {
-        let Some(number) = self.member_of(part).filter(|number| self.members[*number].main) else { return };
+        // What waits for a disk is killed by its agent and its guard, who know what they killed.
+        let runs = |number: &usize| self.members[*number].main && self.laws.strain.clings[part] == 0;
+        let Some(number) = self.member_of(part).filter(runs) else { return };
         self.members[number].others |= others;
         self.members[number].signalled = false;
         let serial = self.members[number].serial;
@@ -256,7 +260,7 @@ impl World {
     fn unready(&mut self, part: usize) {
         let Some(number) = self.member_of(part) else { return };
         let member = &mut self.members[number];
-        if !member.main || member.ready == Readiness::NotYet {
+        if !member.runs() || member.ready == Readiness::NotYet {
             return;
         }
         let unready = self.laws.strain.unready[part] > 0;
@@ -265,7 +269,7 @@ impl World {
         self.speak(number, FromApplication::Readiness(ready));
     }
 
-    fn hooks_hang(&mut self, host: usize, begins: bool) {
+    pub(super) fn hooks_hang(&mut self, host: usize, begins: bool) {
         count(&mut self.agents[host].hooks_fail[2], begins);
         if self.agents[host].hooks_fail[2] == 0 {
             // Whatever they waited for has come.
