@@ -182,7 +182,7 @@ fn a_primary_that_cannot_be_killed_is_no_primary_for_people_and_data_can_be_give
         });
         desk.settle();
         desk.reports(dying(1, "a", run_mode));
-        let force = || Ask::Failover { name: "p".into(), dry_run: false, reason: None };
+        let force = || Ask::Failover { name: "p".into(), dry_run: false, reason: None, given_up: None };
         assert!(matches!(desk.asks(force()), Reply::Refused { .. }), "the promise to it runs");
         desk.pass(ms(1_100));
         all_would_promise(&mut desk);

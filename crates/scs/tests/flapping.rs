@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use understudy_decide::control::{Control, ControlSaw};
-use understudy_drive::{Inbox, Mail};
+use understudy_drive::{Inbox, InboxReader, Mail};
 use understudy_model::{AgentId, ControllerEpoch, HostName, Incarnation, Inventory, Order, OrderId, Work};
 use understudy_scs::journal::Journal;
 use understudy_scs::links::{Introduction, Links};
@@ -45,7 +44,7 @@ async fn welcome(listener: &Listener, life: u128) -> (Sender<FromAgent>, Receive
     (sender, receiver)
 }
 
-async fn next(mail: &mut mpsc::Receiver<Mail<Control>>) -> ControlSaw {
+async fn next(mail: &mut InboxReader<Control>) -> ControlSaw {
     match limited(mail.recv()).await.expect("the links are there") {
         Mail::Saw(_, saw) => saw,
         Mail::Look(_) => unreachable!("nobody looks"),
