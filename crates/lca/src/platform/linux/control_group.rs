@@ -94,20 +94,19 @@ impl Hierarchy {
 
     /// The group that a process is in, if it is one of ours or lies below one, and whose it is.
     pub fn group_of(&self, pid: u32) -> Option<(ApplicationName, StartId, Group)> {
-        let inside = self.directory_of(pid)?;
-        let inside = inside.strip_prefix(&self.base).ok()?;
+        self.group_at(&self.directory_of(pid)?)
+    }
+
+    /// The group that a directory is, or lies below, if that is one of ours, and whose it is.
+    pub fn group_at(&self, directory: &Path) -> Option<(ApplicationName, StartId, Group)> {
+        let inside = directory.strip_prefix(&self.base).ok()?;
         let name = inside.iter().next()?.to_str()?;
         let (application, start) = read_name(name)?;
         Some((application, start, Group { path: self.base.join(name) }))
     }
 
-    /// Whether a process is in a group, or in one below it.
-    pub fn holds(&self, group: &Group, pid: u32) -> bool {
-        self.directory_of(pid).is_some_and(|directory| directory.starts_with(&group.path))
-    }
-
     /// The directory of the group that a process is in, if it can be seen from here.
-    fn directory_of(&self, pid: u32) -> Option<PathBuf> {
+    pub fn directory_of(&self, pid: u32) -> Option<PathBuf> {
         // What is below a start's own group may be called anything; that is not asked for.
         seen_at(&self.mount, &self.root, &String::from_utf8_lossy(&proc::control_group(pid)?))
     }
