@@ -234,6 +234,7 @@ async fn with_neither_hook_nor_signal_it_is_started_anew_with_its_mode() {
     assert_eq!(controller.order(promote(5)).await, Outcome::Done);
     let primary = controller.report(|report| report.run_mode == RunMode::Primary).await;
     assert!(primary.pid.is_some() && primary.pid != started.pid);
+    eventually("it has noted that", || noted(&place).len() == 2);
     // A new epoch for the same member interrupts nothing.
     assert_eq!(controller.order(promote(6)).await, Outcome::Done);
     agent.kill();
