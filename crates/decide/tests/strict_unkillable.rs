@@ -199,3 +199,18 @@ fn a_primary_that_cannot_be_killed_is_no_primary_for_people_and_data_can_be_give
         assert_eq!(ordered, role(2, "b"));
     }
 }
+
+/// Its agent began anew, took it over as it runs, and has heard nothing of it since: renewed, and serving nobody.
+#[test]
+fn a_primary_that_does_not_come_back_to_the_next_life_of_its_agent_is_followed() {
+    let mut desk = Desk::settled();
+    desk.link_down("alpha", LinkEnd::Closed);
+    let adopted = |status| ApplicationReport { status, run_mode: RunMode::Unknown, ..acting(1, "a") };
+    desk.reports.insert(app("a"), adopted(ApplicationStatus::Started));
+    desk.link_up("alpha");
+    desk.pass(ms(1_000));
+    assert_eq!(demoted(&mut desk), None, "it has its grace");
+    desk.reports(adopted(ApplicationStatus::ServiceUnavailable));
+    desk.pass(ms(10));
+    assert_eq!(demoted(&mut desk), Some(role(1, "a")), "{}", desk.story());
+}

@@ -207,6 +207,17 @@ fn clinging(seed: u64, climate: &Climate, cast: &Cast, planned: &[Planned]) -> V
         let until = at + dice.between(climate.longest / 8, climate.longest * 2);
         if is_within(fault, climate, cast) {
             drawn.push(Planned { at: at.min(climate.stormy), until: until.min(climate.stormy), fault });
+            // Another life of its agent has to find out about it.
+            let dies = Fault::AgentDies { host };
+            if dice.chance(300) && is_within(dies, climate, cast) {
+                let at = at + dice.below(climate.longest / 2);
+                let until = at + dice.scaled(climate.longest / 2_000, climate.longest / 8);
+                drawn.push(Planned {
+                    at: at.min(climate.stormy),
+                    until: until.min(climate.stormy),
+                    fault: dies,
+                });
+            }
         }
     }
     // It may be for good where nobody waits for what cannot be killed: where promises run out, and another host has all data.

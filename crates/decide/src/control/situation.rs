@@ -176,7 +176,9 @@ impl Control {
             return if outsider { PairTrigger::OutsiderActs } else { PairTrigger::OtherRoleActs };
         }
         let Some(known) = self.app(pair, member) else { return PairTrigger::HolderComing };
-        if !known.confirmed(role) {
+        // One that held its role, and has not come back to the next life of its agent in its grace, comes no more by itself.
+        let comes = !known.confirmed(role) && pair.state != PairState::Held;
+        if comes {
             return PairTrigger::HolderComing;
         }
         let cannot = known.status() == ApplicationStatus::ServiceUnavailable
@@ -187,6 +189,9 @@ impl Control {
             && self.not_ready_because(now, pair, member.other()).is_empty()
         {
             return PairTrigger::HolderUnavailable;
+        }
+        if !known.confirmed(role) {
+            return PairTrigger::HolderComing;
         }
         // Nothing is wrong with it; it waits for everything else (G13).
         if pair.state == PairState::Held && pair.operation.is_none() && self.lease_is_another(pair) {
