@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use understudy_decide::control::{Control, ControlDo, ControlRecord, ControlSaw, LinkEnd, Reply, RequestId};
 use understudy_drive::{Hands, Inbox, Kept, Stop};
 use understudy_model::{
-    ApplicationName, ControllerEpoch, Decision, Epoch, HostName, Incarnation, Moment, OperationId, PairName,
-    RoleEpoch, Verdict, VoteAnswer, VoteAsk,
+    ApplicationName, ControllerEpoch, Decision, Epoch, Goal, HostName, Incarnation, Moment, OperationId,
+    PairName, RoleEpoch, Verdict, VoteAnswer, VoteAsk,
 };
 use understudy_scs::hands::ControlHands;
 use understudy_scs::journal::Journal;
@@ -81,6 +81,15 @@ fn use_operation(id: u64) -> Decision<ControlRecord, ControlDo> {
     Decision { persist: vec![ControlRecord::UseOperation(OperationId(id))], ..Decision::default() }
 }
 
+/// More than a full file has room for.
+fn set_goals(round: u32) -> Decision<ControlRecord, ControlDo> {
+    let set = |number: u32| ControlRecord::SetGoal {
+        application: ApplicationName::new(&format!("application-{round}-{number}")).unwrap(),
+        goal: Goal::Started,
+    };
+    Decision { persist: (0..2_000).map(set).collect(), ..Decision::default() }
+}
+
 /// An observation whose journal entry is about so many bytes long.
 fn saw(bytes: usize) -> ControlSaw {
     ControlSaw::LinkDown {
@@ -93,10 +102,13 @@ fn saw(bytes: usize) -> ControlSaw {
 #[tokio::test]
 async fn a_full_store_is_certain_and_shown_until_it_has_room_again() {
     let mut bench = bench(|store| store.limit_size(1).unwrap());
-    // The file may have room inside; a few long entries fill it.
+    // The file may have room inside; what waits for none, as a reason does, fills it.
     let mut refused = None;
-    for _ in 0..20 {
-        refused = refused.or(bench.keep(Moment(1), &saw(900_000), &use_operation(1)).await.err());
+    for round in 0..400 {
+        refused = bench.keep(Moment(1), &saw(10), &set_goals(round)).await.err();
+        if refused.is_some() {
+            break;
+        }
     }
     let (why, definite) = refused.expect("the store was never full");
     assert!(definite, "{why}");

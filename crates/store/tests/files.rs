@@ -54,7 +54,7 @@ fn a_newer_schema_is_refused_by_number() {
     other.pragma_update(None, "user_version", 99).unwrap();
     drop(other);
     let refused = Store::open(place.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 99, known: 7, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 99, known: 8, .. }), "{refused}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_file_of_the_first_schema_is_brought_to_the_present_one() {
     let other = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
     other
         .execute_batch(
-            "DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; DROP TABLE lease;
+            "DROP TABLE leadership; DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE flap; DROP TABLE configuration; DROP TABLE token; DROP TABLE lease;
              ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 1",
         )
         .unwrap();
@@ -122,7 +122,7 @@ fn tokens_are_kept_and_an_older_file_gets_room_for_them() {
     let place = tempfile::tempdir().unwrap();
     drop(Store::open(place.path()).unwrap());
     let file = rusqlite::Connection::open(place.path().join(DATABASE_FILE)).unwrap();
-    file.execute_batch("DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE token; DROP TABLE lease; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2").unwrap();
+    file.execute_batch("DROP TABLE leadership; DROP TABLE in_sync; DROP TABLE hold; DROP INDEX journal_beginning; DROP TABLE token; DROP TABLE lease; ALTER TABLE control DROP COLUMN restored; PRAGMA user_version = 2").unwrap();
     drop(file);
     let mut store = Store::open(place.path()).unwrap();
     let token = |name: &str, hash| StoredToken {

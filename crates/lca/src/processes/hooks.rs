@@ -104,7 +104,8 @@ impl<P: Platform> Processes<P> {
     }
 
     fn send(&self, run: &HookRun, signal: Signal) -> Result<(), String> {
-        let tree = self.table.tree(run.start).ok_or_else(|| "its process is gone".to_owned())?;
+        // A promotion may follow the news of the start before that is in the table.
+        let tree = self.tree(run.start).ok_or_else(|| "its process is gone".to_owned())?;
         self.platform.signal(&tree, signal).map_err(|error| format!("cannot send {signal}: {error}"))
     }
 

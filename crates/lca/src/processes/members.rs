@@ -56,10 +56,15 @@ impl<P: Platform> Processes<P> {
         self.launched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The processes of a start from when the machine may hear of it.
+    pub(super) fn tree(&self, start: StartId) -> Option<Arc<P::Tree>> {
+        let launched = || self.launched().get(&start).cloned();
+        self.table.tree(start).or_else(launched)
+    }
+
     /// What a guard needs to kill a start or a hook; nothing if nothing of it is known to run.
     pub fn grip(&self, start: StartId) -> io::Result<Option<Grip>> {
-        let launched = || self.launched().get(&start).cloned();
-        let tree = self.table.tree(start).or_else(launched).or_else(|| self.hooks.tree(start));
+        let tree = self.tree(start).or_else(|| self.hooks.tree(start));
         tree.map(|tree| self.platform.grip(&tree)).transpose()
     }
 }
