@@ -195,8 +195,12 @@ fn clinging(seed: u64, climate: &Climate, cast: &Cast, planned: &[Planned]) -> V
         let changes = planned.iter().filter_map(|known| Some((known.at, changes_role(known.fault, cast)?)));
         let changes: Vec<(u64, usize)> = changes.collect();
         if !changes.is_empty() && dice.chance(700) {
-            let (begins, whose) = changes[dice.index(changes.len())];
-            (at, part) = (begins + dice.below(climate.longest / 100), whose);
+            // One of the last as often as any: whatever else breaks later may help.
+            let least = if dice.chance(500) { changes.len().saturating_sub(3) } else { 0 };
+            let (begins, whose) = changes[least + dice.index(changes.len() - least)];
+            // Shortly before as well: it is ordered to be primary, and nobody has noticed yet.
+            let later = begins + dice.below(climate.longest / 100);
+            (at, part) = (later.saturating_sub(dice.below(climate.longest / 10)), whose);
         }
         let host = cast.parts[part].host;
         let fault = match dice.below(10) {
