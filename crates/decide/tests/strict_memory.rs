@@ -252,3 +252,21 @@ fn a_plain_member_that_acts_in_an_epoch_unknown_to_the_files_is_ended_first() {
     one.pass(0);
     one.at("the end", closes);
 }
+
+/// The epoch in which it acts is to be closed when its process is gone, and that may be never.
+#[test]
+fn a_process_that_is_killed_and_does_not_end_is_reported_as_being_ended_and_still_in_its_role() {
+    let mut one = Bench::primary(2);
+    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(2), lease: ms(3_000) };
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
+    one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(1_000) });
+    one.pass(3_000);
+    assert!(one.has(kills), "{:#?}", one.log);
+    let reports = one.log.iter().filter_map(|did| match did {
+        Did::Done(AgentDo::Report(report)) => Some(report),
+        _ => None,
+    });
+    let last = reports.last().expect("a report");
+    let acting = last.role.as_ref().and_then(|role| role.acting.clone());
+    assert_eq!((last.status, acting), (ApplicationStatus::StopPending, Some(role(2, "one"))), "{last:#?}");
+}

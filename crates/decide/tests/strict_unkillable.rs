@@ -214,3 +214,34 @@ fn a_primary_that_does_not_come_back_to_the_next_life_of_its_agent_is_followed()
     desk.pass(ms(10));
     assert_eq!(demoted(&mut desk), Some(role(1, "a")), "{}", desk.story());
 }
+
+/// Its agent's files were set back, so it reports an older role than the store holds; each new epoch for it would bind the control
+/// server for another lease.
+#[test]
+fn who_acts_in_an_older_role_and_cannot_be_killed_gets_no_new_epoch() {
+    let mut desk = Desk::with(cluster(), Some(role(2, "a")), |_| {});
+    desk.reports.insert(app("a"), dying(1, "a", RunMode::Primary));
+    desk.reports.insert(app("b"), idle("b", 0));
+    desk.link_up("alpha");
+    desk.link_up("beta");
+    for _ in 0..100 {
+        desk.pass(ms(100));
+        all_would_promise(&mut desk);
+    }
+    assert_eq!(raises(&desk).first().map(|role| role.holder.clone()), Some(app("b")), "{}", desk.story());
+}
+
+/// An agent that was set back learned what the store holds, and so gave everything up, while what it had killed was still there.
+#[test]
+fn who_cannot_be_killed_and_gave_up_what_it_was_promised_is_followed_at_once() {
+    let mut desk = Desk::with(cluster(), Some(role(2, "a")), |_| {});
+    let mut given_up = dying(1, "a", RunMode::Primary);
+    given_up.role.as_mut().unwrap().closed = Epoch(2);
+    desk.reports.insert(app("a"), given_up);
+    desk.reports.insert(app("b"), idle("b", 0));
+    desk.link_up("alpha");
+    desk.link_up("beta");
+    desk.pass(ms(10));
+    let (_, _, ordered, _) = desk.take_promotion().expect("an order");
+    assert_eq!(ordered, role(3, "b"), "{}", desk.story());
+}

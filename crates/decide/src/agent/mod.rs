@@ -40,8 +40,8 @@ use application::Application;
 use out::{Out, Unstored};
 use serde::{Deserialize, Serialize};
 use understudy_model::{
-    AgentId, ApplicationName, ControllerEpoch, ControllerName, Decision, Event, EventKind, GrantReport,
-    HostName, Incarnation, Inventory, Lane, Machine, Moment, PairName, Severity, Subject,
+    AgentId, ApplicationName, ApplicationStatus, ControllerEpoch, ControllerName, Decision, Event, EventKind,
+    GrantReport, HostName, Incarnation, Inventory, Lane, Machine, Moment, PairName, Severity, Subject,
 };
 
 use crate::grants::holder::Page;
@@ -201,7 +201,8 @@ impl Agent {
     /// Reports every application that differs from what was last reported.
     ///
     /// While an epoch of a living process waits to be closed its report is held back: a control server must not read
-    /// "does not act" before "will never act again" is durable (G5).
+    /// "does not act" before "will never act again" is durable (G5). One that is being killed is reported, in the role that was
+    /// reported before: it may never end, and then its epoch stays open.
     fn report_changes(&mut self, out: &mut Out) {
         let mut votes: BTreeMap<ApplicationName, GrantReport> = BTreeMap::new();
         if !self.grants.is_empty() {
@@ -211,11 +212,13 @@ impl Agent {
         }
         let durable = &self.durable;
         for (name, application) in &mut self.applications {
-            if application.closing() && application.pid.is_some() {
-                continue;
-            }
             let role = application.role.as_ref().and_then(|role| durable.get(&role.place.pair));
-            let report = application.report(role, votes.remove(name));
+            let mut report = application.report(role, votes.remove(name));
+            if application.closing() && application.pid.is_some() {
+                let killed = report.status == ApplicationStatus::StopPending;
+                let Some(before) = application.reported.as_ref().filter(|_| killed) else { continue };
+                report.role.clone_from(&before.role);
+            }
             if application.reported.as_ref() != Some(&report) {
                 application.reported = Some(report.clone());
                 out.reports.push(AgentDo::Report(report));

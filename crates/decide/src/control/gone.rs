@@ -125,7 +125,7 @@ impl Control {
 
     /// A heard member whose agent is ending it, for as long as that takes: what cannot be killed, as it waits for a disk that hangs,
     /// may never be gone. Its page says no, its end was sent, and nobody asks for it.
-    fn is_being_ended(&self, pair: &Pair, member: Member) -> bool {
+    pub(super) fn is_being_ended(&self, pair: &Pair, member: Member) -> bool {
         let app = self.app(pair, member).filter(|app| app.heard && !app.knows_no_leases());
         let ends = |app: &super::state::App| {
             app.status() == ApplicationStatus::StopPending && app.acting().is_some()
@@ -133,8 +133,8 @@ impl Control {
         pair.granting.is_some() && app.is_some_and(ends)
     }
 
-    /// Such a member counts as one that does not act once nobody is bound to it any more, as a silent one does, or once the other
-    /// one holds a higher role.
+    /// Such a member counts as one that does not act once nobody is bound to it any more, as a silent one does, or its agent gave
+    /// up the role for good, or once the other one holds a higher role.
     pub(super) fn is_past(&self, now: Moment, pair: &Pair, member: Member) -> bool {
         let Some(granting) = pair.granting.as_ref().filter(|_| self.is_being_ended(pair, member)) else {
             return false;
@@ -142,7 +142,8 @@ impl Control {
         let Some(role) = self.acts(pair, member) else { return false };
         let outdone = |stored: &RoleEpoch| stored.holder != role.holder && stored.epoch > role.epoch;
         let bound = granting.leader.bound(now).is_some_and(|bound| bound.holder == role.holder);
-        let over = granting.pre_vote == PreVote::Yes(member.other()) && !bound;
+        let released = self.released_by(pair, member).is_some_and(|ended| ended.epoch >= role.epoch);
+        let over = (granting.pre_vote == PreVote::Yes(member.other()) || released) && !bound;
         over || pair.stored.as_ref().is_some_and(outdone)
     }
 

@@ -378,7 +378,8 @@ impl Control {
         let Some((member, role)) = Member::BOTH.into_iter().find_map(acts) else { return };
         let refused =
             self.app(known, member).is_some_and(|app| app.refused_until.is_some_and(|until| now < until));
-        if refused {
+        // Another epoch would only bind this server to it for longer.
+        if refused || self.is_being_ended(known, member) {
             return;
         }
         let rule = if known.stored.as_ref() == Some(&role) && self.lease_is_another(known) {
