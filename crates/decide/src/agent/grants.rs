@@ -252,7 +252,8 @@ impl Agent {
         self.grants.insert(pair.clone(), grants);
     }
 
-    /// A member that acts, or may, and holds nothing: its page says no from now on, and it is demoted (G7).
+    /// A member that acts, or may, and holds nothing: its page says no from now on, and it is demoted (G7). One that reads no page
+    /// acts until it is gone, its time may be over, and the guard that knew it may have died with the former life: it is killed.
     fn retire(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let holds = self.own(name).is_some_and(|own| own.holder.held().is_some());
         let Some(known) = self.applications.get(name).filter(|known| !holds && known.pid.is_some()) else {
@@ -263,12 +264,19 @@ impl Agent {
         if !acts {
             return;
         }
-        let because = Because::new(
-            Rule::PageNotAdopted,
-            "it ran in a role that its page does not prove: it is demoted, and that epoch given up",
-        );
+        let reads = known.speaks();
+        let text = if reads {
+            "it ran in a role that its page does not prove: it is demoted, and that epoch given up"
+        } else {
+            "it ran in a role of which nothing proves that it lasts: it is killed, and that epoch given up"
+        };
+        let because = Because::new(Rule::PageNotAdopted, text);
         out.events.push(self.event(EventKind::Anomaly, Severity::Warning, name, because));
-        self.part(now, name, RoleTrigger::GiveUp, out);
+        if reads {
+            self.part(now, name, RoleTrigger::GiveUp, out);
+        } else {
+            self.kill(name, out);
+        }
     }
 
     /// Tells that a guard is needed, and which agents this one keeps a link to, if that changed.

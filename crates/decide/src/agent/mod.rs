@@ -201,8 +201,8 @@ impl Agent {
     /// Reports every application that differs from what was last reported.
     ///
     /// While an epoch of a living process waits to be closed its report is held back: a control server must not read
-    /// "does not act" before "will never act again" is durable (G5). One that is being killed is reported, in the role that was
-    /// reported before: it may never end, and then its epoch stays open.
+    /// "does not act" before "will never act again" is durable (G5). One that still acts is reported, and one that is being
+    /// killed too, in the role that was reported before: it may never end, and then its epoch stays open.
     fn report_changes(&mut self, out: &mut Out) {
         let mut votes: BTreeMap<ApplicationName, GrantReport> = BTreeMap::new();
         if !self.grants.is_empty() {
@@ -214,7 +214,8 @@ impl Agent {
         for (name, application) in &mut self.applications {
             let role = application.role.as_ref().and_then(|role| durable.get(&role.place.pair));
             let mut report = application.report(role, votes.remove(name));
-            if application.closing() && application.pid.is_some() {
+            let acts = report.role.as_ref().is_some_and(|role| role.acting.is_some());
+            if application.closing() && application.pid.is_some() && !acts {
                 let killed = report.status == ApplicationStatus::StopPending;
                 let Some(before) = application.reported.as_ref().filter(|_| killed) else { continue };
                 report.role.clone_from(&before.role);
