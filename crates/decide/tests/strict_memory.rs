@@ -262,11 +262,11 @@ fn a_process_that_is_killed_and_does_not_end_is_reported_as_being_ended_and_stil
     one.order(Work::Demote { pair: pair(), role: role(2, "one"), time_limit: ms(1_000) });
     one.pass(3_000);
     assert!(one.has(kills), "{:#?}", one.log);
-    let reports = one.log.iter().filter_map(|did| match did {
+    let mut reports = one.log.iter().rev().filter_map(|did| match did {
         Did::Done(AgentDo::Report(report)) => Some(report),
         _ => None,
     });
-    let last = reports.last().expect("a report");
+    let last = reports.next().expect("a report");
     let acting = last.role.as_ref().and_then(|role| role.acting.clone());
     assert_eq!((last.status, acting), (ApplicationStatus::StopPending, Some(role(2, "one"))), "{last:#?}");
 }

@@ -1,4 +1,5 @@
-//! Forgets what is older than the journal is kept, and the oldest of what is more than it may take, a few rows at a time.
+//! Forgets what is older than the journal is kept, and the oldest observations and decisions of what is more than it may take, a
+//! few rows at a time.
 //!
 //! The law: small pieces, so that no durable write waits long behind it; and what a member or an agent makes the control server
 //! write down cannot fill the disk of the store.
@@ -6,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use understudy_store::CommitError;
+use understudy_store::{BY_SIZE, CommitError};
 
 use crate::journal::{Journal, now_ms};
 use crate::standing::{Concern, Standing};
@@ -77,7 +78,7 @@ async fn forget(journal: &Journal, before_ms: i64, most_bytes: u64) -> Result<u6
     }
     // Somewhat less than allowed, so that it is some time until the next row too many.
     while used > most_bytes - most_bytes / 10 {
-        let forgotten = journal.forget_before(i64::MAX, PIECE_ROWS).await?;
+        let forgotten = journal.forget_before(BY_SIZE, PIECE_ROWS).await?;
         early += forgotten.rows;
         used = forgotten.used_bytes;
         if !forgotten.more {

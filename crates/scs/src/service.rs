@@ -302,6 +302,7 @@ impl Life {
         ties: Ties,
     ) -> Result<mpsc::Sender<ReloadAsked>, ServiceError> {
         let (reload, asked) = mpsc::channel(RELOADS_WAITING);
+        let stop = ties.stop.clone();
         let reloading = Reload {
             config: self.config.clone(),
             server: self.server.clone(),
@@ -322,9 +323,15 @@ impl Life {
             journal: self.journal.clone(),
             unit: self.unit.clone(),
             lost: ties.lost,
-            stop: ties.stop,
+            stop: ties.stop.clone(),
         };
-        tokio::spawn(reloading.run(asked));
+        let (task, ties_stop) = (tokio::spawn(reloading.run(asked)), stop);
+        tokio::spawn(async move {
+            if task.await.is_err() {
+                // It may have left pairs alone, for ever. The panic was printed.
+                ties_stop.ask();
+            }
+        });
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal HUP"))?;
         let asker = reload.clone();
         tokio::spawn(async move {

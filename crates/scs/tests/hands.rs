@@ -223,7 +223,7 @@ async fn a_raised_leadership_ends_this_one_and_the_next_is_above_it() {
     drop(hands);
     journal.close().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
-    assert_eq!(store.take_leadership(&"scs-1".parse().unwrap()).unwrap(), ControllerEpoch(71));
+    assert!(store.take_leadership(&"scs-1".parse().unwrap()).unwrap() > ControllerEpoch(70));
 }
 
 #[tokio::test]

@@ -24,11 +24,11 @@ pub const LONGEST_FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A restored store counts leaderships on from at least so far above its backup. Each is the start of a control server: nobody
 /// starts one so often between two backups.
-const LEAST_JUMP: i64 = 1 << 20;
+pub(crate) const LEAST_JUMP: i64 = 1 << 20;
 
 /// How many distances a restore chooses from, at random: two restores of one backup do not lead under the same number. It is
 /// less than how far an agent may be ahead of a restored store that counts on from there.
-const JUMPS: i64 = 1 << 30;
+pub(crate) const JUMPS: i64 = 1 << 30;
 
 const KEPT_FILES: &str = "CREATE TABLE kept_file (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
 

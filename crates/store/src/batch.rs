@@ -52,7 +52,7 @@ pub enum Change {
     },
     /// Forgets the records of all pairs but these: nobody promises anything of their data any more.
     KeepInSyncOf(BTreeSet<PairName>),
-    /// The next leadership is above this one. Never lowers the stored one; every write of the present one fails from then on.
+    /// The next leadership is far above this one, as after a restore. Never lowers the stored one; every write of the present one fails from then on.
     RaiseLeadership(ControllerEpoch),
     /// What somebody wants an application to be.
     SetGoal {

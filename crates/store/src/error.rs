@@ -170,7 +170,15 @@ impl CommitError {
 
     /// True if rows did not fit, or could not be written: without them it may go.
     pub(crate) fn is_of_the_disk(&self) -> bool {
-        matches!(self, CommitError::Full { .. } | CommitError::Unwritable { .. })
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        match self {
+            CommitError::Full { .. } => true,
+            // Whoever holds the lock does so without them too.
+            CommitError::Unwritable { source } => {
+                !matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+            }
+            _ => false,
+        }
     }
 
     /// Sorts an error of a statement before the commit itself: nothing changed.

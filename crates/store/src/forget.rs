@@ -19,6 +19,10 @@ pub struct Forgotten {
     pub used_bytes: u64,
 }
 
+/// As the moment before which rows are old: all of them are, and only those of the journal go, as they are what takes the room.
+/// Events are few, and people ask for them.
+pub const BY_SIZE: i64 = i64::MAX;
+
 /// Deletes rows older than `wall_ms`, of the `most` oldest of each table.
 pub(crate) fn forget_before(
     connection: &mut Connection,
@@ -27,12 +31,16 @@ pub(crate) fn forget_before(
 ) -> Result<Forgotten, CommitError> {
     let transaction = begin(connection)?;
     let mut forgotten = Forgotten { rows: 0, more: false, used_bytes: 0 };
+    let tables = if wall_ms == BY_SIZE { 1 } else { 2 };
     for sql in [
         "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?1) AND at_wall_ms < ?2
          AND id < (SELECT max(id) FROM journal)",
         "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?1) AND at_wall_ms < ?2
          AND id < (SELECT max(id) FROM event)",
-    ] {
+    ]
+    .into_iter()
+    .take(tables)
+    {
         let gone = transaction
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute((most, wall_ms)))

@@ -24,7 +24,7 @@ mod write;
 pub use backup::{BackUpError, KeptFile, LONGEST_FILE_BYTES, RestoreError, back_up, kept_files, restore};
 pub use batch::{Batch, Change, EntryKind, JournalEntry, Receipt};
 pub use error::{CommitError, OpenError, QueryError};
-pub use forget::Forgotten;
+pub use forget::{BY_SIZE, Forgotten};
 pub use queue::MOST_QUEUED_ROWS;
 pub use reader::Reader;
 pub use store::Store;

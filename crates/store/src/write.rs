@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 use understudy_model::{ApplicationName, ControllerEpoch, Epoch, Event, PairName, RoleEpoch};
 
+use crate::backup::{JUMPS, LEAST_JUMP};
 use crate::in_sync;
 use crate::queue::Row;
 use crate::{Batch, Change, CommitError, EntryKind, JournalEntry, LONGEST_TEXT_BYTES};
@@ -140,9 +141,11 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
                 &[&pair.as_str(), &number(lease_ns, "a lease")?],
             )
         }
-        Change::RaiseLeadership(to) => {
-            run("UPDATE control SET leadership = max(leadership, ?1)", &[&number(to.0, "a leadership")?])
-        }
+        // Another agent may have obeyed the number above this one, of a leadership that this store does not know.
+        Change::RaiseLeadership(to) => run(
+            "UPDATE control SET leadership = ?1 + ?2 + abs(random() % ?3) WHERE leadership <= ?1",
+            &[&number(to.0, "a leadership")?, &LEAST_JUMP, &JUMPS],
+        ),
         Change::SetInSync { pair, role, expected, next, controller_epoch } => {
             in_sync::set(transaction, pair, role.as_ref(), expected.as_ref(), next, *controller_epoch)
         }

@@ -22,7 +22,10 @@ impl Control {
     pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
         for name in self.take_touched(now) {
             if self.left_alone.contains(&name) {
-                // All are looked at when that is over.
+                // All are looked at when that is over; until then nothing of them is due.
+                if let Some(due) = self.pairs.get_mut(&name).and_then(|pair| pair.due.take()) {
+                    self.due.remove(&(due, name.clone()));
+                }
                 self.touched.remove(&name);
                 continue;
             }
