@@ -152,12 +152,15 @@ fn live(config: PathBuf, settings: AgentSettings) -> Result<(), (String, Exit)> 
         .enable_all()
         .build()
         .map_err(|error| failed("cannot make a runtime", error))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = understudy_drive::stop_signals().map_err(|error| failed("cannot catch signals", error))?;
         let reload = reload_signal().map_err(|error| failed("cannot catch signals", error))?;
         let life = Life::begin(&settings, &start.program).map_err(refused)?;
         tokio::spawn(reload_on_request(reload, config, settings, life.processes(), life.security(), unit));
         tokio::spawn(security::look_after(life.security()));
         life.live(&stop, start).await.map_err(refused)
-    })
+    });
+    // The next life waits for no resolver that this one still asks.
+    runtime.shutdown_background();
+    outcome
 }

@@ -30,7 +30,7 @@ use self::members::Warned;
 use self::notices::Heard;
 use self::table::{Known, Table};
 use crate::accepting::Refusals;
-use crate::aside::{aside, aside_within};
+use crate::aside::aside_within;
 use crate::doors::Doors;
 use crate::environment::{self, Surroundings};
 use crate::log_files::LogFiles;
@@ -43,6 +43,8 @@ use crate::starts::{StartNote, Starts};
 
 /// Between two tries to kill a tree that the system would not let us kill.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// How long a search for what an ended process left behind may take, where there are no control groups.
+const SEARCH_LIMIT: Duration = Duration::from_secs(1);
 /// How long the end of a process is kept back for what it printed last: a disk that hangs must not keep its failover waiting.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(20);
 /// Most threads that read last words: on a disk that hangs they do not end.
@@ -374,8 +376,8 @@ impl<P: Platform> Processes<P> {
             hurry_as_usual();
             platform.others_live(&tree)
         };
-        // What is not known to be gone is killed.
-        let others_live = aside("search", search).await.unwrap_or(true);
+        // What is not known to be gone is killed; one stuck process may hold up the search for ever, and no end waits for that.
+        let others_live = aside_within(SEARCH_LIMIT, "search", search).await.unwrap_or(true);
         Ok(TreeEnd { cause, others_live })
     }
 

@@ -19,6 +19,7 @@ use super::table::Shared;
 use super::{Ground, GuardEvent, GuardPlace, Left};
 use crate::message::{Answer, LONGEST_BYTES, Request};
 use crate::socket::{self, Arrived};
+use crate::watch::{Rank, hurry};
 use crate::{SOCKET, now};
 
 /// A guard has this long for each answer. One that takes longer hangs, or is stopped.
@@ -77,6 +78,8 @@ impl Attendant {
     }
 
     pub(super) fn attend(mut self) {
+        // It judges a guard by its own waits, and agent and guard go before others, too.
+        hurry(Rank::Agent);
         let mut pause = Duration::ZERO;
         // One that an earlier life left is met even if nothing is to be guarded yet.
         let mut only_look = true;

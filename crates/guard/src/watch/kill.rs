@@ -53,11 +53,15 @@ impl Prey {
         Ok(Self { start, main, group })
     }
 
-    /// The first blow: its main process, which is the one that acts, and all of its group where that is one write. Nothing is
-    /// searched, as a guard goes before those that have to end now.
+    /// The first blow: its main process, which is the one that acts. Nothing is searched, as a guard goes before those that have
+    /// to end now.
     pub(super) fn strike(&self) {
         // One that is gone is no error.
         let _ = pidfd_send_signal(&self.main, Signal::KILL);
+    }
+
+    /// The second: all of its group where that is one write, which may wait for other changes of groups.
+    pub(super) fn strike_group(&self) {
         if let Some(Group { kill: Some(kill), .. }) = &self.group {
             // If this fails, `kill` tries again, and searches.
             let _ = { kill }.write_all(b"1");
@@ -139,7 +143,18 @@ impl Group {
                 self.kill_member(*pid);
             }
         }
-        all_listed && living.is_empty()
+        // A list is no moment: one that is on it may end after it has made another.
+        all_listed && living.is_empty() && !self.is_populated()
+    }
+
+    /// Whether the kernel counts anything in it. What cannot be read is not known to be empty.
+    fn is_populated(&self) -> bool {
+        match fs::read(self.path.join("cgroup.events")) {
+            Ok(events) => events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1"),
+            Err(error) => {
+                error.kind() != io::ErrorKind::NotFound && error.raw_os_error() != Some(libc::ENODEV)
+            }
+        }
     }
 
     /// By number, but only the one that is in this group while its descriptor is open.
@@ -161,6 +176,8 @@ fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
         Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        // A threaded one: its processes are listed by the group that it is part of.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
         Err(error) => return Err(error),
     }
     let entries = match fs::read_dir(path) {

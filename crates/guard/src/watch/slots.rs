@@ -173,13 +173,17 @@ impl Slots {
     /// Kills whatever is due, and says what is new.
     pub(super) fn fire(&mut self, now: Moment) -> Vec<Answer> {
         let mut news = Vec::new();
+        let mut struck = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if let Some(slot) = slot
                 && slot.strike(now)
             {
+                struck.push(Arc::clone(&slot.prey));
                 news.push(slot.answer(index));
             }
         }
+        // Every main process first: nobody's waits for another one's group.
+        struck.iter().for_each(|prey| prey.strike_group());
         self.hear_searcher(now, &mut news);
         for index in 0..self.slots.len() {
             let job = self.slots[index].as_mut().and_then(|slot| slot.due_search(index, now));

@@ -42,7 +42,7 @@ impl<P: Platform> Processes<P> {
 
     /// The hook, and the process of its member if there is one.
     fn guarded_for(&self, run: &HookRun, hook: understudy_guard::Start) -> Vec<understudy_guard::Start> {
-        let member = self.table.tree(run.start).map(|_| guarding::start_of(self.starts.agent(), run.start));
+        let member = self.tree(run.start).map(|_| guarding::start_of(self.starts.agent(), run.start));
         member.into_iter().chain([hook]).collect()
     }
 

@@ -58,8 +58,9 @@ impl<P: Platform> Processes<P> {
 
     /// The processes of a start from when the machine may hear of it.
     pub(super) fn tree(&self, start: StartId) -> Option<Arc<P::Tree>> {
-        let launched = || self.launched().get(&start).cloned();
-        self.table.tree(start).or_else(launched)
+        // In this order: it is put into the table before it is taken out here.
+        let launched = self.launched().get(&start).cloned();
+        launched.or_else(|| self.table.tree(start))
     }
 
     /// What a guard needs to kill a start or a hook; nothing if nothing of it is known to run.

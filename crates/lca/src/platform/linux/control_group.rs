@@ -244,6 +244,8 @@ fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
         // Removed since it was listed: nothing lives there.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        // A threaded one: its processes are listed by the group that it is part of.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
         Err(error) => return Err(error),
         Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
     }

@@ -54,6 +54,9 @@ impl Tree {
     }
 }
 
+/// How often a control group is listed in which something is counted and nothing is seen to live.
+const MOST_LISTS: u32 = 3;
+
 impl Linux {
     /// Whether anything of the tree lives, apart from a main process that has ended.
     pub(super) fn anything_else_lives(&self, tree: &Tree) -> bool {
@@ -61,11 +64,18 @@ impl Linux {
         let Some(group) = &tree.group else {
             return self.living(tree).map_or(true, |living| !living.is_empty());
         };
-        match group.populated() {
-            Ok(false) => false,
-            // A main process that has just ended may still be counted, and is not listed any more.
-            _ => group.processes().map_or(true, |listed| listed.into_iter().any(proc::may_live)),
+        // A main process that has just ended may still be counted, and is not listed any more. And the list is no moment: one that
+        // is on it may end after it has made another, as programs do that go to the background. So nothing is taken for gone that
+        // the kernel counts: then everything is killed, which finds out.
+        for _ in 0..MOST_LISTS {
+            if group.populated().is_ok_and(|populated| !populated) {
+                return false;
+            }
+            if group.processes().map_or(true, |listed| listed.into_iter().any(proc::may_live)) {
+                return true;
+            }
         }
+        true
     }
 
     /// Every living process of the tree that can be seen.
