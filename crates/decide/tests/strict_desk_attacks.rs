@@ -456,3 +456,54 @@ fn an_epoch_that_cannot_be_stored_keeps_no_other_pair_without_a_primary() {
     }
     assert_eq!(stored, 1, "after {failed} failures");
 }
+
+/// Seed 576825713495 of the simulation: what the application refused, its agent's full disk and an order for the epoch that
+/// this had cost were counted together, and the pair was left without a primary for 30 s when all was well.
+#[test]
+fn an_agent_that_only_needs_another_epoch_waits_for_nothing_that_its_application_refused() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    let not_today = Refusal::ApplicationRefused("not today".to_owned());
+    for (epoch, wait) in [(2, ms(1_000)), (3, ms(2_000))] {
+        let (to, order, ordered, _) = desk.take_promotion().expect("an order");
+        assert_eq!(ordered, role(epoch, "b"));
+        desk.reports(idle("b", epoch));
+        desk.answers(&to, &order, Outcome::Refused(not_today.clone()));
+        assert!(desk.take_promotion().is_none(), "it is tried again later: {}", desk.story());
+        desk.pass(wait);
+    }
+    let (to, order, ordered, _) = desk.take_promotion().expect("a third order");
+    assert_eq!(ordered, role(4, "b"));
+    desk.answers(&to, &order, Outcome::Refused(Refusal::NotDurable("the disk is full".to_owned())));
+    desk.pass(ms(125));
+    let (to, order, ordered, _) = desk.take_promotion().expect("the same order, as its promise binds");
+    assert_eq!(ordered, role(4, "b"));
+    // The disk is well again, and the agent gave up what it could not keep, while that was on its way.
+    desk.reports(idle("b", 4));
+    desk.answers(&to, &order, Outcome::Refused(Refusal::ClosedEpoch(Epoch(4))));
+    desk.pass(ms(250));
+    let (_, _, ordered, _) = desk.take_promotion().expect("another epoch");
+    assert_eq!(ordered, role(5, "b"));
+}
+
+/// Seed 156876874717: the next process was not asked for half a minute, as the one before had refused.
+#[test]
+fn the_process_after_one_that_died_on_its_way_to_the_role_is_asked_after_a_second() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    let refused = Refusal::ApplicationRefused("not today".to_owned());
+    let died = Refusal::Died("signal 9 (KILL)".to_owned());
+    // What is refused again and again is asked less and less often, ten seconds apart at most.
+    let waits = [1, 2, 4, 8, 10, 10].map(|seconds| (refused.clone(), ms(1_000 * seconds)));
+    for (number, (refusal, wait)) in waits.into_iter().chain([(died, ms(1_000))]).enumerate() {
+        let epoch = 2 + number as u64;
+        let (to, order, ordered, _) = desk.take_promotion().expect("an order");
+        assert_eq!(ordered, role(epoch, "b"));
+        desk.reports(idle("b", epoch));
+        desk.answers(&to, &order, Outcome::Refused(refusal));
+        desk.pass(wait - ms(1));
+        assert!(desk.take_promotion().is_none(), "too early for epoch {epoch}: {}", desk.story());
+        desk.pass(ms(1));
+    }
+    assert_eq!(desk.take_promotion().expect("the next process is asked").2, role(9, "b"));
+}

@@ -1,5 +1,7 @@
 //! Agents: connected, lost, and what they report.
 
+use std::mem::discriminant;
+
 use understudy_model::{
     AddpSettings, Answer, ApplicationName, ApplicationReport, ApplicationStatus, Assignment, Because, Event,
     EventKind, Goal, HostName, HostStatus, Inventory, Moment, Outcome, PairPlace, Policy, Refusal, Rule,
@@ -8,7 +10,7 @@ use understudy_model::{
 
 use super::loss::gone;
 use super::pair::PairTrigger;
-use super::state::{Gone, OrderedWork, Outstanding};
+use super::state::{Gone, OrderedWork, Outstanding, RefusedFor};
 use super::{Control, LONGEST_REFUSAL_WAIT, LinkEnd, Out, RETRY, about_host, event};
 
 impl Control {
@@ -258,14 +260,22 @@ impl Control {
         known.ordered = None;
         let pair = known.pair.as_ref().and_then(|pair| self.pairs.get(pair));
         let lease = pair.filter(|pair| pair.granting.is_some()).map(|pair| pair.spec.terms().lease);
+        let first = lease.map_or(RETRY, |lease| lease / 8);
+        let passes = match refusal {
+            Refusal::NotDurable(_) => lease.is_some(),
+            Refusal::Promised(..) | Refusal::ClosedEpoch(_) => true,
+            _ => false,
+        };
+        // What an application refused before is no reason to wait for its agent's disk, nor for its next process.
+        let kind = if passes { RefusedFor::AgentsOwn } else { RefusedFor::Reason(discriminant(refusal)) };
+        if known.refused_for.replace(kind) != Some(kind) {
+            known.refusals = 0;
+        }
         let wait = match refusal {
             Refusal::Promised(_, left) => (*left).min(LONGEST_REFUSAL_WAIT),
             // A primary that was to act in a new epoch, and could not write that, asks for nothing until it can: its lease
-            // runs. And a disk that is well again is not made to wait.
-            Refusal::NotDurable(_) if lease.is_some() => {
-                let first = lease.unwrap_or(RETRY) / 8;
-                first.saturating_mul(1 << known.refusals.min(10)).min(RETRY)
-            }
+            // runs. And a disk that is well again is not made to wait, nor an agent that only needs another epoch.
+            _ if passes => first.saturating_mul(1 << known.refusals.min(10)).min(RETRY),
             _ => RETRY.saturating_mul(1 << known.refusals.min(5)).min(LONGEST_REFUSAL_WAIT),
         };
         known.refusals = known.refusals.saturating_add(1);

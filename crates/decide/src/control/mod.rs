@@ -54,8 +54,9 @@ use understudy_model::{
 /// How long a pair waits after its epoch could not be made durable, or its reaffirmation was refused.
 pub const RETRY: Duration = Duration::from_secs(1);
 
-/// The longest wait after repeated refusals of one member.
-pub const LONGEST_REFUSAL_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait after repeated refusals of one member: it may be the only one that can serve, and nobody sees that it would
+/// not refuse any more.
+pub const LONGEST_REFUSAL_WAIT: Duration = Duration::from_secs(10);
 
 type Out = Decision<ControlRecord, ControlDo>;
 

@@ -1,6 +1,7 @@
 //! What a control server remembers while it leads: hosts, applications, pairs, operations.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::Discriminant;
 
 use understudy_model::{
     ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
@@ -85,10 +86,21 @@ pub(super) struct App {
     pub refused_until: Option<Moment>,
     /// It refused to be demoted: not ordered before this moment again.
     pub demoted_again: Option<Moment>,
-    /// Why it refused, and how often in a row.
+    /// Why it refused, and how often in a row for a reason of that kind.
     pub refusal: String,
     pub refusals: u32,
+    pub refused_for: Option<RefusedFor>,
     pub since: Moment,
+}
+
+/// Refusals in a row are counted by kind: what an application refused says nothing of its agent's disk, or of the process that
+/// comes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedFor {
+    /// Its agent's reasons, which may be over in a moment.
+    AgentsOwn,
+    /// Any other reason is a kind of its own.
+    Reason(Discriminant<Refusal>),
 }
 
 impl App {
@@ -105,6 +117,7 @@ impl App {
             demoted_again: None,
             refusal: String::new(),
             refusals: 0,
+            refused_for: None,
             since: now,
         }
     }
