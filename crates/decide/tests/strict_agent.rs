@@ -533,3 +533,34 @@ fn what_ended_under_maintenance_stays_down_when_the_end_of_maintenance_cannot_be
     one.pass(100);
     one.at("the start", starts);
 }
+
+/// Found by the simulator: its host was about to leave when the rest of its tree was gone, so its end was that of the leave.
+#[test]
+fn what_ended_under_maintenance_stays_down_when_its_host_was_to_leave_and_stays() {
+    for rest_lives in [true, false] {
+        let mut one = Bench::primary(2);
+        let starts = |did: &Did| matches!(did, Did::Done(AgentDo::Spawn(_)));
+        one.order(Work::SetHandsOff { application: app("one"), hands_off: true });
+        let (cause, start) = (ExitCause::Signal(9), one.start_of(&app("one")));
+        let last_words = String::new();
+        one.sees(AgentSaw::Ended {
+            application: app("one"),
+            start,
+            cause,
+            others_live: rest_lives,
+            last_words,
+        });
+        one.sees(AgentSaw::LeaveAsked { limit: ms(1_000) });
+        one.pass(1_000);
+        if rest_lives {
+            one.sees(AgentSaw::TreeGone { application: app("one"), start });
+        }
+        one.sees(AgentSaw::LeaveTakenBack);
+        one.log.clear();
+        one.pass(10_000);
+        assert!(!one.has(starts), "{:#?}", one.log);
+        one.order(Work::SetHandsOff { application: app("one"), hands_off: false });
+        one.pass(100);
+        one.at("the start", starts);
+    }
+}

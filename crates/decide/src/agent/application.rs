@@ -285,11 +285,14 @@ impl Application {
     /// Counts an end and decides what follows it.
     pub fn after_end(&mut self, now: Moment, cause: &ExitCause) -> AfterEnd {
         let reason = self.stopping.take();
-        if self.assigned.goal == Goal::Stopped || self.dropped || self.leaving {
+        // A restart was asked for, a start while it was being stopped, or its agent stops all as its host leaves.
+        let asked = matches!(reason, Some(StopReason::Restart | StopReason::Goal | StopReason::NewMode));
+        // What ends by itself under maintenance is left alone also where its host leaves: the host may stay after all.
+        let leaves = self.leaving && (asked || !self.assigned.hands_off);
+        if self.assigned.goal == Goal::Stopped || self.dropped || leaves {
             return AfterEnd::Leave;
         }
-        // A restart was asked for, or a start while it was being stopped.
-        if matches!(reason, Some(StopReason::Restart | StopReason::Goal | StopReason::NewMode)) {
+        if asked {
             return AfterEnd::Now;
         }
         // What is said already says more than the cause alone.

@@ -509,6 +509,8 @@ impl Agent {
         } else if known.phase != Phase::Stopped
             // A firm stop also ends a graceful one that is under way.
             && (known.stopping.is_none() || (known.phase == Phase::Suspending && !known.graceful))
+            // What has ended by itself is not ended by that its host leaves.
+            && !(known.leaving && known.phase == Phase::Lingering)
         {
             self.stop(now, application, StopReason::Goal, out);
         }
