@@ -162,3 +162,36 @@ fn nobody_is_promoted_between_the_look_at_what_runs_and_the_configuration_that_w
         assert!(desk.take_promotion().is_some(), "it is looked at again: {}", desk.story());
     }
 }
+
+/// Found by the simulator: the pair was not looked at while its order was lost with the link, and waited for an answer for ever.
+#[test]
+fn an_order_that_is_lost_during_a_reload_is_not_waited_for() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    assert_eq!(desk.take_promotion().expect("an order").2, role(2, "b"));
+    desk.sees(ControlSaw::ConfigurationComes { pairs: [pair()].into(), reload: 1 });
+    desk.link_down("beta", LinkEnd::Closed);
+    desk.link_up("beta");
+    desk.pass(ms(5_000));
+    assert!(desk.take_promotion().is_none(), "{}", desk.story());
+    desk.sees(ControlSaw::ConfigurationStays);
+    desk.pass(ms(2_000));
+    let (_, _, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+    assert_eq!(ordered, role(3, "b"));
+}
+
+/// The same of an order to step down.
+#[test]
+fn a_switchover_whose_first_order_is_lost_during_a_reload_is_over() {
+    let mut desk = Desk::settled();
+    let ask = Ask::Switchover { name: "p".into(), to: None, dry_run: false, reason: None };
+    assert!(matches!(desk.asks(ask.clone()), Reply::Begun(_)));
+    assert_eq!(desk.state(), "demoting");
+    desk.sees(ControlSaw::ConfigurationComes { pairs: [pair()].into(), reload: 1 });
+    desk.link_down("alpha", LinkEnd::Closed);
+    desk.link_up("alpha");
+    desk.sees(ControlSaw::ConfigurationStays);
+    desk.pass(ms(1_000));
+    assert_eq!((desk.state().as_str(), desk.view().primary), ("held", Some(app("a"))), "{}", desk.story());
+    assert!(matches!(desk.asks(ask), Reply::Begun(_)));
+}

@@ -47,6 +47,9 @@ struct Arguments {
     /// Pairs with the library keep their data: who lacks what was acknowledged is not promoted.
     #[arg(long)]
     keep_data: bool,
+    /// The leases of pairs are changed by reloads meanwhile.
+    #[arg(long)]
+    reloads: bool,
     /// Measures what the machines themselves cost; that costs something too.
     #[arg(long)]
     measure: bool,
@@ -127,6 +130,7 @@ impl Arguments {
             },
             clocks_stop: self.clocks_stop,
             keep_data: self.keep_data,
+            reloads: self.reloads,
         }
     }
 
@@ -139,7 +143,8 @@ impl Arguments {
         };
         let clocks = words("--clocks-stop", self.clocks_stop);
         let data = words("--keep-data", self.keep_data);
-        format!("./scripts/sim --seed {seed}{fast}{policy}{clocks}{data} --trace")
+        let reloads = words("--reloads", self.reloads);
+        format!("./scripts/sim --seed {seed}{fast}{policy}{clocks}{data}{reloads} --trace")
     }
 }
 

@@ -26,11 +26,19 @@ pub struct Options {
     pub clocks_stop: bool,
     /// Pairs with the library keep their data: who lacks what was acknowledged is not promoted (G14).
     pub keep_data: bool,
+    /// The leases of pairs are changed by reloads while roles change (G13).
+    pub reloads: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { preset: Preset::Normal, policy: Policy::Available, clocks_stop: false, keep_data: false }
+        Self {
+            preset: Preset::Normal,
+            policy: Policy::Available,
+            clocks_stop: false,
+            keep_data: false,
+            reloads: false,
+        }
     }
 }
 

@@ -100,6 +100,11 @@ where
         self.writing.as_ref().map(|writing| &writing.decision.persist[..])
     }
 
+    /// What it has not decided on yet.
+    pub fn mail(&self) -> impl Iterator<Item = &M::Saw> {
+        self.waiting.iter().chain(&self.mail).map(|(_, saw)| saw)
+    }
+
     /// It lives, and is not stopped.
     pub fn runs(&self) -> bool {
         self.machine.is_some() && self.frozen == 0

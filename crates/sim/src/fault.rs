@@ -145,6 +145,7 @@ pub enum Wish {
     Drain { host: usize },
     Rolling { pair: usize },
     HostLeaves { host: usize },
+    Lease { pair: usize, longer: bool },
 }
 
 /// One entry of the plan.
@@ -179,7 +180,26 @@ pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
     planned.extend(lost_memory(seed, climate, cast));
     let clinging = clinging(seed, climate, cast, &planned);
     planned.extend(clinging);
+    planned.extend(reloads(seed, climate, cast));
     planned
+}
+
+/// Leases that change, if the campaign is about that. From dice of its own, and last in the plan.
+fn reloads(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
+    let mut dice = Dice::new(seed, 11);
+    if !climate.options.reloads {
+        return Vec::new();
+    }
+    let mut drawn = Vec::new();
+    for _ in 0..dice.between(2, 12) {
+        let fault = Fault::Wish(Wish::Lease { pair: dice.index(cast.pairs.len()), longer: dice.chance(600) });
+        let at = dice.between(climate.stormy / 16, climate.stormy);
+        let until = (at + span(&mut dice, climate, fault)).min(climate.stormy);
+        if is_within(fault, climate, cast) {
+            drawn.push(Planned { at, until, fault });
+        }
+    }
+    drawn
 }
 
 /// Now and then something cannot be killed, mostly while roles change. From dice of its own, and last in the plan.
@@ -426,6 +446,10 @@ impl fmt::Display for Words<'_> {
                     write!(f, "operator: stop {}, graceful: {graceful}", part(number))
                 }
                 Wish::StopForGood { part: number } => write!(f, "operator: stop {} for good", part(number)),
+                Wish::Lease { pair: number, longer } => {
+                    let what = if longer { "longer" } else { "shorter" };
+                    write!(f, "operator: a {what} lease for {}", cast.pairs[number].name)
+                }
                 Wish::Restart { part: number } => write!(f, "operator: restart {}", part(number)),
                 Wish::Maintenance { part: number } => write!(f, "operator: maintenance on {}", part(number)),
                 Wish::MaintenanceOfPair { pair } => {

@@ -138,6 +138,10 @@ pub enum Event {
     FaultEnds {
         fault: u16,
     },
+    /// The control server has read its configuration anew.
+    Reloads {
+        life: u32,
+    },
     /// People look at the cluster.
     OperatorLooks,
 }

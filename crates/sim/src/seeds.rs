@@ -29,12 +29,17 @@ pub fn read(text: &str) -> Result<Vec<Kept>, String> {
 
 fn kept(line: &str) -> Option<Kept> {
     let mut words = line.split_whitespace();
-    let policy = Policy::from_word(words.next()?)?;
+    let policy = words.next()?;
+    let (policy, reloads) = match policy.strip_suffix("+reloads") {
+        Some(policy) => (policy, true),
+        None => (policy, false),
+    };
+    let policy = Policy::from_word(policy)?;
     let word = words.next()?;
     let preset = Preset::ALL.iter().copied().find(|preset| preset.as_str() == word)?;
     let seed = words.next()?.parse().ok()?;
     let why = words.collect::<Vec<_>>().join(" ");
-    let options = Options { preset, policy, ..Options::default() };
+    let options = Options { preset, policy, reloads, ..Options::default() };
     (!why.is_empty()).then_some(Kept { seed, options, why })
 }
 
@@ -47,5 +52,6 @@ mod tests {
         assert!(!read(TEXT).unwrap().is_empty());
         assert_eq!(read("available normal 7").unwrap_err(), "available normal 7");
         assert!(read("sometimes normal 7 because").is_err());
+        assert!(read("strict+reloads fast 7 because").unwrap()[0].options.reloads);
     }
 }

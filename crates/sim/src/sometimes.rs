@@ -52,6 +52,7 @@ pub struct Sometimes {
     pub clung: u64,
     pub hooks_clung: u64,
     pub followed_clinging: u64,
+    pub reloads: u64,
 }
 
 impl Default for Sometimes {
@@ -99,6 +100,7 @@ impl Default for Sometimes {
             clung: 0,
             hooks_clung: 0,
             followed_clinging: 0,
+            reloads: 0,
         }
     }
 }
@@ -190,7 +192,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 40] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 41] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -238,6 +240,7 @@ impl Sometimes {
                 "members that became primary beside such a process of the other one",
                 &mut self.followed_clinging,
             ),
+            ("reloads with another lease", &mut self.reloads),
         ]
     }
 

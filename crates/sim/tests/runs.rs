@@ -122,3 +122,17 @@ fn pairs_that_keep_their_data_lose_nothing_and_heal() {
         assert!(reached && sometimes.of_rule(Rule::LacksData) > 3, "{policy}: {:?}", sometimes.lines());
     }
 }
+
+/// Leases get longer and shorter while roles change, and nothing gives (G13); and acting members were given epochs for that.
+#[test]
+fn pairs_whose_leases_change_have_one_primary_and_heal() {
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=60 {
+        let options = Options { reloads: true, ..options(Policy::Strict, Preset::Normal) };
+        let outcome = run(seed, options, &Wanted::default());
+        assert_eq!(outcome.violation, None, "./scripts/sim --seed {seed} --policy strict --reloads --trace");
+        sometimes.add(&outcome.sometimes);
+    }
+    let given = sometimes.of_rule(Rule::LeaseChanges);
+    assert!(sometimes.reloads > 200 && given > 50, "{:?}", sometimes.lines());
+}

@@ -22,6 +22,10 @@ impl Control {
     pub(super) fn look_at_pairs(&mut self, now: Moment, out: &mut Out) {
         for name in self.take_touched(now) {
             if self.left_alone.contains(&name) {
+                // But an answer that was lost with its link is waited for no more: that is seen only until the link is back.
+                if self.situation(now, &name) == Some(PairTrigger::Unheard) {
+                    self.fire(now, &name, PairTrigger::Unheard, out);
+                }
                 // All are looked at when that is over; until then nothing of them is due.
                 if let Some(due) = self.pairs.get_mut(&name).and_then(|pair| pair.due.take()) {
                     self.due.remove(&(due, name.clone()));

@@ -13,6 +13,7 @@ use super::s1::Acting;
 use super::strain::Strain;
 use crate::cast::Cast;
 use crate::climate::{CALLS, Climate, SECOND};
+use crate::world::reloads::longest_lease;
 
 /// The longest that healing may take. `Lc + L`, if the pair has leases; a call under way when the faults end, which may wait
 /// for its dial, its Hello and its turn ([`CALLS`]); a change of roles under way, which may be too slow; and the looks of
@@ -21,7 +22,7 @@ pub fn bound(climate: &Climate) -> u64 {
     let timers = climate.options.preset.timers();
     let nanos = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let leases = match climate.options.policy {
-        Policy::Strict => 2 * nanos(timers.lease),
+        Policy::Strict => 2 * nanos(longest_lease(climate)),
         Policy::Available => 0,
     };
     leases + CALLS + nanos(timers.switchover_timeout) + LOOKS

@@ -11,6 +11,7 @@ use super::s1::Acting;
 use super::strain::Strain;
 use crate::cast::Cast;
 use crate::climate::{Climate, SECOND};
+use crate::world::reloads::longest_lease;
 
 /// L2.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct L2 {
 
 impl L2 {
     pub(super) fn new(climate: &Climate, cast: &Cast) -> Self {
-        let lease = climate.options.preset.timers().lease;
+        let lease = longest_lease(climate);
         Self {
             objection: Objection::default(),
             sole: vec![None; cast.pairs.len()],

@@ -8,6 +8,7 @@ use understudy_model::Policy;
 use super::Objection;
 use super::strain::Strain;
 use crate::climate::Climate;
+use crate::world::reloads::longest_lease;
 
 /// L3.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub struct L3 {
 impl L3 {
     pub(super) fn new(climate: &Climate) -> Self {
         let strict = climate.options.policy == Policy::Strict;
-        let lease = climate.options.preset.timers().lease;
+        let lease = longest_lease(climate);
         let lease = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
         Self {
             objection: Objection::default(),

@@ -107,14 +107,20 @@ impl S3 {
             | Refusal::NotVoting(_) => false,
         };
         let durable = memory.roles.get(pair).cloned().unwrap_or_default();
-        // A higher role of the same member is not given up with it.
-        let held_above = durable
-            .promised
-            .as_ref()
-            .is_some_and(|promised| promised.holder == role.holder && promised.epoch > role.epoch);
-        // What it could not store binds it as well, and is above what it leaves.
-        let bound_above =
-            self.unkept[host].iter().any(|(of, promised)| of == pair && promised.epoch > role.epoch);
+        // With both members here: what one of them gives up is not the role that the other one has (G12), and a higher role is
+        // not given up with a lower one.
+        let is_here = |holder: &ApplicationName| {
+            *holder == role.holder
+                || memory.assignments.iter().any(|assigned| assigned.application == *holder)
+        };
+        let held_here = |promised: &RoleEpoch| {
+            let others = promised.holder != role.holder && promised.epoch > durable.closed;
+            is_here(&promised.holder) && (promised.epoch > role.epoch || others)
+        };
+        let held_above = durable.promised.as_ref().is_some_and(held_here);
+        // What it could not store binds it as well.
+        let mut unkept = self.unkept[host].iter().filter(|(of, _)| of == pair).map(|(_, promised)| promised);
+        let bound_above = unkept.any(|promised| promised.epoch > role.epoch || held_here(promised));
         let acts_below = self.acting.get(&role.holder).is_some_and(|acting| acting.epoch < role.epoch);
         let kept_up = held_above || bound_above || acts_below;
         if gives_up && self.strict && durable.closed < role.epoch && !kept_up {
@@ -327,6 +333,13 @@ mod tests {
         s3.order_answered(1, 0, &order, &refused(Refusal::Busy), &memory(4, 3));
         assert!(s3.objection.0.is_none(), "given up, held above, or not an end");
         s3.order_answered(2, 0, &order, &refused(Refusal::TooSlow), &memory(4, 3));
+        assert!(s3.objection.0.is_some());
+        // What is promised to a member elsewhere binds this host as a voter, and gives up nothing.
+        let mut elsewhere = memory(5, 3);
+        let promised = RoleEpoch::new(Epoch(5), name("ada2"));
+        elsewhere.roles.entry(name("ada")).or_default().promised = Some(promised);
+        let mut s3 = self::s3();
+        s3.order_answered(3, 0, &order, &refused(Refusal::TooSlow), &elsewhere);
         assert!(s3.objection.0.is_some());
     }
 

@@ -182,6 +182,7 @@ impl Strain {
             | Wish::MaintenanceOfPair { .. }
             | Wish::Drain { .. }
             | Wish::Rolling { .. }
+            | Wish::Lease { .. }
             | Wish::HostLeaves { .. } => self.wishes.change(now, begins),
         }
     }

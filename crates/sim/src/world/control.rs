@@ -12,6 +12,7 @@ use understudy_model::*;
 
 use super::dialing::{Call, Why};
 use super::links::{Letter, Party};
+use super::reloads::Reload;
 use super::{ControlDaemon, World, stores};
 use crate::climate::{MS, SECOND};
 use crate::daemon::{Turn, Writing};
@@ -37,11 +38,17 @@ pub struct ControlSite {
     pub replies: u64,
     /// By host: the agent that is known there, once it was heard, and until when another one is turned away.
     pub known_agents: Vec<(Option<AgentId>, u64)>,
+    /// The accepted configuration, as the store holds it.
+    pub cluster: Cluster,
+    /// A reload under way, and how many there were.
+    pub reload: Option<Reload>,
+    /// The reloads of all lives.
+    pub reloads: u64,
 }
 
 impl ControlSite {
     /// One with a store that was never used.
-    pub fn new(store: ControlMemory, hosts: usize) -> Self {
+    pub fn new(store: ControlMemory, hosts: usize, cluster: Cluster) -> Self {
         Self {
             daemon: ControlDaemon::default(),
             store,
@@ -51,6 +58,9 @@ impl ControlSite {
             requests: 0,
             replies: 0,
             known_agents: vec![(None, 0); hosts],
+            cluster,
+            reload: None,
+            reloads: 0,
         }
     }
 }
@@ -86,11 +96,17 @@ impl World {
         self.tell_at(machine, |world| {
             format!("the control server starts, controller epoch {}", world.control.store.controller_epoch)
         });
-        let own_hosts: BTreeSet<HostName> = self.cast.hosts.get(machine).cloned().into_iter().collect();
-        let cluster = self.cast.cluster.clone();
-        self.control_mail(ControlSaw::Configured { cluster, own_hosts });
+        let configured = self.configured();
+        self.control_mail(configured);
         self.begin_dialing(Party::Control);
         true
+    }
+
+    /// What the store holds of the configuration.
+    pub(super) fn configured(&self) -> ControlSaw {
+        let machine = self.climate.control_on;
+        let own_hosts: BTreeSet<HostName> = self.cast.hosts.get(machine).cloned().into_iter().collect();
+        ControlSaw::Configured { cluster: self.control.cluster.clone(), own_hosts }
     }
 
     /// It is killed, or ends itself.
@@ -98,6 +114,7 @@ impl World {
         if self.control.daemon.machine.is_none() {
             return;
         }
+        self.reload_dies();
         let unwritten = self.control.daemon.end();
         if let Some(Writing { decision, .. }) = unwritten {
             // One transaction: all of it, or nothing.
@@ -243,7 +260,7 @@ impl World {
     }
 
     /// It ends itself, and the system starts it again.
-    fn control_starts_anew(&mut self) {
+    pub(super) fn control_starts_anew(&mut self) {
         self.control_dies();
         let life = self.control.daemon.life;
         let wait = self.dice.disk.between(50 * MS, SECOND);

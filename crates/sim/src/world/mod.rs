@@ -18,6 +18,7 @@ mod network;
 mod obeying;
 mod pages;
 mod processes;
+pub mod reloads;
 mod strikes;
 mod wishes;
 
@@ -76,6 +77,8 @@ pub struct AllDice {
     pub data: Dice,
     /// What is seen of silent processes.
     pub evidence: Dice,
+    /// How long reloads take.
+    pub reload: Dice,
 }
 
 /// Everything.
@@ -202,7 +205,7 @@ impl World {
             queue: Queue::default(),
             machines: (0..count).map(machine).collect(),
             agents: (0..climate.hosts).map(|host| AgentSite::new(empty_memory(host, 0))).collect(),
-            control: ControlSite::new(empty_store(), climate.hosts),
+            control: ControlSite::new(empty_store(), climate.hosts, cast.cluster.clone()),
             dialers: Vec::new(),
             links: Vec::new(),
             lanes: (0..count).map(|from| (0..count).map(|to| lane(from, to)).collect()).collect(),
@@ -221,6 +224,7 @@ impl World {
                 turns: Dice::new(seed, 7),
                 data: Dice::new(seed, 9),
                 evidence: Dice::new(seed, 10),
+                reload: Dice::new(seed, 12),
             },
             climate,
             cast,
@@ -299,7 +303,7 @@ impl World {
                 let guard = &mut self.agents[host as usize].guard;
                 (guard.frozen > 0).then_some(&mut guard.put_off)
             }
-            Event::ControlWakes { .. } | Event::ControlWrote { .. } => {
+            Event::ControlWakes { .. } | Event::ControlWrote { .. } | Event::Reloads { .. } => {
                 let daemon = &mut self.control.daemon;
                 (daemon.frozen > 0).then_some(&mut daemon.put_off)
             }
@@ -378,6 +382,7 @@ impl World {
             Event::ControlWakes { life } => self.control_wakes(life),
             Event::AgentWrote { host, life } => self.agent_wrote(host as usize, life),
             Event::ControlWrote { life } => self.control_wrote(life),
+            Event::Reloads { life } => self.reloads(life),
             Event::AgentStarts { host, life } => self.agent_starts(host as usize, life),
             Event::ControlStarts { life } => self.control_starts(life),
             Event::Dials { dialer, life } => self.dials(dialer as usize, life),

@@ -66,6 +66,7 @@ impl World {
                 let name = self.cast.hosts[host].to_string();
                 self.ask(Ask::Drain { name, back: !begins, dry_run: false });
             }
+            Wish::Lease { pair, longer } => self.change_lease(pair, longer, begins),
             Wish::HostLeaves { host } => {
                 if begins {
                     let limit = self.climate.options.preset.timers().switchover_timeout;
@@ -104,6 +105,7 @@ impl World {
 
     pub(super) fn operator_looks(&mut self) -> bool {
         self.note_waits();
+        self.reload_as_before();
         let mut asks = Vec::new();
         for of in &self.control.store.maintenance {
             let name = match of {
