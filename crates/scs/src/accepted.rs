@@ -26,6 +26,14 @@ pub enum AcceptedError {
     /// The stored one, or the goals, cannot be read.
     #[error("the configuration that was last accepted cannot be read: {0}")]
     Unreadable(#[from] QueryError),
+    /// The stored one means nothing to this version: a member that it has elsewhere may still act (G13).
+    #[error(
+        "the configuration that was last accepted cannot be understood ({0}), and so not compared with the file: a member \
+         that it has on another host may still be primary there. If another version wrote it, start that version. Else stop \
+         both members of every pair of which a member, a host or the policy is another one now, then run: scs \
+         forget-configuration"
+    )]
+    Foreign(serde_json::Error),
     /// The accepted one has no stored form.
     #[error("the configuration has no stored form: {0}")]
     Unwritable(#[from] serde_json::Error),
@@ -36,15 +44,7 @@ pub enum AcceptedError {
 
 /// Chooses between the file's configuration and the stored one, and stores the file's if it is taken.
 pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError> {
-    let stored = store.configuration()?.and_then(|text| match serde_json::from_str::<Cluster>(&text) {
-        Ok(cluster) => Some(cluster),
-        Err(error) => {
-            // Another version wrote it; there is nothing to compare with.
-            tracing::warn!(%error, "the stored configuration cannot be read: the file is taken as it is");
-            None
-        }
-    });
-    if let Some(stored) = stored {
+    if let Some(stored) = understood(store)? {
         if stored == file {
             return Ok(Chosen { cluster: file, refused: Vec::new() });
         }
@@ -80,6 +80,19 @@ pub fn choose(store: &mut Store, file: Cluster) -> Result<Chosen, AcceptedError>
     }
     store.commit(batch(&file)?)?;
     Ok(Chosen { cluster: file, refused: Vec::new() })
+}
+
+/// The accepted configuration, if there is one.
+fn understood(store: &Store) -> Result<Option<Cluster>, AcceptedError> {
+    let Some(text) = store.configuration()? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(AcceptedError::Foreign)
+}
+
+/// Forgets what was accepted, so that the next start takes the file as it is. False if there was nothing to forget.
+pub fn forget(store: &mut Store) -> Result<bool, AcceptedError> {
+    let known = store.configuration()?.is_some();
+    store.commit(Batch { changes: vec![Change::ForgetConfiguration], durable: true, ..Batch::default() })?;
+    Ok(known)
 }
 
 /// What stores an accepted configuration.
@@ -225,11 +238,15 @@ backup = "two"
     }
 
     #[test]
-    fn what_another_version_stored_is_not_compared() {
+    fn what_cannot_be_understood_is_not_replaced_before_somebody_says_so() {
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(directory.path()).unwrap();
         let changes = vec![Change::SetConfiguration("{\"name\": 3}".to_owned())];
         store.commit(Batch { changes, durable: true, ..Batch::default() }).unwrap();
+        let refused = choose(&mut store, cluster(&available())).unwrap_err();
+        assert!(matches!(refused, AcceptedError::Foreign(_)), "{refused}");
+        assert_eq!(store.configuration().unwrap().as_deref(), Some("{\"name\": 3}"));
+        assert!(forget(&mut store).unwrap() && !forget(&mut store).unwrap());
         assert_eq!(choose(&mut store, cluster(&available())).unwrap().cluster, cluster(&available()));
         let text = store.configuration().unwrap().unwrap();
         assert_eq!(serde_json::from_str::<Cluster>(&text).unwrap(), cluster(&available()));

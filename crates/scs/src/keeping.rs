@@ -1,4 +1,5 @@
-//! `scs backup` and `scs restore`: everything that a control server must not lose, in one file.
+//! `scs backup` and `scs restore`: everything that a control server must not lose, in one file. And `scs
+//! forget-configuration`, for the one thing in the store that a person may have to take out.
 //!
 //! Knows nothing of what is in it. The law: a backup may be made at any time; what is restored is older than what the agents
 //! have seen, and whoever restores must have read what that means.
@@ -11,14 +12,20 @@ use std::path::{Path, PathBuf};
 
 use understudy_settings::ServerSettings;
 use understudy_store::{
-    BackUpError, KeptFile, LONGEST_FILE_BYTES, RestoreError, back_up, kept_files, restore,
+    BackUpError, DATABASE_FILE, KeptFile, LONGEST_FILE_BYTES, OpenError, RestoreError, Store, back_up,
+    kept_files, restore,
 };
 
+use crate::accepted::{self, AcceptedError};
 use crate::exit::Exit;
 
 /// What must be known before an older store is put in place of a newer one; `docs/safety.md` has the whole of it.
 pub const WARNING: &str = "a restored store may name an earlier primary than the last one: stop both members of every pair \
-     first, or two may act at once (docs/safety.md); then repeat this with --yes";
+     first, or two may act at once (docs/safety.md)";
+
+/// Without what was accepted last nothing says which members a changed configuration leaves running elsewhere.
+const FORGETS: &str = "the next start takes the cluster file as it is, whatever runs: first stop both members of every pair of \
+     which a member, a host or the policy is another one than before, or two may act at once (docs/safety.md)";
 
 /// Why nothing was kept or restored.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +60,22 @@ pub enum KeepingError {
         /// What the system said.
         source: io::Error,
     },
+    /// The store, as it lies there.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What was accepted.
+    #[error(transparent)]
+    Accepted(#[from] AcceptedError),
     /// Nobody has said that the warning was read.
-    #[error("{WARNING}")]
-    NeedsYes,
+    #[error("{0}; then repeat this with --yes")]
+    NeedsYes(&'static str),
 }
 
 impl KeepingError {
     /// How the program ends with it.
     pub fn exit(&self) -> Exit {
         match self {
-            KeepingError::NeedsYes => Exit::NeedsYes,
+            KeepingError::NeedsYes(_) => Exit::NeedsYes,
             KeepingError::Restore(RestoreError::There { .. } | RestoreError::Foreign { .. })
             | KeepingError::Restore(RestoreError::Directory(_)) => Exit::Refused,
             _ => Exit::Failed,
@@ -136,10 +149,22 @@ pub fn restore_files(backup: &Path, directory: &Path) -> Result<Vec<String>, Kee
     Ok(files.into_iter().map(|file| file.name).collect())
 }
 
+/// Forgets which configuration was accepted last. No control server may run. False if there was none.
+pub fn forget_configuration(settings: &ServerSettings, yes: bool) -> Result<bool, KeepingError> {
+    if !yes {
+        return Err(KeepingError::NeedsYes(FORGETS));
+    }
+    let directory = Path::new(&settings.state_directory);
+    // Opening makes a store where there is none, and perhaps for another user than the service's.
+    let path = directory.join(DATABASE_FILE);
+    fs::metadata(&path).map_err(|source| KeepingError::Read { path, source })?;
+    Ok(accepted::forget(&mut Store::open(directory)?)?)
+}
+
 /// Makes the store from a backup.
 pub fn restore_store(settings: &ServerSettings, backup: &Path, yes: bool) -> Result<(), KeepingError> {
     if !yes {
-        return Err(KeepingError::NeedsYes);
+        return Err(KeepingError::NeedsYes(WARNING));
     }
     restore(backup, Path::new(&settings.state_directory))?;
     Ok(())

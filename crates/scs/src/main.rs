@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use understudy_drive::begin_log;
 use understudy_scs::exit::Exit;
-use understudy_scs::keeping::{KeepingError, keep, restore_files, restore_store};
+use understudy_scs::keeping::{
+    KeepingError, WARNING, forget_configuration, keep, restore_files, restore_store,
+};
 use understudy_scs::service::{BadFiles, Files, read_files, serve};
 use understudy_settings::read_server;
 
@@ -50,6 +52,12 @@ enum Does {
         #[arg(long)]
         yes: bool,
     },
+    /// Forget which configuration was accepted last, where it cannot be understood any more and no control server runs
+    ForgetConfiguration {
+        /// The warning was read: what is another one than before does not run
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -69,7 +77,7 @@ fn run(args: &Args) -> Exit {
     if let Some(Does::Restore { file, files: Some(directory), yes }) = &args.does {
         // Else the files would be written, and the repeat with --yes would find them there.
         if !yes {
-            return refuse(&KeepingError::NeedsYes);
+            return refuse(&KeepingError::NeedsYes(WARNING));
         }
         match restore_files(file, directory) {
             Ok(names) => say(&format!("restored into {}: {}", directory.display(), names.join(", "))),
@@ -115,6 +123,14 @@ fn keep_or_restore(does: &Does, config: &Path) -> Exit {
     let done = match does {
         Does::Backup { file, with_keys } => keep(&settings, config, file, *with_keys)
             .map(|names| format!("{} has the store, {}", file.display(), names.join(", "))),
+        Does::ForgetConfiguration { yes } => forget_configuration(&settings, *yes).map(|known| {
+            if known {
+                "the accepted configuration is forgotten: the next start takes the cluster file as it is"
+                    .to_owned()
+            } else {
+                "no configuration was accepted yet: nothing was forgotten".to_owned()
+            }
+        }),
         Does::Restore { file, yes, .. } => restore_store(&settings, file, *yes)
             .map(|()| format!("{} has the store of {}", settings.state_directory, file.display())),
     };

@@ -134,7 +134,9 @@ impl ServiceError {
             ServiceError::Leadership(leadership::LeadershipError::OtherCluster { .. }) => {
                 Exit::BadConfiguration
             }
-            ServiceError::Tls(_) => Exit::BadConfiguration,
+            ServiceError::Tls(_) | ServiceError::Accepted(AcceptedError::Foreign(_)) => {
+                Exit::BadConfiguration
+            }
             _ => Exit::Failed,
         }
     }

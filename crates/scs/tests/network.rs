@@ -375,6 +375,17 @@ fn a_backup_takes_two_authorities_of_one_name_and_needs_no_list_and_a_restore_as
     let (code, said) = scs(&["restore", &path("kept"), "--files", &path("into")]);
     assert!(code == Some(6) && said.contains("--yes"), "{code:?} {said}");
     assert!(!net.bench.path("into").exists(), "nothing is written before");
+    let (code, said) = scs(&["forget-configuration"]);
+    assert!(code == Some(6) && said.contains("--yes"), "{code:?} {said}");
+    let (code, said) = scs(&["forget-configuration", "--yes"]);
+    assert!(code == Some(1) && said.contains("lock"), "a control server runs: {code:?} {said}");
+    let elsewhere = path("state").replace("state", "nothing-here");
+    let moved = settings.replace(&path("state"), &elsewhere);
+    assert_ne!(settings, moved);
+    net.bench.write("scs.toml", &moved);
+    let (code, said) = scs(&["forget-configuration", "--yes"]);
+    assert!(code == Some(1) && said.contains("cannot read"), "{code:?} {said}");
+    assert!(!std::path::Path::new(&elsewhere).exists(), "nothing is made");
 }
 
 /// The address in the newest line of the log that says so.

@@ -96,6 +96,8 @@ pub enum Change {
     },
     /// The configuration that was last accepted, as text of the caller's choice.
     SetConfiguration(String),
+    /// Forgets it.
+    ForgetConfiguration,
     /// A new token. Fails if its name or its hash is there already.
     AddToken(StoredToken),
     /// Forgets a token, if there is one of that name.

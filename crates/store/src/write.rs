@@ -132,6 +132,7 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), CommitErr
             "INSERT INTO configuration VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET text = excluded.text",
             &[text],
         ),
+        Change::ForgetConfiguration => run("DELETE FROM configuration", &[]),
         Change::SetLease { pair, lease, controller_epoch } => {
             check_leadership(transaction, *controller_epoch)?;
             let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
