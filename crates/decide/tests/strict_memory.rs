@@ -270,3 +270,63 @@ fn a_process_that_is_killed_and_does_not_end_is_reported_as_being_ended_and_stil
     let acting = last.role.as_ref().and_then(|role| role.acting.clone());
     assert_eq!((last.status, acting), (ApplicationStatus::StopPending, Some(role(2, "one"))), "{last:#?}");
 }
+
+/// The other agent remembers that epoch 2 was released.
+fn reminded() -> AgentSaw {
+    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(2), lease: ms(3_000) };
+    AgentSaw::PeerRemembers { host: host("beta"), remembered }
+}
+
+/// It is being ended, to be started as primary, when its agent learns that this role was given up long ago: it waited to be
+/// started in a role that waited for it to be idle, and its agent looked at that without rest.
+#[test]
+fn one_that_is_started_anew_to_be_primary_gives_the_role_up_that_was_released_before() {
+    let mut one = Bench::voted_for(vec![assignment("one", "two", "beta", Interface::Plain)]);
+    let ends = |did: &Did| matches!(did, Did::Done(AgentDo::Signal { .. }));
+    one.at("the end of what ran as backup", ends);
+    one.sees(reminded());
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
+    one.pass(100);
+    let as_backup = |did: &Did| match did {
+        Did::Done(AgentDo::Spawn(spawn)) => spawn.run_mode == RunMode::Backup,
+        _ => false,
+    };
+    one.at("a start as backup", as_backup);
+}
+
+/// Nothing of it runs: it is not started in a role that was given up.
+#[test]
+fn one_that_waits_to_be_started_in_place_gives_the_role_up_that_was_released_before() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.exit();
+    one.pass(0);
+    for _ in 0..2 {
+        let (application, start) = (app("one"), one.start_of(&app("one")));
+        one.sees(AgentSaw::SpawnFailed { application, start, why: "no room".into() });
+    }
+    one.log.clear();
+    one.sees(reminded());
+    one.pass(0);
+    one.at("the end", closes);
+}
+
+/// Its process is being made: it is killed as soon as it is there, and the epoch given up then.
+#[test]
+fn one_that_is_being_started_in_place_gives_the_role_up_that_was_released_before() {
+    let mut one = Bench::primary(2);
+    one.leave(1);
+    one.exit();
+    one.pass(0);
+    one.log.clear();
+    one.sees(reminded());
+    one.pass(0);
+    assert!(one.has(kills) && !one.has(closes), "{:#?}", one.log);
+    let (application, start) = (app("one"), one.start_of(&app("one")));
+    one.sees(AgentSaw::Spawned { application, start, pid: 101 });
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
+}

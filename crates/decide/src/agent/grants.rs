@@ -254,28 +254,27 @@ impl Agent {
 
     /// A member that acts, or may, and holds nothing: its page says no from now on, and it is demoted (G7). One that reads no page
     /// acts until it is gone, its time may be over, and the guard that knew it may have died with the former life: it is killed.
+    /// So is what is just being made, and one of which nothing runs is not started in that role.
     fn retire(&mut self, now: Moment, name: &ApplicationName, out: &mut Out) {
         let holds = self.own(name).is_some_and(|own| own.holder.held().is_some());
-        let Some(known) = self.applications.get(name).filter(|known| !holds && known.pid.is_some()) else {
-            return;
-        };
-        let acts =
-            known.role.as_ref().is_some_and(|role| matches!(role.part, Part::Acting | Part::Promoting));
-        if !acts {
-            return;
-        }
-        let reads = known.speaks();
-        let text = if reads {
-            "it ran in a role that its page does not prove: it is demoted, and that epoch given up"
-        } else {
-            "it ran in a role of which nothing proves that it lasts: it is killed, and that epoch given up"
+        let acts = matches!(self.part_of(name), Part::Acting | Part::Promoting);
+        let Some(known) = self.applications.get(name).filter(|_| acts && !holds) else { return };
+        let (runs, reads) = (known.pid.is_some(), known.speaks());
+        let text = match (runs, reads) {
+            (true, true) => {
+                "it ran in a role that its page does not prove: it is demoted, and that epoch given up"
+            }
+            (true, false) => {
+                "it ran in a role of which nothing proves that it lasts: it is killed, and that epoch given up"
+            }
+            (false, _) => "it was to be started in a role that it does not hold: that epoch is given up",
         };
         let because = Because::new(Rule::PageNotAdopted, text);
         out.events.push(self.event(EventKind::Anomaly, Severity::Warning, name, because));
-        if reads {
+        if runs && reads {
             self.part(now, name, RoleTrigger::GiveUp, out);
         } else {
-            self.kill(name, out);
+            self.end_held(now, name, out);
         }
     }
 
