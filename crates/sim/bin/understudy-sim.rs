@@ -50,6 +50,15 @@ struct Arguments {
     /// The leases of pairs are changed by reloads meanwhile.
     #[arg(long)]
     reloads: bool,
+    /// Operators hold hosts for planned work: what acts there gets a long lease.
+    #[arg(long)]
+    holds: bool,
+    /// Hosts have fencing commands that take their power, and operators say of hosts without power that they are off.
+    #[arg(long)]
+    power: bool,
+    /// What commands and operators say of the power is not so: outside of what is assumed.
+    #[arg(long, requires = "power")]
+    lies: bool,
     /// Measures what the machines themselves cost; that costs something too.
     #[arg(long)]
     measure: bool,
@@ -131,6 +140,9 @@ impl Arguments {
             clocks_stop: self.clocks_stop,
             keep_data: self.keep_data,
             reloads: self.reloads,
+            holds: self.holds,
+            power: self.power,
+            lies: self.lies,
         }
     }
 
@@ -144,7 +156,12 @@ impl Arguments {
         let clocks = words("--clocks-stop", self.clocks_stop);
         let data = words("--keep-data", self.keep_data);
         let reloads = words("--reloads", self.reloads);
-        format!("./scripts/sim --seed {seed}{fast}{policy}{clocks}{data}{reloads} --trace")
+        let holds = words("--holds", self.holds);
+        let power = words("--power", self.power);
+        let lies = words("--lies", self.lies);
+        format!(
+            "./scripts/sim --seed {seed}{fast}{policy}{clocks}{data}{reloads}{holds}{power}{lies} --trace"
+        )
     }
 }
 

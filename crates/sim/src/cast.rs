@@ -68,7 +68,8 @@ impl Cast {
                     .iter()
                     .map(|host| {
                         let addresses = vec![format!("{host}:4999")];
-                        (host.clone(), HostSpec { addresses, addp: preset.addp(), fence: None })
+                        let fence = climate.options.power.then(fence);
+                        (host.clone(), HostSpec { addresses, addp: preset.addp(), fence })
                     })
                     .collect(),
                 applications: BTreeMap::new(),
@@ -144,6 +145,11 @@ impl Cast {
 fn timers(preset: Preset) -> Timers {
     let timers = preset.timers();
     Timers { flap_damping: FlapDamping { changes: 0, ..timers.flap_damping }, ..timers }
+}
+
+/// A command that takes the power of a host; what becomes of it is the world's business.
+fn fence() -> FenceSpec {
+    FenceSpec { command: vec!["/bin/true".to_owned()], timeout: FenceSpec::TIMEOUT }
 }
 
 fn application(preset: Preset, host: HostName, way: Way) -> ApplicationSpec {

@@ -28,6 +28,12 @@ pub struct Options {
     pub keep_data: bool,
     /// The leases of pairs are changed by reloads while roles change (G13).
     pub reloads: bool,
+    /// Operators hold hosts for planned work: what acts there has a long lease (G13).
+    pub holds: bool,
+    /// Hosts have fencing commands, and operators say that hosts are off that are (G10).
+    pub power: bool,
+    /// What commands and operators say of the power is not so. That breaks what is assumed of them (G10).
+    pub lies: bool,
 }
 
 impl Default for Options {
@@ -38,6 +44,9 @@ impl Default for Options {
             clocks_stop: false,
             keep_data: false,
             reloads: false,
+            holds: false,
+            power: false,
+            lies: false,
         }
     }
 }

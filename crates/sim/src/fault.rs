@@ -146,6 +146,8 @@ pub enum Wish {
     Rolling { pair: usize },
     HostLeaves { host: usize },
     Lease { pair: usize, longer: bool },
+    Hold { host: usize },
+    SayOff { pair: usize },
 }
 
 /// One entry of the plan.
@@ -181,6 +183,8 @@ pub fn plan(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
     let clinging = clinging(seed, climate, cast, &planned);
     planned.extend(clinging);
     planned.extend(reloads(seed, climate, cast));
+    planned.extend(holds(seed, climate, cast));
+    planned.extend(said_off(seed, climate, cast));
     planned
 }
 
@@ -197,6 +201,48 @@ fn reloads(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
         let until = (at + span(&mut dice, climate, fault)).min(climate.stormy);
         if is_within(fault, climate, cast) {
             drawn.push(Planned { at, until, fault });
+        }
+    }
+    drawn
+}
+
+/// Hosts that are held, if the campaign is about that. From dice of its own, and last in the plan.
+fn holds(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
+    let mut dice = Dice::new(seed, 13);
+    if !climate.options.holds {
+        return Vec::new();
+    }
+    let mut drawn = Vec::new();
+    for _ in 0..dice.between(2, 8) {
+        let fault = Fault::Wish(Wish::Hold { host: dice.index(climate.hosts) });
+        let at = dice.between(climate.stormy / 16, climate.stormy);
+        let until = (at + span(&mut dice, climate, fault)).min(climate.stormy);
+        if is_within(fault, climate, cast) {
+            drawn.push(Planned { at, until, fault });
+        }
+    }
+    drawn
+}
+
+/// Operators who look at a machine and say that it is off, if the campaign is about that: some while after it went off. From
+/// dice of its own, and last in the plan.
+fn said_off(seed: u64, climate: &Climate, cast: &Cast) -> Vec<Planned> {
+    let mut dice = Dice::new(seed, 14);
+    if !climate.options.power {
+        return Vec::new();
+    }
+    let mut drawn = Vec::new();
+    for _ in 0..dice.between(2, 8) {
+        // It is off for long enough that somebody gets there.
+        let part = dice.index(cast.parts.len());
+        let off = Fault::MachineDies { machine: cast.parts[part].host };
+        let at = dice.between(climate.stormy / 16, climate.stormy);
+        let until = (at + dice.between(climate.longest / 8, climate.longest)).min(climate.stormy);
+        let says = Fault::Wish(Wish::SayOff { pair: cast.parts[part].pair });
+        let said = at + dice.below(until.saturating_sub(at).max(1));
+        if is_within(off, climate, cast) && is_within(says, climate, cast) {
+            drawn.push(Planned { at, until, fault: off });
+            drawn.push(Planned { at: said, until: said, fault: says });
         }
     }
     drawn
@@ -449,6 +495,10 @@ impl fmt::Display for Words<'_> {
                 Wish::Lease { pair: number, longer } => {
                     let what = if longer { "longer" } else { "shorter" };
                     write!(f, "operator: a {what} lease for {}", cast.pairs[number].name)
+                }
+                Wish::Hold { host } => write!(f, "operator: hold {}", at(host)),
+                Wish::SayOff { pair } => {
+                    write!(f, "operator: the primary's machine of {} is off, if it is", cast.pairs[pair].name)
                 }
                 Wish::Restart { part: number } => write!(f, "operator: restart {}", part(number)),
                 Wish::Maintenance { part: number } => write!(f, "operator: maintenance on {}", part(number)),

@@ -138,6 +138,20 @@ pub enum Event {
     FaultEnds {
         fault: u16,
     },
+    /// A fencing command takes the power of a host, which somebody gives back then.
+    DevicePulls {
+        host: u8,
+        until: u64,
+    },
+    PowerReturns {
+        host: u8,
+    },
+    /// A fencing command has ended.
+    DeviceAnswers {
+        life: u32,
+        host: u8,
+        confirmed: bool,
+    },
     /// The control server has read its configuration anew.
     Reloads {
         life: u32,

@@ -30,16 +30,20 @@ pub fn read(text: &str) -> Result<Vec<Kept>, String> {
 fn kept(line: &str) -> Option<Kept> {
     let mut words = line.split_whitespace();
     let policy = words.next()?;
-    let (policy, reloads) = match policy.strip_suffix("+reloads") {
-        Some(policy) => (policy, true),
-        None => (policy, false),
-    };
-    let policy = Policy::from_word(policy)?;
+    let mut parts = policy.split('+');
+    let mut options = Options { policy: Policy::from_word(parts.next()?)?, ..Options::default() };
+    for part in parts {
+        match part {
+            "reloads" => options.reloads = true,
+            "holds" => options.holds = true,
+            "power" => options.power = true,
+            _ => return None,
+        }
+    }
     let word = words.next()?;
-    let preset = Preset::ALL.iter().copied().find(|preset| preset.as_str() == word)?;
+    options.preset = Preset::ALL.iter().copied().find(|preset| preset.as_str() == word)?;
     let seed = words.next()?.parse().ok()?;
     let why = words.collect::<Vec<_>>().join(" ");
-    let options = Options { preset, policy, reloads, ..Options::default() };
     (!why.is_empty()).then_some(Kept { seed, options, why })
 }
 
@@ -52,6 +56,8 @@ mod tests {
         assert!(!read(TEXT).unwrap().is_empty());
         assert_eq!(read("available normal 7").unwrap_err(), "available normal 7");
         assert!(read("sometimes normal 7 because").is_err());
-        assert!(read("strict+reloads fast 7 because").unwrap()[0].options.reloads);
+        let all = &read("strict+reloads+holds+power fast 7 because").unwrap()[0].options;
+        assert!(all.reloads && all.holds && all.power && all.preset == Preset::Fast);
+        assert!(read("strict+luck fast 7 because").is_err());
     }
 }

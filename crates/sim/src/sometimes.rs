@@ -53,6 +53,8 @@ pub struct Sometimes {
     pub hooks_clung: u64,
     pub followed_clinging: u64,
     pub reloads: u64,
+    pub devices_pulled: u64,
+    pub said_off: u64,
 }
 
 impl Default for Sometimes {
@@ -101,6 +103,8 @@ impl Default for Sometimes {
             hooks_clung: 0,
             followed_clinging: 0,
             reloads: 0,
+            devices_pulled: 0,
+            said_off: 0,
         }
     }
 }
@@ -192,7 +196,7 @@ impl Sometimes {
         self.excused_longest_ns = self.excused_longest_ns.max(other.excused_longest_ns);
     }
 
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 41] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 43] {
         [
             ("faults", &mut self.faults),
             ("leaderships", &mut self.leaderships),
@@ -241,6 +245,8 @@ impl Sometimes {
                 &mut self.followed_clinging,
             ),
             ("reloads with another lease", &mut self.reloads),
+            ("hosts whose power a fencing command took", &mut self.devices_pulled),
+            ("operators' words that a host is off", &mut self.said_off),
         ]
     }
 

@@ -136,3 +136,33 @@ fn pairs_whose_leases_change_have_one_primary_and_heal() {
     let given = sometimes.of_rule(Rule::LeaseChanges);
     assert!(sometimes.reloads > 200 && given > 50, "{:?}", sometimes.lines());
 }
+
+/// Hosts are held for planned work, fencing commands take the power of silent ones, and operators say that hosts are off that
+/// are (G10, G13): promises end before their time, and nobody acts beside anybody.
+#[test]
+fn pairs_whose_hosts_are_held_and_switched_off_have_one_primary_and_heal() {
+    let mut sometimes = Sometimes::default();
+    for seed in 1..=80 {
+        let options = Options { holds: true, power: true, ..options(Policy::Strict, Preset::Normal) };
+        let outcome = run(seed, options, &Wanted::default());
+        assert_eq!(
+            outcome.violation, None,
+            "./scripts/sim --seed {seed} --policy strict --holds --power --trace"
+        );
+        sometimes.add(&outcome.sometimes);
+    }
+    let seen =
+        [Rule::HoldSet, Rule::FencedByDevice, Rule::FenceFailed, Rule::OperatorForced, Rule::LeaseChanges];
+    for rule in seen {
+        assert!(sometimes.of_rule(rule) > 5, "{rule}: {:?}", sometimes.lines());
+    }
+}
+
+/// A device that confirms and has done nothing breaks what is assumed of devices, and then two act: a simulator that never finds
+/// that would not find anything else about them.
+#[test]
+fn a_device_that_lies_is_found_to_give_two_primaries() {
+    let options = Options { power: true, lies: true, ..options(Policy::Strict, Preset::Normal) };
+    let mut found = (1..=600).filter_map(|seed| run(seed, options, &Wanted::default()).violation);
+    assert!(found.any(|violation| violation.law == "S1"));
+}

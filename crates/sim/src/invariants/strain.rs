@@ -183,6 +183,8 @@ impl Strain {
             | Wish::Drain { .. }
             | Wish::Rolling { .. }
             | Wish::Lease { .. }
+            | Wish::Hold { .. }
+            | Wish::SayOff { .. }
             | Wish::HostLeaves { .. } => self.wishes.change(now, begins),
         }
     }

@@ -90,6 +90,10 @@ impl World {
                 .into_iter()
                 .map(|(pair, flap)| (pair, flap.moved_to(now)))
                 .collect();
+            store.holds = std::mem::take(&mut store.holds)
+                .into_iter()
+                .map(|(host, hold)| (host, hold.moved_to(now)))
+                .collect();
         }
         self.control.daemon.begin(Control::new(self.control.store.clone()));
         self.sometimes.leaderships += 1;
@@ -330,9 +334,9 @@ impl World {
                     }
                 }
                 ControlDo::Fence { host } => {
-                    // No device is configured in these worlds.
-                    let said = "there is no device".to_owned();
-                    self.control_mail(ControlSaw::FenceEnded { host, confirmed: false, said });
+                    if let Some(host) = self.cast.host(&host) {
+                        self.device_called(host);
+                    }
                 }
                 ControlDo::Reply { reply, .. } => {
                     self.control.replies += 1;

@@ -7,6 +7,7 @@ mod acknowledging;
 mod agents;
 mod clinging;
 mod control;
+mod devices;
 mod dialing;
 mod disks;
 mod forgetting;
@@ -79,6 +80,8 @@ pub struct AllDice {
     pub evidence: Dice,
     /// How long reloads take.
     pub reload: Dice,
+    /// What fencing commands do.
+    pub device: Dice,
 }
 
 /// Everything.
@@ -225,6 +228,7 @@ impl World {
                 data: Dice::new(seed, 9),
                 evidence: Dice::new(seed, 10),
                 reload: Dice::new(seed, 12),
+                device: Dice::new(seed, 15),
             },
             climate,
             cast,
@@ -303,7 +307,10 @@ impl World {
                 let guard = &mut self.agents[host as usize].guard;
                 (guard.frozen > 0).then_some(&mut guard.put_off)
             }
-            Event::ControlWakes { .. } | Event::ControlWrote { .. } | Event::Reloads { .. } => {
+            Event::ControlWakes { .. }
+            | Event::ControlWrote { .. }
+            | Event::Reloads { .. }
+            | Event::DeviceAnswers { .. } => {
                 let daemon = &mut self.control.daemon;
                 (daemon.frozen > 0).then_some(&mut daemon.put_off)
             }
@@ -357,6 +364,8 @@ impl World {
             | Event::ControlStarts { .. }
             | Event::FaultBegins { .. }
             | Event::FaultEnds { .. }
+            | Event::DevicePulls { .. }
+            | Event::PowerReturns { .. }
             | Event::OperatorLooks => None,
         };
         match list {
@@ -405,6 +414,11 @@ impl World {
             Event::SeesEvidence { member, serial } => self.sees_evidence(member as usize, serial),
             Event::FaultBegins { fault } => self.fault_begins(fault as usize),
             Event::FaultEnds { fault } => self.fault_ends(fault as usize),
+            Event::DevicePulls { host, until } => self.device_pulls(host as usize, until),
+            Event::PowerReturns { host } => self.power_returns(host as usize),
+            Event::DeviceAnswers { life, host, confirmed } => {
+                self.device_answers(life, host as usize, confirmed)
+            }
             Event::OperatorLooks => self.operator_looks(),
         }
     }

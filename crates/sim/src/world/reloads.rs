@@ -109,5 +109,5 @@ impl World {
 /// The longest lease that any pair of these worlds may have.
 pub fn longest_lease(climate: &Climate) -> Duration {
     let usual = climate.options.preset.timers().lease;
-    if climate.options.reloads { usual * 2 } else { usual }
+    if climate.options.reloads || climate.options.holds { usual * 2 } else { usual }
 }

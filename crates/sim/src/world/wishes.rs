@@ -8,6 +8,7 @@ use understudy_decide::control::{Ask, MaintenanceOf};
 use understudy_model::*;
 
 use super::World;
+use super::reloads::longest_lease;
 use crate::climate::{MS, SECOND};
 use crate::fault::Wish;
 use crate::queue::Event;
@@ -66,6 +67,13 @@ impl World {
                 let name = self.cast.hosts[host].to_string();
                 self.ask(Ask::Drain { name, back: !begins, dry_run: false });
             }
+            Wish::Hold { host } => {
+                let name = self.cast.hosts[host].to_string();
+                let span = begins.then(|| longest_lease(&self.climate));
+                self.ask(Ask::Hold { name, span, dry_run: false, reason: None });
+            }
+            Wish::SayOff { pair } if begins => self.say_off(pair),
+            Wish::SayOff { .. } => {}
             Wish::Lease { pair, longer } => self.change_lease(pair, longer, begins),
             Wish::HostLeaves { host } => {
                 if begins {
@@ -114,6 +122,9 @@ impl World {
                 MaintenanceOf::Pair(name) => name.to_string(),
             };
             asks.push(Ask::Maintenance { name, on: false });
+        }
+        for host in self.control.store.holds.keys() {
+            asks.push(Ask::Hold { name: host.to_string(), span: None, dry_run: false, reason: None });
         }
         for host in &self.control.store.drained {
             asks.push(Ask::Drain { name: host.to_string(), back: true, dry_run: false });
