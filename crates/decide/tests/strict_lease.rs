@@ -123,3 +123,21 @@ fn an_agent_without_memory_is_silent_for_the_longest_lease_that_the_store_names(
     one.pass(0);
     assert_eq!(one.answer_to(order), Some(Outcome::Done));
 }
+
+/// The spans that go with a longer lease are told before the epoch that has it: they would take all of the present one.
+#[test]
+fn longer_spans_that_are_told_before_their_lease_cost_no_primary_its_role() {
+    let mut one = Bench::primary(2);
+    let mut table = assignment("one", "two", "beta", Interface::Library);
+    let place = table.pair.as_mut().expect("a pair");
+    let terms = Preset::Classic.timers().terms();
+    place.fence_budget = terms.fence_budget;
+    place.strict.as_mut().expect("strict").terms = terms;
+    one.order(Work::Assign(vec![table]));
+    one.renewed_for(6_000);
+    assert!(!one.has(tells_backup) && one.events.iter().all(|event| event.kind != EventKind::Anomaly));
+    promote(&mut one, 3, 30_000);
+    one.pass(0);
+    let ask = one.asked().expect("it asks");
+    assert_eq!((ask.role, ask.lease), (role(3, "one"), ms(30_000)));
+}

@@ -123,6 +123,19 @@ impl Terms {
         less(self.lease, self.drift_ppm)
     }
 
+    /// These terms with votes of this lease. A lease changes with the pair's next epoch, the other spans at once (G13): where they
+    /// were chosen for a longer one, each is a third of what a holder has at most, so that a renewal comes before the demotion.
+    pub fn within(&self, lease: Duration) -> Terms {
+        let terms = Terms { lease, ..*self };
+        let most = terms.share() / 3;
+        Terms {
+            renew_every: self.renew_every.min(most),
+            fence_budget: self.fence_budget.min(most),
+            kill_budget: self.kill_budget.min(most),
+            ..terms
+        }
+    }
+
     /// From a request that nobody has answered yet to the next one: a quarter of the interval. A network that loses one
     /// message in a hundred would cost roles otherwise: TCP notices a loss by what arrives after it, or not before 200 ms.
     pub fn again_every(&self) -> Duration {

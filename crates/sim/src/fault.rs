@@ -382,6 +382,8 @@ fn is_within(fault: Fault, climate: &Climate, cast: &Cast) -> bool {
         | Fault::Leaves { part }
         | Fault::Clings { part, .. }
         | Fault::Lingers { part } => is_on(cast.parts[part].host),
+        // They cost no healthy primary its role.
+        Fault::Wish(Wish::Lease { .. } | Wish::Hold { .. }) => true,
         Fault::Reset { .. } | Fault::Wish(_) => climate.focus == Focus::All,
     }
 }

@@ -187,7 +187,7 @@ impl Agent {
             let runs = self.applications.get(name).is_some_and(|known| known.pid.is_some());
             let end = match (holder.order_until(), part) {
                 (Some(until), _) => until,
-                (None, Part::Promoting | Part::Acting) if runs => holder.may_act_until() - terms.fence_budget,
+                (None, Part::Promoting | Part::Acting) if runs => holder.demote_at(terms),
                 (None, _) => holder.may_act_until(),
             };
             Some(if self.may_ask(pair, name) { end.min(holder.ask_at()) } else { end })

@@ -105,6 +105,8 @@ struct Asked {
     expiry: Moment,
     /// After a yes to it, when the next round is due: local send time + the interval.
     next: Moment,
+    /// The lease that it was asked for with.
+    lease: Duration,
 }
 
 /// What an agent makes of what it finds when it starts.
@@ -127,6 +129,8 @@ pub struct Holder {
     held: Option<RoleEpoch>,
     /// How long this agent's own promise lasts for that role: the lease of the epoch (G13).
     lease: Duration,
+    /// The lease of the answers that it counts on, which may be those of an epoch before: what is left of them is measured by it.
+    earned: Duration,
     /// The highest epoch given up; answers for it and lower ones count nothing.
     given_up: Epoch,
     next_number: u64,
@@ -155,6 +159,7 @@ impl Holder {
             incarnation,
             held: None,
             lease: Duration::ZERO,
+            earned: Duration::ZERO,
             given_up: kept.closed,
             next_number: 1,
             asked: Vec::new(),
@@ -185,7 +190,7 @@ impl Holder {
         match page.filter(|page| page.role.as_ref() == Some(&promise.role)) {
             Some(page) => {
                 holder.held = Some(promise.role.clone());
-                holder.lease = promise.lease;
+                (holder.lease, holder.earned) = (promise.lease, promise.lease);
                 holder.page_until = page.until;
                 holder.acted = true;
                 Adoption { holder, adopted: true, close: None }
@@ -224,6 +229,7 @@ impl Holder {
         }
         // One whose time is over begins anew: it has a lease to get an answer, not its old expiry.
         self.acted &= now < self.may_act_until();
+        self.earned = if self.acted { self.earned.min(lease) } else { lease };
         self.order_until = now + lease;
         self.lease = lease;
         self.held = Some(role);
@@ -247,12 +253,10 @@ impl Holder {
         let number = self.next_number;
         self.next_number += 1;
         // A changed lease takes effect with the next epoch.
-        let lease = self.lease;
-        let share = Terms { lease, ..*terms }.share();
-        // A lease may have got shorter before the spans that go with it were told.
-        let terms = Terms { renew_every: terms.renew_every.min(share / 3), ..*terms };
+        let (lease, terms) = (self.lease, terms.within(self.lease));
+        let share = terms.share();
         let next = now + terms.renew_every;
-        self.asked.push(Asked { number, expiry: now + share, next });
+        self.asked.push(Asked { number, expiry: now + share, next, lease });
         // Until somebody answers it is said again soon: what was lost is noticed by what is sent after it.
         self.ask_at = now + terms.again_every();
         Some(Ask { incarnation: self.incarnation, number, role, lease })
@@ -273,7 +277,7 @@ impl Holder {
         let Some(asked) = self.asked.iter().find(|asked| asked.number == answer.number) else {
             return Heard::UnknownNumber;
         };
-        let (expiry, next) = (asked.expiry, asked.next);
+        let (expiry, next, lease) = (asked.expiry, asked.next, asked.lease);
         // One that was hastened since stays so, and a higher epoch waits for no answer to a lower one.
         if self.ask_at > Moment::default() && answer.role == *held {
             self.ask_at = self.ask_at.max(next);
@@ -289,7 +293,11 @@ impl Holder {
         };
         *until = expiry.max(*until);
         self.acted = true;
-        if self.may_act_until() > before { Heard::Extended } else { Heard::NoLonger }
+        if self.may_act_until() <= before {
+            return Heard::NoLonger;
+        }
+        self.earned = lease;
+        Heard::Extended
     }
 
     /// A no arrived. True if the held role was overtaken: another holder has a higher epoch, and this member does not
@@ -319,6 +327,7 @@ impl Holder {
     fn forget_votes(&mut self) {
         self.held = None;
         self.acted = false;
+        self.earned = Duration::ZERO;
         let zero = Moment::default();
         self.peer_until = zero;
         self.control_until = zero;
@@ -389,7 +398,13 @@ impl Holder {
 
     /// When the guard kills: at expiry for a member that reads the page, as much earlier as a kill takes for any other (G4).
     pub fn kill_at(&self, terms: &Terms, reads_page: bool) -> Moment {
-        if reads_page { self.may_act_until() } else { self.may_act_until() - terms.kill_budget }
+        let kill_budget = if reads_page { Duration::ZERO } else { terms.within(self.earned).kill_budget };
+        self.may_act_until() - kill_budget
+    }
+
+    /// When a member that acts begins to step down: only the fence budget is left.
+    pub fn demote_at(&self, terms: &Terms) -> Moment {
+        self.may_act_until() - terms.within(self.earned).fence_budget
     }
 
     /// What is to be done at `now`.
@@ -397,7 +412,7 @@ impl Holder {
         if self.held.is_none() {
             return Due::Wait(None);
         }
-        let demote_at = self.may_act_until() - terms.fence_budget;
+        let demote_at = self.demote_at(terms);
         if self.is_finished(now) {
             Due::GiveUp
         } else if self.acted && now >= demote_at {

@@ -182,10 +182,10 @@ impl Strain {
             | Wish::MaintenanceOfPair { .. }
             | Wish::Drain { .. }
             | Wish::Rolling { .. }
-            | Wish::Lease { .. }
-            | Wish::Hold { .. }
             | Wish::SayOff { .. }
             | Wish::HostLeaves { .. } => self.wishes.change(now, begins),
+            // A healthy primary goes on in its new epoch.
+            Wish::Lease { .. } | Wish::Hold { .. } => {}
         }
     }
 

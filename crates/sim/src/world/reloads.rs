@@ -28,13 +28,18 @@ impl World {
     /// Somebody changes the lease of a pair, or changes it back, and has the file read.
     pub(super) fn change_lease(&mut self, pair: usize, longer: bool, begins: bool) {
         let mut wanted = self.control.cluster.clone();
-        let usual = self.climate.options.preset.timers().lease;
+        let usual = self.climate.options.preset.timers();
         if let Some(spec) = wanted.pairs.get_mut(&self.cast.pairs[pair].name) {
-            spec.timers.lease = match (begins, longer) {
-                (false, _) => usual,
-                (true, true) => longest_lease(&self.climate),
-                // Three requests and a demotion still have room in it.
-                (true, false) => usual * 9 / 10,
+            // The spans that go with a lease change with it, as they do with a preset.
+            (spec.timers.lease, spec.timers.renew, spec.timers.fence_budget) = match (begins, longer) {
+                (false, _) => (usual.lease, usual.renew, usual.fence_budget),
+                // As long as all that an epoch with the usual lease has left.
+                (true, true) => (longest_lease(&self.climate), usual.renew, usual.lease),
+                // Three requests and a demotion still have room in it, and a restart of an agent.
+                (true, false) if usual.lease < Duration::from_secs(1) => {
+                    (usual.lease * 9 / 10, usual.renew, usual.fence_budget)
+                }
+                (true, false) => (usual.lease / 2, usual.renew / 2, usual.fence_budget / 2),
             };
         }
         self.reload(wanted);
