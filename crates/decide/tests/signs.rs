@@ -310,13 +310,17 @@ fn whoever_is_not_silent_costs_no_look_at_the_clock() {
 }
 
 fn hands_off(bench: &mut Bench) {
+    given(bench, Work::SetHandsOff { application: name(), hands_off: true });
+}
+
+/// A control server that is just there orders this.
+fn given(bench: &mut Bench, work: Work) {
     bench.sees(AgentSaw::ControllerJoined {
         link: LinkId(1),
         controller: ControllerName::new("scs-1").unwrap(),
         controller_epoch: ControllerEpoch(1),
         lineage: Vec::new(),
     });
-    let work = Work::SetHandsOff { application: name(), hands_off: true };
     let order =
         Order { id: OrderId(1), incarnation: Incarnation(7), controller_epoch: ControllerEpoch(1), work };
     bench.sees(AgentSaw::Ordered { link: LinkId(1), order });
@@ -483,4 +487,22 @@ fn restarts_in_a_row_are_spread_a_little() {
     }
     assert!(delays.len() > 5, "each life has its own: {delays:?}");
     assert!(delays.iter().all(|delay| (ms(100)..=ms(110)).contains(delay)), "{delays:?}");
+}
+
+/// Its agent looked at a probe that was due and is none any more, without rest.
+#[test]
+fn a_probe_that_is_taken_out_of_the_settings_is_asked_no_more() {
+    for ready in [false, true] {
+        let mut bench = Bench::new(Interface::Plain, probed);
+        bench.answers(!ready);
+        let mut assigned = bench.agent.applications().next().unwrap().assigned.clone();
+        assigned.spec.conduct.probe = None;
+        given(&mut bench, Work::Assign(vec![assigned]));
+        bench.done.clear();
+        bench.pass(200);
+        assert!(bench.agent.next_deadline().is_none_or(|due| due > bench.now));
+        assert!(bench.probes().0.is_empty(), "{:?}", bench.done);
+        let report = bench.agent.applications().next().unwrap().report(None, None);
+        assert_eq!(report.status, ApplicationStatus::Started, "nothing else says when it is ready");
+    }
 }

@@ -346,13 +346,18 @@ impl Agent {
             // It is counted when it is gone.
             out.process.push(AgentDo::KillTree { application: name.clone(), start: hook });
         }
-        let due = known.life.probe_due.is_some_and(|due| due <= now);
-        let (true, Some(probe), Some(start)) = (due, known.spec().conduct.probe.clone(), known.start) else {
+        if known.life.probe_due.take_if(|due| *due <= now).is_none() {
+            return;
+        }
+        let (Some(probe), Some(start)) = (known.spec().conduct.probe.clone(), known.start) else {
+            // It was taken out of the settings while it ran: it says no more when a program is ready.
+            if known.phase == Phase::Initializing && known.spec().interface == Interface::Plain {
+                self.trigger(now, name, Trigger::Ready, out);
+            }
             return;
         };
         self.hooks += 1;
         let id = StartId::of_hook(incarnation, self.hooks);
-        known.life.probe_due = None;
         known.life.probe = Some(id);
         known.life.probe_late = false;
         let application = name.clone();
