@@ -410,3 +410,18 @@ fn a_demotion_is_no_reason_to_start_again_what_ended_under_maintenance() {
     let spawns = bench.done.iter().filter(|action| matches!(action, AgentDo::Spawn(_))).count();
     assert_eq!(spawns, 2, "as a backup, and as a primary");
 }
+
+/// Its host was about to leave, and stays; only what ended by itself is left alone under maintenance.
+#[test]
+fn a_start_that_a_leave_interrupts_under_maintenance_is_made_when_the_host_stays() {
+    let mut bench = starting();
+    order(&mut bench, 1, 2, Work::SetHandsOff { application: name(), hands_off: true });
+    bench.sees(AgentSaw::LeaveAsked { limit: ms(1_000) });
+    bench.pass(0);
+    ends(&mut bench, true);
+    bench.pass(0);
+    bench.sees(AgentSaw::LeaveTakenBack);
+    bench.pass(1_000);
+    assert_eq!(hooks(&bench).last(), Some(&(HookKind::Before, false)), "{:?}", bench.done);
+    assert!(hooks(&bench).len() == 2, "{:?}", hooks(&bench));
+}

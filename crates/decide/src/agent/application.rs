@@ -288,7 +288,9 @@ impl Application {
         // A restart was asked for, a start while it was being stopped, or its agent stops all as its host leaves.
         let asked = matches!(reason, Some(StopReason::Restart | StopReason::Goal | StopReason::NewMode));
         // What ends by itself under maintenance is left alone also where its host leaves: the host may stay after all.
-        let leaves = self.leaving && (asked || !self.assigned.hands_off);
+        // A start that was not made did not end by itself.
+        let made = !matches!(cause, ExitCause::NotStarted(_));
+        let leaves = self.leaving && (asked || !made || !self.assigned.hands_off);
         if self.assigned.goal == Goal::Stopped || self.dropped || leaves {
             return AfterEnd::Leave;
         }
