@@ -507,3 +507,38 @@ fn the_process_after_one_that_died_on_its_way_to_the_role_is_asked_after_a_secon
     }
     assert_eq!(desk.take_promotion().expect("the next process is asked").2, role(9, "b"));
 }
+
+/// Its link is well, and its disk hangs: it neither promises nor answers. The other member is well again.
+#[test]
+fn a_promotion_that_is_not_answered_while_the_promise_lasts_is_given_up() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    let (to, order, ordered, _) = desk.take_promotion().expect("an order");
+    assert_eq!(ordered, role(2, "b"));
+    desk.reports(idle("a", 1));
+    desk.pass(ms(900));
+    assert!(desk.take_promotion().is_none(), "{}", desk.story());
+    desk.pass(ms(200));
+    let (_, _, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+    assert_eq!(ordered, role(3, "a"));
+    assert!(desk.told(Rule::PromotionRefused), "{}", desk.story());
+    // Whatever comes of it later counts nothing.
+    assert!(matches!(desk.asks_vote("beta", role(2, "b")), Verdict::Refused { .. }));
+    desk.answers(&to, &order, Outcome::Refused(Refusal::TooSlow));
+    desk.reports(acting(3, "a"));
+    assert_eq!((desk.state().as_str(), desk.view().primary), ("held", Some(app("a"))), "{}", desk.story());
+}
+
+/// One that has promised, and takes its time to become primary, is renewed meanwhile.
+#[test]
+fn a_slow_promotion_is_waited_for_while_its_agent_asks() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    assert_eq!(desk.take_promotion().expect("an order").2, role(2, "b"));
+    desk.reports(idle("a", 1));
+    for _ in 0..20 {
+        assert_eq!(desk.asks_vote("beta", role(2, "b")), Verdict::Given);
+        desk.pass(ms(200));
+    }
+    assert!(desk.take_promotion().is_none(), "{}", desk.story());
+}

@@ -195,3 +195,21 @@ fn a_switchover_whose_first_order_is_lost_during_a_reload_is_over() {
     assert_eq!((desk.state().as_str(), desk.view().primary), ("held", Some(app("a"))), "{}", desk.story());
     assert!(matches!(desk.asks(ask), Reply::Begun(_)));
 }
+
+/// The same under `available`, where a host that is silent counts as lost at once.
+#[test]
+fn a_switchover_whose_order_is_lost_with_its_host_during_a_reload_is_over() {
+    let mut cluster = cluster();
+    cluster.pairs.get_mut(&pair()).unwrap().policy = Policy::Available;
+    let mut desk = Desk::with(cluster, Some(role(1, "a")), |_| ());
+    desk.settle();
+    let ask = Ask::Switchover { name: "p".into(), to: None, dry_run: false, reason: None };
+    assert!(matches!(desk.asks(ask), Reply::Begun(_)));
+    assert_eq!(desk.state(), "demoting");
+    desk.sees(ControlSaw::ConfigurationComes { pairs: [pair()].into(), reload: 1 });
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.link_up("alpha");
+    desk.sees(ControlSaw::ConfigurationStays);
+    desk.pass(ms(1_000));
+    assert_eq!((desk.state().as_str(), desk.view().primary), ("held", Some(app("a"))), "{}", desk.story());
+}

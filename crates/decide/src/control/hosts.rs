@@ -4,13 +4,13 @@ use std::mem::discriminant;
 
 use understudy_model::{
     AddpSettings, Answer, ApplicationName, ApplicationReport, ApplicationStatus, Assignment, Because, Event,
-    EventKind, Goal, HostName, HostStatus, Inventory, Moment, Outcome, PairPlace, Policy, Refusal, Rule,
-    Severity, StrictPlace, Subject, Work,
+    EventKind, Goal, HostName, HostStatus, Inventory, Member, Moment, Outcome, PairName, PairPlace, Policy,
+    Refusal, Rule, Severity, StrictPlace, Subject, Work,
 };
 
 use super::loss::gone;
-use super::pair::PairTrigger;
-use super::state::{Gone, OrderedWork, Outstanding, RefusedFor};
+use super::pair::{PairState, PairTrigger};
+use super::state::{Gone, Granting, OrderedWork, Outstanding, Pair, RefusedFor};
 use super::{Control, LONGEST_REFUSAL_WAIT, LinkEnd, Out, RETRY, about_host, event};
 
 impl Control {
@@ -253,6 +253,33 @@ impl Control {
                 self.fire(now, &pair, PairTrigger::DemotionRefused, out);
             }
         }
+    }
+
+    /// An agent is heard, and has neither answered its order to promote nor promised anything for so long that nobody is bound to
+    /// it any more, as its disk hangs: the other member is not kept waiting if it is ready (G9). Whatever it does with the order later, nobody
+    /// votes for that epoch.
+    pub(super) fn give_up_unanswered(&mut self, now: Moment, name: &PairName, out: &mut Out) {
+        let late = |pair: &&Pair| {
+            let over = |granting: &Granting| {
+                granting.leader.writing().is_none() && granting.leader.bound(now).is_none()
+            };
+            let waits = |member: Member| {
+                self.app(pair, member).is_some_and(|app| app.heard && app.ordered.is_some())
+                    && Member::BOTH.iter().all(|member| self.acts(pair, *member).is_none())
+                    && self.not_ready_because(now, pair, member.other()).is_empty()
+            };
+            pair.state == PairState::Promoting
+                && pair.granting.as_ref().is_some_and(over)
+                && pair.holder().is_some_and(waits)
+        };
+        let Some(role) = self.pairs.get(name).filter(late).and_then(|pair| pair.stored.clone()) else {
+            return;
+        };
+        let about = OrderedWork::Promote { pair: name.clone(), role: role.clone() };
+        self.outstanding.retain(|_, entry| entry.work != about);
+        let refusal = Refusal::NotDurable("no answer came while the promise lasted".to_owned());
+        self.note_refusal(now, &role.holder, &refusal);
+        self.promotion_refused(now, name, &role, &refusal, out);
     }
 
     fn note_refusal(&mut self, now: Moment, application: &ApplicationName, refusal: &Refusal) {

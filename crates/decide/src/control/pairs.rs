@@ -23,7 +23,7 @@ impl Control {
         for name in self.take_touched(now) {
             if self.left_alone.contains(&name) {
                 // But an answer that was lost with its link is waited for no more: that is seen only until the link is back.
-                if self.situation(now, &name) == Some(PairTrigger::Unheard) {
+                if self.answer_is_lost(&name) || self.situation(now, &name) == Some(PairTrigger::Unheard) {
                     self.fire(now, &name, PairTrigger::Unheard, out);
                 }
                 // All are looked at when that is over; until then nothing of them is due.
@@ -37,6 +37,14 @@ impl Control {
             self.touched.remove(&name);
             self.note_due(now, &name);
         }
+    }
+
+    /// An order was given, and the agent that has it is not heard.
+    fn answer_is_lost(&self, name: &PairName) -> bool {
+        let ordered = |pair: &&Pair| matches!(pair.state, PairState::Promoting | PairState::Demoting);
+        self.pairs.get(name).filter(ordered).is_some_and(|pair| {
+            pair.holder().is_some_and(|holder| self.app(pair, holder).is_none_or(|app| !app.heard))
+        })
     }
 
     fn look_at_pair(&mut self, now: Moment, name: &PairName, out: &mut Out) {
@@ -59,6 +67,7 @@ impl Control {
         self.call_device(now, name, out);
         self.ask_pre_vote(now, name, out);
         self.store_shorter_lease(now, name, out);
+        self.give_up_unanswered(now, name, out);
         if self.promotion_is_given_up(name) || self.promoted_is_past(now, name) {
             self.fire(now, name, PairTrigger::PromotionRefused, out);
         }
