@@ -327,6 +327,10 @@ fn while_a_slow_disk_is_waited_for_votes_are_asked_heard_and_renewed() {
         last_words: String::new(),
     };
     assert!(one.agent.aside(one.now, &exit).is_none(), "that waits for its turn");
+    assert_eq!(one.agent.aside_deadline(), None, "nothing is asked for a primary that is none");
+    one.sees(exit);
+    one.pass(0);
+    one.at("the end", closes);
 }
 
 #[test]

@@ -204,3 +204,32 @@ fn what_an_earlier_life_ran_for_a_member_is_ended_before_anything_is_begun_for_i
     assert!(one.at("the end of its epoch", closes) < one.at("the start", is_spawn));
     one.at("its guard need not wait for it", lets_go_of(left));
 }
+
+/// Started in its role by its agent, and not told of it yet, as there is no guard: it acts all the same, and is not called one
+/// that was never told.
+#[test]
+fn what_was_started_as_primary_is_killed_before_its_epoch_is_given_up() {
+    let mut one = promoted(hooked());
+    one.sees(AgentSaw::HookEnded {
+        application: app("one"),
+        hook: hook(&one, HookKind::Promote).hook,
+        failed: None,
+        said: String::new(),
+    });
+    one.pass(0);
+    one.leave(1);
+    one.exit();
+    one.pass(50);
+    let start = spawned(&one).pop().expect("a start in place").start;
+    one.sees(AgentSaw::GuardChanged { up: false });
+    one.sees(AgentSaw::Spawned { application: app("one"), start, pid: 101 });
+    one.log.clear();
+    let remembered = Remembered { pair: pair(), voted: None, released: Epoch(2), lease: ms(3_000) };
+    one.sees(AgentSaw::PeerRemembers { host: host("beta"), remembered });
+    one.pass(0);
+    one.at("the kill", kills_start(start));
+    assert!(!one.has(closes), "{:#?}", one.log);
+    one.exit();
+    one.pass(0);
+    one.at("the end", closes);
+}

@@ -6,6 +6,7 @@
 
 use understudy_model::{ApplicationName, Decision, Moment, PairName, Verdict, VoteAnswer};
 
+use super::grants::Own;
 use super::out::{Out, Unstored};
 use super::{Agent, AgentDo, AgentRecord, AgentSaw};
 use crate::grants::Promise;
@@ -30,6 +31,13 @@ impl Agent {
                 self.peer_voted(now, host, answer.clone(), &mut out);
                 self.show_longer(&answer.role.holder, &mut out);
             }
+            // What follows its end waits for its turn, and that may be long: nothing is asked meanwhile for a primary that is none.
+            AgentSaw::Ended { application, start, .. } => {
+                if let Some(own) = self.own_mut(application) {
+                    own.ended = Some(*start);
+                }
+                return None;
+            }
             // It needs nothing durable, and nothing is asked for without a guard.
             AgentSaw::GuardChanged { up } => self.guard_changed(*up, &mut out),
             AgentSaw::PeerAsked { host, ask } => {
@@ -45,6 +53,12 @@ impl Agent {
             _ => return None,
         }
         Some(self.without_inventory(out))
+    }
+
+    /// What an own member holds, as [`Agent::own`].
+    pub(super) fn own_mut(&mut self, name: &ApplicationName) -> Option<&mut Own> {
+        let pair = &self.applications.get(name)?.role.as_ref()?.place.pair;
+        self.grants.get_mut(pair)?.own.get_mut(name)
     }
 
     fn heeds(&self, answer: &VoteAnswer) -> Option<()> {

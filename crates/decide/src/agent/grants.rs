@@ -56,6 +56,8 @@ pub(super) struct Own {
     pub asked_before: u64,
     /// The start that the guard does not take.
     pub unguarded: Option<StartId>,
+    /// The start whose end was seen while something was being stored.
+    pub ended: Option<StartId>,
     /// When its last requests were sent, by their numbers: as many as its holder remembers.
     pub sent: Vec<(u64, Moment)>,
     /// It counts on less than before, which was given for this lease, and page and guard do not say so yet: nothing is asked
@@ -235,6 +237,7 @@ impl Agent {
                     confirms: Vec::new(),
                     asked_before: 0,
                     unguarded: None,
+                    ended: None,
                     sent: Vec::new(),
                     uncut: None,
                 },
@@ -310,10 +313,8 @@ impl Agent {
 
     /// Page and guard of this member say what its holder counts on: it may ask.
     pub(super) fn cut_is_told(&mut self, name: &ApplicationName) {
-        let role = self.applications.get(name).and_then(|known| known.role.as_ref());
-        let grants = role.and_then(|role| self.grants.get_mut(&role.place.pair));
-        let own = grants.and_then(|grants| grants.own.get_mut(name));
-        self.settle |= own.is_some_and(|own| own.uncut.take().is_some());
+        let cut = self.own_mut(name).is_some_and(|own| own.uncut.take().is_some());
+        self.settle |= cut;
     }
 
     /// How the vote of a member's pair stands, for its report.
@@ -573,13 +574,14 @@ impl Agent {
         }
     }
 
-    /// Its promotion is late and it was never told of it: it need not be demoted.
+    /// Its promotion is late, it was never told of it, and was not started for it: it need not be demoted.
     pub(super) fn give_up_untold(&mut self, name: &ApplicationName) -> bool {
         let refused = self.own(name).and_then(|own| own.unguarded);
         let start = self.applications.get(name).and_then(|known| known.start);
         let guarded = self.guard_up && (refused.is_none() || refused != start);
         let Some(known) = self.applications.get_mut(name) else { return false };
-        let primary = known.run_mode == understudy_model::RunMode::Primary;
+        // What was started as primary may act, whatever it was told since.
+        let primary = [known.run_mode, known.started_as].contains(&understudy_model::RunMode::Primary);
         let Some(part) = known.role.as_mut() else { return false };
         let untold = part.place.strict.is_some() && part.untold && part.part == Part::Promoting && !primary;
         if untold {

@@ -211,10 +211,11 @@ impl Agent {
         let ends = matches!(known.phase, Phase::Stopping | Phase::Lingering)
             || matches!(known.stopping, Some(StopReason::Fence | StopReason::Hung));
         let unguarded = own.unguarded.is_some() && own.unguarded == known.start;
+        let ended = own.ended.is_some() && own.ended == known.start && known.pid.is_some();
         // A higher epoch of it is being stored, and is asked for once it is.
         let raised = grants.voter.own_role().is_some_and(|role| Some(role) != own.holder.held());
         // Its first request in a shorter epoch says that page and guard are cut: they are before it is sent (G13).
-        if ends || unguarded || raised || own.uncut.is_some() {
+        if ends || ended || unguarded || raised || own.uncut.is_some() {
             return false;
         }
         let heard = !self.controllers.is_empty()
