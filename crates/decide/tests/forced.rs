@@ -50,3 +50,31 @@ fn an_operators_word_gives_up_what_was_shown_and_nothing_else() {
     refused_naming(&desk.asks(meant("a", &now)), &["that is b"]);
     assert!(matches!(desk.asks(meant("b", &now)), Reply::Begun(_)), "{}", desk.story());
 }
+
+/// An operator's word was wrong: what is told says who claimed what, how long two may have acted, and that it was found.
+#[test]
+fn a_word_that_was_wrong_is_told_as_a_word_and_what_it_cost_is_said() {
+    let mut desk = Desk::settled();
+    desk.link_down("alpha", LinkEnd::Silent);
+    let Reply::Plan { given_up: Some(shown), .. } = desk.asks(looked()) else { panic!("no plan") };
+    assert!(matches!(desk.asks(meant("a", &shown)), Reply::Begun(_)), "{}", desk.story());
+    desk.pass(ms(1));
+    let over =
+        desk.events.iter().find(|event| event.kind == EventKind::RoleChanged).expect("its role is over");
+    assert_eq!((over.from.as_deref(), over.because.rule), (Some("a"), Rule::OperatorForced), "{over:#?}");
+    let (to, order, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+    assert_eq!(ordered, role(2, "b"));
+    desk.answers(&to, &order, Outcome::Done);
+    desk.reports(acting(2, "b"));
+    assert!(desk.view().second_may_act, "its own votes may last");
+    let warned = |desk: &Desk| desk.control.view(desk.now).warnings.join("\n");
+    assert!(warned(&desk).contains("a was given up by force"), "{}", warned(&desk));
+    desk.pass(ms(300));
+    desk.reports.insert(app("a"), acting(1, "a"));
+    desk.link_up("alpha");
+    assert!(desk.told(Rule::TwoActing) && desk.view().two_acted == 1, "{}", desk.story());
+    desk.reports(idle("a", 1));
+    let told = desk.events.iter().any(|event| event.because.reason.contains("two may have acted for"));
+    assert!(told && !desk.view().second_may_act, "{}", desk.story());
+    assert!(!warned(&desk).contains("by force"), "{}", warned(&desk));
+}

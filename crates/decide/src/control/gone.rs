@@ -317,6 +317,9 @@ impl Control {
         let left = leader.promise_until().since(now).as_secs_f64();
         match leader.bound(now) {
             Some(_) => format!("{role} is promised here for {left:.3} s more"),
+            None if granting.word_given.as_ref() == Some(role) => {
+                format!("{role}: over, an operator said that its host is off")
+            }
             None if leader.has_fenced(&role.holder) => format!("{role}: over, its host was switched off"),
             None if leader.has_ended(&role.holder) => format!("{role}: over, its agent gave it up"),
             None => format!(

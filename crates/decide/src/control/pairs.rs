@@ -240,12 +240,14 @@ impl Control {
             because = because.fact("may be lost", self.lost_with(known, member).unwrap_or_default());
         }
         let available = known.granting.is_none();
-        let left =
-            known.holder().filter(|_| available && matches!(rule, Rule::HostLost | Rule::OperatorForced));
+        let is_left = rule == Rule::OperatorForced || (available && rule == Rule::HostLost);
+        let left = known.holder().filter(|_| is_left);
         if let Some(left) = left {
             let silence = self.silence_of(now, known, left).unwrap_or_default();
             because = because.fact("the host that counts as lost", silence);
-            because = because.fact("two may act", "yes, until that host is heard again");
+            let until =
+                if available { "that host is heard again" } else { "its votes run out, if its host is on" };
+            because = because.fact("two may act", format!("yes, until {until}"));
         }
         let role = known.stored.clone();
         self.raise(now, name, member, None, because, out);

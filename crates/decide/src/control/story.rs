@@ -5,7 +5,7 @@
 use understudy_model::{Because, Event, EventKind, Member, Moment, PairName, Rule, Severity, Subject};
 
 use super::pairs::span;
-use super::state::LeftBehind;
+use super::state::{LeftBehind, Pair};
 use super::{Control, Out, about_pair, event};
 
 impl Control {
@@ -75,7 +75,10 @@ impl Control {
                 let told = Because::new(Rule::SoleActing, text);
                 why.map_or(told.clone(), |why| told.fact("decided by", why.rule).fact("because", why.reason))
             }
-            None => Because::new(Rule::MemberDemoted, "no member acts as primary"),
+            None => match shown.filter(|member| self.app(known, *member).is_none_or(|app| !app.heard)) {
+                Some(member) => self.over_unheard(known, member),
+                None => Because::new(Rule::MemberDemoted, "no member acts as primary"),
+            },
         };
         let severity = if primary.is_some() { Severity::Info } else { Severity::Warning };
         let kept = known.because.as_ref().is_none_or(|because| because.rule == Rule::ActingHolderKept);
@@ -84,6 +87,7 @@ impl Control {
             application: primary.or(shown).map(|member| known.spec.application(member).clone()),
             ..about_pair(name)
         };
+        let (because_unheard, text) = (because.rule != Rule::MemberDemoted, because.reason.clone());
         let told =
             Event { from: word(shown), to: word(primary), epoch, ..event(kind, severity, about, because) };
         out.events.push(told);
@@ -92,6 +96,7 @@ impl Control {
             (Some(member), _) => {
                 Some(format!("{} confirmed that it is primary", known.spec.application(member)))
             }
+            (None, Some(_)) if because_unheard => Some(text),
             (None, Some(member)) => Some(format!("{} serves no more", known.spec.application(member))),
             (None, None) => None,
         };
@@ -103,6 +108,29 @@ impl Control {
         }
         if let Some(member) = primary {
             self.note_change(now, name, member, out);
+        }
+    }
+
+    /// Why a member that is not heard is primary no more: nobody saw it end.
+    fn over_unheard(&self, pair: &Pair, member: Member) -> Because {
+        let name = pair.spec.application(member);
+        let rule = match &pair.granting {
+            Some(granting) => self.gone_rule(pair, granting, member),
+            None if pair.forced.is_some() && pair.forced == pair.stored => Rule::OperatorForced,
+            None => Rule::HostLost,
+        };
+        let text = match rule {
+            Rule::OperatorForced => {
+                format!("{name} is given up by an operator's word, and was not heard to end")
+            }
+            Rule::HostLost => format!("{name} is not heard, and its host counts as lost: it may still act"),
+            Rule::FencedByDevice => format!("{name} is not heard, and its host was switched off"),
+            _ => format!("{name} is not heard, and its role is over: nobody is bound to it any more"),
+        };
+        let because = Because::new(rule, text);
+        match &pair.stored {
+            Some(role) => because.fact("role", role),
+            None => because,
         }
     }
 }

@@ -169,10 +169,11 @@ impl Control {
             ready: not_ready_because.is_empty(),
             not_ready_because,
             two_act: self.situation(now, name) == Some(PairTrigger::TwoAct),
-            second_may_act: pair
-                .left_behind
-                .as_ref()
-                .is_some_and(|left| self.may_act_unheard(pair, left.member)),
+            second_may_act: pair.left_behind.as_ref().is_some_and(|left| match &pair.granting {
+                // Its own votes end it.
+                Some(_) => now < left.since + pair.spec.terms().lease,
+                None => self.may_act_unheard(pair, left.member),
+            }),
             two_acted: pair.two_acted,
             held_because: self.held_because(now, pair),
             promise: pair.granting.as_ref().and_then(|granting| {
@@ -321,10 +322,12 @@ impl Control {
         if let Some(left) = &pair.left_behind {
             let (application, span) =
                 (pair.spec.application(left.member), now.since(left.since).as_secs_f64());
-            warnings.push(format!(
-                "pair {name}: {application} was left behind on a lost host {span:.0} s ago and may still act; it is \
-                 demoted as soon as its agent is heard"
-            ));
+            let told = if pair.granting.is_some() {
+                "was given up by force, and is not heard yet: whether it acted beside the new primary is said when it is"
+            } else {
+                "was left behind on a lost host, and may still act: it is demoted as soon as its agent is heard"
+            };
+            warnings.push(format!("pair {name}: {application} {told} ({span:.0} s ago)"));
         }
         self.warn_of_voters(name, pair, warnings);
         if self.same_host(pair) {
