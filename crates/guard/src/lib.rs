@@ -5,6 +5,7 @@
 //! what is armed and not moved in time is killed; nothing else is ever signalled; nothing that anybody sends undoes what is
 //! armed, but for words of the agent that armed it, whole and about exactly that start.
 
+pub mod group;
 pub mod guards;
 pub mod message;
 pub mod socket;

@@ -7,17 +7,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use understudy_model::ApplicationName;
 
 use crate::Start;
+use crate::group;
 use crate::message::Refusal;
 use crate::socket::is_readable;
-
-/// Deepest nesting of control groups below that of a start.
-const DEEPEST: usize = 8;
 
 /// What is to be killed.
 pub(super) struct Prey {
@@ -136,25 +134,15 @@ impl Group {
     fn kill(&self) -> bool {
         let all_at_once = self.kill.as_ref().is_some_and(|mut kill| kill.write_all(b"1").is_ok());
         let mut living = Vec::new();
-        let all_listed = collect(&self.path, DEEPEST, &mut living).is_ok();
+        let all_listed = group::list(&self.path, &mut living).is_ok();
         living.retain(|pid| may_live(*pid));
         if !all_at_once {
             for pid in &living {
                 self.kill_member(*pid);
             }
         }
-        // A list is no moment: one that is on it may end after it has made another.
-        all_listed && living.is_empty() && !self.is_populated()
-    }
-
-    /// Whether the kernel counts anything in it. What cannot be read is not known to be empty.
-    fn is_populated(&self) -> bool {
-        match fs::read(self.path.join("cgroup.events")) {
-            Ok(events) => events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1"),
-            Err(error) => {
-                error.kind() != io::ErrorKind::NotFound && error.raw_os_error() != Some(libc::ENODEV)
-            }
-        }
+        // A list is no moment: the kernel's count is asked as well.
+        all_listed && living.is_empty() && group::populated(&self.path).is_ok_and(|populated| !populated)
     }
 
     /// By number, but only the one that is in this group while its descriptor is open.
@@ -162,37 +150,12 @@ impl Group {
         let Some(descriptor) = open(pid) else { return };
         let mut now = Vec::new();
         // What could not be listed is not known to be in it.
-        let _ = collect(&self.path, DEEPEST, &mut now);
+        let _ = group::list(&self.path, &mut now);
         // Listed, and not ended: so the number was its own all the time.
         if pid != 1 && pid != std::process::id() && now.contains(&pid) && !is_readable(&descriptor) {
             let _ = pidfd_send_signal(&descriptor, Signal::KILL);
         }
     }
-}
-
-/// The processes in a group and below it. What is gone holds none; an error says that some may be missing.
-fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
-    match fs::read_to_string(path.join("cgroup.procs")) {
-        Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
-        // A threaded one: its processes are listed by the group that it is part of.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
-        Err(error) => return Err(error),
-    }
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut all = Ok(());
-    for entry in entries.flatten().filter(|_| deeper > 0) {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            // One that cannot be read hides none of the others.
-            all = all.and(collect(&entry.path(), deeper - 1, found));
-        }
-    }
-    all
 }
 
 /// What the kernel says of a descriptor.
@@ -300,6 +263,19 @@ mod tests {
         assert_eq!(parse(cut), parse(stat));
         assert!(parse(b"7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
         assert_eq!(parse(b"7 (a) S 1"), None);
+    }
+
+    /// The list of a group was empty, and the kernel counts somebody: it is not told as gone.
+    #[test]
+    fn a_group_in_which_nobody_is_listed_and_somebody_is_counted_is_not_gone() {
+        let place = tempfile::tempdir().unwrap();
+        for (file, text) in [("cgroup.procs", ""), ("cgroup.kill", ""), ("cgroup.events", "populated 1\n")] {
+            fs::write(place.path().join(file), text).unwrap();
+        }
+        let group = Group::open(place.path().to_owned()).unwrap().unwrap();
+        assert!(!group.kill());
+        fs::write(place.path().join("cgroup.events"), "populated 0\n").unwrap();
+        assert!(group.kill());
     }
 
     #[test]

@@ -9,12 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use understudy_decide::agent::StartId;
+use understudy_guard::group::{self, DEEPEST};
 use understudy_model::{ApplicationName, Incarnation};
 
 use super::{bounds, proc};
-
-/// Deepest nesting of control groups that an application may make below its own and still be seen whole.
-const DEEPEST: usize = 8;
 
 /// Where the groups of applications lie on a host that runs the agent as a service of systemd: outside of the agent's own unit,
 /// as a signal to "everything of that unit" must not reach them. systemd makes it, for the unit of this name.
@@ -214,17 +212,13 @@ impl Group {
 
     /// Whether anything in it, or below it, lives. The kernel keeps this; nothing is searched.
     pub fn populated(&self) -> io::Result<bool> {
-        match fs::read_to_string(self.path.join("cgroup.events")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-            Ok(events) => Ok(events.lines().any(|line| line == "populated 1")),
-        }
+        group::populated(&self.path)
     }
 
     /// The processes in it and below it; those that end meanwhile may be among them.
     pub fn processes(&self) -> io::Result<Vec<u32>> {
         let mut found = Vec::new();
-        collect(&self.path, DEEPEST, &mut found)?;
+        group::list(&self.path, &mut found)?;
         Ok(found)
     }
 
@@ -237,28 +231,6 @@ impl Group {
     pub fn kill(&self) -> bool {
         fs::write(self.path.join("cgroup.kill"), "1").is_ok()
     }
-}
-
-fn collect(path: &Path, deeper: usize, found: &mut Vec<u32>) -> io::Result<()> {
-    match fs::read_to_string(path.join("cgroup.procs")) {
-        // Removed since it was listed: nothing lives there.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
-        // A threaded one: its processes are listed by the group that it is part of.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
-        Err(error) => return Err(error),
-        Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
-    }
-    if deeper == 0 {
-        return Ok(());
-    }
-    let Ok(entries) = fs::read_dir(path) else { return Ok(()) };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect(&entry.path(), deeper - 1, found)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
