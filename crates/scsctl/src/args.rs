@@ -97,7 +97,8 @@ pub enum Command {
         #[arg(long)]
         graceful: bool,
     },
-    /// Stop an application and start it again; with --rolling both members of a pair, one after the other
+    /// Stop an application and start it again; needs --yes if it is a primary. With --rolling both members of a pair, one after
+    /// the other
     Restart {
         #[command(flatten)]
         doing: Doing,

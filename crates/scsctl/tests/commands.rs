@@ -270,6 +270,49 @@ fn stopping_a_primary_or_a_pair_needs_yes() {
 }
 
 #[test]
+fn restarting_a_primary_needs_yes_and_a_backup_does_not() {
+    let pair = status(true)["pairs"][0].clone();
+    let server = FakeServer::start(&[
+        ("GET /v1/applications/tserver-1", vec![ok(application("tserver-1", "primary", "started"))]),
+        ("GET /v1/applications/tserver-2", vec![ok(application("tserver-2", "backup", "started"))]),
+        ("GET /v1/pairs/tserver", vec![ok(pair)]),
+        ("POST /v1/applications/tserver-1/restart", vec![ok(json!({"done": "it is restarted"}))]),
+        ("POST /v1/applications/tserver-2/restart", vec![ok(json!({"done": "it is restarted"}))]),
+    ]);
+    let refused = server.run(&["restart", "tserver-1"]);
+    assert_eq!(refused.status.code(), Some(6));
+    let said = text(&refused.stderr);
+    assert!(said.contains("tserver-1 is the primary of pair tserver: tserver-2 would take over"), "{said}");
+    assert!(said.contains("try: scsctl restart tserver --rolling, or scsctl restart tserver-1 --yes"), "{said}");
+    assert!(!server.asked().iter().any(|(asked, _)| asked.starts_with("POST")), "something was done");
+    assert_eq!(server.run(&["restart", "tserver-2"]).status.code(), Some(0));
+    assert_eq!(server.run(&["restart", "tserver-1", "--yes"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_heard_and_may_act_is_not_stopped_without_yes_and_is_not_done_yet() {
+    let mut silent = application("tserver-1", "unknown", "unknown");
+    silent["epoch"] = json!(7);
+    let mut pair = status(true)["pairs"][0].clone();
+    pair["primary"] = json!("tserver-2");
+    let pending = json!({"id": 5, "kind": "stop", "subject": "tserver-1", "state": "pending", "steps": [],
+                         "why": "not done yet: alpha is not heard; tserver-1 will be stopped as soon as it is"});
+    let server = FakeServer::start(&[
+        ("GET /v1/applications/tserver-1", vec![ok(silent)]),
+        ("GET /v1/pairs/tserver", vec![ok(pair)]),
+        ("POST /v1/applications/tserver-1/stop", vec![ok(json!({"operation": {"id": 5, "state": "running"}}))]),
+        ("GET /v1/operations/5", vec![ok(pending)]),
+    ]);
+    let refused = server.run(&["stop", "tserver-1"]);
+    assert_eq!(refused.status.code(), Some(6));
+    assert!(text(&refused.stderr).contains("may be primary of pair tserver where it is"));
+    let told = server.run(&["stop", "tserver-1", "--yes"]);
+    assert_eq!(told.status.code(), Some(5));
+    let said = text(&told.stdout);
+    assert!(said.contains("stop of tserver-1: not done yet: alpha is not heard"), "{said}");
+}
+
+#[test]
 fn an_absent_server_is_unreachable_and_a_lost_answer_is_unknown() {
     let absent = scsctl("unix:/nonexistent/scs.sock", &["status"]);
     assert_eq!(absent.status.code(), Some(4));

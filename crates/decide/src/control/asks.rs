@@ -229,6 +229,9 @@ impl Control {
         for application in applications {
             self.memory.goals.insert(application.clone(), goal);
             self.renew_preference(asker.now, &application);
+            if goal == Goal::Stopped {
+                self.ends_primary(asker.now, &application, id);
+            }
             out.persist.push(ControlRecord::SetGoal { application: application.clone(), goal });
             let text = if self.send_goal(&application, goal, graceful, id, out) {
                 format!("{application}: its agent is told that it should be {goal}")
@@ -276,6 +279,7 @@ impl Control {
         let id = self.begin(asker, "restart", name.to_owned(), awaits, limit, out);
         let because = Because::new(Rule::OperatorAsked, format!("restart of {application}"));
         self.tell_operation(EventKind::OperationStarted, Severity::Info, id, because, out);
+        self.ends_primary(asker.now, &application, id);
         let about = OrderedWork::Level { application: Some(application.clone()), operation: Some(id) };
         self.send(&host, Work::Restart { application: application.clone() }, about, out);
         self.step_of(asker.now, Some(id), format!("the agent of {host} is told to restart it"));

@@ -141,7 +141,8 @@ impl Control {
             return OperationState::Running;
         }
         if applications.iter().all(|application| self.is(application, goal)) {
-            return OperationState::Done;
+            let changing = applications.iter().any(|application| self.changes_roles(application));
+            return if changing { OperationState::Running } else { OperationState::Done };
         }
         let gave_up = applications.iter().find_map(|application| {
             let report = self.applications.get(application)?.report.as_ref()?;
@@ -154,11 +155,42 @@ impl Control {
     fn restarted_state(&self, application: &ApplicationName, pid: Option<u32>) -> OperationState {
         let report = self.applications.get(application).and_then(|known| known.report.as_ref());
         let other = report.is_some_and(|report| report.pid.is_some() && report.pid != pid);
-        if other && self.is(application, Goal::Started) {
+        if other && self.is(application, Goal::Started) && !self.changes_roles(application) {
             OperationState::Done
         } else {
             OperationState::Running
         }
+    }
+
+    /// The roles of its pair are being changed, which takes a moment and belongs to what was asked.
+    fn changes_roles(&self, application: &ApplicationName) -> bool {
+        let pair = self.applications.get(application).and_then(|known| self.pairs.get(known.pair.as_ref()?));
+        pair.is_some_and(|pair| matches!(pair.state, PairState::Promoting | PairState::Demoting))
+    }
+
+    /// The primary of its pair is about to be ended by this operation: what follows is told as its step.
+    pub(super) fn ends_primary(&mut self, now: Moment, application: &ApplicationName, id: OperationId) {
+        let Some(name) = self.applications.get(application).and_then(|known| known.pair.clone()) else { return };
+        let Some(pair) = self.pairs.get(&name) else { return };
+        let Some(member) = pair.spec.member_of(application) else { return };
+        if self.serving(now, pair) != Some(member) {
+            return;
+        }
+        let other = pair.spec.application(member.other()).clone();
+        let next = if self.goal(&other) == Goal::Stopped {
+            format!("{other} should be stopped too, so nobody serves then")
+        } else {
+            let reasons = self.not_ready_because(now, pair, member.other());
+            if reasons.is_empty() {
+                format!("its role goes to {other}")
+            } else {
+                format!("{other} could not take over: {}", reasons.join("; "))
+            }
+        };
+        if let Some(pair) = self.pairs.get_mut(&name) {
+            pair.ended_by = Some((member, id));
+        }
+        self.step_of(now, Some(id), format!("{application} is the primary of pair {name}: {next}"));
     }
 
     fn late_state(&self, id: OperationId) -> OperationState {
@@ -236,6 +268,7 @@ impl Control {
             _ => None,
         };
         self.leave_pairs(id);
+        self.leave_ended(id, state == OperationState::Done);
         if let Some(host) = drained {
             // Members there may be promoted again, if it failed: a pair may have waited for nothing else.
             self.touch_host(&host);
@@ -266,6 +299,14 @@ impl Control {
         for pair in self.pairs.values_mut().filter(|pair| pair.operation == Some(id)) {
             pair.operation = None;
             pair.take_back_given_up();
+        }
+    }
+
+    /// An operation that ended a primary has ended itself: it still answers for the change of roles only if that is to come.
+    fn leave_ended(&mut self, id: OperationId, done: bool) {
+        let ended = |pair: &&mut super::Pair| pair.ended_by.is_some_and(|(_, by)| by == id);
+        for pair in self.pairs.values_mut().filter(ended) {
+            pair.ended_by.take_if(|_| !done || pair.shown_primary.is_some());
         }
     }
 
@@ -315,7 +356,7 @@ impl Control {
             // The hold itself is taken back with the rest of that decision.
             Awaits::Held { .. } => {}
             // Goals that were not stored are taken back with the rest of that decision.
-            Awaits::Goal { .. } | Awaits::OtherProcess { .. } => {}
+            Awaits::Goal { .. } | Awaits::OtherProcess { .. } => self.leave_ended(id, false),
         }
         let message =
             format!("{} of {} was not begun: it could not be made durable", known.kind, known.subject);

@@ -263,6 +263,9 @@ pub(super) struct Pair {
     pub due: Option<Moment>,
     /// The last member that was confirmed to be primary, or held the role when this leadership began.
     pub last_primary: Option<Member>,
+    /// The primary that an operator's stop or restart ends, and that operation: the change of roles that follows is no automatic
+    /// one, and is told as its step.
+    pub ended_by: Option<(Member, OperationId)>,
     /// Its automatic changes of roles.
     pub flap: Flap,
     /// Its grants; only under `strict`.
@@ -296,6 +299,7 @@ impl Pair {
             forced: None,
             due: None,
             last_primary: None,
+            ended_by: None,
             flap: Flap::default(),
             granting: None,
             kept: None,
@@ -308,6 +312,11 @@ impl Pair {
         if let Some(kept) = &mut self.kept {
             kept.given_up = None;
         }
+    }
+
+    /// The operation that hears of a change of roles: the one under way, else the one that ended the primary.
+    pub fn told_of_change(&self) -> Option<OperationId> {
+        self.operation.or(self.ended_by.map(|(_, operation)| operation))
     }
 
     /// The member that holds the stored role.

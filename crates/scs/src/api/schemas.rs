@@ -224,7 +224,7 @@ fn objects() -> Vec<(&'static str, Value)> {
                 ("kind", text()),
                 ("subject", text()),
                 ("actor", text()),
-                ("state", words(["running", "done", "failed", "unknown"].into_iter())),
+                ("state", words(["running", "done", "failed", "unknown", "pending"].into_iter())),
                 ("why", maybe("string")),
                 ("steps", list(object(&[("after_ms", number()), ("what", text())]))),
                 ("began", text()),

@@ -32,6 +32,14 @@ fn problem_cell(text: String, show: Show) -> Cell {
     toned(format!("{}…", beginning.trim_end()), Tone::Warn)
 }
 
+/// The run mode of a member; without a pair there is nobody to be primary of.
+fn mode_cell(application: &Application) -> Cell {
+    match application.pair {
+        Some(_) => toned(application.run_mode.clone(), mode_tone(&application.run_mode)),
+        None => toned("-", Tone::Faint),
+    }
+}
+
 fn status_cell(application: &Application) -> Cell {
     let tone = match (application.status.as_str(), application.goal.as_str()) {
         _ if application.gave_up => Tone::Bad,
@@ -62,7 +70,7 @@ pub fn application_row(application: &Application, indent: &str, show: Show) -> V
     vec![
         cell(format!("{indent}{}", application.name)),
         cell(application.host.clone()),
-        toned(application.run_mode.clone(), mode_tone(&application.run_mode)),
+        mode_cell(application),
         status_cell(application),
         cell(or_dash(application.epoch)),
         cell(or_dash(application.pid)),
@@ -226,7 +234,7 @@ pub fn application(application: &Application, show: Show) -> String {
             ("host", application.host.clone()),
             ("pair", application.pair.clone().unwrap_or_default()),
             ("status", format!("{} (goal: {})", application.status, application.goal)),
-            ("run mode", application.run_mode.clone()),
+            ("run mode", application.pair.as_ref().map_or_else(|| "-".to_owned(), |_| application.run_mode.clone())),
             ("epoch", or_dash(application.epoch)),
             ("pid", or_dash(application.pid)),
             ("restarts", application.restarts.to_string()),
