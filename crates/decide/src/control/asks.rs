@@ -221,7 +221,8 @@ impl Control {
         let limit =
             applications.iter().map(|application| self.limit(application, goal)).max().unwrap_or_default();
         self.remember_undo(None);
-        let awaits = Awaits::Goal { applications: applications.clone(), goal };
+        let away = applications.iter().filter(|it| self.is_away(asker.now, it)).cloned().collect();
+        let awaits = Awaits::Goal { applications: applications.clone(), goal, away };
         let kind = if goal == Goal::Started { "start" } else { "stop" };
         let id = self.begin(asker, kind, name.to_owned(), awaits, limit, out);
         let because = Because::new(Rule::GoalSet, format!("{name} should be {goal}"));

@@ -1,5 +1,6 @@
 //! Operations: begun with a durable number, told step by step, ended with a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_model::{
@@ -10,10 +11,13 @@ use understudy_model::{
 use super::pair::{PairState, PairTrigger};
 use super::refuse::refused;
 use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, RollingPhase, Undo};
-use super::{Control, ControlDo, ControlRecord, OperationState, Out, RequestId, event};
+use super::{Control, ControlDo, ControlRecord, LinkEnd, OperationState, Out, RequestId, event};
 
 /// What is added to an application's own timeouts before an operation counts as failed.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// An agent whose link ended, or that was not reached, since less than this may be there again in a moment.
+const COMES_BACK: Duration = Duration::from_secs(2);
 
 /// Who asks, and when.
 pub(super) struct Asker {
@@ -101,7 +105,7 @@ impl Control {
                     self.go_on_rolling(now, id, &pair, first, phase, out)
                 }
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
-                Awaits::Goal { applications, goal } => self.goal_state(id, applications, *goal),
+                Awaits::Goal { applications, goal, away } => self.goal_state(id, applications, *goal, away),
                 Awaits::OtherProcess { application, pid } => self.restarted_state(application, *pid),
             };
             match state {
@@ -134,15 +138,25 @@ impl Control {
         }
     }
 
-    fn goal_state(&self, id: OperationId, applications: &[ApplicationName], goal: Goal) -> OperationState {
+    fn goal_state(
+        &self,
+        id: OperationId,
+        applications: &[ApplicationName],
+        goal: Goal,
+        away: &BTreeSet<ApplicationName>,
+    ) -> OperationState {
         // What was reported before an agent has heard of it says nothing about what was asked.
         let unanswered = |outstanding: &super::Outstanding| matches!(&outstanding.work, OrderedWork::Level { operation, .. } if *operation == Some(id));
         if self.outstanding.values().any(unanswered) {
             return OperationState::Running;
         }
-        if applications.iter().all(|application| self.is(application, goal)) {
-            let changing = applications.iter().any(|application| self.changes_roles(application));
-            return if changing { OperationState::Running } else { OperationState::Done };
+        let open: Vec<&ApplicationName> =
+            applications.iter().filter(|application| !self.is(application, goal)).collect();
+        if open.iter().all(|application| away.contains(*application) && self.unheard(application)) {
+            if applications.iter().any(|application| self.changes_roles(application)) {
+                return OperationState::Running;
+            }
+            return if open.is_empty() { OperationState::Done } else { self.pending(id, &open, goal) };
         }
         let gave_up = applications.iter().find_map(|application| {
             let report = self.applications.get(application)?.report.as_ref()?;
@@ -160,6 +174,38 @@ impl Control {
         } else {
             OperationState::Running
         }
+    }
+
+    fn unheard(&self, application: &ApplicationName) -> bool {
+        self.applications.get(application).is_some_and(|known| !known.heard)
+    }
+
+    /// Its agent is not heard, and nothing says that it will be in a moment.
+    pub(super) fn is_away(&self, now: Moment, application: &ApplicationName) -> bool {
+        let known = self.applications.get(application).filter(|known| !known.heard);
+        let gone = known.and_then(|known| self.hosts.get(&known.host)?.gone);
+        gone.is_some_and(|gone| {
+            (gone.end == LinkEnd::Silent && !gone.fresh) || now.since(gone.since) >= COMES_BACK
+        })
+    }
+
+    /// What was asked is durable, and done as soon as the agents of these are heard.
+    fn pending(&self, id: OperationId, open: &[&ApplicationName], goal: Goal) -> OperationState {
+        let host = |application: &&ApplicationName| self.applications.get(*application).map(|it| it.host.as_str());
+        let hosts: BTreeSet<&str> = open.iter().filter_map(host).collect();
+        let hosts: Vec<&str> = hosts.into_iter().collect();
+        let names: Vec<&str> = open.iter().map(|application| application.as_str()).collect();
+        let (is, back) = if let [_] = hosts[..] { ("is", "it is") } else { ("are", "they are") };
+        let (done, undo) = match goal {
+            Goal::Started => ("started", "stop"),
+            Goal::Stopped => ("stopped", "start"),
+        };
+        let subject = self.operations.get(&id).map_or("", |known| known.subject.as_str());
+        OperationState::Pending(format!(
+            "not done yet: {} {is} not heard; {} will be {done} as soon as {back}; take it back: scsctl {undo} {subject}",
+            hosts.join(" and "),
+            names.join(" and ")
+        ))
     }
 
     /// The roles of its pair are being changed, which takes a moment and belongs to what was asked.
@@ -235,7 +281,12 @@ impl Control {
                     None => OperationState::Failed(why),
                 }
             }
-            Awaits::Goal { applications, .. } => {
+            Awaits::Goal { applications, goal, .. } => {
+                let open: Vec<&ApplicationName> =
+                    applications.iter().filter(|application| !self.is(application, *goal)).collect();
+                if known.trouble.is_none() && open.iter().all(|application| self.unheard(application)) {
+                    return self.pending(id, &open, *goal);
+                }
                 OperationState::Failed(format!("{why}; {}", self.present(applications)))
             }
             Awaits::OtherProcess { application, .. } => {
@@ -280,6 +331,11 @@ impl Control {
                 EventKind::OperationDone,
                 Severity::Info,
                 Because::new(Rule::OperatorAsked, format!("{what} is done")),
+            ),
+            OperationState::Pending(why) => (
+                EventKind::OperationFailed,
+                Severity::Warning,
+                Because::new(Rule::OperatorAsked, format!("{what}: {why}")),
             ),
             OperationState::Failed(why) | OperationState::Unknown(why) => {
                 let rule = if known.deadline <= now { Rule::TooSlow } else { Rule::OperatorAsked };

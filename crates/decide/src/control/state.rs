@@ -385,8 +385,8 @@ impl OrderedWork {
 pub(super) enum Awaits {
     /// This pair's role to be held by this member.
     Holder { pair: PairName, member: Member },
-    /// These applications to be so.
-    Goal { applications: Vec<ApplicationName>, goal: Goal },
+    /// These applications to be so; of those that are away nobody can say when.
+    Goal { applications: Vec<ApplicationName>, goal: Goal, away: BTreeSet<ApplicationName> },
     /// This application to be started, with another process than this.
     OtherProcess { application: ApplicationName, pid: Option<u32> },
     /// Nothing on this host to be primary; the pair that is being switched, and how many were.

@@ -194,4 +194,6 @@ pub enum OperationState {
     Failed(String),
     /// It cannot be known yet what became of it.
     Unknown(String),
+    /// It is taken down and not done yet: whose agent is waited for, and how it is taken back. Nothing more is told of it.
+    Pending(String),
 }

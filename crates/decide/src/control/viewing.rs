@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationStatus, ControllerEpoch, ControllerName, HostName, Member, Moment, Rule};
+use understudy_model::{
+    ApplicationStatus, ControllerEpoch, ControllerName, Goal, HostName, Member, Moment, Rule,
+};
 
 use super::pair::{PairState, PairTrigger};
 use super::state::Pair;
@@ -253,6 +255,16 @@ impl Control {
                 warnings.push(format!(
                     "application {name} is {}: {}; run: scsctl why {name}",
                     report.status, report.problem
+                ));
+            }
+        }
+        for (name, known) in self.applications.iter().filter(|(_, known)| !known.heard) {
+            let told = known.report.as_ref().map(|report| report.goal);
+            if self.goal(name) == Goal::Stopped && told == Some(Goal::Started) {
+                let host = &known.host;
+                warnings.push(format!(
+                    "application {name} should be stopped, and host {host} is not heard: it is stopped as soon as {host} is; \
+                     take it back: scsctl start {name}"
                 ));
             }
         }

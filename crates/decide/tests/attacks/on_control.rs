@@ -75,6 +75,54 @@ fn what_an_agent_should_know_is_told_although_an_epoch_in_the_same_decision_was_
     assert!(!world.runs("five"), "its stop was never told:\n{}", world.told());
 }
 
+/// The goal is durable, and whoever asked need not wait for an agent that is not there.
+#[test]
+fn a_stop_on_a_silent_host_is_not_done_yet_and_is_told_so_at_once() {
+    let mut world = settled(wide_cluster());
+    world.silence(0);
+    world.deliver_all();
+    world.ask(stop("five"));
+    let OperationState::Pending(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert_eq!(
+        why,
+        "not done yet: alpha is not heard; five will be stopped as soon as it is; take it back: scsctl start five"
+    );
+    let warnings = world.view().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("take it back: scsctl start five")), "{warnings:?}");
+    world.ask(start("five"));
+    let OperationState::Pending(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert!(why.contains("five will be started") && why.ends_with("scsctl stop five"), "{why}");
+    world.ask(stop("five"));
+    world.unsilence(0);
+    world.settle(50);
+    assert!(!world.runs("five"), "{}", world.told());
+}
+
+#[test]
+fn a_stop_of_a_pair_with_one_silent_member_waits_for_the_other_one_alone() {
+    let mut world = settled(small_cluster());
+    world.silence(1);
+    world.deliver_all();
+    world.ask(stop("p"));
+    assert_eq!(last_state(&world), OperationState::Running);
+    world.settle(10);
+    assert!(!world.runs("one"), "{}", world.told());
+}
+
+#[test]
+fn a_link_that_just_broke_is_waited_for() {
+    let mut world = settled(wide_cluster());
+    world.cut(0);
+    world.ask(stop("five"));
+    assert_eq!(last_state(&world), OperationState::Running);
+    world.settle(50);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+}
+
+fn last_state(world: &Wide) -> OperationState {
+    world.view().operations.pop().expect("an operation").state
+}
+
 #[test]
 fn a_change_of_roles_that_was_dropped_with_another_pairs_epoch_is_made_later() {
     let mut world = settled(wide_cluster());

@@ -217,6 +217,7 @@ pub fn operation(operation: &OperationView, wall: Wall) -> Value {
         OperationState::Done => ("done", None),
         OperationState::Failed(why) => ("failed", Some(why)),
         OperationState::Unknown(why) => ("unknown", Some(why)),
+        OperationState::Pending(why) => ("pending", Some(why)),
     };
     let steps: Vec<Value> =
         operation.steps.iter().map(|(after, what)| json!({ "after_ms": ms(*after), "what": what })).collect();
