@@ -57,6 +57,9 @@ pub struct HostState {
     pub held: Option<String>,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
+    /// Applications without a pair that should run there: nobody takes them over.
+    #[serde(default)]
+    pub only_here: Vec<ApplicationName>,
     /// What agents found of its clock and others that ran apart; empty if nothing is doubted.
     #[serde(default)]
     pub clock_doubts: Vec<String>,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use understudy_model::{
-    ApplicationStatus, ControllerEpoch, ControllerName, Goal, HostName, Member, Moment, Rule,
+    ApplicationName, ApplicationStatus, ControllerEpoch, ControllerName, Goal, HostName, Member, Moment, Rule,
 };
 
 use super::pair::{PairState, PairTrigger};
-use super::state::Pair;
+use super::state::{App, Pair};
 use super::{
     ApplicationState, ClusterView, Control, HostState, LinkEnd, OperationState, OperationView, PairView,
     PromiseView,
@@ -60,9 +60,18 @@ impl Control {
                 held: self.memory.holds.get(name).map(|hold| self.hold_told(now, name, hold)),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
+                only_here: self.only_on(name),
                 clock_doubts: self.clock_doubts_of(name),
             })
             .collect()
+    }
+
+    /// The applications without a pair that should run on a host: they are gone with it.
+    pub(super) fn only_on(&self, host: &HostName) -> Vec<ApplicationName> {
+        let alone = |(name, app): &(&ApplicationName, &App)| {
+            app.host == *host && app.pair.is_none() && self.goal(name) == Goal::Started
+        };
+        self.applications.iter().filter(alone).map(|(name, _)| name.clone()).collect()
     }
 
     /// Why a host is not running, and who else hears it.

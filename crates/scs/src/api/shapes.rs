@@ -133,6 +133,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
         "loss_risks": host.loss_risks,
+        "only_here": host.only_here,
         "clock_doubts": host.clock_doubts,
         "drained": host.drained,
         "held": host.held,

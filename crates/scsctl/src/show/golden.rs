@@ -70,6 +70,19 @@ fn the_cluster_at_a_glance() {
 }
 
 #[test]
+fn what_runs_on_one_host_only_is_named_and_a_silent_host_promises_nothing() {
+    let host = |status: &str, only: Value| {
+        let host = json!({"name": "alpha", "status": status, "loss_survivable": true, "only_here": only});
+        super::hosts(&[read(&host).unwrap()], show(false))
+    };
+    assert!(host("running", json!([])).contains(" yes "));
+    assert!(host("running", json!(["cron"])).contains("cron runs only here"));
+    assert!(host("running", json!(["cron", "ivr", "x"])).contains("cron and 2 more run only here"));
+    let silent = host("unreachable", json!(["cron"]));
+    assert!(!silent.contains("yes") && !silent.contains("cron"), "{silent}");
+}
+
+#[test]
 fn applications_with_room() {
     let all: crate::answers::Status = read(&cluster()).unwrap();
     assert_looks(

@@ -119,11 +119,27 @@ pub fn host_table(hosts: &[Host], show: Show) -> Table {
             toned(host.status.clone(), tone),
             cell(host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
             cell(ago(show.now, host.since.as_deref())),
-            cell(if host.loss_survivable { "yes" } else { "no" }),
+            cell(survivable(host)),
             problem_cell(host.problem.clone(), show),
         ]);
     }
     table
+}
+
+/// Whether the loss of a host would interrupt nothing for long. Of one that is not heard there is nothing to promise.
+fn survivable(host: &Host) -> String {
+    match &host.only_here[..] {
+        _ if !host.loss_survivable => "no".to_owned(),
+        _ if host.status != "running" => "-".to_owned(),
+        [] => "yes".to_owned(),
+        [one] => format!("{one} runs only here"),
+        [one, others @ ..] => format!("{one} and {} more run only here", others.len()),
+    }
+}
+
+fn would_be_lost(host: &Host) -> String {
+    let alone = host.only_here.iter().map(|name| format!("{name} runs only here: it is in no pair"));
+    host.loss_risks.iter().cloned().chain(alone).collect::<Vec<_>>().join("; ")
 }
 
 fn heard(ms_ago: u64) -> String {
@@ -205,8 +221,8 @@ pub fn host(host: &Host, show: Show) -> String {
             ("address", host.address.clone()),
             ("status", format!("{}, since {}", host.status, ago(show.now, host.since.as_deref()))),
             ("heard", host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
-            ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
-            ("would be lost", host.loss_risks.join("; ")),
+            ("loss survivable", survivable(host)),
+            ("would be lost", would_be_lost(host)),
             ("clock", host.clock_doubts.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
             ("held", host.held.clone().unwrap_or_default()),
