@@ -235,6 +235,27 @@ fn a_changed_agent_is_refused_until_an_operator_accepts_it() {
 }
 
 #[test]
+fn events_are_asked_for_by_names_that_are_known() {
+    let mut bench = Bench::new();
+    let _agents = bench.start_with_agents();
+    bench.until_primary("tserver-1");
+    for (path, near) in [("app=tserver-9", "tserver-1"), ("pair=tservr", "tserver"), ("host=alhpa", "alpha")] {
+        for path in [format!("/v1/events?{path}"), format!("/v1/events/stream?{path}")] {
+            let error = refused(&bench, "GET", &path, "", (404, "not-found"));
+            assert!(error["because"].to_string().contains(&format!("the nearest name is {near}")), "{error}");
+        }
+    }
+    let error = refused(&bench, "GET", "/v1/events?pair=nothing-like-it", "", (404, "not-found"));
+    assert_eq!(error["because"], json!([]));
+    let of_pair = bench.get("/v1/events?pair=tserver");
+    assert!(!of_pair["events"].as_array().unwrap().is_empty());
+    assert_eq!(of_pair["gone"], json!([]));
+    assert_eq!(bench.get("/v1/events?pair=Tserver-2")["events"], of_pair["events"], "of the pair of a member");
+    let refused_replay = refused(&bench, "GET", "/v1/replay?from=2130-01-01T00:00:00Z", "", (404, "not-found"));
+    assert!(refused_replay["message"].to_string().contains("nothing is recorded from 2130"), "{refused_replay}");
+}
+
+#[test]
 fn a_lost_link_is_said_once_and_made_again() {
     let mut bench = Bench::new();
     let (alpha, _beta) = bench.start_with_agents();

@@ -144,7 +144,7 @@ pub enum Command {
     WhatIf(WhatIf),
     /// Decide again on what was recorded, and compare; does nothing. Exit 1 if a decision is not the same
     Replay {
-        /// Leaderships that went on then or began later: a time, or how long ago as 90s, 10m, 2h, 7d [default: the newest]
+        /// Leaderships that went on then or began later: a time as for `events`, or how long ago as 90s, 10m, 2h, 7d [default: the newest]
         #[arg(long)]
         from: Option<String>,
         /// Nothing that was recorded later
@@ -394,13 +394,13 @@ pub enum Flap {
 /// Which events.
 #[derive(Debug, ClapArgs)]
 pub struct Events {
-    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z
+    /// Not older than this: 10m, 2h, 7d; 11:30, yesterday, 2026-11-20, "2026-11-20 08:00"; or 2026-11-20T08:00:00Z
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
     /// Only of this application
     #[arg(long)]
     pub app: Option<String>,
-    /// Only of this pair
+    /// Only of this pair, or of the pair of this member
     #[arg(long)]
     pub pair: Option<String>,
     /// Only of this host
@@ -425,7 +425,8 @@ pub struct Logs {
     /// At most this many lines before the end; 100 unless --since is given
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub lines: Option<u32>,
-    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z; where output goes to the journal
+    /// Not older than this: 10m, 2h, 7d; 11:30, yesterday, 2026-11-20, "2026-11-20 08:00"; or 2026-11-20T08:00:00Z; where output
+    /// goes to the journal
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
 }

@@ -17,6 +17,7 @@ mod run;
 mod server;
 mod show;
 mod stream;
+mod when;
 
 pub use exit::{Exit, Failure};
 pub use reference::commands_markdown;

@@ -313,6 +313,22 @@ fn what_is_not_heard_and_may_act_is_not_stopped_without_yes_and_is_not_done_yet(
 }
 
 #[test]
+fn events_that_are_none_or_of_what_is_gone_are_remarked_on() {
+    let none = json!({"events": [], "last": 0, "gone": []});
+    let gone = json!({"events": [], "last": 0, "gone": ["pair old is in the configuration no more"]});
+    let server = FakeServer::start(&[("GET /v1/events", vec![ok(none), ok(gone), ok(json!({"events": []}))])]);
+    let nothing = server.run(&["events", "--since", "2026-11-21 11:30"]);
+    assert_eq!((nothing.status.code(), text(&nothing.stdout).as_str()), (Some(0), ""));
+    assert!(text(&nothing.stderr).contains("no events"));
+    assert!(server.asked()[0].0.contains("since=2026-11-21T11%3A30%3A00Z"), "{:?}", server.asked());
+    let gone = server.run(&["events", "--pair", "old"]);
+    assert!(text(&gone.stderr).contains("in the configuration no more"));
+    let printed = server.run(&["-o", "json", "events"]);
+    assert_eq!((printed.status.code(), text(&printed.stdout).as_str()), (Some(0), ""), "an older server");
+    assert_eq!(server.run(&["events", "--since", "noon"]).status.code(), Some(2));
+}
+
+#[test]
 fn an_absent_server_is_unreachable_and_a_lost_answer_is_unknown() {
     let absent = scsctl("unix:/nonexistent/scs.sock", &["status"]);
     assert_eq!(absent.status.code(), Some(4));

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use agent::{AgentSettings, CommandPattern, HostPolicy, parse_agent};
 pub use cluster::{parse_cluster, parse_cluster_on};
 pub use compare::{Change, Forbidden, compare, data_at_stake};
+pub use nearest::nearest;
 pub use notify::NotifySettings;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;

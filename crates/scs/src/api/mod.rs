@@ -14,6 +14,7 @@ pub mod guard;
 mod input;
 pub mod logs;
 mod look;
+mod names;
 pub mod openapi;
 pub mod reading;
 mod rejoin;

@@ -104,7 +104,7 @@ const WHICH_EVENTS_OR_FOLLOW: &[(&str, &str, &str)] = &[
     ("since", "string", "Not older: a time, or how long ago as 90s, 10m, 2h, 7d."),
     ("after", "integer", "Only events with a higher number."),
     ("app", "string", "Only of this application."),
-    ("pair", "string", "Only of this pair."),
+    ("pair", "string", "Only of this pair, or of the pair of this member."),
     ("host", "string", "Only of this host."),
     ("limit", "integer", "At most this many, 1 to 1000."),
     ("follow", "boolean", "Goes on for ever, one event a line."),

@@ -114,6 +114,7 @@ fn host_members() -> Vec<(&'static str, Value)> {
         ("heard_ms_ago", maybe("integer")),
         ("loss_survivable", boolean()),
         ("problem", text()),
+        ("only_here", list(text())),
         ("clock_doubts", list(text())),
     ]
 }
@@ -298,7 +299,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("Applications", listing("applications", "Application")),
         ("Pairs", listing("pairs", "Pair")),
         ("Operations", listing("operations", "Operation")),
-        ("Events", object(&[("events", list(the("Event"))), ("last", integer())])),
+        ("Events", object(&[("events", list(the("Event"))), ("last", integer()), ("gone", list(text()))])),
         (
             "EventStream",
             json!({ "type": "string", "description": "`id` is an event's number, `data` an Event." }),

@@ -341,6 +341,7 @@ mod tests {
             drained: false,
             held: None,
             loss_risks: Vec::new(),
+            only_here: Vec::new(),
             clock_doubts: Vec::new(),
         };
         let applications = vec![

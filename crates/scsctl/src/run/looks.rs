@@ -13,6 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::server::escape;
 use crate::show::{self, Show};
 use crate::stream::Heard;
+use crate::when;
 
 /// Pause between two pictures of `status --watch`.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
@@ -141,8 +142,8 @@ pub(super) async fn replay(
     from: Option<&str>,
     to: Option<&str>,
 ) -> Result<Exit, Failure> {
-    let span = [("from", from), ("to", to)].into_iter();
-    let span = span.filter_map(|(key, value)| value.map(|value| format!("{key}={}", escape(value))));
+    let span = [("from", when::since(from)?), ("to", when::since(to)?)].into_iter();
+    let span = span.filter_map(|(key, value)| value.map(|value| format!("{key}={}", escape(&value))));
     let answer = session.server.get(&format!("/v1/replay?{}", span.collect::<Vec<_>>().join("&"))).await?;
     let replayed: answers::Replayed = read(&answer)?;
     if session.wants_json() {
@@ -157,7 +158,8 @@ pub(super) async fn replay(
 
 pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
     let mut query = format!("limit={}", which.limit);
-    let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
+    let since = when::since(which.since.as_deref())?;
+    let parts = [("since", &since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
     for (key, value) in parts {
         if let Some(value) = value {
             query.push_str(&format!("&{key}={}", escape(value)));
@@ -170,6 +172,13 @@ pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Re
     let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
     for event in &events {
         print_event(&mut session, event)?;
+    }
+    let gone = answer.get("gone").and_then(Value::as_array).cloned().unwrap_or_default();
+    for remark in gone.iter().filter_map(Value::as_str) {
+        session.out.remark(remark);
+    }
+    if events.is_empty() {
+        session.out.remark("no events");
     }
     Ok(Exit::Done)
 }
@@ -227,7 +236,7 @@ pub(super) async fn logs(mut session: Session<'_>, which: &args::Logs) -> Result
     if let Some(lines) = which.lines {
         query.push_str(&format!("&lines={lines}"));
     }
-    if let Some(since) = &which.since {
+    if let Some(since) = &when::since(which.since.as_deref())? {
         query.push_str(&format!("&since={}", escape(since)));
     }
     let mut pieces = session.server.lines(&query).await?;
