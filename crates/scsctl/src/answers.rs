@@ -82,6 +82,8 @@ pub struct Application {
     pub restarts: u32,
     pub gave_up: bool,
     pub hands_off: bool,
+    /// Accepted settings that wait for its next start.
+    pub restart_pending: Vec<String>,
     pub since: Option<String>,
     pub problem: String,
     pub last_exit: Option<LastExit>,

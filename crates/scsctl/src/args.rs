@@ -474,8 +474,16 @@ pub enum Config {
         #[arg(default_value = "/etc/understudy/cluster.toml")]
         file: PathBuf,
     },
+    /// What the control server accepted last and goes by, as a cluster file; secrets are masked
+    Show,
+    /// What a reload would change, or why it would be refused: the file of the control server against what it accepted
+    Diff,
     /// Let the control server read its cluster file again
-    Reload,
+    Reload {
+        /// Say what it would change, or why it would be refused; do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Reads `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.

@@ -24,7 +24,7 @@ fn read(text: &str, now: &Zoned) -> Result<String, Failure> {
         let at = in_zone(local, zone)?;
         // A time of day alone is the last one that was.
         let later = day == Day::Any && at > now.timestamp();
-        if later { in_zone(local.yesterday()?, zone) } else { Some(at) }
+        if later { in_zone(local.yesterday().ok()?, zone) } else { Some(at) }
     });
     found.map(|at| at.to_string()).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{text:?} is no time"))
@@ -71,16 +71,6 @@ fn time_of_day(text: &str) -> Option<Time> {
 
 fn in_zone(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     local.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
-}
-
-trait Yesterday {
-    fn yesterday(self) -> Option<DateTime>;
-}
-
-impl Yesterday for DateTime {
-    fn yesterday(self) -> Option<DateTime> {
-        Some(self.date().yesterday().ok()?.to_datetime(self.time()))
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod size;
 mod span;
 mod tls;
 mod values;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub use reference::reference_markdown;
 pub use server::{ApiAccess, ServerSettings, parse_server};
 pub use tls::TlsFiles;
 use understudy_model::Cluster;
+pub use written::cluster_text;
 
 /// Longest settings file that is read, in bytes.
 pub const LONGEST_FILE_BYTES: usize = 4 * 1024 * 1024;

@@ -184,6 +184,10 @@ impl Control {
                 *known = App::new(spec.host.clone(), pair.clone(), now);
             }
             known.pair = pair;
+            let former = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(name));
+            if let Some(former) = former.filter(|former| *former != spec) {
+                known.accept(former);
+            }
         }
         self.applications.retain(|name, _| cluster.applications.contains_key(name));
         for (name, spec) in &cluster.pairs {

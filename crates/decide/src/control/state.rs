@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::Discriminant;
 
 use understudy_model::{
-    ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
+    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
     LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RoleReport,
     RunMode,
 };
@@ -91,6 +91,8 @@ pub(super) struct App {
     pub refusals: u32,
     pub refused_for: Option<RefusedFor>,
     pub since: Moment,
+    /// The process that runs, and what it was started with, if something else was accepted since.
+    pub started_with: Option<(u32, Box<ApplicationSpec>)>,
 }
 
 /// Refusals in a row are counted by kind: what an application refused says nothing of its agent's disk, or of the process that
@@ -119,7 +121,22 @@ impl App {
             refusals: 0,
             refused_for: None,
             since: now,
+            started_with: None,
         }
+    }
+
+    /// Another specification is accepted: what its process was started with is remembered.
+    pub fn accept(&mut self, former: &ApplicationSpec) {
+        let pid = self.report.as_ref().and_then(|report| report.pid);
+        let known = self.started_with.take().filter(|(of, _)| Some(*of) == pid);
+        self.started_with = known.or(pid.map(|pid| (pid, Box::new(former.clone()))));
+    }
+
+    /// The settings that wait for its next start.
+    pub fn waits_for_restart(&self, accepted: &ApplicationSpec) -> Vec<&'static str> {
+        let pid = self.report.as_ref().and_then(|report| report.pid);
+        let started = self.started_with.as_ref().filter(|(of, _)| Some(*of) == pid);
+        started.map(|(_, started)| started.waits_for_restart(accepted)).unwrap_or_default()
     }
 
     /// Its status as far as is known.

@@ -90,6 +90,10 @@ pub struct ApplicationState {
     pub gave_up: bool,
     /// Under maintenance, itself or by its host or pair.
     pub hands_off: bool,
+    /// The accepted settings that wait for its next start, as its process was started with others; as far as this leadership
+    /// knows.
+    #[serde(default)]
+    pub restart_pending: Vec<String>,
     /// What is wrong; empty if nothing is.
     pub problem: String,
     /// How it last ended.

@@ -138,12 +138,19 @@ impl Control {
                     restarts: report.map(|report| report.restarts).unwrap_or_default(),
                     gave_up: report.is_some_and(|report| report.gave_up),
                     hands_off: self.hands_off(name),
+                    restart_pending: self.restart_pending(name, known),
                     problem,
                     last_exit: report.and_then(|report| report.last_exit.clone()),
                     since: known.since,
                 }
             })
             .collect()
+    }
+
+    fn restart_pending(&self, name: &ApplicationName, known: &App) -> Vec<String> {
+        let accepted = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(name));
+        let waiting = accepted.map(|accepted| known.waits_for_restart(accepted)).unwrap_or_default();
+        waiting.into_iter().map(str::to_owned).collect()
     }
 
     fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {

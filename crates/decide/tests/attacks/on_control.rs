@@ -119,6 +119,31 @@ fn a_link_that_just_broke_is_waited_for() {
     assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
 }
 
+#[test]
+fn settings_that_wait_for_a_restart_are_named_until_it_is_made() {
+    let mut world = settled(wide_cluster());
+    let pending = |world: &Wide| {
+        let five = world.view().applications.into_iter().find(|known| known.name == app("five"));
+        five.expect("it is configured").restart_pending
+    };
+    let former = world.cluster.clone();
+    world.cluster.applications.get_mut(&app("five")).unwrap().command.push("--more".into());
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), ["command"]);
+    let changed = std::mem::replace(&mut world.cluster, former);
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), [""; 0], "what it was started with holds again");
+    world.cluster = changed;
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), ["command"]);
+    world.ask(understudy_decide::control::Ask::Restart { name: "five".into() });
+    world.settle(20);
+    assert_eq!(pending(&world), [""; 0], "{}", world.told());
+}
+
 fn last_state(world: &Wide) -> OperationState {
     world.view().operations.pop().expect("an operation").state
 }

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
 use super::{
-    Seat, ask, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
+    Seat, ask, configuration, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
     why,
 };
 
@@ -278,14 +278,24 @@ fn does() -> Vec<Route> {
 
 fn keeps() -> Vec<Route> {
     vec![
+        // Commands and options of every application, though no secrets that are known as such.
+        Route::new(
+            Method::GET,
+            "/v1/config",
+            Role::Operator,
+            "The accepted configuration as a cluster file that means the same; secrets are masked.",
+            get(configuration::accepted),
+        )
+        .gives("Configuration"),
         Route::new(
             Method::POST,
             "/v1/config/reload",
             Role::Admin,
-            "Reads the cluster file again: all of it takes effect, or nothing.",
+            "Reads the cluster file again: all of it takes effect, or nothing. With `dry_run` it is only said what would change, \
+             or why it would be refused.",
             post(ask::reload),
         )
-        .takes("Nothing")
+        .takes("DryRun")
         .gives("Reloaded"),
         Route::new(
             Method::GET,

@@ -65,6 +65,24 @@ fn problem_of(application: &Application) -> String {
     parts.join("; ")
 }
 
+/// The same for a row: with what waits for its next start.
+fn noted(application: &Application) -> String {
+    let pending = (!application.restart_pending.is_empty()).then(|| "a restart is pending".to_owned());
+    let problem = Some(problem_of(application)).filter(|problem| !problem.is_empty());
+    problem.into_iter().chain(pending).collect::<Vec<_>>().join("; ")
+}
+
+fn pending(application: &Application) -> String {
+    match &application.restart_pending[..] {
+        [] => String::new(),
+        words => format!(
+            "{} changed since it was started, and hold from its next start; run: scsctl restart {}",
+            words.join(", "),
+            application.name
+        ),
+    }
+}
+
 /// One application as a row: name, host, mode, status, epoch, pid, restarts, since, problem.
 pub fn application_row(application: &Application, indent: &str, show: Show) -> Vec<Cell> {
     vec![
@@ -76,7 +94,7 @@ pub fn application_row(application: &Application, indent: &str, show: Show) -> V
         cell(or_dash(application.pid)),
         cell(application.restarts.to_string()),
         cell(ago(show.now, application.since.as_deref())),
-        problem_cell(problem_of(application), show),
+        problem_cell(noted(application), show),
     ]
 }
 
@@ -256,6 +274,7 @@ pub fn application(application: &Application, show: Show) -> String {
             ("restarts", application.restarts.to_string()),
             ("since", ago(show.now, application.since.as_deref())),
             ("last exit", exit.unwrap_or_default()),
+            ("restart pending", pending(application)),
             ("problem", problem_of(application)),
         ],
         show,
