@@ -20,7 +20,7 @@ pub use what_if::WhatIf;
 /// Exit codes: 0 done or already so, 1 failed, 2 usage, 3 refused, 4 server unreachable, 5 outcome unknown,
 /// 6 needs --yes, 78 bad configuration.
 #[derive(Debug, Parser)]
-#[command(name = "scsctl", version, disable_help_subcommand = true, verbatim_doc_comment)]
+#[command(name = "scsctl", version, verbatim_doc_comment)]
 pub struct Args {
     /// Where the control server is, and how to get in there
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub enum Command {
         doing: Option<HostDoing>,
     },
     /// All applications
-    #[command(alias = "applications")]
+    #[command(aliases = ["applications", "list"])]
     Apps,
     /// One application
     #[command(alias = "application")]
@@ -127,11 +127,14 @@ pub enum Command {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Pairs that changed roles too often
-    #[command(subcommand)]
-    Flap(Flap),
+    /// Pairs that changed roles too often: what is held now
+    Flap {
+        /// What to do about it
+        #[command(subcommand)]
+        doing: Option<Flap>,
+    },
     /// Why something is as it is, and what nearly happened instead
-    #[command(group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
+    #[command(alias = "explain", group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
     Why {
         /// Pair, application or host
         name: Option<String>,
@@ -152,6 +155,7 @@ pub enum Command {
         to: Option<String>,
     },
     /// What happened, oldest first
+    #[command(alias = "history")]
     Events(Events),
     /// What an application printed
     Logs(Logs),
@@ -180,6 +184,13 @@ pub enum Command {
     /// Configuration
     #[command(subcommand)]
     Config(Config),
+    /// The same as `config reload`
+    #[command(hide = true)]
+    Reload {
+        /// Say what it would change, or why it would be refused; do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Certificates: an authority in a directory of this machine, and what it issues
     #[command(subcommand)]
     Pki(Pki),

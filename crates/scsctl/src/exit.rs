@@ -35,7 +35,10 @@ impl Exit {
         (Exit::Usage, "the command line is wrong"),
         (Exit::Refused, "the server refused it, with a reason; nothing was done"),
         (Exit::Unreachable, "the server could not be reached; nothing was done"),
-        (Exit::Unknown, "it was sent, and what became of it is not known, or it waits for an agent that is not heard"),
+        (
+            Exit::Unknown,
+            "it was sent, and what became of it is not known, or it waits for an agent that is not heard",
+        ),
         (Exit::NeedsYes, "it would interrupt service: say `--yes` if that is meant"),
         (Exit::BadConfiguration, "a configuration file is wrong"),
     ];

@@ -48,7 +48,8 @@ enum Day {
 
 /// Without a zone: of this machine's.
 fn local(text: &str, now: &Zoned) -> Option<(DateTime, Day)> {
-    let (first, rest) = text.split_once([' ', 'T']).map_or((text, None), |(first, rest)| (first, Some(rest.trim())));
+    let (first, rest) =
+        text.split_once([' ', 'T']).map_or((text, None), |(first, rest)| (first, Some(rest.trim())));
     let day = match first.to_ascii_lowercase().as_str() {
         "now" if rest.is_none() => return Some((now.datetime(), Day::Named)),
         "today" => now.date(),

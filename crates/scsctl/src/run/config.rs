@@ -73,7 +73,9 @@ fn report(
     }
     let file = file.display();
     if problems.is_empty() {
-        text.push_str("note     whether it may take effect now, and what it would change: scsctl config diff\n");
+        text.push_str(
+            "note     whether it may take effect now, and what it would change: scsctl config diff\n",
+        );
     }
     match (problems.len(), warnings.len()) {
         (0, 0) => text.push_str(&format!("{file} is valid\n")),

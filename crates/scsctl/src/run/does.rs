@@ -78,7 +78,8 @@ async fn interruption(session: &Session<'_>, object: &Object) -> Result<Option<S
             let primary =
                 application.run_mode == "primary" || pair.primary.as_ref() == Some(&application.name);
             // One that is not heard may be primary where it is, whatever is known of its pair here.
-            let unheard = application.status == "unknown" && (application.epoch.is_some() || pair.primary.is_none());
+            let unheard =
+                application.status == "unknown" && (application.epoch.is_some() || pair.primary.is_none());
             if unheard && !primary {
                 return Ok(Some(format!(
                     "{} is not heard, and may be primary of pair {name} where it is",

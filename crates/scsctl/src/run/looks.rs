@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Session;
@@ -123,7 +123,36 @@ pub(super) async fn why(
         (None, Some(id)) => format!("/v1/why?event={id}"),
         (None, None) => return Err(Failure::new(Exit::Usage, "name something, or an event with --event")),
     };
-    look(session, &path, show::why).await
+    let event = name.filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()));
+    look(session, &path, show::why).await.map_err(|failure| match event {
+        // Events are what has numbers.
+        Some(number) if failure.exit() == Exit::Refused => {
+            failure.try_next(format!("scsctl why --event {number}"))
+        }
+        _ => failure,
+    })
+}
+
+/// The pairs whose automatic changes of roles are held.
+pub(super) async fn held(mut session: Session<'_>) -> Result<Exit, Failure> {
+    let answer = session.server.get("/v1/pairs").await?;
+    let mut pairs = answer.get("pairs").and_then(Value::as_array).cloned().unwrap_or_default();
+    pairs.retain(|pair| pair.get("held_because").is_some_and(Value::is_string));
+    if session.wants_json() {
+        session.json(&json!({ "pairs": pairs }))?;
+        return Ok(Exit::Done);
+    }
+    if pairs.is_empty() {
+        session.out.line("no pair is held: automatic changes of roles go on everywhere")?;
+    }
+    for pair in pairs {
+        let pair: answers::Pair = read(&pair)?;
+        let (name, why) = (&pair.name, pair.held_because.unwrap_or_default());
+        session
+            .out
+            .line(&format!("pair {name}: {why}; find out why, then run: scsctl flap acknowledge {name}"))?;
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) async fn what_if(session: Session<'_>, supposed: &args::WhatIf) -> Result<Exit, Failure> {

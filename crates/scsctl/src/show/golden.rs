@@ -98,6 +98,17 @@ fn one_application() {
 }
 
 #[test]
+fn what_waits_for_a_restart_is_marked() {
+    let mut waiting = application("ivr-1", "alpha", None, "unknown");
+    waiting["restart_pending"] = json!(["command", "environment"]);
+    let one = read(&waiting).unwrap();
+    let said =
+        "a restart is pending: command, environment changed since it was started; run: scsctl restart ivr-1";
+    assert!(super::application(&one, show(false)).contains(said));
+    assert!(super::applications(&[one], show(false)).trim_end().ends_with("a restart is pending"));
+}
+
+#[test]
 fn one_pair_and_why_it_is_so() {
     let mut pair = cluster()["pairs"][0].clone();
     pair["because"] = reason();

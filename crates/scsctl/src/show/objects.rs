@@ -76,7 +76,7 @@ fn pending(application: &Application) -> String {
     match &application.restart_pending[..] {
         [] => String::new(),
         words => format!(
-            "{} changed since it was started, and hold from its next start; run: scsctl restart {}",
+            "a restart is pending: {} changed since it was started; run: scsctl restart {}",
             words.join(", "),
             application.name
         ),
@@ -268,13 +268,16 @@ pub fn application(application: &Application, show: Show) -> String {
             ("host", application.host.clone()),
             ("pair", application.pair.clone().unwrap_or_default()),
             ("status", format!("{} (goal: {})", application.status, application.goal)),
-            ("run mode", application.pair.as_ref().map_or_else(|| "-".to_owned(), |_| application.run_mode.clone())),
+            (
+                "run mode",
+                application.pair.as_ref().map_or_else(|| "-".to_owned(), |_| application.run_mode.clone()),
+            ),
             ("epoch", or_dash(application.epoch)),
             ("pid", or_dash(application.pid)),
             ("restarts", application.restarts.to_string()),
             ("since", ago(show.now, application.since.as_deref())),
             ("last exit", exit.unwrap_or_default()),
-            ("restart pending", pending(application)),
+            ("pending", pending(application)),
             ("problem", problem_of(application)),
         ],
         show,
