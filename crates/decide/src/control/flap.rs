@@ -147,10 +147,10 @@ impl Control {
             "one confirmed end of the primary still fails over at once"
         };
         Some(format!(
-            "{counted} automatic changes of roles within {:.0} s, {} are allowed: further ones are held for {left:.0} s \
+            "{counted} automatic changes of roles within {:.0} s (flap-damping is {}): further ones are held for {left:.0} s \
              or until acknowledged; {next}",
             damping.within.as_secs_f64(),
-            damping.changes.saturating_sub(1)
+            bound(damping)
         ))
     }
 

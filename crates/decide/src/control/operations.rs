@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ApplicationStatus, Because, Event, EventKind, Goal, Member, Moment, OperationId,
-    PairName, Rule, Severity, Subject,
+    ApplicationName, ApplicationStatus, Because, Event, EventKind, Goal, Interface, LastExit, Member, Moment,
+    OperationId, PairName, Rule, Severity, Subject,
 };
 
 use super::pair::{PairState, PairTrigger};
@@ -18,6 +18,9 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// An agent whose link ended, or that was not reached, since less than this may be there again in a moment.
 const COMES_BACK: Duration = Duration::from_secs(2);
+
+/// A program that says nothing of itself has been started when it lived for so long.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// Who asks, and when.
 pub(super) struct Asker {
@@ -49,6 +52,7 @@ impl Control {
             steps: Vec::new(),
             began: asker.now,
             ended: None,
+            looked: asker.now,
             deadline: asker.now + limit,
             trouble: None,
             request: asker.request,
@@ -93,6 +97,8 @@ impl Control {
         let open: Vec<OperationId> =
             self.operations.iter().filter(|(_, known)| known.ended.is_none()).map(|(id, _)| *id).collect();
         for id in open {
+            let Some(known) = self.operations.get_mut(&id) else { continue };
+            known.looked = now;
             let Some(known) = self.operations.get(&id) else { continue };
             let state = match &known.awaits {
                 Awaits::Drained { host, moving, moved } => {
@@ -106,7 +112,9 @@ impl Control {
                 }
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
                 Awaits::Goal { applications, goal, away } => self.goal_state(id, applications, *goal, away),
-                Awaits::OtherProcess { application, pid } => self.restarted_state(application, *pid),
+                Awaits::OtherProcess { application, pid, exit } => {
+                    self.restarted_state(now, known.began, application, *pid, exit.as_ref())
+                }
             };
             match state {
                 OperationState::Running if self.operations.get(&id).is_some_and(|it| it.deadline <= now) => {
@@ -166,14 +174,54 @@ impl Control {
         gave_up.map_or(OperationState::Running, OperationState::Failed)
     }
 
-    fn restarted_state(&self, application: &ApplicationName, pid: Option<u32>) -> OperationState {
+    fn restarted_state(
+        &self,
+        now: Moment,
+        began: Moment,
+        application: &ApplicationName,
+        pid: Option<u32>,
+        exit: Option<&LastExit>,
+    ) -> OperationState {
         let report = self.applications.get(application).and_then(|known| known.report.as_ref());
         let other = report.is_some_and(|report| report.pid.is_some() && report.pid != pid);
-        if other && self.is(application, Goal::Started) && !self.changes_roles(application) {
-            OperationState::Done
-        } else {
-            OperationState::Running
+        let ended = report.filter(|report| report.pid.is_none() || report.pid != pid);
+        let ended = ended.and_then(|report| report.last_exit.as_ref());
+        // The former process ran before this began, however it ended.
+        let of_this = |ended: &&LastExit| {
+            !ended.wanted && Some(*ended) != exit && Duration::from_millis(ended.ran_ms) <= now.since(began)
+        };
+        if let Some(ended) = ended.filter(of_this) {
+            let ran = Duration::from_millis(ended.ran_ms);
+            return OperationState::Failed(format!(
+                "{application} was started, and ended by itself after {ran:?}: {}; {}",
+                ended.cause,
+                self.present(std::slice::from_ref(application))
+            ));
         }
+        let so = other
+            && self.is(application, Goal::Started)
+            && self.settles(application).is_none_or(|at| at <= now);
+        if so && !self.changes_roles(application) { OperationState::Done } else { OperationState::Running }
+    }
+
+    /// Until when a program that says nothing is watched before its start counts as done: that it was made is all that its agent
+    /// can report of it.
+    fn settles(&self, application: &ApplicationName) -> Option<Moment> {
+        let spec = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(application))?;
+        let silent = spec.interface == Interface::Plain && spec.conduct.probe.is_none();
+        let known =
+            self.applications.get(application).filter(|_| silent && self.is(application, Goal::Started))?;
+        Some(known.since + SETTLES)
+    }
+
+    /// When an operation has to be looked at although nothing is observed.
+    pub(super) fn operation_due(&self, known: &Operation) -> Moment {
+        let settles = match &known.awaits {
+            Awaits::OtherProcess { application, .. } => self.settles(application),
+            _ => None,
+        };
+        // What has settled waits for something that will be observed.
+        settles.filter(|at| *at > known.looked).map_or(known.deadline, |at| at.min(known.deadline))
     }
 
     fn unheard(&self, application: &ApplicationName) -> bool {
@@ -191,7 +239,8 @@ impl Control {
 
     /// What was asked is durable, and done as soon as the agents of these are heard.
     fn pending(&self, id: OperationId, open: &[&ApplicationName], goal: Goal) -> OperationState {
-        let host = |application: &&ApplicationName| self.applications.get(*application).map(|it| it.host.as_str());
+        let host =
+            |application: &&ApplicationName| self.applications.get(*application).map(|it| it.host.as_str());
         let hosts: BTreeSet<&str> = open.iter().filter_map(host).collect();
         let hosts: Vec<&str> = hosts.into_iter().collect();
         let names: Vec<&str> = open.iter().map(|application| application.as_str()).collect();
@@ -216,7 +265,9 @@ impl Control {
 
     /// The primary of its pair is about to be ended by this operation: what follows is told as its step.
     pub(super) fn ends_primary(&mut self, now: Moment, application: &ApplicationName, id: OperationId) {
-        let Some(name) = self.applications.get(application).and_then(|known| known.pair.clone()) else { return };
+        let Some(name) = self.applications.get(application).and_then(|known| known.pair.clone()) else {
+            return;
+        };
         let Some(pair) = self.pairs.get(&name) else { return };
         let Some(member) = pair.spec.member_of(application) else { return };
         if self.serving(now, pair) != Some(member) {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::Discriminant;
 
 use understudy_model::{
-    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
-    LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RoleReport,
-    RunMode,
+    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Because, Goal, HostName,
+    HostStatus, Incarnation, LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal,
+    RoleEpoch, RoleReport, RunMode,
 };
 
 use super::in_sync::Kept;
@@ -404,8 +404,8 @@ pub(super) enum Awaits {
     Holder { pair: PairName, member: Member },
     /// These applications to be so; of those that are away nobody can say when.
     Goal { applications: Vec<ApplicationName>, goal: Goal, away: BTreeSet<ApplicationName> },
-    /// This application to be started, with another process than this.
-    OtherProcess { application: ApplicationName, pid: Option<u32> },
+    /// This application to be started, with another process than this; and the end of a process that was known before.
+    OtherProcess { application: ApplicationName, pid: Option<u32>, exit: Option<LastExit> },
     /// Nothing on this host to be primary; the pair that is being switched, and how many were.
     Drained { host: HostName, moving: Option<PairName>, moved: usize },
     /// What acts in these pairs on this host to have its long lease.
@@ -434,6 +434,8 @@ pub(super) struct Operation {
     pub steps: Vec<(Moment, String)>,
     pub began: Moment,
     pub ended: Option<Moment>,
+    /// When it was last looked at.
+    pub looked: Moment,
     /// When it counts as failed.
     pub deadline: Moment,
     /// What went wrong on the way, if something did.

@@ -297,8 +297,14 @@ impl Night {
             self.told.push(Foresight {
                 after: Duration::ZERO,
                 who: format!("host {host}"),
-                what: format!("{application} is gone with its host: it is in no pair, so nobody takes it over"),
-                about: Subject { application: Some(application), host: Some(host.clone()), ..Subject::default() },
+                what: format!(
+                    "{application} is gone with its host: it is in no pair, so nobody takes it over"
+                ),
+                about: Subject {
+                    application: Some(application),
+                    host: Some(host.clone()),
+                    ..Subject::default()
+                },
                 severity: Severity::Warning,
                 because: None,
             });

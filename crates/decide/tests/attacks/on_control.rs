@@ -1,6 +1,6 @@
 //! Attacks on the control server: what it asks again, what it answers, and whom it hears.
 
-use understudy_decide::control::{ControlSaw, OperationState};
+use understudy_decide::control::{ControlSaw, OperationState, Reply};
 use understudy_model::*;
 
 use crate::wide::*;
@@ -88,7 +88,10 @@ fn a_stop_on_a_silent_host_is_not_done_yet_and_is_told_so_at_once() {
         "not done yet: alpha is not heard; five will be stopped as soon as it is; take it back: scsctl start five"
     );
     let warnings = world.view().warnings;
-    assert!(warnings.iter().any(|warning| warning.contains("take it back: scsctl start five")), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|warning| warning.contains("take it back: scsctl start five")),
+        "{warnings:?}"
+    );
     world.ask(start("five"));
     let OperationState::Pending(why) = last_state(&world) else { panic!("{}", world.told()) };
     assert!(why.contains("five will be started") && why.ends_with("scsctl stop five"), "{why}");
@@ -142,6 +145,36 @@ fn settings_that_wait_for_a_restart_are_named_until_it_is_made() {
     world.ask(understudy_decide::control::Ask::Restart { name: "five".into() });
     world.settle(20);
     assert_eq!(pending(&world), [""; 0], "{}", world.told());
+}
+
+#[test]
+fn an_application_without_a_pair_is_said_to_be_in_none() {
+    let mut world = settled(wide_cluster());
+    world.ask(crate::switchover("Five"));
+    let Some(Reply::Refused { code, message, .. }) = world.replies.last() else {
+        panic!("{:?}", world.replies)
+    };
+    assert_eq!((code.as_str(), message.as_str()), ("not-found", "five is in no pair"));
+}
+
+#[test]
+fn a_restart_of_a_program_that_ends_at_once_is_not_done() {
+    let mut world = settled(wide_cluster());
+    world.ask(understudy_decide::control::Ask::Restart { name: "six".into() });
+    world.deliver_all();
+    while !world.runs("six") {
+        world.pass(ms(10));
+        world.deliver_all();
+    }
+    assert_eq!(last_state(&world), OperationState::Running, "a plain program is ready as soon as it runs");
+    world.die("six", false);
+    world.deliver_all();
+    let OperationState::Failed(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert!(why.starts_with("six was started, and ended by itself after"), "{why}");
+    world.settle(20);
+    world.ask(understudy_decide::control::Ask::Restart { name: "six".into() });
+    world.settle(20);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
 }
 
 fn last_state(world: &Wide) -> OperationState {
