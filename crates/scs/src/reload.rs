@@ -200,7 +200,11 @@ impl Reload {
         {
             reasons.push(error.to_string());
         }
-        if reasons.is_empty() { Reloaded::Accepted { changes, warnings } } else { Reloaded::Forbidden { reasons } }
+        if reasons.is_empty() {
+            Reloaded::Accepted { changes, warnings }
+        } else {
+            Reloaded::Forbidden { reasons }
+        }
     }
 
     /// Reads every file. Only the files of TLS take effect at once, each for itself: a settings file that is wrong keeps no new

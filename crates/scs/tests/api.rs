@@ -247,7 +247,11 @@ fn a_dry_run_of_a_reload_says_what_it_would_do_and_does_nothing() {
 
     std::fs::write(&file, text.replacen("[[pair]]", "[[pair]]\nswitchover-timeout = \"4s\"", 1)).unwrap();
     let (status, answer) = dry(&bench);
-    assert_eq!((status, &answer["changes"]), (200, &json!(["pair tserver: switchover-timeout changed"])), "{answer}");
+    assert_eq!(
+        (status, &answer["changes"]),
+        (200, &json!(["pair tserver: switchover-timeout changed"])),
+        "{answer}"
+    );
     let revision = bench.get("/v1/status")["revision"].clone();
     assert!(!bench.get("/v1/config")["text"].as_str().unwrap().contains("switchover-timeout = \"4s\""));
     let (_, done) = bench.ask("POST", "/v1/config/reload", "");
@@ -269,7 +273,8 @@ fn events_are_asked_for_by_names_that_are_known() {
     let mut bench = Bench::new();
     let _agents = bench.start_with_agents();
     bench.until_primary("tserver-1");
-    for (path, near) in [("app=tserver-9", "tserver-1"), ("pair=tservr", "tserver"), ("host=alhpa", "alpha")] {
+    for (path, near) in [("app=tserver-9", "tserver-1"), ("pair=tservr", "tserver"), ("host=alhpa", "alpha")]
+    {
         for path in [format!("/v1/events?{path}"), format!("/v1/events/stream?{path}")] {
             let error = refused(&bench, "GET", &path, "", (404, "not-found"));
             assert!(error["because"].to_string().contains(&format!("the nearest name is {near}")), "{error}");
@@ -280,9 +285,17 @@ fn events_are_asked_for_by_names_that_are_known() {
     let of_pair = bench.get("/v1/events?pair=tserver");
     assert!(!of_pair["events"].as_array().unwrap().is_empty());
     assert_eq!(of_pair["gone"], json!([]));
-    assert_eq!(bench.get("/v1/events?pair=Tserver-2")["events"], of_pair["events"], "of the pair of a member");
-    let refused_replay = refused(&bench, "GET", "/v1/replay?from=2130-01-01T00:00:00Z", "", (404, "not-found"));
-    assert!(refused_replay["message"].to_string().contains("nothing is recorded from 2130"), "{refused_replay}");
+    assert_eq!(
+        bench.get("/v1/events?pair=Tserver-2")["events"],
+        of_pair["events"],
+        "of the pair of a member"
+    );
+    let refused_replay =
+        refused(&bench, "GET", "/v1/replay?from=2130-01-01T00:00:00Z", "", (404, "not-found"));
+    assert!(
+        refused_replay["message"].to_string().contains("nothing is recorded from 2130"),
+        "{refused_replay}"
+    );
 }
 
 #[test]

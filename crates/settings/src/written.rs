@@ -80,7 +80,8 @@ fn list(values: &[String]) -> String {
 
 /// A key, in quotes unless it needs none.
 fn key_of(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let bare =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if bare { key.to_owned() } else { quoted(key) }
 }
 
@@ -162,7 +163,8 @@ fn write_pair(text: &mut Text, name: &PairName, pair: &PairSpec) {
     text.plain("clock-drift", clock_drift_ppm);
     text.span("agent-restart-grace", *agent_restart_grace);
     text.span("disconnect-switchover-timeout", *disconnect_switchover_timeout);
-    let damping = if *changes == 0 { "off".to_owned() } else { format!("{changes} in {}", span::to_text(*within)) };
+    let damping =
+        if *changes == 0 { "off".to_owned() } else { format!("{changes} in {}", span::to_text(*within)) };
     text.words("flap-damping", &damping);
 }
 
@@ -295,7 +297,8 @@ fn write_tables(text: &mut Text, conduct: &ConductSpec, limits: &ProcessLimits) 
         for (key, limit) in
             [("nofile", nofile), ("core", core_bytes), ("memlock", memlock_bytes), ("nproc", nproc)]
         {
-            let word = limit.map(|limit| if limit == u64::MAX { quoted("unlimited") } else { limit.to_string() });
+            let word =
+                limit.map(|limit| if limit == u64::MAX { quoted("unlimited") } else { limit.to_string() });
             text.maybe(key, word);
         }
     }

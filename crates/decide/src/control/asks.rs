@@ -230,7 +230,7 @@ impl Control {
         let limit =
             applications.iter().map(|application| self.limit(application, goal)).max().unwrap_or_default();
         self.remember_undo(None);
-        let away = applications.iter().filter(|it| self.is_away(asker.now, it)).cloned().collect();
+        let away = applications.iter().filter(|it| self.unheard(it)).cloned().collect();
         let awaits = Awaits::Goal { applications: applications.clone(), goal, away };
         let kind = if goal == Goal::Started { "start" } else { "stop" };
         let id = self.begin(asker, kind, name.to_owned(), awaits, limit, out);

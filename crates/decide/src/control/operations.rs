@@ -111,7 +111,9 @@ impl Control {
                     self.go_on_rolling(now, id, &pair, first, phase, out)
                 }
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
-                Awaits::Goal { applications, goal, away } => self.goal_state(id, applications, *goal, away),
+                Awaits::Goal { applications, goal, away } => {
+                    self.goal_state(now, id, applications, *goal, away)
+                }
                 Awaits::OtherProcess { application, pid, exit } => {
                     self.restarted_state(now, known.began, application, *pid, exit.as_ref())
                 }
@@ -148,6 +150,7 @@ impl Control {
 
     fn goal_state(
         &self,
+        now: Moment,
         id: OperationId,
         applications: &[ApplicationName],
         goal: Goal,
@@ -160,7 +163,7 @@ impl Control {
         }
         let open: Vec<&ApplicationName> =
             applications.iter().filter(|application| !self.is(application, goal)).collect();
-        if open.iter().all(|application| away.contains(*application) && self.unheard(application)) {
+        if open.iter().all(|application| away.contains(*application) && self.is_away(now, application)) {
             if applications.iter().any(|application| self.changes_roles(application)) {
                 return OperationState::Running;
             }
@@ -216,25 +219,30 @@ impl Control {
 
     /// When an operation has to be looked at although nothing is observed.
     pub(super) fn operation_due(&self, known: &Operation) -> Moment {
-        let settles = match &known.awaits {
-            Awaits::OtherProcess { application, .. } => self.settles(application),
+        let due = |at: &Moment| *at > known.looked;
+        let sooner = match &known.awaits {
+            Awaits::OtherProcess { application, .. } => self.settles(application).filter(due),
+            Awaits::Goal { away, .. } => away.iter().filter_map(|it| self.away_from(it)).filter(due).min(),
             _ => None,
         };
-        // What has settled waits for something that will be observed.
-        settles.filter(|at| *at > known.looked).map_or(known.deadline, |at| at.min(known.deadline))
+        // What is over waits for something that will be observed.
+        sooner.map_or(known.deadline, |at| at.min(known.deadline))
     }
 
-    fn unheard(&self, application: &ApplicationName) -> bool {
+    pub(super) fn unheard(&self, application: &ApplicationName) -> bool {
         self.applications.get(application).is_some_and(|known| !known.heard)
     }
 
-    /// Its agent is not heard, and nothing says that it will be in a moment.
-    pub(super) fn is_away(&self, now: Moment, application: &ApplicationName) -> bool {
-        let known = self.applications.get(application).filter(|known| !known.heard);
-        let gone = known.and_then(|known| self.hosts.get(&known.host)?.gone);
-        gone.is_some_and(|gone| {
-            (gone.end == LinkEnd::Silent && !gone.fresh) || now.since(gone.since) >= COMES_BACK
-        })
+    /// From when on its agent is not waited for: it is not heard, and nothing says that it will be in a moment.
+    fn away_from(&self, application: &ApplicationName) -> Option<Moment> {
+        let known = self.applications.get(application).filter(|known| !known.heard)?;
+        let gone = self.hosts.get(&known.host)?.gone?;
+        let silent = gone.end == LinkEnd::Silent && !gone.fresh;
+        Some(if silent { gone.since } else { gone.since + COMES_BACK })
+    }
+
+    fn is_away(&self, now: Moment, application: &ApplicationName) -> bool {
+        self.away_from(application).is_some_and(|from| from <= now)
     }
 
     /// What was asked is durable, and done as soon as the agents of these are heard.

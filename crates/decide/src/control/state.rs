@@ -402,7 +402,7 @@ impl OrderedWork {
 pub(super) enum Awaits {
     /// This pair's role to be held by this member.
     Holder { pair: PairName, member: Member },
-    /// These applications to be so; of those that are away nobody can say when.
+    /// These applications to be so; of those that were not heard when it was asked nobody can say when.
     Goal { applications: Vec<ApplicationName>, goal: Goal, away: BTreeSet<ApplicationName> },
     /// This application to be started, with another process than this; and the end of a process that was known before.
     OtherProcess { application: ApplicationName, pid: Option<u32>, exit: Option<LastExit> },

@@ -120,6 +120,12 @@ fn a_link_that_just_broke_is_waited_for() {
     assert_eq!(last_state(&world), OperationState::Running);
     world.settle(50);
     assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+    world.cut(0);
+    world.ask(start("five"));
+    world.pass(ms(1_999));
+    assert_eq!(last_state(&world), OperationState::Running, "{}", world.told());
+    world.pass(ms(2));
+    assert!(matches!(last_state(&world), OperationState::Pending(_)), "{}", world.told());
 }
 
 #[test]

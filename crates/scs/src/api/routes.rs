@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
 use super::{
-    Seat, ask, configuration, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
-    why,
+    Seat, ask, configuration, events, figures_call, logs, look, openapi, rejoin, replay, sequences,
+    token_calls, what_if, why,
 };
 
 /// One question.

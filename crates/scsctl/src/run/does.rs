@@ -100,8 +100,9 @@ async fn interruption(session: &Session<'_>, object: &Object) -> Result<Option<S
 pub(super) async fn restart(session: Session<'_>, doing: &Doing) -> Result<Exit, Failure> {
     if !session.yes {
         match find(&session, &doing.name).await {
+            // The server says what can be restarted: no pair, and nothing that is not heard.
+            Ok(Object::Application(application)) if application.status == "unknown" => {}
             Ok(object @ Object::Application(_)) => refuse_interruption(&session, &object, doing).await?,
-            // The server says what can be restarted.
             Ok(Object::Pair(_)) => {}
             Err(failure) if failure.exit() == Exit::Refused => {}
             Err(failure) => return Err(failure),
