@@ -121,7 +121,7 @@ fn a_change_that_an_operators_restart_or_stop_caused_is_not_counted_and_is_told_
         let primary = world.primaries("p").pop().unwrap();
         world.ask(Ask::Restart { name: primary.clone() });
         wait(&mut world, ms(2_000));
-        assert_ne!(world.primaries("p"), [primary.clone()], "{}", world.told());
+        assert_ne!(world.primaries("p"), [primary.as_str()], "{}", world.told());
         let operation = world.view().operations.pop().unwrap();
         assert_eq!(operation.state, OperationState::Done, "{}", world.told());
         let steps: Vec<&str> = operation.steps.iter().map(|(_, text)| text.as_str()).collect();

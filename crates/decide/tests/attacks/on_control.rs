@@ -183,6 +183,20 @@ fn a_restart_of_a_program_that_ends_at_once_is_not_done() {
     assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
 }
 
+#[test]
+fn what_is_about_to_start_counts_as_running_and_is_known_to_have_no_process() {
+    let mut world = settled(wide_cluster());
+    let about_to_start = |world: &Wide| world.control.as_ref().unwrap().about_to_start();
+    assert!(about_to_start(&world).is_empty());
+    world.sites[0].cannot_start = true;
+    world.die("five", false);
+    world.deliver_all();
+    assert_eq!(about_to_start(&world), [app("five")].into(), "{}", world.told());
+    assert!(world.control.as_ref().unwrap().running().contains(&app("five")));
+    world.settle(1000);
+    assert!(about_to_start(&world).is_empty(), "its agent gave up: {}", world.told());
+}
+
 fn last_state(world: &Wide) -> OperationState {
     world.view().operations.pop().expect("an operation").state
 }
