@@ -162,7 +162,7 @@ impl Control {
             return OperationState::Running;
         }
         let open: Vec<&ApplicationName> =
-            applications.iter().filter(|application| !self.is(application, goal)).collect();
+            applications.iter().filter(|application| !self.has_come(now, application, goal)).collect();
         if open.iter().all(|application| away.contains(*application) && self.is_away(now, application)) {
             if applications.iter().any(|application| self.changes_roles(application)) {
                 return OperationState::Running;
@@ -194,17 +194,21 @@ impl Control {
             !ended.wanted && Some(*ended) != exit && Duration::from_millis(ended.ran_ms) <= now.since(began)
         };
         if let Some(ended) = ended.filter(of_this) {
-            let ran = Duration::from_millis(ended.ran_ms);
             return OperationState::Failed(format!(
-                "{application} was started, and ended by itself after {ran:?}: {}; {}",
+                "{application} was started, and ended by itself after {} ms: {}; {}",
+                ended.ran_ms,
                 ended.cause,
                 self.present(std::slice::from_ref(application))
             ));
         }
-        let so = other
-            && self.is(application, Goal::Started)
-            && self.settles(application).is_none_or(|at| at <= now);
+        let so = other && self.has_come(now, application, Goal::Started);
         if so && !self.changes_roles(application) { OperationState::Done } else { OperationState::Running }
+    }
+
+    /// It is so, and was it for long enough to say that.
+    fn has_come(&self, now: Moment, application: &ApplicationName, goal: Goal) -> bool {
+        let settled = |at: Moment| goal == Goal::Stopped || at <= now;
+        self.is(application, goal) && self.settles(application).is_none_or(settled)
     }
 
     /// Until when a program that says nothing is watched before its start counts as done: that it was made is all that its agent
@@ -222,7 +226,10 @@ impl Control {
         let due = |at: &Moment| *at > known.looked;
         let sooner = match &known.awaits {
             Awaits::OtherProcess { application, .. } => self.settles(application).filter(due),
-            Awaits::Goal { away, .. } => away.iter().filter_map(|it| self.away_from(it)).filter(due).min(),
+            Awaits::Goal { applications, away, .. } => {
+                let settles = applications.iter().filter_map(|it| self.settles(it));
+                settles.chain(away.iter().filter_map(|it| self.away_from(it))).filter(due).min()
+            }
             _ => None,
         };
         // What is over waits for something that will be observed.

@@ -184,6 +184,25 @@ fn a_restart_of_a_program_that_ends_at_once_is_not_done() {
 }
 
 #[test]
+fn a_start_of_a_program_that_ends_at_once_is_not_done() {
+    let mut world = settled(wide_cluster());
+    world.ask(stop("six"));
+    world.settle(20);
+    world.ask(start("six"));
+    world.deliver_all();
+    while !world.runs("six") {
+        world.pass(ms(10));
+        world.deliver_all();
+    }
+    assert_eq!(last_state(&world), OperationState::Running, "{}", world.told());
+    world.die("six", false);
+    world.deliver_all();
+    assert_eq!(last_state(&world), OperationState::Running, "its agent tries again: {}", world.told());
+    world.settle(20);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+}
+
+#[test]
 fn what_is_about_to_start_counts_as_running_and_is_known_to_have_no_process() {
     let mut world = settled(wide_cluster());
     let about_to_start = |world: &Wide| world.control.as_ref().unwrap().about_to_start();
