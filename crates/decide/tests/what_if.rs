@@ -65,6 +65,21 @@ fn ends(foreseen: &Foreseen, then: Option<&str>, after: Option<Duration>, two: b
     assert_eq!(found, (then.map(app), after, two), "{foreseen:#?}");
 }
 
+#[test]
+fn what_runs_on_a_lost_host_alone_is_named() {
+    let mut cluster = watched(Policy::Strict);
+    let single = ApplicationSpec { ..cluster.applications[&app("a")].clone() };
+    cluster.applications.insert(app("cron"), single);
+    let mut desk = Desk::with(cluster, Some(role(1, "a")), |_| ());
+    desk.settle();
+    let foreseen = foresee(&desk, lost("alpha"));
+    let named = foreseen.steps.iter().find(|step| step.about.application == Some(app("cron")));
+    assert!(named.is_some_and(|step| step.what.contains("nobody takes it over")), "{foreseen:#?}");
+    let hosts = desk.control.view(desk.now).hosts;
+    assert_eq!(hosts[0].only_here, [app("cron")]);
+    assert!(hosts[1..].iter().all(|host| host.only_here.is_empty()), "{hosts:?}");
+}
+
 fn decided(foreseen: &Foreseen, rule: Rule) -> bool {
     let rules = foreseen.steps.iter().filter_map(|step| step.because.as_ref());
     rules.into_iter().any(|because| because.rule == rule)

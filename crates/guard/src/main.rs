@@ -20,9 +20,18 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let place = match place(std::env::args_os().skip(1)) {
         Ok(place) => place,
-        Err(asked_for_help) => {
+        Err(Asked::Help) => {
             say(USAGE);
-            return if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+            return ExitCode::SUCCESS;
+        }
+        Err(Asked::Version) => {
+            // As for help: whoever asked may be gone.
+            let _ = writeln!(std::io::stdout(), "lca-guard {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Err(Asked::Nonsense) => {
+            say(USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     let watch = match Watch::begin(&place) {
@@ -44,17 +53,25 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn place(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Place, bool> {
+/// A command line that is none of a guard.
+enum Asked {
+    Help,
+    Version,
+    Nonsense,
+}
+
+fn place(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Place, Asked> {
     let (mut directory, mut group) = (None, None);
     let mut arguments = arguments;
     while let Some(name) = arguments.next() {
         let wanted = match name.to_str() {
             Some("--directory") => &mut directory,
             Some("--group") => &mut group,
-            Some("--help" | "-h") => return Err(true),
-            _ => return Err(false),
+            Some("--help" | "-h") => return Err(Asked::Help),
+            Some("--version" | "-V") => return Err(Asked::Version),
+            _ => return Err(Asked::Nonsense),
         };
-        *wanted = Some(PathBuf::from(arguments.next().ok_or(false)?));
+        *wanted = Some(PathBuf::from(arguments.next().ok_or(Asked::Nonsense)?));
     }
-    Ok(Place { directory: directory.ok_or(false)?, group })
+    Ok(Place { directory: directory.ok_or(Asked::Nonsense)?, group })
 }

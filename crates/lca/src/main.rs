@@ -22,8 +22,11 @@ use understudy_lca::security;
 use understudy_settings::{AgentSettings, read_agent};
 
 /// Starts, watches and stops the applications of this host, and acts for their control server.
+///
+/// Exit codes: 0 ended as asked (with --check: nothing is wrong), 1 failed, 2 usage, 4 no agent answers, 78 bad configuration, or
+/// state that was refused.
 #[derive(Debug, Parser)]
-#[command(name = "lca", version)]
+#[command(name = "lca", version, verbatim_doc_comment)]
 struct Arguments {
     /// Settings file.
     #[arg(long, global = true, value_name = "FILE", default_value = "/etc/understudy/lca.toml")]

@@ -10,6 +10,7 @@ pub mod application_link;
 pub mod certified;
 pub mod clock;
 pub mod conduct;
+pub mod differences;
 pub mod epoch;
 pub mod event;
 pub mod grant;

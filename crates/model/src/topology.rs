@@ -82,7 +82,7 @@ pub struct ApplicationSpec {
     pub success_codes: Vec<i32>,
     /// Wait before the second and later restarts in a row; doubled each time up to [`LONGEST_RESTART_DELAY`].
     pub restart_delay: Duration,
-    /// Starts that may fail in a row before the agent gives up and says so.
+    /// Restarts that are tried in a row after a start that failed, before the agent gives up and says so.
     pub restart_limit: u32,
     /// From start to ready.
     pub startup_timeout: Duration,

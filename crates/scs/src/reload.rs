@@ -13,7 +13,7 @@ use understudy_model::{
     ApplicationName, Because, Cluster, Event, EventKind, Member, PairName, PairSpec, Rule, Severity, Subject,
 };
 use understudy_settings::{
-    Checked, ReadError, ServerSettings, compare, data_at_stake, read_cluster, read_server,
+    Checked, Forbidden, ReadError, ServerSettings, compare, data_at_stake, read_cluster, read_server,
 };
 
 use crate::accepted;
@@ -102,6 +102,29 @@ struct Read {
     doors: Option<DoorChange>,
 }
 
+/// What would change, and why it may not.
+struct Judged {
+    changes: Vec<String>,
+    reasons: Vec<String>,
+}
+
+/// What the machine knows of what runs.
+struct Known {
+    running: BTreeSet<ApplicationName>,
+    not_given_up: BTreeSet<ApplicationName>,
+    about_to_start: BTreeSet<ApplicationName>,
+}
+
+impl Known {
+    fn of(control: &Control) -> Self {
+        Self {
+            running: control.running(),
+            not_given_up: control.not_given_up(),
+            about_to_start: control.about_to_start(),
+        }
+    }
+}
+
 impl Reload {
     /// Reloads whenever it is asked for, one at a time, until nobody can ask any more.
     pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadAsked>) {
@@ -115,7 +138,11 @@ impl Reload {
                     continue;
                 }
             };
-            let Some(ReloadAsked { actor, answer }) = asker else { return };
+            let Some(ReloadAsked { actor, dry_run, answer }) = asker else { return };
+            if dry_run {
+                let _ = answer.send(self.preview().await);
+                continue;
+            }
             self.unit.tell(State::Reloading);
             let reloaded = self.reload(actor).await;
             self.unit.tell(State::Ready);
@@ -159,20 +186,49 @@ impl Reload {
         })
     }
 
-    /// Reads every file, and makes ready what could fail. Only the files of TLS take effect at once, each for itself: a
-    /// settings file that is wrong keeps no new certificate out.
-    async fn read(&mut self) -> Result<Read, Reloaded> {
+    /// What a reload would change, or why it would be refused. Nothing is announced, told or stored.
+    async fn preview(&mut self) -> Reloaded {
+        let (server, mut cluster, mut warnings) = match self.files() {
+            Ok(files) => files,
+            Err(wrong) => return wrong,
+        };
+        let look = |control: &Control| Known::of(control);
+        let Some(known) = self.inbox.look(look).await else { return ending() };
+        let Judged { changes, mut reasons } = self.judge(&server, &mut cluster, &known, &mut warnings);
+        if let Some(doors) = self.live.doors.as_ref().filter(|_| reasons.is_empty())
+            && let Err(error) = doors.prepare(&server.api_listen)
+        {
+            reasons.push(error.to_string());
+        }
+        if reasons.is_empty() {
+            Reloaded::Accepted { changes, warnings }
+        } else {
+            Reloaded::Forbidden { reasons }
+        }
+    }
+
+    /// Reads every file. Only the files of TLS take effect at once, each for itself: a settings file that is wrong keeps no new
+    /// certificate out.
+    fn files(&mut self) -> Result<(ServerSettings, Cluster, Vec<String>), Reloaded> {
         let mut problems: Vec<String> = self.certificates.reload().err().into_iter().collect();
         let server = checked(read_server(&self.config), &mut problems);
         let cluster = checked(read_cluster(Path::new(&self.server.cluster_file)), &mut problems);
         let (Some(server), Some(cluster), true) = (server, cluster, problems.is_empty()) else {
             return Err(Reloaded::Wrong { problems });
         };
-        let mut warnings: Vec<String> =
-            server.warnings.iter().chain(&cluster.warnings).map(ToString::to_string).collect();
-        let (server, mut cluster) = (server.value, cluster.value);
+        let warnings = server.warnings.iter().chain(&cluster.warnings).map(ToString::to_string).collect();
+        Ok((server.value, cluster.value, warnings))
+    }
 
-        let mut reasons = Vec::new();
+    /// What would change, and why it may not: the one place that says so, for a reload and for its dry run.
+    fn judge(
+        &self,
+        server: &ServerSettings,
+        cluster: &mut Cluster,
+        known: &Known,
+        warnings: &mut Vec<String>,
+    ) -> Judged {
+        let (mut changes, mut reasons) = (Vec::new(), Vec::new());
         if let Some(own) = self.certificates.security().identity()
             && let Some(other) = cluster.id.replace(own.cluster).filter(|id| *id != own.cluster)
         {
@@ -181,24 +237,32 @@ impl Reload {
                 own.cluster
             ));
         }
-        let Some((running, not_given_up)) = self.announce(&cluster).await else {
-            return Err(Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] });
-        };
-        let mut changes = Vec::new();
-        match self.server.changes_to(&server) {
+        match self.server.changes_to(server) {
             Ok(some) => changes.extend(some),
             Err(forbidden) => reasons.extend(forbidden),
         }
-        match compare(&self.standing.cluster(), &cluster, &running) {
+        let used = self.standing.cluster();
+        match compare(&used, cluster, &known.running) {
             Ok(some) => {
-                changes.extend(some.iter().map(ToString::to_string));
-                warnings.extend(data_at_stake(&self.standing.cluster(), &cluster));
+                changes.extend(some.iter().map(|change| change.between(&used, cluster)));
+                warnings.extend(data_at_stake(&used, cluster));
             }
             Err(forbidden) => {
                 reasons.extend(forbidden.iter().map(ToString::to_string));
-                reasons.extend(not_given_up.iter().map(may_still_act));
+                reasons.extend(known.not_given_up.iter().map(may_still_act));
+                let meant = |name: &&ApplicationName| forbidden.iter().any(|one| is_about(one, name));
+                reasons.extend(known.about_to_start.iter().filter(meant).map(may_start));
             }
         }
+        Judged { changes, reasons }
+    }
+
+    /// Reads every file, and makes ready what could fail.
+    async fn read(&mut self) -> Result<Read, Reloaded> {
+        let (server, mut cluster, mut warnings) = self.files()?;
+        // Its identity is a matter of the certificate in use.
+        let Some(known) = self.announce(&cluster).await else { return Err(ending()) };
+        let Judged { changes, mut reasons } = self.judge(&server, &mut cluster, &known, &mut warnings);
         let doors = match &self.live.doors {
             Some(doors) if reasons.is_empty() => doors.prepare(&server.api_listen).map(Some),
             Some(_) | None => Ok(None),
@@ -220,10 +284,7 @@ impl Reload {
 
     /// Has the machine leave alone what changes, and only then asks it what runs: what did not run then is not started as
     /// primary before the new configuration is stored and observed (G13). `None` if the machine has ended.
-    async fn announce(
-        &mut self,
-        cluster: &Cluster,
-    ) -> Option<(BTreeSet<ApplicationName>, BTreeSet<ApplicationName>)> {
+    async fn announce(&mut self, cluster: &Cluster) -> Option<Known> {
         self.count += 1;
         let (pairs, reload) = (changed_pairs(&self.standing.cluster(), cluster), self.count);
         if !self.inbox.saw(ControlSaw::ConfigurationComes { pairs, reload }).await {
@@ -231,7 +292,7 @@ impl Reload {
         }
         // A look may overtake what waits for the disk.
         self.seen.wait_for(|seen| *seen >= reload).await.ok()?;
-        self.inbox.look(|control: &Control| (control.running(), control.not_given_up())).await
+        self.inbox.look(|control: &Control| Known::of(control)).await
     }
 
     /// All of it. What can fail comes first.
@@ -280,6 +341,22 @@ fn may_still_act(member: &ApplicationName) -> String {
          up its role since this control server leads, so it may be primary through the other member's agent; bring its \
          host back, or let the other member take over (scsctl failover {member} --force if that machine is off)"
     )
+}
+
+fn is_about(forbidden: &Forbidden, name: &ApplicationName) -> bool {
+    let words = |text: &str| text.split(' ').any(|word| word == name.as_str());
+    words(&forbidden.subject) || words(&forbidden.why)
+}
+
+/// Why an application without a process counts as running.
+fn may_start(name: &ApplicationName) -> String {
+    format!(
+        "{name} has no process now and counts as running: it should be started, and its agent tries that again and again"
+    )
+}
+
+fn ending() -> Reloaded {
+    Reloaded::Forbidden { reasons: vec!["the control server is ending".to_owned()] }
 }
 
 /// What a file says, if nothing is wrong with it.

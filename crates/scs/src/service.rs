@@ -339,7 +339,7 @@ impl Life {
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 let (answer, _) = oneshot::channel();
-                if asker.send(ReloadAsked { actor: None, answer }).await.is_err() {
+                if asker.send(ReloadAsked { actor: None, dry_run: false, answer }).await.is_err() {
                     return;
                 }
             }

@@ -235,6 +235,70 @@ fn a_changed_agent_is_refused_until_an_operator_accepts_it() {
 }
 
 #[test]
+fn a_dry_run_of_a_reload_says_what_it_would_do_and_does_nothing() {
+    let mut bench = Bench::new();
+    let _agents = bench.start_with_agents();
+    bench.until_primary("tserver-1");
+    let file = bench.path("cluster.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let dry = |bench: &Bench| bench.ask("POST", "/v1/config/reload", "{\"dry_run\": true}");
+    let (status, answer) = dry(&bench);
+    assert_eq!((status, &answer["changes"]), (200, &json!([])), "{answer}");
+
+    std::fs::write(&file, text.replacen("[[pair]]", "[[pair]]\nswitchover-timeout = \"4s\"", 1)).unwrap();
+    let (status, answer) = dry(&bench);
+    assert_eq!(
+        (status, &answer["changes"]),
+        (200, &json!(["pair tserver: switchover-timeout changed"])),
+        "{answer}"
+    );
+    let revision = bench.get("/v1/status")["revision"].clone();
+    assert!(!bench.get("/v1/config")["text"].as_str().unwrap().contains("switchover-timeout = \"4s\""));
+    let (_, done) = bench.ask("POST", "/v1/config/reload", "");
+    assert_eq!(done["changes"], answer["changes"], "the same as it was said to be");
+    assert_ne!(bench.get("/v1/status")["revision"], revision);
+    let shown = bench.get("/v1/config");
+    assert!(shown["text"].as_str().unwrap().contains("switchover-timeout = \"4s\""), "{shown}");
+
+    std::fs::write(&file, "[cluster]\nname = \"demo\"\n").unwrap();
+    let (status, refused) = dry(&bench);
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("not-possible")), "{refused}");
+    assert!(refused["error"]["message"].to_string().contains("would be refused"), "{refused}");
+    let warnings = bench.get("/v1/status")["warnings"].to_string();
+    assert!(!warnings.contains("was refused"), "a dry run leaves nothing behind: {warnings}");
+}
+
+#[test]
+fn events_are_asked_for_by_names_that_are_known() {
+    let mut bench = Bench::new();
+    let _agents = bench.start_with_agents();
+    bench.until_primary("tserver-1");
+    for (path, near) in [("app=tserver-9", "tserver-1"), ("pair=tservr", "tserver"), ("host=alhpa", "alpha")]
+    {
+        for path in [format!("/v1/events?{path}"), format!("/v1/events/stream?{path}")] {
+            let error = refused(&bench, "GET", &path, "", (404, "not-found"));
+            assert!(error["because"].to_string().contains(&format!("the nearest name is {near}")), "{error}");
+        }
+    }
+    let error = refused(&bench, "GET", "/v1/events?pair=nothing-like-it", "", (404, "not-found"));
+    assert_eq!(error["because"], json!([]));
+    let of_pair = bench.get("/v1/events?pair=tserver");
+    assert!(!of_pair["events"].as_array().unwrap().is_empty());
+    assert_eq!(of_pair["gone"], json!([]));
+    assert_eq!(
+        bench.get("/v1/events?pair=Tserver-2")["events"],
+        of_pair["events"],
+        "of the pair of a member"
+    );
+    let refused_replay =
+        refused(&bench, "GET", "/v1/replay?from=2130-01-01T00:00:00Z", "", (404, "not-found"));
+    assert!(
+        refused_replay["message"].to_string().contains("nothing is recorded from 2130"),
+        "{refused_replay}"
+    );
+}
+
+#[test]
 fn a_lost_link_is_said_once_and_made_again() {
     let mut bench = Bench::new();
     let (alpha, _beta) = bench.start_with_agents();
@@ -290,7 +354,7 @@ fn a_host_with_another_address_is_connected_to_anew() {
         .replace(&bench.path("alpha.sock").display().to_string(), &elsewhere.display().to_string());
     bench.write("cluster.toml", &moved);
     let (status, answer) = bench.ask("POST", "/v1/config/reload", "");
-    assert_eq!((status, &answer["changes"]), (200, &json!(["host alpha changed"])), "{answer}");
+    assert_eq!((status, &answer["changes"]), (200, &json!(["host alpha: addresses changed"])), "{answer}");
     until("the loss of the former link was observed", || {
         (bench.get("/v1/hosts/alpha")["status"] != "running").then_some(())
     });

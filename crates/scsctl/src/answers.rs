@@ -58,6 +58,8 @@ pub struct Host {
     pub heard_ms_ago: Option<u64>,
     pub loss_survivable: bool,
     pub loss_risks: Vec<String>,
+    /// Applications that would be gone with it, as they are in no pair.
+    pub only_here: Vec<String>,
     pub clock_doubts: Vec<String>,
     pub drained: bool,
     pub held: Option<String>,
@@ -80,6 +82,8 @@ pub struct Application {
     pub restarts: u32,
     pub gave_up: bool,
     pub hands_off: bool,
+    /// Accepted settings that wait for its next start.
+    pub restart_pending: Vec<String>,
     pub since: Option<String>,
     pub problem: String,
     pub last_exit: Option<LastExit>,

@@ -20,7 +20,7 @@ pub use what_if::WhatIf;
 /// Exit codes: 0 done or already so, 1 failed, 2 usage, 3 refused, 4 server unreachable, 5 outcome unknown,
 /// 6 needs --yes, 78 bad configuration.
 #[derive(Debug, Parser)]
-#[command(name = "scsctl", version, disable_help_subcommand = true, verbatim_doc_comment)]
+#[command(name = "scsctl", version, verbatim_doc_comment)]
 pub struct Args {
     /// Where the control server is, and how to get in there
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub enum Command {
         doing: Option<HostDoing>,
     },
     /// All applications
-    #[command(alias = "applications")]
+    #[command(aliases = ["applications", "list"])]
     Apps,
     /// One application
     #[command(alias = "application")]
@@ -97,7 +97,8 @@ pub enum Command {
         #[arg(long)]
         graceful: bool,
     },
-    /// Stop an application and start it again; with --rolling both members of a pair, one after the other
+    /// Stop an application and start it again; needs --yes if it is a primary. With --rolling both members of a pair, one after
+    /// the other
     Restart {
         #[command(flatten)]
         doing: Doing,
@@ -126,11 +127,14 @@ pub enum Command {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Pairs that changed roles too often
-    #[command(subcommand)]
-    Flap(Flap),
+    /// Pairs that changed roles too often: what is held now
+    Flap {
+        /// What to do about it
+        #[command(subcommand)]
+        doing: Option<Flap>,
+    },
     /// Why something is as it is, and what nearly happened instead
-    #[command(group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
+    #[command(alias = "explain", group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
     Why {
         /// Pair, application or host
         name: Option<String>,
@@ -143,7 +147,7 @@ pub enum Command {
     WhatIf(WhatIf),
     /// Decide again on what was recorded, and compare; does nothing. Exit 1 if a decision is not the same
     Replay {
-        /// Leaderships that went on then or began later: a time, or how long ago as 90s, 10m, 2h, 7d [default: the newest]
+        /// Leaderships that went on then or began later: a time as for `events`, or how long ago as 90s, 10m, 2h, 7d [default: the newest]
         #[arg(long)]
         from: Option<String>,
         /// Nothing that was recorded later
@@ -151,6 +155,7 @@ pub enum Command {
         to: Option<String>,
     },
     /// What happened, oldest first
+    #[command(alias = "history")]
     Events(Events),
     /// What an application printed
     Logs(Logs),
@@ -179,6 +184,13 @@ pub enum Command {
     /// Configuration
     #[command(subcommand)]
     Config(Config),
+    /// The same as `config reload`
+    #[command(hide = true)]
+    Reload {
+        /// Say what it would change, or why it would be refused; do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Certificates: an authority in a directory of this machine, and what it issues
     #[command(subcommand)]
     Pki(Pki),
@@ -393,13 +405,13 @@ pub enum Flap {
 /// Which events.
 #[derive(Debug, ClapArgs)]
 pub struct Events {
-    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z
+    /// Not older than this: 10m, 2h, 7d; 11:30, yesterday, 2026-11-20, "2026-11-20 08:00"; or 2026-11-20T08:00:00Z
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
     /// Only of this application
     #[arg(long)]
     pub app: Option<String>,
-    /// Only of this pair
+    /// Only of this pair, or of the pair of this member
     #[arg(long)]
     pub pair: Option<String>,
     /// Only of this host
@@ -424,7 +436,8 @@ pub struct Logs {
     /// At most this many lines before the end; 100 unless --since is given
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub lines: Option<u32>,
-    /// Not older than this: 10m, 2h, 7d, or a time as 2026-11-20T08:00:00Z; where output goes to the journal
+    /// Not older than this: 10m, 2h, 7d; 11:30, yesterday, 2026-11-20, "2026-11-20 08:00"; or 2026-11-20T08:00:00Z; where output
+    /// goes to the journal
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
 }
@@ -472,8 +485,16 @@ pub enum Config {
         #[arg(default_value = "/etc/understudy/cluster.toml")]
         file: PathBuf,
     },
+    /// What the control server accepted last and goes by, as a cluster file; secrets are masked
+    Show,
+    /// What a reload would change, or why it would be refused: the file of the control server against what it accepted
+    Diff,
     /// Let the control server read its cluster file again
-    Reload,
+    Reload {
+        /// Say what it would change, or why it would be refused; do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Reads `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.

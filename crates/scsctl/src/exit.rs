@@ -19,7 +19,7 @@ pub enum Exit {
     Refused = 3,
     /// The server could not be reached; nothing was done.
     Unreachable = 4,
-    /// It was sent, and what became of it is not known.
+    /// It was sent, and what became of it is not known, or it waits for an agent that is not heard.
     Unknown = 5,
     /// It would interrupt service: say `--yes` if that is meant.
     NeedsYes = 6,
@@ -35,7 +35,10 @@ impl Exit {
         (Exit::Usage, "the command line is wrong"),
         (Exit::Refused, "the server refused it, with a reason; nothing was done"),
         (Exit::Unreachable, "the server could not be reached; nothing was done"),
-        (Exit::Unknown, "it was sent, and what became of it is not known"),
+        (
+            Exit::Unknown,
+            "it was sent, and what became of it is not known, or it waits for an agent that is not heard",
+        ),
         (Exit::NeedsYes, "it would interrupt service: say `--yes` if that is meant"),
         (Exit::BadConfiguration, "a configuration file is wrong"),
     ];

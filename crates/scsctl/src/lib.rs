@@ -17,6 +17,7 @@ mod run;
 mod server;
 mod show;
 mod stream;
+mod when;
 
 pub use exit::{Exit, Failure};
 pub use reference::commands_markdown;
@@ -27,7 +28,7 @@ use clap::Parser;
 
 /// Runs one command line and says how it ended. The first argument is the program's name.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let args = match args::Args::try_parse_from(arguments) {
+    let mut args = match args::Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(refused) => {
             let asked_for_help = !refused.use_stderr();
@@ -36,6 +37,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if asked_for_help { Exit::Done } else { Exit::Usage };
         }
     };
+    args.access.or_environment(|name| std::env::var_os(name));
     let mut out = out::Out::new(args.no_color);
     match run::run(&args, &mut out) {
         Ok(exit) => exit,

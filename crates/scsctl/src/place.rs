@@ -168,9 +168,11 @@ impl Place {
             format!("no control server answers at {}: {error}", self.shown()),
         );
         match error.kind() {
-            io::ErrorKind::PermissionDenied => failure
-                .because("only the owner and the group of that socket may use it")
-                .try_next("id; sudo scsctl status"),
+            io::ErrorKind::PermissionDenied => {
+                Failure::new(Exit::Unreachable, format!("may not connect to {}: {error}", self.shown()))
+                    .because("only the owner and the group of that socket may use it")
+                    .try_next("id; sudo scsctl status")
+            }
             _ => failure.try_next("systemctl status scs, or say where it is with --server"),
         }
     }

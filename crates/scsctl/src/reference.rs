@@ -11,7 +11,7 @@ pub fn commands_markdown() -> String {
     let command = args::Args::command();
     let mut text = String::from("## Options of every command\n\n");
     options(&mut text, &command);
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(is_listed) {
         section(&mut text, "scsctl", sub);
     }
     text.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
@@ -26,9 +26,14 @@ fn section(text: &mut String, before: &str, command: &Command) {
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
     text.push_str(&format!("\n## `{name}`\n\n{about}\n\n"));
     options(text, command);
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    for sub in command.get_subcommands().filter(is_listed) {
         section(text, &name, sub);
     }
+}
+
+/// What `--help` lists, but for the help itself.
+fn is_listed(sub: &&Command) -> bool {
+    sub.get_name() != "help" && !sub.is_hide_set()
 }
 
 fn options(text: &mut String, command: &Command) {

@@ -270,6 +270,131 @@ fn stopping_a_primary_or_a_pair_needs_yes() {
 }
 
 #[test]
+fn restarting_a_primary_needs_yes_and_a_backup_does_not() {
+    let pair = status(true)["pairs"][0].clone();
+    let server = FakeServer::start(&[
+        ("GET /v1/applications/tserver-1", vec![ok(application("tserver-1", "primary", "started"))]),
+        ("GET /v1/applications/tserver-2", vec![ok(application("tserver-2", "backup", "started"))]),
+        ("GET /v1/pairs/tserver", vec![ok(pair)]),
+        ("POST /v1/applications/tserver-1/restart", vec![ok(json!({"done": "it is restarted"}))]),
+        ("POST /v1/applications/tserver-2/restart", vec![ok(json!({"done": "it is restarted"}))]),
+    ]);
+    let refused = server.run(&["restart", "tserver-1"]);
+    assert_eq!(refused.status.code(), Some(6));
+    let said = text(&refused.stderr);
+    assert!(said.contains("tserver-1 is the primary of pair tserver: tserver-2 would take over"), "{said}");
+    assert!(
+        said.contains("try: scsctl restart tserver --rolling, or scsctl restart tserver-1 --yes"),
+        "{said}"
+    );
+    assert!(!server.asked().iter().any(|(asked, _)| asked.starts_with("POST")), "something was done");
+    assert_eq!(server.run(&["restart", "tserver-2"]).status.code(), Some(0));
+    assert_eq!(server.run(&["restart", "tserver-1", "--yes"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_heard_and_may_act_is_not_stopped_without_yes_and_is_not_done_yet() {
+    let mut silent = application("tserver-1", "unknown", "unknown");
+    silent["epoch"] = json!(7);
+    let mut pair = status(true)["pairs"][0].clone();
+    pair["primary"] = json!("tserver-2");
+    let pending = json!({"id": 5, "kind": "stop", "subject": "tserver-1", "state": "pending", "steps": [],
+                         "why": "not done yet: alpha is not heard; tserver-1 will be stopped as soon as it is"});
+    let server = FakeServer::start(&[
+        ("GET /v1/applications/tserver-1", vec![ok(silent)]),
+        ("GET /v1/pairs/tserver", vec![ok(pair)]),
+        (
+            "POST /v1/applications/tserver-1/stop",
+            vec![ok(json!({"operation": {"id": 5, "state": "running"}}))],
+        ),
+        ("GET /v1/operations/5", vec![ok(pending)]),
+    ]);
+    let refused = server.run(&["stop", "tserver-1"]);
+    assert_eq!(refused.status.code(), Some(6));
+    assert!(text(&refused.stderr).contains("may be primary of pair tserver where it is"));
+    let told = server.run(&["stop", "tserver-1", "--yes"]);
+    assert_eq!(told.status.code(), Some(5));
+    let said = text(&told.stdout);
+    assert!(said.contains("stop of tserver-1: not done yet: alpha is not heard"), "{said}");
+}
+
+#[test]
+fn events_that_are_none_or_of_what_is_gone_are_remarked_on() {
+    let none = json!({"events": [], "last": 0, "gone": []});
+    let gone = json!({"events": [], "last": 0, "gone": ["pair old is in the configuration no more"]});
+    let server =
+        FakeServer::start(&[("GET /v1/events", vec![ok(none), ok(gone), ok(json!({"events": []}))])]);
+    let nothing = server.run(&["events", "--since", "2026-11-21 11:30"]);
+    assert_eq!((nothing.status.code(), text(&nothing.stdout).as_str()), (Some(0), ""));
+    assert!(text(&nothing.stderr).contains("no events"));
+    assert!(server.asked()[0].0.contains("since=2026-11-21T11%3A30%3A00Z"), "{:?}", server.asked());
+    let gone = server.run(&["events", "--pair", "old"]);
+    assert!(text(&gone.stderr).contains("in the configuration no more"));
+    let printed = server.run(&["-o", "json", "events"]);
+    assert_eq!((printed.status.code(), text(&printed.stdout).as_str()), (Some(0), ""), "an older server");
+    assert_eq!(server.run(&["events", "--since", "noon"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_server_of_the_environment_is_no_part_of_the_usage() {
+    let run = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_scsctl"))
+            .args(arguments)
+            .env("SCSCTL_SERVER", "unix:/nonexistent/scs.sock")
+            .output()
+            .unwrap()
+    };
+    let wrong = run(&["maintenance", "on"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(!text(&wrong.stderr).contains("--server"), "{}", text(&wrong.stderr));
+    let absent = run(&["status"]);
+    assert_eq!(absent.status.code(), Some(4));
+    assert!(text(&absent.stderr).contains("/nonexistent/scs.sock"));
+}
+
+#[test]
+fn words_that_people_try_lead_somewhere() {
+    let held = json!({"name": "p", "held_because": "3 automatic changes of roles within 300 s"});
+    let server = FakeServer::start(&[
+        ("GET /v1/why/tserver", vec![ok(json!({"name": "tserver", "kind": "pair", "now": "it is well"}))]),
+        ("GET /v1/applications", vec![ok(json!({"applications": []}))]),
+        ("GET /v1/events", vec![ok(json!({"events": []}))]),
+        ("POST /v1/config/reload", vec![ok(json!({"done": "it was read"}))]),
+        (
+            "GET /v1/pairs",
+            vec![ok(json!({"pairs": [held, {"name": "q", "held_because": null}]})), ok(json!({"pairs": []}))],
+        ),
+    ]);
+    for words in [&["explain", "tserver"][..], &["list"], &["history"], &["reload"], &["help", "switchover"]]
+    {
+        let ended = server.run(words);
+        assert_eq!(ended.status.code(), Some(0), "{words:?}: {}", text(&ended.stderr));
+    }
+    let number = server.run(&["why", "55"]);
+    assert_eq!(number.status.code(), Some(3));
+    assert!(text(&number.stderr).contains("try: scsctl why --event 55"), "{}", text(&number.stderr));
+    let held = text(&server.run(&["flap"]).stdout);
+    assert!(held.contains("scsctl flap acknowledge p") && !held.contains("pair q"), "{held}");
+    assert!(text(&server.run(&["flap"]).stdout).contains("no pair is held"));
+}
+
+#[test]
+fn a_dry_run_of_a_reload_and_a_diff_are_the_same_question() {
+    let answer = json!({"done": "nothing was done: a reload would make 1 change(s)", "changes": ["pair p: lease changed"]});
+    let server = FakeServer::start(&[
+        ("POST /v1/config/reload", vec![ok(answer)]),
+        ("GET /v1/config", vec![ok(json!({"revision": 1, "file": "/c", "text": "[cluster]\n"}))]),
+    ]);
+    for words in [&["config", "diff"][..], &["config", "reload", "--dry-run"], &["config", "reload"]] {
+        let said = text(&server.run(words).stdout);
+        assert!(said.contains("  pair p: lease changed\n"), "{said}");
+    }
+    let bodies: Vec<String> = server.asked().into_iter().map(|(_, body)| body).collect();
+    assert_eq!(bodies, ["{\"dry_run\":true}", "{\"dry_run\":true}", "{}"]);
+    assert_eq!(text(&server.run(&["config", "show"]).stdout), "[cluster]\n");
+}
+
+#[test]
 fn an_absent_server_is_unreachable_and_a_lost_answer_is_unknown() {
     let absent = scsctl("unix:/nonexistent/scs.sock", &["status"]);
     assert_eq!(absent.status.code(), Some(4));

@@ -54,6 +54,29 @@ impl fmt::Display for Change {
     }
 }
 
+impl Change {
+    /// The same with the settings that differ, in the words of the file.
+    pub fn between(&self, old: &Cluster, new: &Cluster) -> String {
+        let (subject, words, from) = match self {
+            Change::HostChanged(name) => {
+                let both = old.hosts.get(name).zip(new.hosts.get(name));
+                (format!("host {name}"), both.map(|(old, new)| old.differs_in(new)), "")
+            }
+            Change::ApplicationChanged(name) => {
+                let both = old.applications.get(name).zip(new.applications.get(name));
+                let words = both.map(|(old, new)| old.differs_in(new));
+                (format!("application {name}"), words, ", from its next start")
+            }
+            Change::PairChanged(name) => {
+                let both = old.pairs.get(name).zip(new.pairs.get(name));
+                (format!("pair {name}"), both.map(|(old, new)| old.differs_in(new)), "")
+            }
+            _ => return self.to_string(),
+        };
+        format!("{subject}: {} changed{from}", words.unwrap_or_default().join(", "))
+    }
+}
+
 /// One difference that may not take effect now.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Forbidden {
@@ -260,7 +283,8 @@ fn forbid_in_application(
     let advice = format!("stop {name} first");
     match after {
         None => {
-            forbid(forbidden, subject, "it cannot be removed while it runs: nobody would watch it", advice)
+            let why = "it cannot be removed while it runs or may be started: nobody would watch it";
+            forbid(forbidden, subject, why, advice);
         }
         Some(after) if after.host != before.host => {
             let why = format!(

@@ -17,18 +17,21 @@ mod size;
 mod span;
 mod tls;
 mod values;
+mod written;
 
 use std::path::{Path, PathBuf};
 
 pub use agent::{AgentSettings, CommandPattern, HostPolicy, parse_agent};
 pub use cluster::{parse_cluster, parse_cluster_on};
 pub use compare::{Change, Forbidden, compare, data_at_stake};
+pub use nearest::nearest;
 pub use notify::NotifySettings;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use reference::reference_markdown;
 pub use server::{ApiAccess, ServerSettings, parse_server};
 pub use tls::TlsFiles;
 use understudy_model::Cluster;
+pub use written::cluster_text;
 
 /// Longest settings file that is read, in bytes.
 pub const LONGEST_FILE_BYTES: usize = 4 * 1024 * 1024;

@@ -7,7 +7,7 @@
 const LONGEST_WORD: usize = 64;
 
 /// The nearest of `known`, if one is near enough. The first of equally near ones.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word: Vec<char> = word.chars().flat_map(char::to_lowercase).take(LONGEST_WORD + 1).collect();
     if word.len() > LONGEST_WORD {
         return None;

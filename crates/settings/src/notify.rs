@@ -50,7 +50,7 @@ fn read_kinds(report: &mut Report, view: View<'_>) -> Option<Vec<EventKind>> {
                 let known = EventKind::ALL.iter().map(|kind| kind.as_str());
                 let why = format!("there is no event of kind {:?}", text.value);
                 let problem = Problem::new(ProblemKind::UnknownName, text.key.as_str(), why);
-                report.problem(text.at, problem.nearest(nearest::nearest(text.value, known)));
+                report.problem(text.at, problem.nearest(nearest(text.value, known)));
             }
         }
     }

@@ -3,11 +3,15 @@
 //! Knows no values. The law: what the parsers take is what the reference lists, as both read the same tables.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use understudy_model::Preset;
 
 use crate::schema::application::APPLICATION;
 use crate::schema::cluster::CLUSTER_FILE;
 use crate::schema::daemons::{AGENT_FILE, SERVER_FILE};
 use crate::schema::{Key, Keys, Shape, Since};
+use crate::span::to_text;
 
 /// The text of `docs/reference/settings.md`.
 pub fn reference_markdown() -> String {
@@ -21,8 +25,47 @@ pub fn reference_markdown() -> String {
         let _ = write!(text, "\n## `{file}`\n");
         write_tables(&mut text, "", keys);
     }
+    write_presets(&mut text);
     text
 }
+
+/// What each preset gives, where a key has it as its default.
+fn write_presets(text: &mut String) {
+    text.push_str("\n## Presets\n\n`timers` of `[cluster]` names one; what a key has as its default, `preset`, is this.\n\n| key |");
+    Preset::ALL.iter().for_each(|preset| text.push_str(&format!(" `{}` |", preset.as_str())));
+    text.push_str("\n|---|");
+    Preset::ALL.iter().for_each(|_| text.push_str("---|"));
+    text.push('\n');
+    for (key, value) in PRESET_KEYS {
+        let _ = write!(text, "| `{key}` |");
+        Preset::ALL.iter().for_each(|preset| text.push_str(&format!(" {} |", value(*preset))));
+        text.push('\n');
+    }
+}
+
+/// A timer of the presets: its key, and how a preset has it.
+type PresetKey = (&'static str, fn(Preset) -> String);
+
+const PRESET_KEYS: &[PresetKey] = &[
+    ("addp-timeout", |preset| to_text(preset.addp().timeout)),
+    ("addp-remote-timeout", |preset| to_text(preset.addp().remote_timeout)),
+    ("lease", |preset| to_text(preset.timers().lease)),
+    ("renew", |preset| to_text(preset.timers().renew)),
+    ("fence-budget", |preset| to_text(preset.timers().fence_budget)),
+    ("kill-budget", |preset| to_text(preset.timers().kill_budget)),
+    ("switchover-timeout", |preset| to_text(preset.timers().switchover_timeout)),
+    ("link-grace", |preset| to_text(preset.timers().link_grace)),
+    ("agent-restart-grace", |preset| to_text(preset.timers().agent_restart_grace)),
+    ("disconnect-switchover-timeout", |preset| match preset.timers().disconnect_switchover_timeout {
+        Duration::ZERO => "0".to_owned(),
+        span => to_text(span),
+    }),
+    ("hang-limit", |preset| preset.hang_limit().map_or_else(|| "0 (never)".to_owned(), to_text)),
+    ("flap-damping", |preset| {
+        let damping = preset.timers().flap_damping;
+        format!("{} in {}", damping.changes, to_text(damping.within))
+    }),
+];
 
 /// Every table of a file, outer ones first.
 fn write_tables(text: &mut String, path: &str, keys: Keys) {
@@ -80,6 +123,7 @@ fn kind(shape: Shape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::cluster::{ADDP, TIMERS};
 
     fn check(text: &str, path: &str, keys: Keys) -> usize {
         let mut seen = 0;
@@ -105,5 +149,15 @@ mod tests {
         let seen: usize =
             [CLUSTER_FILE, AGENT_FILE, SERVER_FILE].into_iter().map(|keys| check(&text, "", keys)).sum();
         assert!(seen > 90, "{seen} keys");
+    }
+
+    #[test]
+    fn every_key_that_a_preset_gives_is_in_its_table() {
+        let of_preset = TIMERS.iter().chain(ADDP).filter(|key| key.default == "preset").map(|key| key.name);
+        let mut wanted: Vec<&str> = of_preset.collect();
+        let mut found: Vec<&str> = PRESET_KEYS.iter().map(|(key, _)| *key).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows no keys. The law: a text becomes a checked value or a problem, never something in between.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -12,6 +13,9 @@ use crate::size;
 
 /// Longest path of a Unix socket, in bytes: the system's own limit, less the closing zero.
 const LONGEST_SOCKET_PATH_BYTES: usize = 107;
+
+/// As much of a wrong name is in the one that stands in for it, in characters.
+const LONGEST_STAND_IN: usize = 50;
 
 /// Longest name of an account, in bytes.
 const LONGEST_ACCOUNT: usize = 256;
@@ -47,6 +51,36 @@ pub(crate) fn needed_name<N: FromStr<Err: Display>>(
         report.missing(view.at(), view.key(key), advice);
     }
     name(view, report, key)
+}
+
+/// A name that must be there, or one that stands in for it: what is wrong with a name hides nothing else of its table. The
+/// name that stands in is none of `taken`, and nothing is built with it, as a problem was reported.
+pub(crate) fn name_or_stand_in<N: FromStr<Err: Display> + Ord, D>(
+    view: View<'_>,
+    report: &mut Report,
+    advice: &str,
+    taken: &BTreeMap<N, D>,
+) -> Option<Found<N>> {
+    const KEY: &str = "name";
+    if let Some(name) = needed_name(view, report, KEY, advice) {
+        return Some(name);
+    }
+    let raw = view.raw(KEY);
+    let near: String = match raw.as_ref().map(|found| found.value) {
+        Some(Value::Text(text)) => text.chars().take(LONGEST_STAND_IN).map(plain).collect(),
+        _ => String::new(),
+    };
+    let near = near.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let near = if near.is_empty() { "unnamed" } else { near };
+    let candidates = std::iter::once(near.to_owned()).chain((2..).map(|number| format!("{near}-{number}")));
+    let free = candidates.map_while(|name| name.parse::<N>().ok()).find(|name| !taken.contains_key(name))?;
+    let (at, key) = raw.map_or_else(|| (view.at(), view.key(KEY)), |found| (found.at, found.key));
+    Some(Found { value: free, at, key })
+}
+
+fn plain(c: char) -> char {
+    let lower = c.to_ascii_lowercase();
+    if lower.is_ascii_alphanumeric() || matches!(lower, '.' | '_' | '-') { lower } else { '-' }
 }
 
 /// An absolute path without `..`; `default` if the key is absent.

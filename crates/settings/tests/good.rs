@@ -16,6 +16,51 @@ fn application(name: &str) -> ApplicationName {
     ApplicationName::new(name).unwrap()
 }
 
+/// What a control server shows of a configuration can be read, and means the same.
+#[test]
+fn what_is_written_is_what_was_read() {
+    let odd = r#"
+[cluster]
+name = "a \"quoted\" \\ name"
+[[host]]
+name = "six"
+addresses = ["fd00::6", "six.example.net"]
+lca-port = 5000
+fence = ["/bin/off", "six"]
+addp-timeout = 0
+[[application]]
+name = "one"
+host = "six"
+command = ["/bin/one", "tab\there", "\u0001"]
+umask = "007"
+cpu-max = "150%"
+memory-max = "3M"
+output = "file"
+output-limit = "1M"
+hang-limit = 0
+[application.limits]
+nofile = 4096
+core = "unlimited"
+[application.environment]
+"WITH.DOT" = "x"
+PLAIN = "two\nlines"
+[application.options."a section"]
+"an option" = 7
+[application.probe]
+http = "http://127.0.0.1:80/x?y=\"z\""
+"#;
+    let good = ["demo", "programs", "seed-form", "strict"];
+    let texts = good.map(|name| {
+        std::fs::read_to_string(format!("{}/tests/good/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    });
+    for text in texts.into_iter().chain([odd.to_owned()]) {
+        let read = parse_cluster("c", &text).unwrap_or_else(|wrong| panic!("{wrong}")).value;
+        let written = understudy_settings::cluster_text(&read);
+        let again = parse_cluster("w", &written).unwrap_or_else(|wrong| panic!("{wrong}\n{written}")).value;
+        assert!(again == read, "{written}\n{read:#?}\n{again:#?}");
+    }
+}
+
 #[test]
 fn the_documented_example_becomes_a_cluster() {
     let checked = parse_cluster("demo.toml", include_str!("good/demo.toml")).unwrap();

@@ -78,6 +78,15 @@ impl Control {
         member.and_then(|(_, app)| app.pair.clone())
     }
 
+    /// Why a name leads to no pair.
+    pub(super) fn no_pair(&self, name: &str) -> Reply {
+        let message = match self.named(name) {
+            Some(Named::Application(single)) => format!("{single} is in no pair"),
+            Some(Named::Pair(_)) | None => format!("there is no pair or member called {name:?}"),
+        };
+        not_found(&message, "scsctl pairs")
+    }
+
     fn switchover(
         &mut self,
         asker: &Asker,
@@ -88,7 +97,7 @@ impl Control {
         out: &mut Out,
     ) -> Reply {
         let Some(pair) = self.pair_named(name) else {
-            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+            return self.no_pair(name);
         };
         let Some(known) = self.pairs.get(&pair) else { return not_found("no such pair", "scsctl pairs") };
         let holder = self.serving(asker.now, known);
@@ -221,7 +230,8 @@ impl Control {
         let limit =
             applications.iter().map(|application| self.limit(application, goal)).max().unwrap_or_default();
         self.remember_undo(None);
-        let awaits = Awaits::Goal { applications: applications.clone(), goal };
+        let away = applications.iter().filter(|it| self.unheard(it)).cloned().collect();
+        let awaits = Awaits::Goal { applications: applications.clone(), goal, away };
         let kind = if goal == Goal::Started { "start" } else { "stop" };
         let id = self.begin(asker, kind, name.to_owned(), awaits, limit, out);
         let because = Because::new(Rule::GoalSet, format!("{name} should be {goal}"));
@@ -229,6 +239,9 @@ impl Control {
         for application in applications {
             self.memory.goals.insert(application.clone(), goal);
             self.renew_preference(asker.now, &application);
+            if goal == Goal::Stopped {
+                self.ends_primary(asker.now, &application, id);
+            }
             out.persist.push(ControlRecord::SetGoal { application: application.clone(), goal });
             let text = if self.send_goal(&application, goal, graceful, id, out) {
                 format!("{application}: its agent is told that it should be {goal}")
@@ -267,15 +280,17 @@ impl Control {
         };
         let host = known.host.clone();
         let pid = known.report.as_ref().and_then(|report| report.pid);
+        let exit = known.report.as_ref().and_then(|report| report.last_exit.clone());
         if !known.heard {
             let message = format!("the agent of host {host} is not heard");
             return refused("unreachable", &message, Vec::new(), Some(format!("scsctl host {host}")));
         }
         let limit = self.limit(&application, Goal::Stopped) + self.limit(&application, Goal::Started);
-        let awaits = Awaits::OtherProcess { application: application.clone(), pid };
+        let awaits = Awaits::OtherProcess { application: application.clone(), pid, exit };
         let id = self.begin(asker, "restart", name.to_owned(), awaits, limit, out);
         let because = Because::new(Rule::OperatorAsked, format!("restart of {application}"));
         self.tell_operation(EventKind::OperationStarted, Severity::Info, id, because, out);
+        self.ends_primary(asker.now, &application, id);
         let about = OrderedWork::Level { application: Some(application.clone()), operation: Some(id) };
         self.send(&host, Work::Restart { application: application.clone() }, about, out);
         self.step_of(asker.now, Some(id), format!("the agent of {host} is told to restart it"));
@@ -331,7 +346,7 @@ impl Control {
 
     fn acknowledge_flapping(&mut self, asker: &Asker, name: &str, out: &mut Out) -> Reply {
         let Some(pair) = self.pair_named(name) else {
-            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+            return self.no_pair(name);
         };
         self.remember_undo(Some(asker.request));
         let Some(before) = self.acknowledge(&pair, &asker.actor, out) else {

@@ -1,7 +1,7 @@
 //! Flap damping: a pair that changed roles too often by itself is held, loudly, and never without a way out.
 //!
 //! It knows no wall time. The law: only changes that were confirmed count, so that a failover which was begun and not
-//! ended blocks nothing; operators' changes do not count and are never held; and a primary whose end is confirmed is
+//! ended blocks nothing; operators' changes, and those that follow their stops and restarts, do not count and are never held; and a primary whose end is confirmed is
 //! followed by the other member: at once for the first time, and after its own restart was tried for every further one.
 
 use std::time::Duration;
@@ -66,9 +66,14 @@ impl Control {
         let Some(pair) = self.pairs.get_mut(name) else { return };
         let before = pair.last_primary.replace(member);
         let rule = pair.because.as_ref().map(|because| because.rule);
-        if before.is_none_or(|before| before == member) || !rule.is_some_and(is_automatic) {
+        let asked = pair.ended_by.take().map(|(ended, _)| ended);
+        let Some(before) = before.filter(|before| *before != member) else { return };
+        let former = pair.spec.application(before).clone();
+        // A primary that an operator stopped or restarted was followed because somebody asked for that.
+        if !rule.is_some_and(is_automatic) || asked == Some(before) || self.goal(&former) == Goal::Stopped {
             return;
         }
+        let Some(pair) = self.pairs.get_mut(name) else { return };
         let damping = pair.spec.timers.flap_damping;
         pair.flap.changes.push(now);
         let most = usize::try_from(FlapDamping::MOST_CHANGES).unwrap_or(usize::MAX);
@@ -123,7 +128,8 @@ impl Control {
     /// A promotion was ordered for this reason: the one at once is spent.
     pub(super) fn spend_failover(&mut self, name: &PairName, rule: Rule) {
         let Some(pair) = self.pairs.get_mut(name) else { return };
-        if let Some(held) = pair.flap.held.as_mut().filter(|_| is_automatic(rule)) {
+        let asked = pair.ended_by.is_some();
+        if let Some(held) = pair.flap.held.as_mut().filter(|_| is_automatic(rule) && !asked) {
             held.spent = true;
             self.unsaved_flaps.insert(name.clone());
         }
@@ -141,10 +147,10 @@ impl Control {
             "one confirmed end of the primary still fails over at once"
         };
         Some(format!(
-            "{counted} automatic changes of roles within {:.0} s, {} are allowed: further ones are held for {left:.0} s \
+            "{counted} automatic changes of roles within {:.0} s (flap-damping is {}): further ones are held for {left:.0} s \
              or until acknowledged; {next}",
             damping.within.as_secs_f64(),
-            damping.changes.saturating_sub(1)
+            bound(damping)
         ))
     }
 

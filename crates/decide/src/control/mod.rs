@@ -184,6 +184,10 @@ impl Control {
                 *known = App::new(spec.host.clone(), pair.clone(), now);
             }
             known.pair = pair;
+            let former = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(name));
+            if let Some(former) = former.filter(|former| *former != spec) {
+                known.accept(former);
+            }
         }
         self.applications.retain(|name, _| cluster.applications.contains_key(name));
         for (name, spec) in &cluster.pairs {
@@ -454,8 +458,11 @@ impl Machine for Control {
 
     fn next_deadline(&self) -> Option<Moment> {
         let pairs = self.due.first().map(|(due, _)| *due);
-        let operations =
-            self.operations.values().filter(|known| known.ended.is_none()).map(|known| known.deadline);
+        let operations = self
+            .operations
+            .values()
+            .filter(|known| known.ended.is_none())
+            .map(|known| self.operation_due(known));
         let again = self.hosts.values().filter(|host| host.incarnation.is_some());
         let again = again.filter_map(|host| host.refused.as_ref().map(|(_, again)| *again));
         let holds = self.holds_end();

@@ -1,19 +1,26 @@
 //! Operations: begun with a durable number, told step by step, ended with a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_model::{
-    ApplicationName, ApplicationStatus, Because, Event, EventKind, Goal, Member, Moment, OperationId,
-    PairName, Rule, Severity, Subject,
+    ApplicationName, ApplicationStatus, Because, Event, EventKind, Goal, Interface, LastExit, Member, Moment,
+    OperationId, PairName, Rule, Severity, Subject,
 };
 
 use super::pair::{PairState, PairTrigger};
 use super::refuse::refused;
 use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, RollingPhase, Undo};
-use super::{Control, ControlDo, ControlRecord, OperationState, Out, RequestId, event};
+use super::{Control, ControlDo, ControlRecord, LinkEnd, OperationState, Out, RequestId, event};
 
 /// What is added to an application's own timeouts before an operation counts as failed.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// An agent whose link ended, or that was not reached, since less than this may be there again in a moment.
+const COMES_BACK: Duration = Duration::from_secs(2);
+
+/// A program that says nothing of itself has been started when it lived for so long.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// Who asks, and when.
 pub(super) struct Asker {
@@ -45,6 +52,7 @@ impl Control {
             steps: Vec::new(),
             began: asker.now,
             ended: None,
+            looked: asker.now,
             deadline: asker.now + limit,
             trouble: None,
             request: asker.request,
@@ -89,6 +97,8 @@ impl Control {
         let open: Vec<OperationId> =
             self.operations.iter().filter(|(_, known)| known.ended.is_none()).map(|(id, _)| *id).collect();
         for id in open {
+            let Some(known) = self.operations.get_mut(&id) else { continue };
+            known.looked = now;
             let Some(known) = self.operations.get(&id) else { continue };
             let state = match &known.awaits {
                 Awaits::Drained { host, moving, moved } => {
@@ -101,8 +111,12 @@ impl Control {
                     self.go_on_rolling(now, id, &pair, first, phase, out)
                 }
                 Awaits::Holder { pair, member } => self.holder_state(pair, *member, known.trouble.as_deref()),
-                Awaits::Goal { applications, goal } => self.goal_state(id, applications, *goal),
-                Awaits::OtherProcess { application, pid } => self.restarted_state(application, *pid),
+                Awaits::Goal { applications, goal, away } => {
+                    self.goal_state(now, id, applications, *goal, away)
+                }
+                Awaits::OtherProcess { application, pid, exit } => {
+                    self.restarted_state(now, known.began, application, *pid, exit.as_ref())
+                }
             };
             match state {
                 OperationState::Running if self.operations.get(&id).is_some_and(|it| it.deadline <= now) => {
@@ -134,14 +148,26 @@ impl Control {
         }
     }
 
-    fn goal_state(&self, id: OperationId, applications: &[ApplicationName], goal: Goal) -> OperationState {
+    fn goal_state(
+        &self,
+        now: Moment,
+        id: OperationId,
+        applications: &[ApplicationName],
+        goal: Goal,
+        away: &BTreeSet<ApplicationName>,
+    ) -> OperationState {
         // What was reported before an agent has heard of it says nothing about what was asked.
         let unanswered = |outstanding: &super::Outstanding| matches!(&outstanding.work, OrderedWork::Level { operation, .. } if *operation == Some(id));
         if self.outstanding.values().any(unanswered) {
             return OperationState::Running;
         }
-        if applications.iter().all(|application| self.is(application, goal)) {
-            return OperationState::Done;
+        let open: Vec<&ApplicationName> =
+            applications.iter().filter(|application| !self.has_come(now, application, goal)).collect();
+        if open.iter().all(|application| away.contains(*application) && self.is_away(now, application)) {
+            if applications.iter().any(|application| self.changes_roles(application)) {
+                return OperationState::Running;
+            }
+            return if open.is_empty() { OperationState::Done } else { self.pending(id, &open, goal) };
         }
         let gave_up = applications.iter().find_map(|application| {
             let report = self.applications.get(application)?.report.as_ref()?;
@@ -151,14 +177,132 @@ impl Control {
         gave_up.map_or(OperationState::Running, OperationState::Failed)
     }
 
-    fn restarted_state(&self, application: &ApplicationName, pid: Option<u32>) -> OperationState {
+    fn restarted_state(
+        &self,
+        now: Moment,
+        began: Moment,
+        application: &ApplicationName,
+        pid: Option<u32>,
+        exit: Option<&LastExit>,
+    ) -> OperationState {
         let report = self.applications.get(application).and_then(|known| known.report.as_ref());
         let other = report.is_some_and(|report| report.pid.is_some() && report.pid != pid);
-        if other && self.is(application, Goal::Started) {
-            OperationState::Done
-        } else {
-            OperationState::Running
+        let ended = report.filter(|report| report.pid.is_none() || report.pid != pid);
+        let ended = ended.and_then(|report| report.last_exit.as_ref());
+        // The former process ran before this began, however it ended.
+        let of_this = |ended: &&LastExit| {
+            !ended.wanted && Some(*ended) != exit && Duration::from_millis(ended.ran_ms) <= now.since(began)
+        };
+        if let Some(ended) = ended.filter(of_this) {
+            return OperationState::Failed(format!(
+                "{application} was started, and ended by itself after {} ms: {}; {}",
+                ended.ran_ms,
+                ended.cause,
+                self.present(std::slice::from_ref(application))
+            ));
         }
+        let so = other && self.has_come(now, application, Goal::Started);
+        if so && !self.changes_roles(application) { OperationState::Done } else { OperationState::Running }
+    }
+
+    /// It is so, and was it for long enough to say that.
+    fn has_come(&self, now: Moment, application: &ApplicationName, goal: Goal) -> bool {
+        let settled = |at: Moment| goal == Goal::Stopped || at <= now;
+        self.is(application, goal) && self.settles(application).is_none_or(settled)
+    }
+
+    /// Until when a program that says nothing is watched before its start counts as done: that it was made is all that its agent
+    /// can report of it.
+    fn settles(&self, application: &ApplicationName) -> Option<Moment> {
+        let spec = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(application))?;
+        let silent = spec.interface == Interface::Plain && spec.conduct.probe.is_none();
+        let known =
+            self.applications.get(application).filter(|_| silent && self.is(application, Goal::Started))?;
+        Some(known.since + SETTLES)
+    }
+
+    /// When an operation has to be looked at although nothing is observed.
+    pub(super) fn operation_due(&self, known: &Operation) -> Moment {
+        let due = |at: &Moment| *at > known.looked;
+        let sooner = match &known.awaits {
+            Awaits::OtherProcess { application, .. } => self.settles(application).filter(due),
+            Awaits::Goal { applications, away, .. } => {
+                let settles = applications.iter().filter_map(|it| self.settles(it));
+                settles.chain(away.iter().filter_map(|it| self.away_from(it))).filter(due).min()
+            }
+            _ => None,
+        };
+        // What is over waits for something that will be observed.
+        sooner.map_or(known.deadline, |at| at.min(known.deadline))
+    }
+
+    pub(super) fn unheard(&self, application: &ApplicationName) -> bool {
+        self.applications.get(application).is_some_and(|known| !known.heard)
+    }
+
+    /// From when on its agent is not waited for: it is not heard, and nothing says that it will be in a moment.
+    fn away_from(&self, application: &ApplicationName) -> Option<Moment> {
+        let known = self.applications.get(application).filter(|known| !known.heard)?;
+        let gone = self.hosts.get(&known.host)?.gone?;
+        let silent = gone.end == LinkEnd::Silent && !gone.fresh;
+        Some(if silent { gone.since } else { gone.since + COMES_BACK })
+    }
+
+    fn is_away(&self, now: Moment, application: &ApplicationName) -> bool {
+        self.away_from(application).is_some_and(|from| from <= now)
+    }
+
+    /// What was asked is durable, and done as soon as the agents of these are heard.
+    fn pending(&self, id: OperationId, open: &[&ApplicationName], goal: Goal) -> OperationState {
+        let host =
+            |application: &&ApplicationName| self.applications.get(*application).map(|it| it.host.as_str());
+        let hosts: BTreeSet<&str> = open.iter().filter_map(host).collect();
+        let hosts: Vec<&str> = hosts.into_iter().collect();
+        let names: Vec<&str> = open.iter().map(|application| application.as_str()).collect();
+        let (is, back) = if let [_] = hosts[..] { ("is", "it is") } else { ("are", "they are") };
+        let (done, undo) = match goal {
+            Goal::Started => ("started", "stop"),
+            Goal::Stopped => ("stopped", "start"),
+        };
+        let subject = self.operations.get(&id).map_or("", |known| known.subject.as_str());
+        OperationState::Pending(format!(
+            "not done yet: {} {is} not heard; {} will be {done} as soon as {back}; take it back: scsctl {undo} {subject}",
+            hosts.join(" and "),
+            names.join(" and ")
+        ))
+    }
+
+    /// The roles of its pair are being changed, which takes a moment and belongs to what was asked.
+    fn changes_roles(&self, application: &ApplicationName) -> bool {
+        let pair = self.applications.get(application).and_then(|known| self.pairs.get(known.pair.as_ref()?));
+        pair.is_some_and(|pair| matches!(pair.state, PairState::Promoting | PairState::Demoting))
+    }
+
+    /// The primary of its pair is about to be ended by this operation: what follows is told as its step.
+    pub(super) fn ends_primary(&mut self, now: Moment, application: &ApplicationName, id: OperationId) {
+        let Some(name) = self.applications.get(application).and_then(|known| known.pair.clone()) else {
+            return;
+        };
+        let Some(pair) = self.pairs.get(&name) else { return };
+        let Some(member) = pair.spec.member_of(application) else { return };
+        if self.serving(now, pair) != Some(member) {
+            return;
+        }
+        let other = pair.spec.application(member.other()).clone();
+        let next = if self.goal(&other) == Goal::Stopped {
+            format!("{other} should be stopped too, so nobody serves then")
+        } else {
+            let reasons = self.not_ready_because(now, pair, member.other());
+            if reasons.is_empty() {
+                format!("its role goes to {other}")
+            } else {
+                format!("{other} could not take over: {}", reasons.join("; "))
+            }
+        };
+        if let Some(pair) = self.pairs.get_mut(&name) {
+            pair.ended_by = Some((member, id));
+        }
+        self.step_of(now, Some(id), format!("{application} is the primary of pair {name}: {next}"));
     }
 
     fn late_state(&self, id: OperationId) -> OperationState {
@@ -203,7 +347,12 @@ impl Control {
                     None => OperationState::Failed(why),
                 }
             }
-            Awaits::Goal { applications, .. } => {
+            Awaits::Goal { applications, goal, .. } => {
+                let open: Vec<&ApplicationName> =
+                    applications.iter().filter(|application| !self.is(application, *goal)).collect();
+                if known.trouble.is_none() && open.iter().all(|application| self.unheard(application)) {
+                    return self.pending(id, &open, *goal);
+                }
                 OperationState::Failed(format!("{why}; {}", self.present(applications)))
             }
             Awaits::OtherProcess { application, .. } => {
@@ -236,6 +385,7 @@ impl Control {
             _ => None,
         };
         self.leave_pairs(id);
+        self.leave_ended(id, state == OperationState::Done);
         if let Some(host) = drained {
             // Members there may be promoted again, if it failed: a pair may have waited for nothing else.
             self.touch_host(&host);
@@ -247,6 +397,11 @@ impl Control {
                 EventKind::OperationDone,
                 Severity::Info,
                 Because::new(Rule::OperatorAsked, format!("{what} is done")),
+            ),
+            OperationState::Pending(why) => (
+                EventKind::OperationFailed,
+                Severity::Warning,
+                Because::new(Rule::OperatorAsked, format!("{what}: {why}")),
             ),
             OperationState::Failed(why) | OperationState::Unknown(why) => {
                 let rule = if known.deadline <= now { Rule::TooSlow } else { Rule::OperatorAsked };
@@ -266,6 +421,14 @@ impl Control {
         for pair in self.pairs.values_mut().filter(|pair| pair.operation == Some(id)) {
             pair.operation = None;
             pair.take_back_given_up();
+        }
+    }
+
+    /// An operation that ended a primary has ended itself: it still answers for the change of roles only if that is to come.
+    fn leave_ended(&mut self, id: OperationId, done: bool) {
+        let ended = |pair: &&mut super::Pair| pair.ended_by.is_some_and(|(_, by)| by == id);
+        for pair in self.pairs.values_mut().filter(ended) {
+            pair.ended_by.take_if(|_| !done || pair.shown_primary.is_some());
         }
     }
 
@@ -315,7 +478,7 @@ impl Control {
             // The hold itself is taken back with the rest of that decision.
             Awaits::Held { .. } => {}
             // Goals that were not stored are taken back with the rest of that decision.
-            Awaits::Goal { .. } | Awaits::OtherProcess { .. } => {}
+            Awaits::Goal { .. } | Awaits::OtherProcess { .. } => self.leave_ended(id, false),
         }
         let message =
             format!("{} of {} was not begun: it could not be made durable", known.kind, known.subject);

@@ -332,7 +332,7 @@ impl Control {
         let next = RoleEpoch::new(self.highest_heard(known).next(), holder.clone());
         let expected = known.stored.clone();
         let time_limit = known.spec.timers.switchover_timeout / 2;
-        let operation = known.operation;
+        let operation = known.told_of_change();
         let former = known.holder().filter(|former| *former != member);
         let Some(host) = self.applications.get(&holder).map(|known| known.host.clone()) else { return };
 

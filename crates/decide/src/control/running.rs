@@ -23,6 +23,16 @@ impl Control {
         self.applications.iter().filter_map(runs).collect()
     }
 
+    /// Those of them that have no process now, as their agents said: they are about to be started, or to be tried again.
+    pub fn about_to_start(&self) -> BTreeSet<ApplicationName> {
+        let mut running = self.running();
+        running.retain(|name| {
+            let known = self.applications.get(name).filter(|known| known.heard);
+            known.and_then(|known| known.report.as_ref()).is_some_and(|report| report.pid.is_none())
+        });
+        running
+    }
+
     /// The members of `strict` pairs that an operator stopped, and that count as running all the same.
     pub fn not_given_up(&self) -> BTreeSet<ApplicationName> {
         let kept = |(name, app): (&ApplicationName, &App)| {

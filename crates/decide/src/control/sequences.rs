@@ -296,7 +296,7 @@ impl Control {
         out: &mut Out,
     ) -> Reply {
         let Some(name) = self.pair_named(name) else {
-            return not_found(&format!("there is no pair or member called {name:?}"), "scsctl pairs");
+            return self.no_pair(name);
         };
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
         let primary = self.serving(asker.now, pair);
@@ -432,7 +432,7 @@ impl Control {
         out: &mut Out,
     ) -> Reply {
         let Some(name) = self.pair_named(asked) else {
-            return not_found(&format!("there is no pair or member called {asked:?}"), "scsctl pairs");
+            return self.no_pair(asked);
         };
         let Some(pair) = self.pairs.get(&name) else { return not_found("no such pair", "scsctl pairs") };
         let restored = pair.granting.as_ref().is_some_and(|granting| granting.leader.is_restored());

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::Discriminant;
 
 use understudy_model::{
-    ApplicationName, ApplicationReport, ApplicationStatus, Because, Goal, HostName, HostStatus, Incarnation,
-    LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal, RoleEpoch, RoleReport,
-    RunMode,
+    ApplicationName, ApplicationReport, ApplicationSpec, ApplicationStatus, Because, Goal, HostName,
+    HostStatus, Incarnation, LastExit, Member, Moment, OperationId, OrderId, PairName, PairSpec, Refusal,
+    RoleEpoch, RoleReport, RunMode,
 };
 
 use super::in_sync::Kept;
@@ -91,6 +91,8 @@ pub(super) struct App {
     pub refusals: u32,
     pub refused_for: Option<RefusedFor>,
     pub since: Moment,
+    /// The process that runs, and what it was started with, if something else was accepted since.
+    pub started_with: Option<(u32, Box<ApplicationSpec>)>,
 }
 
 /// Refusals in a row are counted by kind: what an application refused says nothing of its agent's disk, or of the process that
@@ -119,7 +121,22 @@ impl App {
             refusals: 0,
             refused_for: None,
             since: now,
+            started_with: None,
         }
+    }
+
+    /// Another specification is accepted: what its process was started with is remembered.
+    pub fn accept(&mut self, former: &ApplicationSpec) {
+        let pid = self.report.as_ref().and_then(|report| report.pid);
+        let known = self.started_with.take().filter(|(of, _)| Some(*of) == pid);
+        self.started_with = known.or(pid.map(|pid| (pid, Box::new(former.clone()))));
+    }
+
+    /// The settings that wait for its next start.
+    pub fn waits_for_restart(&self, accepted: &ApplicationSpec) -> Vec<&'static str> {
+        let pid = self.report.as_ref().and_then(|report| report.pid);
+        let started = self.started_with.as_ref().filter(|(of, _)| Some(*of) == pid);
+        started.map(|(_, started)| started.waits_for_restart(accepted)).unwrap_or_default()
     }
 
     /// Its status as far as is known.
@@ -263,6 +280,9 @@ pub(super) struct Pair {
     pub due: Option<Moment>,
     /// The last member that was confirmed to be primary, or held the role when this leadership began.
     pub last_primary: Option<Member>,
+    /// The primary that an operator's stop or restart ends, and that operation: the change of roles that follows is no automatic
+    /// one, and is told as its step.
+    pub ended_by: Option<(Member, OperationId)>,
     /// Its automatic changes of roles.
     pub flap: Flap,
     /// Its grants; only under `strict`.
@@ -296,6 +316,7 @@ impl Pair {
             forced: None,
             due: None,
             last_primary: None,
+            ended_by: None,
             flap: Flap::default(),
             granting: None,
             kept: None,
@@ -308,6 +329,11 @@ impl Pair {
         if let Some(kept) = &mut self.kept {
             kept.given_up = None;
         }
+    }
+
+    /// The operation that hears of a change of roles: the one under way, else the one that ended the primary.
+    pub fn told_of_change(&self) -> Option<OperationId> {
+        self.operation.or(self.ended_by.map(|(_, operation)| operation))
     }
 
     /// The member that holds the stored role.
@@ -376,10 +402,10 @@ impl OrderedWork {
 pub(super) enum Awaits {
     /// This pair's role to be held by this member.
     Holder { pair: PairName, member: Member },
-    /// These applications to be so.
-    Goal { applications: Vec<ApplicationName>, goal: Goal },
-    /// This application to be started, with another process than this.
-    OtherProcess { application: ApplicationName, pid: Option<u32> },
+    /// These applications to be so; of those that were not heard when it was asked nobody can say when.
+    Goal { applications: Vec<ApplicationName>, goal: Goal, away: BTreeSet<ApplicationName> },
+    /// This application to be started, with another process than this; and the end of a process that was known before.
+    OtherProcess { application: ApplicationName, pid: Option<u32>, exit: Option<LastExit> },
     /// Nothing on this host to be primary; the pair that is being switched, and how many were.
     Drained { host: HostName, moving: Option<PairName>, moved: usize },
     /// What acts in these pairs on this host to have its long lease.
@@ -408,6 +434,8 @@ pub(super) struct Operation {
     pub steps: Vec<(Moment, String)>,
     pub began: Moment,
     pub ended: Option<Moment>,
+    /// When it was last looked at.
+    pub looked: Moment,
     /// When it counts as failed.
     pub deadline: Moment,
     /// What went wrong on the way, if something did.

@@ -91,7 +91,7 @@ impl Control {
         let told =
             Event { from: word(shown), to: word(primary), epoch, ..event(kind, severity, about, because) };
         out.events.push(told);
-        let operation = known.operation;
+        let operation = known.told_of_change();
         let step = match (primary, shown) {
             (Some(member), _) => {
                 Some(format!("{} confirmed that it is primary", known.spec.application(member)))

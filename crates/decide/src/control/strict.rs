@@ -174,7 +174,7 @@ impl Control {
         known.prefer = Some(member);
         known.because = Some(because);
         known.unwritable = None;
-        let (operation, lease) = (known.operation, write.covers);
+        let (operation, lease) = (known.told_of_change(), write.covers);
         self.memory.roles.insert(name.clone(), write.role.clone());
         // A shorter one of this very decision is not what the store is to hold.
         let shortened = self.shortened.remove(name).is_some();
@@ -215,7 +215,7 @@ impl Control {
         let released = self.released_by(known, member.other()).filter(|ended| ended.epoch < role.epoch);
         let ended = [order.fenced, released].into_iter().flatten().max();
         let time_limit = known.spec.timers.switchover_timeout / 2;
-        let (operation, because) = (known.operation, known.because.clone());
+        let (operation, because) = (known.told_of_change(), known.because.clone());
         let former = known.former.map(|former| known.spec.application(former).to_string());
         let Some(host) = self.applications.get(&role.holder).map(|app| app.host.clone()) else { return };
         let grant = Some(understudy_model::GrantTold { lease: order.lease, fenced: ended });

@@ -57,6 +57,9 @@ pub struct HostState {
     pub held: Option<String>,
     /// Why not, one reason each; empty if it could.
     pub loss_risks: Vec<String>,
+    /// Applications without a pair that should run there: nobody takes them over.
+    #[serde(default)]
+    pub only_here: Vec<ApplicationName>,
     /// What agents found of its clock and others that ran apart; empty if nothing is doubted.
     #[serde(default)]
     pub clock_doubts: Vec<String>,
@@ -87,6 +90,10 @@ pub struct ApplicationState {
     pub gave_up: bool,
     /// Under maintenance, itself or by its host or pair.
     pub hands_off: bool,
+    /// The accepted settings that wait for its next start, as its process was started with others; as far as this leadership
+    /// knows.
+    #[serde(default)]
+    pub restart_pending: Vec<String>,
     /// What is wrong; empty if nothing is.
     pub problem: String,
     /// How it last ended.
@@ -194,4 +201,6 @@ pub enum OperationState {
     Failed(String),
     /// It cannot be known yet what became of it.
     Unknown(String),
+    /// It is taken down and not done yet: whose agent is waited for, and how it is taken back. Nothing more is told of it.
+    Pending(String),
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use understudy_model::{ApplicationStatus, ControllerEpoch, ControllerName, HostName, Member, Moment, Rule};
+use understudy_model::{
+    ApplicationName, ApplicationStatus, ControllerEpoch, ControllerName, Goal, HostName, Member, Moment, Rule,
+};
 
 use super::pair::{PairState, PairTrigger};
-use super::state::Pair;
+use super::state::{App, Pair};
 use super::{
     ApplicationState, ClusterView, Control, HostState, LinkEnd, OperationState, OperationView, PairView,
     PromiseView,
@@ -58,9 +60,18 @@ impl Control {
                 held: self.memory.holds.get(name).map(|hold| self.hold_told(now, name, hold)),
                 loss_survivable: loss_risks.is_empty(),
                 loss_risks,
+                only_here: self.only_on(name),
                 clock_doubts: self.clock_doubts_of(name),
             })
             .collect()
+    }
+
+    /// The applications without a pair that should run on a host: they are gone with it.
+    pub(super) fn only_on(&self, host: &HostName) -> Vec<ApplicationName> {
+        let alone = |(name, app): &(&ApplicationName, &App)| {
+            app.host == *host && app.pair.is_none() && self.goal(name) == Goal::Started
+        };
+        self.applications.iter().filter(alone).map(|(name, _)| name.clone()).collect()
     }
 
     /// Why a host is not running, and who else hears it.
@@ -127,12 +138,19 @@ impl Control {
                     restarts: report.map(|report| report.restarts).unwrap_or_default(),
                     gave_up: report.is_some_and(|report| report.gave_up),
                     hands_off: self.hands_off(name),
+                    restart_pending: self.restart_pending(name, known),
                     problem,
                     last_exit: report.and_then(|report| report.last_exit.clone()),
                     since: known.since,
                 }
             })
             .collect()
+    }
+
+    fn restart_pending(&self, name: &ApplicationName, known: &App) -> Vec<String> {
+        let accepted = self.cluster.as_ref().and_then(|cluster| cluster.applications.get(name));
+        let waiting = accepted.map(|accepted| known.waits_for_restart(accepted)).unwrap_or_default();
+        waiting.into_iter().map(str::to_owned).collect()
     }
 
     fn pair_view(&self, now: Moment, name: &understudy_model::PairName) -> Option<PairView> {
@@ -254,6 +272,16 @@ impl Control {
                 warnings.push(format!(
                     "application {name} is {}: {}; run: scsctl why {name}",
                     report.status, report.problem
+                ));
+            }
+        }
+        for (name, known) in self.applications.iter().filter(|(_, known)| !known.heard) {
+            let told = known.report.as_ref().map(|report| report.goal);
+            if self.goal(name) == Goal::Stopped && told == Some(Goal::Started) {
+                let host = &known.host;
+                warnings.push(format!(
+                    "application {name} should be stopped, and host {host} is not heard: it is stopped as soon as {host} is; \
+                     take it back: scsctl start {name}"
                 ));
             }
         }

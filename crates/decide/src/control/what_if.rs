@@ -260,6 +260,7 @@ impl Night {
             Supposed::HostLost { host } => {
                 let host = self.host(host)?;
                 self.dead.insert(host.clone());
+                self.lose_singles(&host);
                 if self.control.own_hosts.contains(&host) {
                     self.headless = true;
                     return Ok(format!("host {host} is lost, and this control server with it"));
@@ -287,6 +288,26 @@ impl Night {
                 Ok("the control server is gone".to_owned())
             }
             Supposed::AppCrashed { application } => self.crash(application),
+        }
+    }
+
+    /// What runs there alone is gone with the host, and nothing is decided about it.
+    fn lose_singles(&mut self, host: &HostName) {
+        for application in self.control.only_on(host) {
+            self.told.push(Foresight {
+                after: Duration::ZERO,
+                who: format!("host {host}"),
+                what: format!(
+                    "{application} is gone with its host: it is in no pair, so nobody takes it over"
+                ),
+                about: Subject {
+                    application: Some(application),
+                    host: Some(host.clone()),
+                    ..Subject::default()
+                },
+                severity: Severity::Warning,
+                because: None,
+            });
         }
     }
 

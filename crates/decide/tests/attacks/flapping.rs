@@ -1,11 +1,11 @@
 //! Pairs that change roles too often: what is held, what never is, and what outlives a control server.
 
-use understudy_decide::control::{Ask, Reply};
+use understudy_decide::control::{Ask, OperationState, Reply};
 use understudy_model::*;
 
 use crate::hosts::{holder, settled, wait};
 use crate::wide::*;
-use crate::{ms, switchover};
+use crate::{ms, start, stop, switchover};
 
 /// The primary ends, and everything comes to rest.
 fn crash(world: &mut Wide) {
@@ -112,6 +112,44 @@ fn planned_changes_do_not_count_and_are_never_held() {
     world.ask(switchover("p"));
     wait(&mut world, ms(1_000));
     assert_eq!(world.primaries("p"), ["one"], "{}", world.told());
+}
+
+#[test]
+fn a_change_that_an_operators_restart_or_stop_caused_is_not_counted_and_is_told_as_its_step() {
+    let mut world = settled(small_cluster());
+    for _ in 0..4 {
+        let primary = world.primaries("p").pop().unwrap();
+        world.ask(Ask::Restart { name: primary.clone() });
+        wait(&mut world, ms(2_000));
+        assert_ne!(world.primaries("p"), [primary.as_str()], "{}", world.told());
+        let operation = world.view().operations.pop().unwrap();
+        assert_eq!(operation.state, OperationState::Done, "{}", world.told());
+        let steps: Vec<&str> = operation.steps.iter().map(|(_, text)| text.as_str()).collect();
+        let said = |text: &str| steps.iter().any(|step| step.contains(text));
+        assert!(said(&format!("{primary} is the primary of pair p: its role goes to ")), "{steps:?}");
+        assert!(said("confirmed that it is primary"), "{steps:?}");
+    }
+    for _ in 0..4 {
+        let primary = world.primaries("p").pop().unwrap();
+        world.ask(stop(&primary));
+        wait(&mut world, ms(2_000));
+        world.ask(start(&primary));
+        wait(&mut world, ms(2_000));
+    }
+    assert_eq!(holder(&world).epoch, Epoch(9), "{}", world.told());
+    assert!(!held(&world), "{}", world.told());
+    assert!(world.events.iter().all(|event| event.kind != EventKind::FlapHold), "{}", world.told());
+}
+
+#[test]
+fn a_crash_after_an_operators_restart_is_counted() {
+    let mut world = settled(small_cluster());
+    world.ask(Ask::Restart { name: "one".into() });
+    wait(&mut world, ms(2_000));
+    for _ in 0..3 {
+        crash(&mut world);
+    }
+    assert!(held(&world), "{}", world.told());
 }
 
 #[test]

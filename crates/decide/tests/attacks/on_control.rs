@@ -1,6 +1,6 @@
 //! Attacks on the control server: what it asks again, what it answers, and whom it hears.
 
-use understudy_decide::control::{ControlSaw, OperationState};
+use understudy_decide::control::{ControlSaw, OperationState, Reply};
 use understudy_model::*;
 
 use crate::wide::*;
@@ -73,6 +73,151 @@ fn what_an_agent_should_know_is_told_although_an_epoch_in_the_same_decision_was_
     world.settle(100);
     assert_eq!(world.primaries("p"), ["two"], "{}", world.told());
     assert!(!world.runs("five"), "its stop was never told:\n{}", world.told());
+}
+
+/// The goal is durable, and whoever asked need not wait for an agent that is not there.
+#[test]
+fn a_stop_on_a_silent_host_is_not_done_yet_and_is_told_so_at_once() {
+    let mut world = settled(wide_cluster());
+    world.silence(0);
+    world.deliver_all();
+    world.ask(stop("five"));
+    let OperationState::Pending(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert_eq!(
+        why,
+        "not done yet: alpha is not heard; five will be stopped as soon as it is; take it back: scsctl start five"
+    );
+    let warnings = world.view().warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.contains("take it back: scsctl start five")),
+        "{warnings:?}"
+    );
+    world.ask(start("five"));
+    let OperationState::Pending(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert!(why.contains("five will be started") && why.ends_with("scsctl stop five"), "{why}");
+    world.ask(stop("five"));
+    world.unsilence(0);
+    world.settle(50);
+    assert!(!world.runs("five"), "{}", world.told());
+}
+
+#[test]
+fn a_stop_of_a_pair_with_one_silent_member_waits_for_the_other_one_alone() {
+    let mut world = settled(small_cluster());
+    world.silence(1);
+    world.deliver_all();
+    world.ask(stop("p"));
+    assert_eq!(last_state(&world), OperationState::Running);
+    world.settle(10);
+    assert!(!world.runs("one"), "{}", world.told());
+}
+
+#[test]
+fn a_link_that_just_broke_is_waited_for() {
+    let mut world = settled(wide_cluster());
+    world.cut(0);
+    world.ask(stop("five"));
+    assert_eq!(last_state(&world), OperationState::Running);
+    world.settle(50);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+    world.cut(0);
+    world.ask(start("five"));
+    world.pass(ms(1_999));
+    assert_eq!(last_state(&world), OperationState::Running, "{}", world.told());
+    world.pass(ms(2));
+    assert!(matches!(last_state(&world), OperationState::Pending(_)), "{}", world.told());
+}
+
+#[test]
+fn settings_that_wait_for_a_restart_are_named_until_it_is_made() {
+    let mut world = settled(wide_cluster());
+    let pending = |world: &Wide| {
+        let five = world.view().applications.into_iter().find(|known| known.name == app("five"));
+        five.expect("it is configured").restart_pending
+    };
+    let former = world.cluster.clone();
+    world.cluster.applications.get_mut(&app("five")).unwrap().command.push("--more".into());
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), ["command"]);
+    let changed = std::mem::replace(&mut world.cluster, former);
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), [""; 0], "what it was started with holds again");
+    world.cluster = changed;
+    world.configure();
+    world.settle(10);
+    assert_eq!(pending(&world), ["command"]);
+    world.ask(understudy_decide::control::Ask::Restart { name: "five".into() });
+    world.settle(20);
+    assert_eq!(pending(&world), [""; 0], "{}", world.told());
+}
+
+#[test]
+fn an_application_without_a_pair_is_said_to_be_in_none() {
+    let mut world = settled(wide_cluster());
+    world.ask(crate::switchover("Five"));
+    let Some(Reply::Refused { code, message, .. }) = world.replies.last() else {
+        panic!("{:?}", world.replies)
+    };
+    assert_eq!((code.as_str(), message.as_str()), ("not-found", "five is in no pair"));
+}
+
+#[test]
+fn a_restart_of_a_program_that_ends_at_once_is_not_done() {
+    let mut world = settled(wide_cluster());
+    world.ask(understudy_decide::control::Ask::Restart { name: "six".into() });
+    world.deliver_all();
+    while !world.runs("six") {
+        world.pass(ms(10));
+        world.deliver_all();
+    }
+    assert_eq!(last_state(&world), OperationState::Running, "a plain program is ready as soon as it runs");
+    world.die("six", false);
+    world.deliver_all();
+    let OperationState::Failed(why) = last_state(&world) else { panic!("{}", world.told()) };
+    assert!(why.starts_with("six was started, and ended by itself after"), "{why}");
+    world.settle(20);
+    world.ask(understudy_decide::control::Ask::Restart { name: "six".into() });
+    world.settle(20);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+}
+
+#[test]
+fn a_start_of_a_program_that_ends_at_once_is_not_done() {
+    let mut world = settled(wide_cluster());
+    world.ask(stop("six"));
+    world.settle(20);
+    world.ask(start("six"));
+    world.deliver_all();
+    while !world.runs("six") {
+        world.pass(ms(10));
+        world.deliver_all();
+    }
+    assert_eq!(last_state(&world), OperationState::Running, "{}", world.told());
+    world.die("six", false);
+    world.deliver_all();
+    assert_eq!(last_state(&world), OperationState::Running, "its agent tries again: {}", world.told());
+    world.settle(20);
+    assert_eq!(last_state(&world), OperationState::Done, "{}", world.told());
+}
+
+#[test]
+fn what_is_about_to_start_counts_as_running_and_is_known_to_have_no_process() {
+    let mut world = settled(wide_cluster());
+    let about_to_start = |world: &Wide| world.control.as_ref().unwrap().about_to_start();
+    assert!(about_to_start(&world).is_empty());
+    world.sites[0].cannot_start = true;
+    world.die("five", false);
+    world.deliver_all();
+    assert_eq!(about_to_start(&world), [app("five")].into(), "{}", world.told());
+    assert!(world.control.as_ref().unwrap().running().contains(&app("five")));
+    world.settle(1000);
+    assert!(about_to_start(&world).is_empty(), "its agent gave up: {}", world.told());
+}
+
+fn last_state(world: &Wide) -> OperationState {
+    world.view().operations.pop().expect("an operation").state
 }
 
 #[test]

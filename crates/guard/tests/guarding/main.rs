@@ -16,6 +16,19 @@ use understudy_guard::now;
 use bench::{AWAY, Bench, Prey, SOON, start_of, until};
 
 #[test]
+fn it_says_its_version_and_refuses_what_it_does_not_know() {
+    let run = |argument: &str| std::process::Command::new(bench::PROGRAM).arg(argument).output().unwrap();
+    let version = run("--version");
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&version.stdout),
+        format!("lca-guard {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(run("--help").status.code(), Some(0));
+    assert_eq!(run("--dance").status.code(), Some(2));
+}
+
+#[test]
 fn a_start_is_killed_at_its_time_with_everything_that_bears_its_mark() {
     let bench = Bench::new();
     let mut prey = Prey::start(1, "sleep 1000 & setsid sleep 1000 & wait");

@@ -100,6 +100,8 @@ fn a_second_agent_on_the_same_state_is_refused_by_name() {
 fn check_reports_and_changes_nothing() {
     let place = Place::new();
     assert_eq!(place.run_agent(&["--check"]).status.code(), Some(0));
+    let help = place.run_agent(&["--help"]);
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("78 bad configuration"));
     assert!(!place.state().exists());
     place.write_settings(&"r".repeat(100));
     let long = place.run_agent(&["--check"]);

@@ -16,6 +16,7 @@ use super::actor::Actor;
 use super::error::{ApiError, refusal_of};
 use super::input::Sent;
 use super::look::operation_now;
+use super::sequences::DryRunBody;
 use super::{ReloadAsked, Seat};
 use crate::reload::Reloaded;
 
@@ -149,16 +150,19 @@ pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> A
 pub(super) async fn reload(
     State(seat): State<Seat>,
     Extension(Actor(actor)): Extension<Actor>,
-    Sent(Nothing {}): Sent<Nothing>,
+    Sent(body): Sent<DryRunBody>,
 ) -> Answer {
     let (asked, answer) = oneshot::channel();
-    if seat.reload.send(ReloadAsked { actor: Some(actor), answer: asked }).await.is_err() {
+    let dry_run = body.dry_run;
+    if seat.reload.send(ReloadAsked { actor: Some(actor), dry_run, answer: asked }).await.is_err() {
         return Err(ApiError::ending());
     }
     match answer.await {
         Err(_) => Err(ApiError::outcome_unknown("the control server ended before it answered")),
         Ok(Reloaded::Accepted { changes, warnings }) => {
             let done = match changes.len() {
+                0 if dry_run => "nothing was done: a reload would change nothing".to_owned(),
+                count if dry_run => format!("nothing was done: a reload would make {count} change(s)"),
                 0 => "the configuration was read; nothing in it changed".to_owned(),
                 count => format!("the configuration was read; {count} change(s) took effect"),
             };
@@ -172,8 +176,11 @@ pub(super) async fn reload(
             Err(error)
         }
         Ok(Reloaded::Forbidden { reasons }) => {
-            let message =
-                "the configuration cannot take effect while these things run; what ran before goes on";
+            let message = if dry_run {
+                "a reload would be refused: the configuration cannot take effect while these things run"
+            } else {
+                "the configuration cannot take effect while these things run; what ran before goes on"
+            };
             let mut error =
                 ApiError::new(StatusCode::CONFLICT, "not-possible", message).try_next("scsctl status");
             error.because = reasons;

@@ -21,6 +21,7 @@ use super::Seat;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::input::Asked;
+use super::names;
 use super::routes::{LINES, STREAM};
 use super::shapes;
 use super::tokens::Ticket;
@@ -99,13 +100,15 @@ pub(super) async fn events(
     Extension(caller): Extension<Caller>,
     Asked(which): Asked<Which>,
 ) -> Result<Response, ApiError> {
-    let query = which.query(Timestamp::now())?;
+    let mut query = which.query(Timestamp::now())?;
+    let gone = names::check(&seat, &mut query).await?;
     if which.follow {
         return follow(seat, caller, query, Form::Lines).await;
     }
     let found = seat.journal.events(query).await.map_err(|error| error.into_api())?;
     let last = found.last().map_or(which.after.unwrap_or(0), |event| event.id);
-    Ok(Json(json!({ "events": shapes::all(&found, shapes::event), "last": last })).into_response())
+    let events = shapes::all(&found, shapes::event);
+    Ok(Json(json!({ "events": events, "last": last, "gone": gone })).into_response())
 }
 
 /// What happens, as server-sent events. Without any wish for the past it begins now.
@@ -128,7 +131,8 @@ pub(super) async fn stream(
         // Whoever goes on from a number wants everything behind it.
         which.limit = Some(MOST_EVENTS);
     }
-    let query = which.query(Timestamp::now())?;
+    let mut query = which.query(Timestamp::now())?;
+    names::check(&seat, &mut query).await?;
     follow(seat, caller, query, Form::Stream).await
 }
 

@@ -7,6 +7,7 @@ pub mod actor;
 pub mod addressed;
 mod ask;
 pub mod caller;
+mod configuration;
 pub mod error;
 mod events;
 mod figures_call;
@@ -14,6 +15,7 @@ pub mod guard;
 mod input;
 pub mod logs;
 mod look;
+mod names;
 pub mod openapi;
 pub mod reading;
 mod rejoin;
@@ -68,6 +70,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(35);
 pub struct ReloadAsked {
     /// Who asks; nobody is known behind a signal.
     pub actor: Option<String>,
+    /// Only say what it would change, or why it would be refused.
+    pub dry_run: bool,
     /// Where the outcome goes.
     pub answer: oneshot::Sender<Reloaded>,
 }

@@ -56,7 +56,14 @@ pub(super) async fn replay(
     State(seat): State<Seat>,
     Asked(span): Asked<Span>,
 ) -> Result<Json<Value>, ApiError> {
-    let (from, to) = span.read(Timestamp::now())?;
+    let now = Timestamp::now();
+    let (from, to) = span.read(now)?;
+    if let Some(from) = from.filter(|from| *from > now.as_millisecond()) {
+        let message = format!("nothing is recorded from {} on: that is to come", show_unix_ms(from));
+        return Err(
+            ApiError::new(StatusCode::NOT_FOUND, "not-found", message).try_next("scsctl replay --from 1h")
+        );
+    }
     let Ok(_room) = ROOM.try_acquire() else {
         let message = "a replay is under way, and one is made at a time";
         return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many", message)

@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::caller::Role;
 use super::{
-    Seat, ask, events, figures_call, logs, look, openapi, rejoin, replay, sequences, token_calls, what_if,
-    why,
+    Seat, ask, configuration, events, figures_call, logs, look, openapi, rejoin, replay, sequences,
+    token_calls, what_if, why,
 };
 
 /// One question.
@@ -104,7 +104,7 @@ const WHICH_EVENTS_OR_FOLLOW: &[(&str, &str, &str)] = &[
     ("since", "string", "Not older: a time, or how long ago as 90s, 10m, 2h, 7d."),
     ("after", "integer", "Only events with a higher number."),
     ("app", "string", "Only of this application."),
-    ("pair", "string", "Only of this pair."),
+    ("pair", "string", "Only of this pair, or of the pair of this member."),
     ("host", "string", "Only of this host."),
     ("limit", "integer", "At most this many, 1 to 1000."),
     ("follow", "boolean", "Goes on for ever, one event a line."),
@@ -278,14 +278,24 @@ fn does() -> Vec<Route> {
 
 fn keeps() -> Vec<Route> {
     vec![
+        // Commands and options of every application, though no secrets that are known as such.
+        Route::new(
+            Method::GET,
+            "/v1/config",
+            Role::Operator,
+            "The accepted configuration as a cluster file that means the same; secrets are masked.",
+            get(configuration::accepted),
+        )
+        .gives("Configuration"),
         Route::new(
             Method::POST,
             "/v1/config/reload",
             Role::Admin,
-            "Reads the cluster file again: all of it takes effect, or nothing.",
+            "Reads the cluster file again: all of it takes effect, or nothing. With `dry_run` it is only said what would change, \
+             or why it would be refused.",
             post(ask::reload),
         )
-        .takes("Nothing")
+        .takes("DryRun")
         .gives("Reloaded"),
         Route::new(
             Method::GET,

@@ -114,6 +114,7 @@ fn host_members() -> Vec<(&'static str, Value)> {
         ("heard_ms_ago", maybe("integer")),
         ("loss_survivable", boolean()),
         ("problem", text()),
+        ("only_here", list(text())),
         ("clock_doubts", list(text())),
     ]
 }
@@ -172,6 +173,7 @@ fn objects() -> Vec<(&'static str, Value)> {
                 ("restarts", integer()),
                 ("gave_up", boolean()),
                 ("hands_off", boolean()),
+                ("restart_pending", list(text())),
                 ("problem", text()),
                 ("last_exit", or_null("LastExit")),
                 ("since", text()),
@@ -224,7 +226,7 @@ fn objects() -> Vec<(&'static str, Value)> {
                 ("kind", text()),
                 ("subject", text()),
                 ("actor", text()),
-                ("state", words(["running", "done", "failed", "unknown"].into_iter())),
+                ("state", words(["running", "done", "failed", "unknown", "pending"].into_iter())),
                 ("why", maybe("string")),
                 ("steps", list(object(&[("after_ms", number()), ("what", text())]))),
                 ("began", text()),
@@ -298,7 +300,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("Applications", listing("applications", "Application")),
         ("Pairs", listing("pairs", "Pair")),
         ("Operations", listing("operations", "Operation")),
-        ("Events", object(&[("events", list(the("Event"))), ("last", integer())])),
+        ("Events", object(&[("events", list(the("Event"))), ("last", integer()), ("gone", list(text()))])),
         (
             "EventStream",
             json!({ "type": "string", "description": "`id` is an event's number, `data` an Event." }),
@@ -349,6 +351,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("Begun", object(&[("operation", object(&[("id", integer()), ("state", text())]))])),
         ("Done", json!({ "anyOf": [object(&[("done", text())]), object(&[("plan", plan)])] })),
         ("Reloaded", object(&[("done", text()), ("changes", list(text())), ("warnings", list(text()))])),
+        ("Configuration", object(&[("revision", integer()), ("file", text()), ("text", text())])),
         ("Tokens", listing("tokens", "Token")),
         ("TokenMade", object(&[("token", secret)])),
         ("Health", object(&[("ok", boolean())])),

@@ -133,6 +133,7 @@ pub fn host(host: &HostState, wall: Wall) -> Value {
         "heard_ms_ago": host.heard.map(|heard| wall.ms_since(heard)),
         "loss_survivable": host.loss_survivable,
         "loss_risks": host.loss_risks,
+        "only_here": host.only_here,
         "clock_doubts": host.clock_doubts,
         "drained": host.drained,
         "held": host.held,
@@ -154,6 +155,7 @@ pub fn application(application: &ApplicationState, wall: Wall) -> Value {
         "restarts": application.restarts,
         "gave_up": application.gave_up,
         "hands_off": application.hands_off,
+        "restart_pending": application.restart_pending,
         "problem": application.problem,
         "last_exit": application.last_exit.as_ref().map(last_exit),
         "since": wall.text(application.since),
@@ -217,6 +219,7 @@ pub fn operation(operation: &OperationView, wall: Wall) -> Value {
         OperationState::Done => ("done", None),
         OperationState::Failed(why) => ("failed", Some(why)),
         OperationState::Unknown(why) => ("unknown", Some(why)),
+        OperationState::Pending(why) => ("pending", Some(why)),
     };
     let steps: Vec<Value> =
         operation.steps.iter().map(|(after, what)| json!({ "after_ms": ms(*after), "what": what })).collect();
@@ -293,6 +296,7 @@ mod tests {
             restarts: 0,
             gave_up: false,
             hands_off: false,
+            restart_pending: Vec::new(),
             problem: String::new(),
             last_exit: None,
             since: Moment(0),
@@ -339,6 +343,7 @@ mod tests {
             drained: false,
             held: None,
             loss_risks: Vec::new(),
+            only_here: Vec::new(),
             clock_doubts: Vec::new(),
         };
         let applications = vec![

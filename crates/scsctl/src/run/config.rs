@@ -72,6 +72,11 @@ fn report(
         }
     }
     let file = file.display();
+    if problems.is_empty() {
+        text.push_str(
+            "note     whether it may take effect now, and what it would change: scsctl config diff\n",
+        );
+    }
     match (problems.len(), warnings.len()) {
         (0, 0) => text.push_str(&format!("{file} is valid\n")),
         (0, warnings) => text.push_str(&format!("{file} is valid, with {warnings} warning(s)\n")),
@@ -80,9 +85,22 @@ fn report(
     text
 }
 
-/// Lets the server read its file again: all of it, or nothing.
-pub(super) async fn reload(mut session: Session<'_>) -> Result<Exit, Failure> {
-    let answer = session.server.ask(Method::POST, "/v1/config/reload", &json!({})).await?;
+/// The accepted configuration.
+pub(super) async fn show(mut session: Session<'_>) -> Result<Exit, Failure> {
+    let answer = session.server.get("/v1/config").await?;
+    if session.wants_json() {
+        session.json(&answer)?;
+    } else {
+        session.out.print(answer.get("text").and_then(Value::as_str).unwrap_or_default())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Lets the server read its file again: all of it, or nothing; or say what that would be.
+pub(super) async fn reload(mut session: Session<'_>, dry_run: bool) -> Result<Exit, Failure> {
+    // An older server takes no such word, and refuses it.
+    let body = if dry_run { json!({ "dry_run": true }) } else { json!({}) };
+    let answer = session.server.ask(Method::POST, "/v1/config/reload", &body).await?;
     if session.wants_json() {
         session.json(&answer)?;
         return Ok(Exit::Done);

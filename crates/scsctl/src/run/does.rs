@@ -1,6 +1,6 @@
 //! The commands that ask for something to be done, and wait for its end.
 //!
-//! They check nothing that the server checks. The law: no primary is stopped without `--yes`.
+//! They check nothing that the server checks. The law: no primary is stopped or restarted alone without `--yes`.
 
 use std::time::Duration;
 
@@ -77,6 +77,15 @@ async fn interruption(session: &Session<'_>, object: &Object) -> Result<Option<S
             // Both are asked: what it acts as, and what the control server holds it to be while it is not heard.
             let primary =
                 application.run_mode == "primary" || pair.primary.as_ref() == Some(&application.name);
+            // One that is not heard may be primary where it is, whatever is known of its pair here.
+            let unheard =
+                application.status == "unknown" && (application.epoch.is_some() || pair.primary.is_none());
+            if unheard && !primary {
+                return Ok(Some(format!(
+                    "{} is not heard, and may be primary of pair {name} where it is",
+                    application.name
+                )));
+            }
             let then = if pair.ready {
                 format!("{} would take over", pair.backup)
             } else {
@@ -87,9 +96,32 @@ async fn interruption(session: &Session<'_>, object: &Object) -> Result<Option<S
     }
 }
 
+/// Restarts one application. The restart of a primary gives its role away, so that is asked for twice.
 pub(super) async fn restart(session: Session<'_>, doing: &Doing) -> Result<Exit, Failure> {
+    if !session.yes {
+        match find(&session, &doing.name).await {
+            // The server says what can be restarted: no pair, and nothing that is not heard.
+            Ok(Object::Application(application)) if application.status == "unknown" => {}
+            Ok(object @ Object::Application(_)) => refuse_interruption(&session, &object, doing).await?,
+            Ok(Object::Pair(_)) => {}
+            Err(failure) if failure.exit() == Exit::Refused => {}
+            Err(failure) => return Err(failure),
+        }
+    }
     let path = format!("/v1/applications/{}/restart", escape(&doing.name));
     do_it(session, &path, json!({}), doing.no_wait).await
+}
+
+async fn refuse_interruption(session: &Session<'_>, object: &Object, doing: &Doing) -> Result<(), Failure> {
+    let Some(consequence) = interruption(session, object).await? else { return Ok(()) };
+    let yes = format!("scsctl restart {} --yes", doing.name);
+    let next = match object {
+        Object::Application(answers::Application { pair: Some(pair), .. }) => {
+            format!("scsctl restart {pair} --rolling, or {yes}")
+        }
+        Object::Application(_) | Object::Pair(_) => yes,
+    };
+    Err(Failure::new(Exit::NeedsYes, format!("{consequence}; nothing was done")).try_next(next))
 }
 
 pub(super) async fn switchover(session: Session<'_>, which: &Switchover) -> Result<Exit, Failure> {

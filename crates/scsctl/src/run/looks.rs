@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Session;
@@ -13,6 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::server::escape;
 use crate::show::{self, Show};
 use crate::stream::Heard;
+use crate::when;
 
 /// Pause between two pictures of `status --watch`.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
@@ -122,7 +123,36 @@ pub(super) async fn why(
         (None, Some(id)) => format!("/v1/why?event={id}"),
         (None, None) => return Err(Failure::new(Exit::Usage, "name something, or an event with --event")),
     };
-    look(session, &path, show::why).await
+    let event = name.filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()));
+    look(session, &path, show::why).await.map_err(|failure| match event {
+        // Events are what has numbers.
+        Some(number) if failure.exit() == Exit::Refused => {
+            failure.try_next(format!("scsctl why --event {number}"))
+        }
+        _ => failure,
+    })
+}
+
+/// The pairs whose automatic changes of roles are held.
+pub(super) async fn held(mut session: Session<'_>) -> Result<Exit, Failure> {
+    let answer = session.server.get("/v1/pairs").await?;
+    let mut pairs = answer.get("pairs").and_then(Value::as_array).cloned().unwrap_or_default();
+    pairs.retain(|pair| pair.get("held_because").is_some_and(Value::is_string));
+    if session.wants_json() {
+        session.json(&json!({ "pairs": pairs }))?;
+        return Ok(Exit::Done);
+    }
+    if pairs.is_empty() {
+        session.out.line("no pair is held: automatic changes of roles go on everywhere")?;
+    }
+    for pair in pairs {
+        let pair: answers::Pair = read(&pair)?;
+        let (name, why) = (&pair.name, pair.held_because.unwrap_or_default());
+        session
+            .out
+            .line(&format!("pair {name}: {why}; find out why, then run: scsctl flap acknowledge {name}"))?;
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) async fn what_if(session: Session<'_>, supposed: &args::WhatIf) -> Result<Exit, Failure> {
@@ -141,8 +171,8 @@ pub(super) async fn replay(
     from: Option<&str>,
     to: Option<&str>,
 ) -> Result<Exit, Failure> {
-    let span = [("from", from), ("to", to)].into_iter();
-    let span = span.filter_map(|(key, value)| value.map(|value| format!("{key}={}", escape(value))));
+    let span = [("from", when::since(from)?), ("to", when::since(to)?)].into_iter();
+    let span = span.filter_map(|(key, value)| value.map(|value| format!("{key}={}", escape(&value))));
     let answer = session.server.get(&format!("/v1/replay?{}", span.collect::<Vec<_>>().join("&"))).await?;
     let replayed: answers::Replayed = read(&answer)?;
     if session.wants_json() {
@@ -157,7 +187,8 @@ pub(super) async fn replay(
 
 pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Result<Exit, Failure> {
     let mut query = format!("limit={}", which.limit);
-    let parts = [("since", &which.since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
+    let since = when::since(which.since.as_deref())?;
+    let parts = [("since", &since), ("app", &which.app), ("pair", &which.pair), ("host", &which.host)];
     for (key, value) in parts {
         if let Some(value) = value {
             query.push_str(&format!("&{key}={}", escape(value)));
@@ -170,6 +201,13 @@ pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Re
     let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
     for event in &events {
         print_event(&mut session, event)?;
+    }
+    let gone = answer.get("gone").and_then(Value::as_array).cloned().unwrap_or_default();
+    for remark in gone.iter().filter_map(Value::as_str) {
+        session.out.remark(remark);
+    }
+    if events.is_empty() {
+        session.out.remark("no events");
     }
     Ok(Exit::Done)
 }
@@ -227,7 +265,7 @@ pub(super) async fn logs(mut session: Session<'_>, which: &args::Logs) -> Result
     if let Some(lines) = which.lines {
         query.push_str(&format!("&lines={lines}"));
     }
-    if let Some(since) = &which.since {
+    if let Some(since) = &when::since(which.since.as_deref())? {
         query.push_str(&format!("&since={}", escape(since)));
     }
     let mut pieces = session.server.lines(&query).await?;

@@ -154,12 +154,19 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Drain { host, back, dry_run, no_wait } => {
             sequences::drain(session, host, *back, *dry_run, *no_wait).await
         }
-        Command::Flap(Flap::Acknowledge { pair }) => sequences::acknowledge(session, pair).await,
+        Command::Flap { doing: Some(Flap::Acknowledge { pair }) } => {
+            sequences::acknowledge(session, pair).await
+        }
+        Command::Flap { doing: None } => looks::held(session).await,
         Command::Switchover(which) => does::switchover(session, which).await,
         Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
         Command::Wait { name, what } => wait::until(session, name, *what).await,
         Command::Token(what) => tokens::run(session, what).await,
-        Command::Config(Config::Reload) => config::reload(session).await,
+        Command::Config(Config::Show) => config::show(session).await,
+        Command::Config(Config::Diff) => config::reload(session, true).await,
+        Command::Config(Config::Reload { dry_run }) | Command::Reload { dry_run } => {
+            config::reload(session, *dry_run).await
+        }
         Command::Config(Config::Validate { .. })
         | Command::Demo { .. }
         | Command::Pki(_)

@@ -70,6 +70,19 @@ fn the_cluster_at_a_glance() {
 }
 
 #[test]
+fn what_runs_on_one_host_only_is_named_and_a_silent_host_promises_nothing() {
+    let host = |status: &str, only: Value| {
+        let host = json!({"name": "alpha", "status": status, "loss_survivable": true, "only_here": only});
+        super::hosts(&[read(&host).unwrap()], show(false))
+    };
+    assert!(host("running", json!([])).trim_end().ends_with(" yes"));
+    assert!(host("running", json!(["cron"])).contains("cron runs only here"));
+    assert!(host("running", json!(["cron", "ivr", "x"])).contains("cron and 2 more run only here"));
+    let silent = host("unreachable", json!(["cron"]));
+    assert!(!silent.contains("yes") && !silent.contains("cron"), "{silent}");
+}
+
+#[test]
 fn applications_with_room() {
     let all: crate::answers::Status = read(&cluster()).unwrap();
     assert_looks(
@@ -82,6 +95,17 @@ fn applications_with_room() {
 fn one_application() {
     let text = super::application(&read(&cluster()["applications"][0]).unwrap(), show(false));
     assert_looks(&text, include_str!("golden/application.txt"));
+}
+
+#[test]
+fn what_waits_for_a_restart_is_marked() {
+    let mut waiting = application("ivr-1", "alpha", None, "unknown");
+    waiting["restart_pending"] = json!(["command", "environment"]);
+    let one = read(&waiting).unwrap();
+    let said =
+        "a restart is pending: command, environment changed since it was started; run: scsctl restart ivr-1";
+    assert!(super::application(&one, show(false)).contains(said));
+    assert!(super::applications(&[one], show(false)).trim_end().ends_with("a restart is pending"));
 }
 
 #[test]

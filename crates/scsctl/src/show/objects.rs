@@ -32,6 +32,14 @@ fn problem_cell(text: String, show: Show) -> Cell {
     toned(format!("{}…", beginning.trim_end()), Tone::Warn)
 }
 
+/// The run mode of a member; without a pair there is nobody to be primary of.
+fn mode_cell(application: &Application) -> Cell {
+    match application.pair {
+        Some(_) => toned(application.run_mode.clone(), mode_tone(&application.run_mode)),
+        None => toned("-", Tone::Faint),
+    }
+}
+
 fn status_cell(application: &Application) -> Cell {
     let tone = match (application.status.as_str(), application.goal.as_str()) {
         _ if application.gave_up => Tone::Bad,
@@ -57,18 +65,36 @@ fn problem_of(application: &Application) -> String {
     parts.join("; ")
 }
 
+/// The same for a row: with what waits for its next start.
+fn noted(application: &Application) -> String {
+    let pending = (!application.restart_pending.is_empty()).then(|| "a restart is pending".to_owned());
+    let problem = Some(problem_of(application)).filter(|problem| !problem.is_empty());
+    problem.into_iter().chain(pending).collect::<Vec<_>>().join("; ")
+}
+
+fn pending(application: &Application) -> String {
+    match &application.restart_pending[..] {
+        [] => String::new(),
+        words => format!(
+            "a restart is pending: {} changed since it was started; run: scsctl restart {}",
+            words.join(", "),
+            application.name
+        ),
+    }
+}
+
 /// One application as a row: name, host, mode, status, epoch, pid, restarts, since, problem.
 pub fn application_row(application: &Application, indent: &str, show: Show) -> Vec<Cell> {
     vec![
         cell(format!("{indent}{}", application.name)),
         cell(application.host.clone()),
-        toned(application.run_mode.clone(), mode_tone(&application.run_mode)),
+        mode_cell(application),
         status_cell(application),
         cell(or_dash(application.epoch)),
         cell(or_dash(application.pid)),
         cell(application.restarts.to_string()),
         cell(ago(show.now, application.since.as_deref())),
-        problem_cell(problem_of(application), show),
+        problem_cell(noted(application), show),
     ]
 }
 
@@ -111,11 +137,27 @@ pub fn host_table(hosts: &[Host], show: Show) -> Table {
             toned(host.status.clone(), tone),
             cell(host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
             cell(ago(show.now, host.since.as_deref())),
-            cell(if host.loss_survivable { "yes" } else { "no" }),
+            cell(survivable(host)),
             problem_cell(host.problem.clone(), show),
         ]);
     }
     table
+}
+
+/// Whether the loss of a host would interrupt nothing for long. Of one that is not heard there is nothing to promise.
+fn survivable(host: &Host) -> String {
+    match &host.only_here[..] {
+        _ if !host.loss_survivable => "no".to_owned(),
+        _ if host.status != "running" => "-".to_owned(),
+        [] => "yes".to_owned(),
+        [one] => format!("{one} runs only here"),
+        [one, others @ ..] => format!("{one} and {} more run only here", others.len()),
+    }
+}
+
+fn would_be_lost(host: &Host) -> String {
+    let alone = host.only_here.iter().map(|name| format!("{name} runs only here: it is in no pair"));
+    host.loss_risks.iter().cloned().chain(alone).collect::<Vec<_>>().join("; ")
 }
 
 fn heard(ms_ago: u64) -> String {
@@ -197,8 +239,8 @@ pub fn host(host: &Host, show: Show) -> String {
             ("address", host.address.clone()),
             ("status", format!("{}, since {}", host.status, ago(show.now, host.since.as_deref()))),
             ("heard", host.heard_ms_ago.map_or_else(|| "never".to_owned(), heard)),
-            ("loss survivable", if host.loss_survivable { "yes" } else { "no" }.to_owned()),
-            ("would be lost", host.loss_risks.join("; ")),
+            ("loss survivable", survivable(host)),
+            ("would be lost", would_be_lost(host)),
             ("clock", host.clock_doubts.join("; ")),
             ("drained", if host.drained { "yes: nothing on it is promoted" } else { "" }.to_owned()),
             ("held", host.held.clone().unwrap_or_default()),
@@ -226,12 +268,16 @@ pub fn application(application: &Application, show: Show) -> String {
             ("host", application.host.clone()),
             ("pair", application.pair.clone().unwrap_or_default()),
             ("status", format!("{} (goal: {})", application.status, application.goal)),
-            ("run mode", application.run_mode.clone()),
+            (
+                "run mode",
+                application.pair.as_ref().map_or_else(|| "-".to_owned(), |_| application.run_mode.clone()),
+            ),
             ("epoch", or_dash(application.epoch)),
             ("pid", or_dash(application.pid)),
             ("restarts", application.restarts.to_string()),
             ("since", ago(show.now, application.since.as_deref())),
             ("last exit", exit.unwrap_or_default()),
+            ("pending", pending(application)),
             ("problem", problem_of(application)),
         ],
         show,

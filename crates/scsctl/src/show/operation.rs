@@ -21,6 +21,10 @@ fn state_tone(state: &str) -> Tone {
 
 /// How an operation stands, in one line, after its steps.
 pub fn operation(operation: &Operation, show: Show) -> String {
+    if let Some(why) = operation.why.as_ref().filter(|_| operation.state == "pending") {
+        let why = show.paint.tone(Tone::Warn, why);
+        return format!("{} of {}: {why} (operation {})\n", operation.kind, operation.subject, operation.id);
+    }
     let state = show.paint.tone(state_tone(&operation.state), &operation.state);
     let mut text = format!("{} of {} {state}", operation.kind, operation.subject);
     if let Some(ms) = operation.took_ms {

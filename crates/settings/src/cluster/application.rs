@@ -122,18 +122,10 @@ pub(super) fn read_all(report: &mut Report, file: View<'_>) -> BTreeMap<Applicat
             Some((path, shared)) => own.or(path, shared),
             None => own,
         };
-        let name = values::needed_name(own, report, "name", "commands and pairs name it");
-        if let Some(name) = name {
-            let draft = read(report, view, name.clone());
-            keep(
-                report,
-                &mut applications,
-                "application",
-                &name,
-                |first: &ApplicationDraft| first.name.at,
-                draft,
-            );
-        }
+        let advice = "commands and pairs name it";
+        let Some(named) = values::name_or_stand_in(own, report, advice, &applications) else { continue };
+        let draft = read(report, view, named.clone());
+        keep(report, &mut applications, "application", &named, |first| first.name.at, draft);
     }
     applications
 }

@@ -65,11 +65,10 @@ pub(super) fn read_all(report: &mut Report, file: View<'_>) -> BTreeMap<HostName
         }
         let timers = read_changes(report, view);
         let fence = read_fence(report, view);
-        let name = values::needed_name(view, report, "name", "agents and applications name it");
-        if let Some(name) = name {
-            let draft = HostDraft { name: name.clone(), addresses, addp, timers, fence };
-            keep(report, &mut hosts, "host", &name, |first: &HostDraft| first.name.at, draft);
-        }
+        let advice = "agents and applications name it";
+        let Some(named) = values::name_or_stand_in(view, report, advice, &hosts) else { continue };
+        let draft = HostDraft { name: named.clone(), addresses, addp, timers, fence };
+        keep(report, &mut hosts, "host", &named, |first: &HostDraft| first.name.at, draft);
     }
     hosts
 }

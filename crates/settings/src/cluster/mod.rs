@@ -149,7 +149,7 @@ fn unknown_name<'n>(
 ) -> Problem {
     let text = name.value.to_string();
     let why = format!("there is no {noun} \"{text}\" in this file");
-    let guess = nearest::nearest(&text, known);
+    let guess = nearest(&text, known);
     Problem::new(ProblemKind::UnknownName, name.key.as_str(), why).nearest(guess)
 }
 

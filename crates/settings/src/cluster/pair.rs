@@ -39,17 +39,22 @@ pub(super) fn read_all(
     applications: &BTreeMap<ApplicationName, ApplicationDraft>,
 ) -> BTreeMap<PairName, PairDraft> {
     let mut pairs = BTreeMap::new();
-    let tables = file.tables("pair").into_iter().filter_map(|table| read(report, View::new("pair", table)));
-    let mut drafts: Vec<PairDraft> = tables.collect();
-    drafts.extend(applications.values().filter_map(|application| read_seed_form(report, application)));
-    for draft in drafts {
-        let name = draft.name.clone();
-        keep(report, &mut pairs, "pair", &name, |first: &PairDraft| first.name.at, draft);
+    for table in file.tables("pair") {
+        let view = View::new("pair", table);
+        let advice = "commands name it";
+        let Some(named) = values::name_or_stand_in(view, report, advice, &pairs) else { continue };
+        let draft = read(report, view, named.clone());
+        keep(report, &mut pairs, "pair", &named, |first: &PairDraft| first.name.at, draft);
+    }
+    for application in applications.values() {
+        let Some(draft) = read_seed_form(report, application) else { continue };
+        let named = draft.name.clone();
+        keep(report, &mut pairs, "pair", &named, |first: &PairDraft| first.name.at, draft);
     }
     pairs
 }
 
-fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
+fn read(report: &mut Report, view: View<'_>, name: Found<PairName>) -> PairDraft {
     let redundancies: Vec<_> = Redundancy::ALL.iter().map(|word| word.as_str()).collect();
     let crashes: Vec<_> = OnCrash::ALL.iter().map(|word| word.as_str()).collect();
     let redundancy = view.word(report, "redundancy", &redundancies, Redundancy::from_word);
@@ -60,8 +65,7 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
     let timers = read_changes(report, view);
     let primary = values::needed_name(view, report, "primary", "it is primary the very first time");
     let backup = values::needed_name(view, report, "backup", "it stands by for the primary");
-    let name = values::needed_name(view, report, "name", "commands name it")?;
-    Some(PairDraft {
+    PairDraft {
         name,
         primary,
         backup,
@@ -74,7 +78,7 @@ fn read(report: &mut Report, view: View<'_>) -> Option<PairDraft> {
         on_crash: on_crash.map_or(OnCrash::Failover, |found| found.value),
         keep_data,
         timers,
-    })
+    }
 }
 
 fn read_seed_form(report: &mut Report, application: &ApplicationDraft) -> Option<PairDraft> {

@@ -73,7 +73,7 @@ pub(crate) const SHARED: &[Key] = &[
         "restart-limit",
         Shape::Integer,
         "5",
-        "Starts that may fail in a row before the agent gives up and says so.",
+        "Restarts that are tried in a row after a start that failed, before the agent gives up and says so: with 5 it gives up after 6 starts.",
     ),
     now("startup-timeout", Shape::Duration, "`90s`", "From start to ready; then it is killed."),
     now("shutdown-timeout", Shape::Duration, "`10s`", "From the first signal of a stop to the kill."),

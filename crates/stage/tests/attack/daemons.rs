@@ -72,6 +72,12 @@ fn a_silent_agent_is_told_and_its_primary_keeps_its_role_until_the_agent_is_back
     play.scsctl(&["status", "--check"]).expect(1, &["alpha"]);
     play.scsctl(&["switchover", "t"]).expect(3, &["nothing was done"]);
     play.scsctl(&["restart", "t-1"]).expect(3, &["the agent of host alpha is not heard"]);
+    play.scsctl(&["stop", "t-1"]).expect(6, &["t-1", "--yes"]);
+    play.until_so("an agent that is away is not waited for", || {
+        let asked = play.scsctl(&["start", "t-1"]);
+        if asked.code == 5 { Ok(asked.text) } else { Err(asked.text) }
+    });
+    play.scsctl(&["start", "t-1"]).expect(5, &["not done yet: alpha is not heard", "scsctl stop t-1"]);
     play.scsctl(&["wait", "alpha", "--for", "ready", "--timeout", "300ms"]).expect(1, &["alpha"]);
     bring_back(&mut play, &[ALPHA]);
     play.scsctl(&["wait", "alpha", "--for", "ready"]).expect(0, &["running"]);

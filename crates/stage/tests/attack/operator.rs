@@ -61,7 +61,10 @@ fn a_restart_brings_another_process_and_moves_the_role_of_a_primary() {
     let before = play.status();
     play.scsctl(&["restart", "single"]).expect(0, &["restart of single done"]);
     assert_ne!(app(&play.status(), "single").pid, app(&before, "single").pid);
-    play.scsctl(&["restart", "t-1"]).expect(0, &[]);
+    play.scsctl(&["restart", "t-1"]).expect(6, &["t-2 would take over", "scsctl restart t --rolling"]);
+    let told =
+        ["t-1 is the primary of pair t: its role goes to t-2", "t-2 confirmed that it is primary", "done"];
+    play.scsctl(&["restart", "t-1", "--yes"]).expect(0, &told);
     let end = play.until_well();
     assert_ne!(app(&end, "t-1").pid, app(&before, "t-1").pid);
     assert_eq!(usize::from(play.serves("t-1")) + usize::from(play.serves("t-2")), 1);

@@ -131,7 +131,7 @@ fn requests_that_cannot_be_are_refused_and_change_nothing() {
     play.scsctl(&["switchover", "T-2", "--to", "T-1"]).expect(0, &["t-1 is primary already"]);
     play.scsctl(&["switchover", "nobody"])
         .expect(3, &["no pair or member called \"nobody\"", "scsctl pairs"]);
-    play.scsctl(&["switchover", "single"]).expect(3, &["no pair or member called \"single\""]);
+    play.scsctl(&["switchover", "single"]).expect(3, &["single is in no pair"]);
     play.scsctl(&["switchover", "t", "--to", "calm-2"]).expect(3, &["not a member of pair t", "t-1 and t-2"]);
     play.scsctl(&["switchover", "t", "--dry-run"])
         .expect(0, &["order t-1 to be primary no more", "order t-2"]);
