@@ -237,3 +237,57 @@ fn the_end_of_the_server_touches_nothing_that_runs() {
     assert!(!bench.path("scs.sock").exists());
     assert!(alpha.told().is_empty() && beta.told().is_empty());
 }
+
+#[test]
+fn why_names_the_last_decision_with_its_time_also_after_a_restart_and_leaves_passing_states_out() {
+    let (mut bench, alpha, beta) = running();
+    alpha.crash("tserver-1");
+    until("tserver-2 is primary", || (bench.pair()["primary"] == "tserver-2").then_some(()));
+    for _ in 0..4 {
+        alpha.recover("tserver-1");
+        bench.until_primary("tserver-2");
+        alpha.crash("tserver-1");
+        until("it is down", || (bench.pair()["ready"] == false).then_some(()));
+    }
+    alpha.recover("tserver-1");
+    bench.until_primary("tserver-2");
+    let check = |why: &Value| {
+        assert_eq!(why["because"]["rule"], "primary-exited", "{why}");
+        let story = why["events"].as_array().unwrap();
+        let decided =
+            story.iter().find(|event| event["id"] == why["decided_event"]).expect("it is in the story");
+        assert_eq!((&decided["kind"], &decided["at"]), (&json!("promotion-ordered"), &why["decided_at"]));
+        let passing = |event: &&Value| event["to"] == "start-pending" || event["to"] == "initializing";
+        assert!(!story.iter().any(|event| passing(&event)), "{story:?}");
+        assert_eq!(why["held_back"], Value::Null);
+    };
+    check(&bench.get("/v1/why/tserver"));
+    bench.signal("-TERM");
+    assert_eq!(bench.wait().code(), Some(0));
+    bench.start();
+    bench.until_primary("tserver-2");
+    check(&bench.get("/v1/why/tserver"));
+    drop(beta);
+}
+
+#[test]
+fn when_a_host_was_heard_does_not_jump_back_when_its_link_ends() {
+    let mut bench = Bench::new();
+    let application = "[[application]]\nname = \"tserver-1\"";
+    let watched = format!("[host.addp]\naddp-timeout = \"500ms\"\n{application}");
+    bench.write("cluster.toml", &bench.cluster().replacen(application, &watched, 1));
+    let alpha = bench.agent("alpha");
+    alpha.speak(understudy_wire::LIVENESS_SINCE);
+    bench.start();
+    until("it is heard", || (bench.get("/v1/applications/tserver-1")["status"] == "started").then_some(()));
+    let heard = || bench.get("/v1/hosts/alpha")["heard_ms_ago"].as_u64().unwrap();
+    // Nothing is reported here; the link alone says that the agent lives.
+    until("its last report is old", || {
+        let last = bench.get("/v1/why/tserver-1")["considered"].to_string();
+        (5..9).any(|seconds| last.contains(&format!("last report came {seconds}"))).then_some(())
+    });
+    assert!(heard() < 3_000, "{} ms", heard());
+    alpha.drop_link();
+    until("its link is down", || (bench.get("/v1/hosts/alpha")["status"] != "running").then_some(()));
+    assert!(heard() < 3_000, "{} ms", heard());
+}

@@ -122,6 +122,9 @@ pub enum Command {
         /// Make every check and print the plan; do nothing
         #[arg(long)]
         dry_run: bool,
+        /// For the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Print the operation's number and do not wait for its end
         #[arg(long)]
         no_wait: bool,
@@ -129,7 +132,7 @@ pub enum Command {
     /// Pairs that changed roles too often
     #[command(subcommand)]
     Flap(Flap),
-    /// Why something is as it is, and what nearly happened instead
+    /// Why something is as it is, and which rules did not fire
     #[command(group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
     Why {
         /// Pair, application or host
@@ -161,6 +164,9 @@ pub enum Command {
         switch: Switch,
         /// Host, application or pair
         name: String,
+        /// For the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Wait until something is so
     Wait {
@@ -337,6 +343,9 @@ pub struct Named {
 pub struct Doing {
     /// Application or pair
     pub name: String,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
     /// Print the operation's number and do not wait for its end
     #[arg(long)]
     pub no_wait: bool,

@@ -4,6 +4,7 @@
 //! records. It refuses to know how a record is stored or an order is sent. The law: no order before the epoch that it
 //! carries is durable, and what is not known is never guessed.
 
+mod asked;
 mod asks;
 mod clocks;
 mod explain;
@@ -106,6 +107,8 @@ pub struct Control {
     handed_over: Option<Moment>,
     /// How the last decision answered a primary's word on who has everything.
     word_answered: Option<(HostName, InSyncAnswer)>,
+    /// Who asked for what lasts.
+    asked: asked::AllAsked,
     /// The fencing commands that run.
     calls: BTreeMap<HostName, Call>,
     /// Those of the last decision.
@@ -143,6 +146,7 @@ impl Control {
             shortened: BTreeMap::new(),
             handed_over: None,
             word_answered: None,
+            asked: BTreeMap::new(),
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
         }

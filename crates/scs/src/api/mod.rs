@@ -123,10 +123,11 @@ impl Seat {
                 (control.view(wall.moment()), wall)
             });
             let (mut view, wall) = seen.await?;
-            // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
-            let health = links.health();
+            // The machine hears of reports alone; the links know of every byte, also of the answer to a poll, and of the last
+            // one before a link ended.
+            let heard = links.heard();
             for host in &mut view.hosts {
-                host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
+                host.heard = host.heard.max(heard.get(&host.name).copied());
             }
             Some((view, wall))
         };

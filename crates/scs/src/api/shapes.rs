@@ -196,6 +196,8 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "votes_refused": pair.votes_refused,
         "because": pair.because.as_ref().map(because),
         "considered": because(&pair.considered),
+        // Absent as long as nothing is waited for.
+        "held_back": pair.held_back,
     })
 }
 
@@ -225,6 +227,7 @@ pub fn operation(operation: &OperationView, wall: Wall) -> Value {
         "kind": operation.kind,
         "subject": operation.subject,
         "actor": operation.actor,
+        "reason": operation.reason,
         "state": state,
         "why": why,
         "steps": steps,
@@ -296,6 +299,7 @@ mod tests {
             problem: String::new(),
             last_exit: None,
             since: Moment(0),
+            as_found: false,
         }
     }
 
@@ -310,6 +314,7 @@ mod tests {
             stored: None,
             state: "vacant".to_owned(),
             since: Moment(0),
+            as_found: false,
             ready: false,
             not_ready_because: Vec::new(),
             two_act: false,
@@ -324,6 +329,7 @@ mod tests {
             votes_refused: 0,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
+            held_back: None,
         }
     }
 
