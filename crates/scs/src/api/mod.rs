@@ -7,6 +7,7 @@ pub mod actor;
 pub mod addressed;
 mod ask;
 pub mod caller;
+mod ends;
 pub mod error;
 mod events;
 mod figures_call;
