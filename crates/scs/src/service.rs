@@ -16,6 +16,7 @@ use understudy_store::{Reader, Store, StoredToken};
 use understudy_transport::{Security, is_of_this_machine};
 
 use crate::accepted::{self, AcceptedError, Chosen};
+use crate::api::before::Before;
 use crate::api::guard::Guard;
 use crate::api::logs::Readers;
 use crate::api::shared::Shared;
@@ -267,7 +268,10 @@ impl Life {
         let reload = self.start_reloading(&inbox, &links, introduction, tls, live, ties)?;
         tokio::spawn(retention::run(self.journal.clone(), kept, self.standing.clone()));
         tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
+        let before = Before::default();
+        before.read(&self.journal);
         let seat = Seat {
+            before,
             inbox,
             replies,
             journal: self.journal.clone(),

@@ -262,11 +262,16 @@ fn why_names_the_last_decision_with_its_time_also_after_a_restart_and_leaves_pas
         assert_eq!(why["held_back"], Value::Null);
     };
     check(&bench.get("/v1/why/tserver"));
+    let changed = bench.get("/v1/events?pair=tserver&limit=1000")["events"].clone();
+    let changed =
+        changed.as_array().unwrap().iter().rfind(|event| event["kind"] == "role-changed").unwrap().clone();
     bench.signal("-TERM");
     assert_eq!(bench.wait().code(), Some(0));
     bench.start();
-    bench.until_primary("tserver-2");
+    let pair = bench.until_primary("tserver-2");
     check(&bench.get("/v1/why/tserver"));
+    let second = |text: &Value| text.as_str().unwrap()[..19].to_owned();
+    assert_eq!(second(&pair["since"]), second(&changed["at"]), "it is primary since then");
     drop(beta);
 }
 

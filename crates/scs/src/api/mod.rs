@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod addressed;
 mod ask;
+pub mod before;
 pub mod caller;
 mod ends;
 pub mod error;
@@ -98,6 +99,8 @@ pub struct Seat {
     pub readers: logs::Readers,
     /// What those who are known see of the machine.
     pub views: Shared<(ClusterView, Wall)>,
+    /// What was so before this leadership.
+    pub before: before::Before,
     /// What anybody may see of it.
     pub pulse: Shared<Leading>,
 }
@@ -118,6 +121,7 @@ impl Seat {
     /// What the machine shows after this question, with both clocks.
     async fn view(&self) -> Result<(ClusterView, Wall), ApiError> {
         let (inbox, links) = (self.inbox.clone(), self.links.clone());
+        let before = self.before.clone();
         let look = || async move {
             let seen = inbox.look(|control| {
                 let wall = Wall::now();
@@ -130,6 +134,7 @@ impl Seat {
             for host in &mut view.hosts {
                 host.heard = host.heard.max(heard.get(&host.name).copied());
             }
+            before.correct(&mut view, wall);
             Some((view, wall))
         };
         let seen = self.views.see(Duration::ZERO, look).await.ok_or_else(ApiError::ending)?;
