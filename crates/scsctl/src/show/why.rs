@@ -2,7 +2,7 @@
 //! It invents nothing; the law: every sentence here was said by the deciding machine.
 
 use super::Show;
-use super::ago::{ago, clock};
+use super::ago::{ago, clock, day};
 use super::events::event_line;
 use crate::answers::{Reason, Why};
 use crate::out::Tone;
@@ -19,7 +19,8 @@ pub fn why(why: &Why, show: Show) -> String {
     }
     text.push_str(&reasons(why, show));
     if !why.events.is_empty() {
-        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, "the story, oldest first")));
+        let title = format!("the story, oldest first; {}", day(show.now, show.zone));
+        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, &title)));
         for event in &why.events {
             text.push_str(&format!("  {}", event_line(event, show)));
         }
