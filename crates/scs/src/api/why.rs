@@ -24,8 +24,8 @@ const STORY_EVENTS: u32 = 12;
 /// How many of its last events are looked through for them: most of a busy time are states on the way to another.
 const SEEN_EVENTS: u32 = 80;
 
-/// How far back the last decision on a pair is looked for, in events: a question to the journal is short.
-const DECISION_WITHIN: i64 = 20_000;
+/// How far back is looked for what is rare, in events of every kind: a question to the journal is short.
+const RECENT: i64 = 20_000;
 
 /// The kinds of events that tell a decision on who is primary.
 const DECISIONS: [EventKind; 3] =
@@ -64,17 +64,23 @@ pub(super) async fn object(
     let (view, _) = seat.view().await?;
     let subject = Subject::find(&view, &name)
         .ok_or_else(|| ApiError::not_found("pair, application or host", &name, "scsctl status"))?;
-    let mut query = EventQuery { limit: SEEN_EVENTS, newest_first: true, ..EventQuery::default() };
+    let mut query = EventQuery { newest_first: true, ..EventQuery::default() };
     match subject {
         Subject::Pair(_) => query.pair = Some(name.clone()),
         Subject::Application(_) => query.application = Some(name.clone()),
         Subject::Host(_) => query.host = Some(name.clone()),
     }
-    let mut story = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+    let recent = Some(seat.journal.progress().borrow().last_event.saturating_sub(RECENT));
+    let near = EventQuery { after_id: recent, limit: SEEN_EVENTS, ..query.clone() };
+    let mut story = events(&seat, near).await?;
+    if story.len() < STORY_EVENTS as usize {
+        // Little happened to it lately: what was long ago is its story too.
+        story = events(&seat, EventQuery { limit: 2 * STORY_EVENTS, ..query }).await?;
+    }
     story.retain(|event| !is_passing(event));
     let hosts = hosts_of(&view, &subject);
     for query in around(&hosts) {
-        let found = seat.journal.events(query).await.map_err(|error| error.into_api())?;
+        let found = events(&seat, EventQuery { after_id: recent, ..query }).await?;
         story.extend(found.into_iter().filter(|event| is_around(event, &hosts)));
     }
     story.sort_by_key(|event| event.id);
@@ -96,15 +102,23 @@ pub(super) async fn object(
 /// The last decision on who is primary of a pair, as it was told; none if that was long ago.
 async fn last_decision(seat: &Seat, pair: &PairView) -> Result<Option<StoredEvent>, ApiError> {
     let newest = seat.journal.progress().borrow().last_event;
+    let kept = pair.because.as_ref().is_none_or(|because| because.rule == Rule::ActingHolderKept);
+    // Why nobody was primary for a while is no reason for who is now.
+    let kinds =
+        if kept && pair.primary.is_some() { vec![EventKind::PromotionOrdered] } else { DECISIONS.to_vec() };
     let query = EventQuery {
-        after_id: Some(newest.saturating_sub(DECISION_WITHIN)),
+        after_id: Some(newest.saturating_sub(RECENT)),
         pair: Some(pair.name.to_string()),
-        kinds: DECISIONS.to_vec(),
+        kinds,
         limit: 1,
         newest_first: true,
         ..EventQuery::default()
     };
-    Ok(seat.journal.events(query).await.map_err(|error| error.into_api())?.pop())
+    Ok(events(seat, query).await?.pop())
+}
+
+async fn events(seat: &Seat, query: EventQuery) -> Result<Vec<StoredEvent>, ApiError> {
+    seat.journal.events(query).await.map_err(|error| error.into_api())
 }
 
 /// The hosts that an object stands on.
