@@ -6,7 +6,7 @@
 mod desk;
 
 use desk::*;
-use understudy_decide::control::*;
+use understudy_decide::control::{Ask, *};
 use understudy_model::*;
 
 #[test]
@@ -93,4 +93,49 @@ fn a_refusal_is_about_what_was_asked_for() {
     let refused =
         desk.events.iter().rfind(|event| event.kind == EventKind::SwitchoverRefused).expect("it is told");
     assert_eq!((&refused.about.pair, &refused.about.application), (&Some(pair()), &Some(app("a"))));
+}
+
+#[test]
+fn of_a_silent_primary_nothing_is_told_that_only_a_heard_one_can_show() {
+    let mut desk = Desk::settled();
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.pass(ms(100));
+    let view = desk.view();
+    let exited =
+        view.considered.nearly.iter().find(|nearly| nearly.rule == Rule::PrimaryExited).expect("it is told");
+    assert_eq!(exited.missed, "the process of a was alive when last heard (pid 10)");
+    let told = format!("{:?}", view.considered.facts);
+    assert!(told.contains("it is silent for 0.1 s"), "{told}");
+    assert!(!told.contains("lost after"), "under strict no silence is long enough: {told}");
+}
+
+#[test]
+fn an_end_of_which_nobody_knows_how_long_it_ran_is_told_without_a_time() {
+    let mut desk = Desk::settled();
+    let mut report = idle("b", 0);
+    report.last_exit = Some(LastExit { cause: ExitCause::Signal(9), wanted: false, ran_ms: 0 });
+    desk.reports(report);
+    let told =
+        desk.events.iter().rfind(|event| event.kind == EventKind::ApplicationExited).expect("it is told");
+    assert_eq!(told.because.reason, "its process ended: signal 9 (KILL)");
+}
+
+#[test]
+fn a_forced_failover_names_who_gave_the_proof_up_and_why_in_its_decision() {
+    let mut desk = Desk::settled();
+    desk.link_down("alpha", LinkEnd::Silent);
+    desk.asks(Ask::Failover {
+        name: "p".to_owned(),
+        dry_run: false,
+        given_up: None,
+        reason: Some("I pulled the plug".to_owned()),
+    });
+    desk.pass(ms(10));
+    desk.take_promotion().expect("an order");
+    let because = format!("{:?}", desk.view().because.expect("it was decided"));
+    assert!(because.contains("tester (failover of p, operation"), "{because}");
+    assert!(because.contains(": I pulled the plug"), "{because}");
+    let began =
+        desk.events.iter().find(|event| event.kind == EventKind::OperationStarted).expect("it is told");
+    assert!(began.because.reason.ends_with("(I pulled the plug)"), "{}", began.because.reason);
 }

@@ -23,6 +23,7 @@ use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
+use crate::asked;
 use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
 use crate::fencing::Fencing;
@@ -216,7 +217,11 @@ struct Life {
 }
 
 impl Life {
-    async fn run(mut self, memory: understudy_decide::control::ControlMemory) -> Result<(), ServiceError> {
+    async fn run(
+        mut self,
+        mut memory: understudy_decide::control::ControlMemory,
+    ) -> Result<(), ServiceError> {
+        memory.asked = asked::asked(&self.journal, &memory, &self.cluster, understudy_drive::now()).await;
         let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
         let api = Api::bind(Path::new(&self.server.api_socket))?;
         let tls = self.server.tls.as_ref().map(TlsInUse::open).transpose()?;

@@ -296,3 +296,26 @@ fn when_a_host_was_heard_does_not_jump_back_when_its_link_ends() {
     until("its link is down", || (bench.get("/v1/hosts/alpha")["status"] != "running").then_some(()));
     assert!(heard() < 3_000, "{} ms", heard());
 }
+
+#[test]
+fn who_stopped_a_member_and_why_is_known_after_a_restart_of_the_server_too() {
+    let (mut bench, _alpha, _beta) = running();
+    let body = "{\"reason\": \"a new disk\"}";
+    let (status, begun) = bench.ask("POST", "/v1/applications/tserver-2/stop", body);
+    assert_eq!(status, 202, "{begun}");
+    let id = &begun["operation"]["id"];
+    let ended = bench.get(&format!("/v1/operations/{id}?wait_ms=20000"));
+    assert_eq!((&ended["state"], &ended["reason"]), (&json!("done"), &json!("a new disk")), "{ended}");
+    let why_not = |bench: &Bench| {
+        until("the primary is heard", || (bench.pair()["primary_heard"] == true).then_some(()));
+        bench.pair()["not_ready_because"].to_string()
+    };
+    let who = format!("{} stopped it ", ended["actor"].as_str().unwrap());
+    let told = why_not(&bench);
+    assert!(told.contains(&who) && told.contains("ago (a new disk); run: scsctl start tserver-2"), "{told}");
+    bench.signal("-TERM");
+    assert_eq!(bench.wait().code(), Some(0));
+    bench.start();
+    let told = why_not(&bench);
+    assert!(told.contains(&who) && told.contains("ago (a new disk)"), "{told}");
+}

@@ -1,11 +1,13 @@
 //! Who asked for what lasts, since when and why: goals, drained hosts, maintenance; and who asked for what is under way.
 //!
-//! Nothing is decided by it, and nothing of it outlives a leadership: the journal does. The law: where it is not known who asked,
-//! nobody is named.
+//! Nothing is decided by it, and it is stored nowhere but in the journal, from which the next leadership reads it. The law: where it is not
+//! known who asked, nobody is named.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use understudy_model::{ApplicationName, Because, HostName, Moment, OperationId};
 
 use super::operations::Asker;
@@ -14,46 +16,65 @@ use super::{Control, MaintenanceOf};
 
 /// What an operator asked for that lasts until somebody asks for the opposite.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum AskedOf {
+pub enum AskedOf {
+    /// What an application should be.
     Goal(ApplicationName),
+    /// That a host is drained.
     Drain(HostName),
+    /// That maintenance is on.
     Maintenance(MaintenanceOf),
 }
 
+impl fmt::Display for AskedOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AskedOf::Goal(name) => write!(f, "goal of {name}"),
+            AskedOf::Drain(host) => write!(f, "drain of {host}"),
+            AskedOf::Maintenance(of) => write!(f, "maintenance of {of}"),
+        }
+    }
+}
+
 /// Who asked for it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct AskedBy {
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AskedBy {
+    /// Who.
     pub actor: String,
-    pub at: Moment,
+    /// When; absent: before this boot.
+    pub at: Option<Moment>,
+    /// Why, if they said.
     pub reason: Option<String>,
 }
 
-/// Of everything that lasts, who asked for it in this leadership.
-pub(super) type AllAsked = BTreeMap<AskedOf, AskedBy>;
+impl AskedBy {
+    /// `5 min ago (a new disk)`, with a space before each part that is known.
+    fn when_and_why(&self, now: Moment) -> String {
+        let ago = self.at.map(|at| format!(" {} ago", words(now.since(at)))).unwrap_or_default();
+        format!("{ago}{}", in_brackets(self.reason.as_ref()))
+    }
+}
+
+/// Of everything that lasts, who asked for it, by what [`AskedOf`] shows as.
+pub type AllAsked = BTreeMap<String, AskedBy>;
 
 impl Control {
     /// Keeps in mind who asked.
     pub(super) fn note_asked(&mut self, of: AskedOf, asker: &Asker) {
-        let by = AskedBy { actor: asker.actor.clone(), at: asker.now, reason: asker.reason.clone() };
-        self.asked.insert(of, by);
+        let by = AskedBy { actor: asker.actor.clone(), at: Some(asker.now), reason: asker.reason.clone() };
+        self.memory.asked.insert(of.to_string(), by);
     }
 
     /// `root stopped it 5 min ago (a new disk)`, or the same without a name where none is known.
     pub(super) fn who_asked(&self, now: Moment, of: &AskedOf, verb: &str, unknown: &str) -> String {
-        match self.asked.get(of) {
-            Some(by) => format!(
-                "{} {verb} {} ago{}",
-                by.actor,
-                words(now.since(by.at)),
-                in_brackets(by.reason.as_ref())
-            ),
+        match self.memory.asked.get(&of.to_string()) {
+            Some(by) => format!("{} {verb}{}", by.actor, by.when_and_why(now)),
             None => unknown.to_owned(),
         }
     }
 
     /// Who said what an application should be, and why.
     pub(super) fn goal_asked_by(&self, name: &ApplicationName) -> Option<String> {
-        let by = self.asked.get(&AskedOf::Goal(name.clone()))?;
+        let by = self.memory.asked.get(&AskedOf::Goal(name.clone()).to_string())?;
         Some(format!("{}{}", by.actor, in_brackets(by.reason.as_ref())))
     }
 
@@ -74,15 +95,8 @@ impl Control {
 
     /// `, asked by root 5 min ago (a new disk)`; empty where it is not known.
     fn by(&self, now: Moment, of: &AskedOf) -> String {
-        let told = |by: &AskedBy| {
-            format!(
-                ", asked by {} {} ago{}",
-                by.actor,
-                words(now.since(by.at)),
-                in_brackets(by.reason.as_ref())
-            )
-        };
-        self.asked.get(of).map(told).unwrap_or_default()
+        let by = self.memory.asked.get(&of.to_string());
+        by.map(|by| format!(", asked by {}{}", by.actor, by.when_and_why(now))).unwrap_or_default()
     }
 
     /// Adds who asked for the operation that a pair is under, if it is under one.
@@ -98,6 +112,14 @@ impl Control {
         let known = self.operations.get(&id)?;
         let reason = known.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         Some(format!("{} ({} of {}, operation {id}){reason}", known.actor, known.kind, known.subject))
+    }
+}
+
+/// Adds the reason that was given, as a fact.
+pub(super) fn with_reason_given(because: Because, reason: Option<&String>) -> Because {
+    match reason {
+        Some(reason) => because.fact("reason given", reason),
+        None => because,
     }
 }
 

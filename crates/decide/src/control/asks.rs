@@ -4,7 +4,7 @@ use understudy_model::{
     ApplicationName, Because, Event, EventKind, Goal, Member, Moment, PairName, Rule, Severity, Subject, Work,
 };
 
-use super::asked::{AskedOf, in_brackets};
+use super::asked::{AskedOf, in_brackets, with_reason_given};
 use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::{not_found, refused};
@@ -330,6 +330,7 @@ impl Control {
         let text = format!("maintenance of {of} is {word}");
         let because =
             Because::new(Rule::MaintenanceSet, format!("{text}{}", in_brackets(asker.reason.as_ref())));
+        let because = with_reason_given(because, asker.reason.as_ref());
         let told = event(EventKind::MaintenanceChanged, Severity::Info, subject_of(&of), because);
         out.events.push(Event { actor: Some(asker.actor.clone()), ..told });
         for (application, was) in before {
@@ -367,7 +368,7 @@ impl Control {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
         let drained = self.memory.drained.clone();
         let holds = self.memory.holds.clone();
-        let asked = self.asked.clone();
+        let asked = self.memory.asked.clone();
         self.undo = Some(Undo { goals, maintenance, flap: None, drained, holds, asked, request });
     }
 }

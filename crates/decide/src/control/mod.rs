@@ -34,6 +34,7 @@ mod viewing;
 mod voters;
 mod what_if;
 
+pub use asked::{AllAsked, AskedBy, AskedOf};
 pub use flap::{Flap, FlapHeld};
 pub use holds::{Hold, LONGEST_HOLD};
 pub use saw::*;
@@ -107,8 +108,6 @@ pub struct Control {
     handed_over: Option<Moment>,
     /// How the last decision answered a primary's word on who has everything.
     word_answered: Option<(HostName, InSyncAnswer)>,
-    /// Who asked for what lasts.
-    asked: asked::AllAsked,
     /// The fencing commands that run.
     calls: BTreeMap<HostName, Call>,
     /// Those of the last decision.
@@ -146,7 +145,6 @@ impl Control {
             shortened: BTreeMap::new(),
             handed_over: None,
             word_answered: None,
-            asked: BTreeMap::new(),
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
         }

@@ -279,7 +279,7 @@ impl Control {
         self.memory.maintenance = undo.maintenance;
         self.memory.drained = undo.drained;
         self.memory.holds = undo.holds;
-        self.asked = undo.asked;
+        self.memory.asked = undo.asked;
         if let Some((pair, flap)) = undo.flap
             && let Some(known) = self.pairs.get_mut(&pair)
         {

@@ -42,6 +42,9 @@ pub struct ControlMemory {
     /// What promises of `strict` pairs rest on.
     #[serde(default)]
     pub grants: GrantMemory,
+    /// Who asked for what is stored above, as far as it is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: super::AllAsked,
 }
 
 /// What is remembered of promises, beside the roles themselves.

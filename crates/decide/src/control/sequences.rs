@@ -10,7 +10,7 @@ use understudy_model::{
     Severity, Work,
 };
 
-use super::asked::{AskedBy, AskedOf, in_brackets};
+use super::asked::{AskedBy, AskedOf, in_brackets, with_reason_given};
 use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::{not_found, refused};
@@ -262,19 +262,20 @@ impl Control {
         self.remember_undo(None);
         self.memory.drained.insert(host.clone());
         if let Some(known) = self.operations.get(&id) {
-            let by = AskedBy { actor: known.actor.clone(), at: known.began, reason: known.reason.clone() };
-            self.asked.insert(AskedOf::Drain(host.clone()), by);
+            let by =
+                AskedBy { actor: known.actor.clone(), at: Some(known.began), reason: known.reason.clone() };
+            self.memory.asked.insert(AskedOf::Drain(host.clone()).to_string(), by);
         }
         out.persist.push(ControlRecord::SetDrained { host: host.clone(), on: true });
         let text =
             format!("nothing on host {host} is primary, and nothing there is promoted until it is returned");
         self.step_of(now, Some(id), text.clone());
-        let because = Because::new(Rule::DrainSet, text).fact("pairs that were switched", moved);
-        let told = event(EventKind::DrainChanged, Severity::Info, about_host(host), because);
         let known = self.operations.get(&id);
-        let reason = known.and_then(|known| known.reason.clone());
-        let mut told = told;
-        told.because.reason.push_str(&in_brackets(reason.as_ref()));
+        let reason = known.and_then(|known| known.reason.as_ref());
+        let because = Because::new(Rule::DrainSet, format!("{text}{}", in_brackets(reason)))
+            .fact("pairs that were switched", moved);
+        let because = with_reason_given(because, reason);
+        let told = event(EventKind::DrainChanged, Severity::Info, about_host(host), because);
         out.events.push(Event { actor: known.map(|known| known.actor.clone()), ..told });
         OperationState::Done
     }
