@@ -169,6 +169,13 @@ fn a_change_of_a_moment_ago_and_a_stop_that_was_asked_for_are_in_sight() {
     let stopped =
         format!("pair other is stopped {since}, as asked by ann (a new disk); run: scsctl start other");
     assert!(text.contains(&stopped), "{text}");
+    let mut asked = cluster()["pairs"][0].clone();
+    asked["because"] = reason();
+    asked["because"]["because"] =
+        json!([{"what": "asked by", "is": "ann (drain of alpha, operation 1): a new disk"}]);
+    let told = json!({"cluster": {"name": "demo"}, "pairs": [asked]});
+    let told = super::status(&read(&told).unwrap(), show(false));
+    assert!(told.contains("ago): asked by ann (drain of alpha, operation 1): a new disk ["), "{told}");
     let mut later = cluster()["pairs"][0].clone();
     later["because"] = reason();
     later["since"] = json!("2026-11-20T05:55:30Z");
@@ -186,4 +193,21 @@ fn what_holds_a_change_back_comes_before_the_last_decision_which_has_its_time() 
                      "decided_at": "2026-11-20T07:59:12.000Z", "considered": now, "held_back": held, "events": []});
     let text = super::why(&read(&why).unwrap(), show(false));
     assert_looks(&text, include_str!("golden/why-held-back.txt"));
+}
+
+#[test]
+fn a_kill_is_told_as_that_and_no_span_is_made_up() {
+    let mut killed = application("tserver-2", "beta", Some("tserver"), "backup");
+    killed["last_exit"] = json!({
+        "text": "signal 9 (KILL)", "wanted": false, "ran_ms": 4500, "at": "2026-11-20T07:31:16.000Z",
+        "killed_because": {"rule": "hung", "reason": "its library said nothing for 3 s", "event": 41}
+    });
+    let told = |value: &Value| super::application(&read(value).unwrap(), show(false));
+    let text = told(&killed);
+    assert!(text.contains("killed by its agent as hung at 07:31:16.000, after 4.5 s\n"), "{text}");
+    assert!(text.contains("its library said nothing for 3 s (scsctl why --event 41)"), "{text}");
+    killed["last_exit"]["killed_because"]["rule"] = json!("guard-fired");
+    killed["last_exit"]["ran_ms"] = json!(0);
+    let text = told(&killed);
+    assert!(text.contains("killed by its guard at 07:31:16.000\n"), "{text}");
 }

@@ -216,16 +216,18 @@ pub fn host(host: &Host, show: Show) -> String {
 fn ended(exit: &LastExit, show: Show) -> String {
     // Display only, so the precision lost above 2^52 ms does not matter.
     #[allow(clippy::cast_precision_loss)]
-    let ran = took(exit.ran_ms as f64);
-    let at =
-        exit.at.as_deref().map(|at| format!(" at {}", clock(show.now, at, show.zone))).unwrap_or_default();
+    let ran = Some(exit.ran_ms).filter(|ms| *ms > 0).map(|ms| took(ms as f64));
+    // Of an end that its agent did not see it does not know how long that took to come.
+    let after = ran.map(|ran| format!(", after {ran}")).unwrap_or_default();
+    let at = exit.at.as_deref().map(|at| format!(" at {}", clock(show.now, at, show.zone)));
+    let at = at.unwrap_or_default();
     let how = match exit.killed_because.as_ref().map(|why| why.rule.as_str()) {
         Some("hung") => "killed by its agent as hung".to_owned(),
         Some("guard-fired") => "killed by its guard".to_owned(),
         Some(_) => "killed by its agent".to_owned(),
         None => format!("{}, {}", exit.text, if exit.wanted { "as asked" } else { "unexpected" }),
     };
-    format!("{how}{at}, after {ran}")
+    format!("{how}{at}{after}")
 }
 
 /// One application.

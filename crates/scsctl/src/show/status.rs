@@ -56,21 +56,25 @@ const NEWS: i64 = 600;
 
 /// What changed a moment ago, and what is stopped as somebody asked: well, and yet no everyday state.
 fn changes(text: &mut String, status: &Status, show: Show) {
-    let lines: Vec<String> = status.pairs.iter().filter_map(|pair| change(pair, show)).collect();
+    let lines: Vec<String> = status.pairs.iter().filter_map(|pair| change(status, pair, show)).collect();
     if !lines.is_empty() {
         text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, "CHANGES")));
         text.extend(lines);
     }
 }
 
-fn change(pair: &Pair, show: Show) -> Option<String> {
+fn change(status: &Status, pair: &Pair, show: Show) -> Option<String> {
     let (because, since) = (pair.because.as_ref()?, pair.since.as_deref()?);
-    let at = format!("{} ({} ago)", clock(show.now, since, show.zone), ago(show.now, Some(since)));
+    let told = |since| format!("{} ({} ago)", clock(show.now, since, show.zone), ago(show.now, Some(since)));
     let name = &pair.name;
+    let by = because.because.iter().find(|fact| fact.what == "asked by").map(|fact| &fact.is);
     match (&pair.primary, because.rule.as_str()) {
         (None, "pair-stopped") => {
-            let by = because.because.iter().find(|fact| fact.what == "asked by");
-            let by = by.map(|by| format!(" by {}", by.is)).unwrap_or_default();
+            // A control server that began since knows of its members alone since when that is so.
+            let stopped =
+                members(pair, &status.applications).filter_map(|member| member.since.as_deref()).max();
+            let (at, by) =
+                (told(stopped.unwrap_or(since)), by.map(|by| format!(" by {by}")).unwrap_or_default());
             Some(format!("pair {name} is stopped since {at}, as asked{by}; run: scsctl start {name}\n"))
         }
         // Found as it was by a new leadership, or never changed.
@@ -78,8 +82,10 @@ fn change(pair: &Pair, show: Show) -> Option<String> {
         (Some(primary), rule) => {
             let began: jiff::Timestamp = since.parse().ok()?;
             let news = show.now.as_second().saturating_sub(began.as_second()) < NEWS;
-            let reason = because.reason.replace(['\n', '\r'], " ");
-            let why = show.paint.tone(Tone::Faint, &format!("[{rule}]"));
+            // Who asked says more than that a step of what they asked for went on.
+            let reason = by.map_or_else(|| because.reason.clone(), |by| format!("asked by {by}"));
+            let reason = reason.replace(['\n', '\r'], " ");
+            let (at, why) = (told(since), show.paint.tone(Tone::Faint, &format!("[{rule}]")));
             news.then(|| {
                 format!("pair {name}: {primary} is primary since {at}: {reason} {why}; scsctl why {name}\n")
             })
