@@ -80,9 +80,17 @@ fn who_stopped_a_member_and_who_switched_maintenance_on_is_said_with_what_to_run
     assert!(not_ready[0].contains(" stopped it 5 s ago; run: scsctl start b"), "{not_ready:?}");
     desk.asks(Ask::Maintenance { name: "beta".to_owned(), on: true }.because(Some("cabling".to_owned())));
     let warnings = desk.control.view(desk.now).warnings.join("\n");
-    assert!(warnings.contains("maintenance of host beta is on, asked by "), "{warnings}");
-    assert!(warnings.contains("(cabling): nothing there is restarted or promoted"), "{warnings}");
-    assert!(warnings.contains("run: scsctl maintenance off beta"), "{warnings}");
+    let maintenance = "maintenance of host beta is on, asked by tester 0.0 s ago (cabling); run: scsctl maintenance off beta";
+    assert_eq!(warnings.matches("maintenance of host beta").count(), 1, "it is said once: {warnings}");
+    assert!(warnings.contains(maintenance), "{warnings}");
+    desk.asks(Ask::Stop { name: "a".to_owned(), graceful: false });
+    desk.reports(ended(1, "a", 1));
+    desk.pass(ms(2_000));
+    let warnings = desk.control.view(desk.now).warnings.join("\n");
+    assert!(
+        warnings.contains("2 s ago (cabling): nothing there is restarted or promoted; run: "),
+        "{warnings}"
+    );
 }
 
 #[test]

@@ -231,8 +231,12 @@ impl Control {
                 "host {host} is leaving: nothing there is promoted; if it should stay, run there: lca handover --return"
             ));
         }
+        // Said once: where it keeps a pair from failing over, it stands there, with who asked and what to run.
+        let said = |warnings: &[String], text: &str| warnings.iter().any(|warning| warning.contains(text));
         for host in &self.memory.drained {
-            warnings.push(self.drained_told(now, host, ": nothing there is promoted"));
+            if !said(&warnings, &self.drained_told(now, host, "")) {
+                warnings.push(self.drained_told(now, host, ": nothing there is promoted"));
+            }
         }
         self.warn_of_holds(now, &mut warnings);
         for host in &self.own_hosts {
@@ -261,7 +265,9 @@ impl Control {
             }
         }
         for of in &self.memory.maintenance {
-            warnings.push(self.maintained(now, of, ": nothing there is restarted or promoted"));
+            if !said(&warnings, &self.maintained(now, of, "")) {
+                warnings.push(self.maintained(now, of, ": nothing there is restarted or promoted"));
+            }
         }
         for id in self
             .operations
