@@ -120,6 +120,7 @@ fn measure(name: &str, new: fn(ControlMemory) -> Control) {
         in_sync: Default::default(),
         holds: Default::default(),
         grants: Default::default(),
+        asked: Default::default(),
     };
     let mut control = new(memory);
     let mut now = Moment(1);

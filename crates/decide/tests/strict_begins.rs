@@ -120,3 +120,21 @@ fn one_that_waits_to_be_started_again_in_place_gives_its_role_up_when_a_control_
     one.pass(1);
     assert!(one.at("the end", closes) < one.at("the release", releases));
 }
+
+#[test]
+fn a_member_that_was_killed_by_its_guard_while_its_agent_was_gone_is_told_of_once_and_has_a_last_exit() {
+    let mut one = Bench::new(kept(2, "one", 2));
+    let start = StartId { incarnation: Incarnation(6), number: 1 };
+    one.sees(AgentSaw::GuardFired { application: app("one"), start });
+    one.sees(AgentSaw::GuardFired { application: app("one"), start });
+    one.pass(100);
+    let told: Vec<_> = one.events.iter().filter(|event| event.kind == EventKind::Fenced).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].because.rule, &told[0].about.application), (Rule::GuardFired, &Some(app("one"))));
+    let reported = one.log.iter().rev().find_map(|did| match did {
+        Did::Done(AgentDo::Report(report)) => Some(report.last_exit.clone()),
+        _ => None,
+    });
+    let exit = reported.flatten().expect("it is reported");
+    assert_eq!((exit.cause, exit.wanted), (ExitCause::Signal(9), false));
+}

@@ -90,6 +90,17 @@ fn an_agent_that_remembers_nothing_is_silent_and_closes_what_the_store_holds() {
         _ => false,
     };
     one.at("that it votes again", speaks);
+    let told =
+        |one: &Bench| one.events.iter().filter(|event| event.because.rule == Rule::MemoryWasEmpty).count();
+    assert_eq!(told(&one), 1);
+    let mut new = Bench::new(kept(0, "", 0));
+    new.pass(3_000);
+    new.order(Work::Learn { pair: pair(), stored: Epoch::NONE, lease: ms(0) });
+    assert_eq!(
+        (unread(&new), told(&new)),
+        (false, 0),
+        "a pair that never had a primary left nothing to remember"
+    );
     one.sees(AgentSaw::PeerAsked { host: host("beta"), ask: ask(5, 2) });
     assert_eq!(verdict(&one, 2), Some(Verdict::Given));
 }

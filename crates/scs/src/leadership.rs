@@ -67,6 +67,7 @@ pub fn take(
         in_sync: store.in_sync()?,
         holds: holds(store, now)?,
         grants,
+        asked: BTreeMap::new(),
     })
 }
 

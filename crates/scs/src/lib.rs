@@ -5,6 +5,7 @@
 
 pub mod accepted;
 pub mod api;
+mod asked;
 pub mod certificates;
 mod command;
 pub mod exit;

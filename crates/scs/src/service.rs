@@ -16,12 +16,14 @@ use understudy_store::{Reader, Store, StoredToken};
 use understudy_transport::{Security, is_of_this_machine};
 
 use crate::accepted::{self, AcceptedError, Chosen};
+use crate::api::before::Before;
 use crate::api::guard::Guard;
 use crate::api::logs::Readers;
 use crate::api::shared::Shared;
 use crate::api::tls::TlsInUse;
 use crate::api::tokens::Tokens;
 use crate::api::{Api, NetworkSide, ReloadAsked, Seat};
+use crate::asked;
 use crate::certificates::{self, Certificates};
 use crate::exit::Exit;
 use crate::fencing::Fencing;
@@ -215,7 +217,11 @@ struct Life {
 }
 
 impl Life {
-    async fn run(mut self, memory: understudy_decide::control::ControlMemory) -> Result<(), ServiceError> {
+    async fn run(
+        mut self,
+        mut memory: understudy_decide::control::ControlMemory,
+    ) -> Result<(), ServiceError> {
+        memory.asked = asked::asked(&self.journal, &memory, &self.cluster, understudy_drive::now()).await;
         let stop = stop_signals().map_err(system("the signals TERM and INT"))?;
         let api = Api::bind(Path::new(&self.server.api_socket))?;
         let tls = self.server.tls.as_ref().map(TlsInUse::open).transpose()?;
@@ -267,7 +273,10 @@ impl Life {
         let reload = self.start_reloading(&inbox, &links, introduction, tls, live, ties)?;
         tokio::spawn(retention::run(self.journal.clone(), kept, self.standing.clone()));
         tokio::spawn(self.unit.clone().attend(inbox.clone(), status));
+        let before = Before::default();
+        before.read(&self.journal);
         let seat = Seat {
+            before,
             inbox,
             replies,
             journal: self.journal.clone(),

@@ -28,6 +28,11 @@ impl Wall {
         self.boot
     }
 
+    /// The wall clock's reading, in milliseconds since 1970.
+    pub fn unix_ms(self) -> i64 {
+        self.wall.as_millisecond()
+    }
+
     /// The wall time of a moment, as RFC 3339 in UTC with milliseconds.
     pub fn text(self, at: Moment) -> String {
         let span = jiff::SignedDuration::try_from(self.boot.since(at)).unwrap_or(jiff::SignedDuration::ZERO);

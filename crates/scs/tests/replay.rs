@@ -144,6 +144,7 @@ impl Night {
             in_sync: Default::default(),
             holds: Default::default(),
             grants: GrantMemory::default(),
+            asked: Default::default(),
         };
         let mut recorder = Recorder::default();
         let rows = recorder.begin(Moment(1), &memory);

@@ -237,3 +237,85 @@ fn the_end_of_the_server_touches_nothing_that_runs() {
     assert!(!bench.path("scs.sock").exists());
     assert!(alpha.told().is_empty() && beta.told().is_empty());
 }
+
+#[test]
+fn why_names_the_last_decision_with_its_time_also_after_a_restart_and_leaves_passing_states_out() {
+    let (mut bench, alpha, beta) = running();
+    alpha.crash("tserver-1");
+    until("tserver-2 is primary", || (bench.pair()["primary"] == "tserver-2").then_some(()));
+    for _ in 0..4 {
+        alpha.recover("tserver-1");
+        bench.until_primary("tserver-2");
+        alpha.crash("tserver-1");
+        until("it is down", || (bench.pair()["ready"] == false).then_some(()));
+    }
+    alpha.recover("tserver-1");
+    bench.until_primary("tserver-2");
+    let check = |why: &Value| {
+        assert_eq!(why["because"]["rule"], "primary-exited", "{why}");
+        let story = why["events"].as_array().unwrap();
+        let decided =
+            story.iter().find(|event| event["id"] == why["decided_event"]).expect("it is in the story");
+        assert_eq!((&decided["kind"], &decided["at"]), (&json!("promotion-ordered"), &why["decided_at"]));
+        let passing = |event: &&Value| event["to"] == "start-pending" || event["to"] == "initializing";
+        assert!(!story.iter().any(|event| passing(&event)), "{story:?}");
+        assert_eq!(why["held_back"], Value::Null);
+    };
+    check(&bench.get("/v1/why/tserver"));
+    let changed = bench.get("/v1/events?pair=tserver&limit=1000")["events"].clone();
+    let changed =
+        changed.as_array().unwrap().iter().rfind(|event| event["kind"] == "role-changed").unwrap().clone();
+    bench.signal("-TERM");
+    assert_eq!(bench.wait().code(), Some(0));
+    bench.start();
+    let pair = bench.until_primary("tserver-2");
+    check(&bench.get("/v1/why/tserver"));
+    let second = |text: &Value| text.as_str().unwrap()[..19].to_owned();
+    assert_eq!(second(&pair["since"]), second(&changed["at"]), "it is primary since then");
+    drop(beta);
+}
+
+#[test]
+fn when_a_host_was_heard_does_not_jump_back_when_its_link_ends() {
+    let mut bench = Bench::new();
+    let application = "[[application]]\nname = \"tserver-1\"";
+    let watched = format!("[host.addp]\naddp-timeout = \"500ms\"\n{application}");
+    bench.write("cluster.toml", &bench.cluster().replacen(application, &watched, 1));
+    let alpha = bench.agent("alpha");
+    alpha.speak(understudy_wire::LIVENESS_SINCE);
+    bench.start();
+    until("it is heard", || (bench.get("/v1/applications/tserver-1")["status"] == "started").then_some(()));
+    let heard = || bench.get("/v1/hosts/alpha")["heard_ms_ago"].as_u64().unwrap();
+    // Nothing is reported here; the link alone says that the agent lives.
+    until("its last report is old", || {
+        let last = bench.get("/v1/why/tserver-1")["considered"].to_string();
+        (5..9).any(|seconds| last.contains(&format!("last report came {seconds}"))).then_some(())
+    });
+    assert!(heard() < 3_000, "{} ms", heard());
+    alpha.drop_link();
+    until("its link is down", || (bench.get("/v1/hosts/alpha")["status"] != "running").then_some(()));
+    assert!(heard() < 3_000, "{} ms", heard());
+}
+
+#[test]
+fn who_stopped_a_member_and_why_is_known_after_a_restart_of_the_server_too() {
+    let (mut bench, _alpha, _beta) = running();
+    let body = "{\"reason\": \"a new disk\"}";
+    let (status, begun) = bench.ask("POST", "/v1/applications/tserver-2/stop", body);
+    assert_eq!(status, 202, "{begun}");
+    let id = &begun["operation"]["id"];
+    let ended = bench.get(&format!("/v1/operations/{id}?wait_ms=20000"));
+    assert_eq!((&ended["state"], &ended["reason"]), (&json!("done"), &json!("a new disk")), "{ended}");
+    let why_not = |bench: &Bench| {
+        until("the primary is heard", || (bench.pair()["primary_heard"] == true).then_some(()));
+        bench.pair()["not_ready_because"].to_string()
+    };
+    let who = format!("{} stopped it ", ended["actor"].as_str().unwrap());
+    let told = why_not(&bench);
+    assert!(told.contains(&who) && told.contains("ago (a new disk); run: scsctl start tserver-2"), "{told}");
+    bench.signal("-TERM");
+    assert_eq!(bench.wait().code(), Some(0));
+    bench.start();
+    let told = why_not(&bench);
+    assert!(told.contains(&who) && told.contains("ago (a new disk)"), "{told}");
+}

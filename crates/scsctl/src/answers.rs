@@ -95,6 +95,19 @@ pub struct LastExit {
     pub text: String,
     pub wanted: bool,
     pub ran_ms: u64,
+    /// When; absent: not known, or not asked for.
+    pub at: Option<String>,
+    /// What it was killed for, if it was.
+    pub killed_because: Option<Killed>,
+}
+
+/// What a process was killed for by its agent or its guard.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Killed {
+    pub rule: String,
+    pub reason: String,
+    pub event: i64,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -248,6 +261,8 @@ pub struct Operation {
     pub kind: String,
     pub subject: String,
     pub actor: String,
+    /// Why it was asked for, if that was said.
+    pub reason: Option<String>,
     pub state: String,
     pub why: Option<String>,
     pub steps: Vec<Step>,
@@ -296,6 +311,11 @@ pub struct Why {
     pub now: String,
     pub considered: Option<Reason>,
     pub because: Option<Reason>,
+    /// The event that told of the last decision, and when it was.
+    pub decided_event: Option<i64>,
+    pub decided_at: Option<String>,
+    /// Why nobody takes over now although the roles are not at rest.
+    pub held_back: Option<Nearly>,
     pub events: Vec<Event>,
     pub event: Option<Event>,
 }

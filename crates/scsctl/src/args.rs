@@ -123,6 +123,9 @@ pub enum Command {
         /// Make every check and print the plan; do nothing
         #[arg(long)]
         dry_run: bool,
+        /// For the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Print the operation's number and do not wait for its end
         #[arg(long)]
         no_wait: bool,
@@ -133,7 +136,7 @@ pub enum Command {
         #[command(subcommand)]
         doing: Option<Flap>,
     },
-    /// Why something is as it is, and what nearly happened instead
+    /// Why something is as it is, and which rules did not fire
     #[command(alias = "explain", group = clap::ArgGroup::new("what").required(true).args(["name", "event"]))]
     Why {
         /// Pair, application or host
@@ -166,6 +169,9 @@ pub enum Command {
         switch: Switch,
         /// Host, application or pair
         name: String,
+        /// For the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Wait until something is so
     Wait {
@@ -349,6 +355,9 @@ pub struct Named {
 pub struct Doing {
     /// Application or pair
     pub name: String,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
     /// Print the operation's number and do not wait for its end
     #[arg(long)]
     pub no_wait: bool,

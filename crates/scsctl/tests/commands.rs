@@ -457,7 +457,9 @@ fn followed_events_are_printed_one_a_line() {
     let server = FakeServer::start(&[("GET /v1/events/stream", vec![(200, stream), gone])]);
     let followed =
         server.run(&["events", "--follow", "--pair", "tserver", "--since", "10m", "--timeout", "100ms"]);
-    let line = text(&followed.stdout);
+    let told = text(&followed.stdout);
+    let (heading, line) = told.split_once('\n').expect("two lines");
+    assert!(heading.starts_with("times are of 20"), "{heading}");
     assert_eq!(
         line,
         "#41    2020-01-02 03:04:05.678 role-changed         tserver/tserver-2 backup -> primary epoch 8  \

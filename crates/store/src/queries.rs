@@ -185,6 +185,11 @@ pub(crate) fn events(connection: &Connection, query: &EventQuery) -> Result<Vec<
     add(" AND host = ?", query.host.clone().map(Value::from));
     add(" AND application = ?", query.application.clone().map(Value::from));
     add(" AND pair = ?", query.pair.clone().map(Value::from));
+    if !query.kinds.is_empty() {
+        let places = vec!["?"; query.kinds.len()].join(", ");
+        sql.push_str(&format!(" AND kind IN ({places})"));
+        values.extend(query.kinds.iter().map(|kind| Value::from(kind.as_str().to_owned())));
+    }
     sql.push_str(if query.newest_first { " ORDER BY id DESC LIMIT ?" } else { " ORDER BY id LIMIT ?" });
     values.push(Value::from(i64::from(query.limit.min(EventQuery::MOST))));
     let what = "events";

@@ -3,7 +3,7 @@
 //! Knows no SQL. The law: words are read back as text, so that a row of an earlier or later version is still shown.
 
 use serde::Serialize;
-use understudy_model::{ControllerEpoch, Fact, Moment, OperatorName};
+use understudy_model::{ControllerEpoch, EventKind, Fact, Moment, OperatorName};
 
 use crate::EntryKind;
 
@@ -101,6 +101,8 @@ pub struct EventQuery {
     pub application: Option<String>,
     /// Only those about this pair.
     pub pair: Option<String>,
+    /// Only those of these kinds; empty: of every kind.
+    pub kinds: Vec<EventKind>,
     /// At most so many; never more than [`EventQuery::MOST`].
     pub limit: u32,
     /// The newest first; else the oldest first.
@@ -121,6 +123,7 @@ impl Default for EventQuery {
             host: None,
             application: None,
             pair: None,
+            kinds: Vec::new(),
             limit: 1_000,
             newest_first: false,
         }

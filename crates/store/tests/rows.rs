@@ -60,6 +60,9 @@ fn events_come_back_whole_and_in_order() {
     assert_eq!(reasons(EventQuery { since_wall_ms: Some(20), ..query() }), ["three"]);
     assert_eq!(reasons(EventQuery { pair: Some("pair".into()), ..query() }).len(), 3);
     assert!(reasons(EventQuery { pair: Some("other".into()), ..query() }).is_empty());
+    assert!(
+        reasons(EventQuery { kinds: vec![understudy_model::EventKind::HoldChanged], ..query() }).is_empty()
+    );
     assert!(reasons(EventQuery { host: Some("alpha".into()), ..query() }).is_empty());
 
     let stored = reader.event(2).unwrap().unwrap();

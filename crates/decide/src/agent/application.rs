@@ -97,6 +97,8 @@ pub struct Application {
     pub left: Option<LeftAlone>,
     /// How it last ended.
     pub last_exit: Option<LastExit>,
+    /// The start of an earlier life of this agent that its guard was last heard to have killed.
+    pub fenced: Option<StartId>,
     /// What is wrong; empty if nothing is.
     pub problem: String,
     /// Its part in its pair.
@@ -152,6 +154,7 @@ impl Application {
             failed_starts: 0,
             left: None,
             last_exit: None,
+            fenced: None,
             problem: String::new(),
             role,
             reported: None,

@@ -438,13 +438,14 @@ impl Agent {
             let former = std::mem::replace(&mut durable.closed, kept.closed);
             out.persist.push(AgentRecord::Close { pair: pair.clone(), epoch: kept.closed });
             self.unstored.push(Unstored::Learned { pair: pair.clone(), former, waiting });
-            let because = Because::new(
-                Rule::MemoryWasEmpty,
-                "this agent remembered nothing of the pair: it gives up everything up to what the store holds",
-            )
-            .fact("stored", stored);
+            let text = "this agent remembered nothing of the pair: it gives up everything up to what the store holds";
+            let because = Because::new(Rule::MemoryWasEmpty, text).fact("stored", stored);
             let about = Subject { host: Some(self.host.clone()), pair: Some(pair), ..Subject::default() };
-            out.events.push(Event::new(EventKind::Anomaly, Severity::Info, about, because));
+            match stored {
+                // Of a pair that never had a primary there was nothing to remember.
+                Epoch::NONE => out.quiet.push(because),
+                _ => out.events.push(Event::new(EventKind::Anomaly, Severity::Info, about, because)),
+            }
         }
         out.answer(waiting, Outcome::Done);
     }

@@ -4,8 +4,8 @@
 //! member whose votes run out is demoted while there is time for it, and ended when there is none.
 
 use understudy_model::{
-    ApplicationName, Because, Epoch, EventKind, HostName, Moment, OtherClock, PairName, Release, RoleEpoch,
-    Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
+    ApplicationName, Because, Epoch, EventKind, ExitCause, HostName, LastExit, Moment, OtherClock, PairName,
+    Release, RoleEpoch, Rule, Severity, ToApplication, Verdict, VoteAnswer, VoteAsk,
 };
 
 use super::application::StopReason;
@@ -346,9 +346,20 @@ impl Agent {
     }
 
     pub(super) fn guard_fired(&mut self, name: &ApplicationName, start: StartId, out: &mut Out) {
-        let Some(known) = self.applications.get_mut(name).filter(|known| known.start == Some(start)) else {
+        let own = self.incarnation;
+        let Some(known) = self.applications.get_mut(name) else { return };
+        if known.start != Some(start) {
+            // Of its own life this agent has seen the end. Of an earlier one only the guard knows that there was a process at all.
+            if start.incarnation != own && known.fenced.replace(start) != Some(start) {
+                let exit = LastExit { cause: ExitCause::Signal(9), wanted: false, ran_ms: 0 };
+                known.last_exit.get_or_insert(exit);
+                let text = "its grants ran out while its agent was gone, and its guard killed it";
+                let because = Because::new(Rule::GuardFired, text)
+                    .fact("started by the agent's life", start.incarnation);
+                out.events.push(self.event(EventKind::Fenced, Severity::Critical, name, because));
+            }
             return;
-        };
+        }
         // Its end may have been observed already.
         if known.pid.is_some() {
             known.stopping.get_or_insert(StopReason::Fence);

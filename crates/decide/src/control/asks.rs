@@ -4,6 +4,7 @@ use understudy_model::{
     ApplicationName, Because, Event, EventKind, Goal, Member, Moment, PairName, Rule, Severity, Subject, Work,
 };
 
+use super::asked::{AskedOf, in_brackets, with_reason_given};
 use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::{not_found, refused};
@@ -18,9 +19,11 @@ enum Named {
 
 impl Control {
     pub(super) fn asked(&mut self, now: Moment, request: RequestId, actor: String, ask: Ask, out: &mut Out) {
+        let (ask, reason) = ask.with_reason();
         let text = describe(&ask);
+        let name = ask.name().to_owned();
         let switchover = matches!(ask, Ask::Switchover { .. });
-        let asker = Asker { now, request, actor };
+        let asker = Asker { now, request, actor, reason };
         let reply = match ask {
             _ if self.too_many_operations() => refused(
                 "busy",
@@ -28,22 +31,24 @@ impl Control {
                 Vec::new(),
                 Some("scsctl operations".to_owned()),
             ),
-            Ask::Switchover { name, to, dry_run, reason } => {
-                self.switchover(&asker, &name, to.as_deref(), dry_run, reason, out)
+            Ask::Switchover { name, to, dry_run, .. } => {
+                self.switchover(&asker, &name, to.as_deref(), dry_run, out)
             }
             Ask::Start { name } => self.set_goal(&asker, &name, Goal::Started, false, out),
             Ask::Stop { name, graceful } => self.set_goal(&asker, &name, Goal::Stopped, graceful, out),
             Ask::Restart { name } => self.restart(&asker, &name, out),
             Ask::Maintenance { name, on } => self.maintain(&asker, &name, on, out),
             Ask::Drain { name, back, dry_run } => self.drain(&asker, &name, back, dry_run, out),
-            Ask::Hold { name, span, dry_run, reason } => {
-                self.hold_host(&asker, &name, span, dry_run, reason, out)
-            }
+            Ask::Hold { name, span, dry_run, .. } => self.hold_host(&asker, &name, span, dry_run, out),
             Ask::RestartRolling { name, dry_run } => self.restart_rolling(&asker, &name, dry_run, out),
-            Ask::Failover { name, dry_run, given_up, reason } => {
-                self.failover(&asker, &name, dry_run, given_up, reason, out)
+            Ask::Failover { name, dry_run, given_up, .. } => {
+                self.failover(&asker, &name, dry_run, given_up, out)
             }
             Ask::AcknowledgeFlapping { name } => self.acknowledge_flapping(&asker, &name, out),
+            // Its reason was taken from it above; one in another is no question that anybody asks.
+            Ask::WithReason { .. } => {
+                refused("not-possible", "a reason was given for a reason", Vec::new(), None)
+            }
         };
         if let Reply::Refused { message, because, .. } = &reply {
             let mut why = Because::new(Rule::PrecheckFailed, format!("{text}: {message}"));
@@ -51,7 +56,7 @@ impl Control {
                 why = why.fact("because", reason);
             }
             let kind = if switchover { EventKind::SwitchoverRefused } else { EventKind::OperationRefused };
-            let told = event(kind, Severity::Warning, Subject::default(), why);
+            let told = event(kind, Severity::Warning, self.subject_named(&name), why);
             out.events.push(Event { actor: Some(asker.actor), ..told });
         }
         out.actions.push(ControlDo::Reply { request, reply });
@@ -65,6 +70,20 @@ impl Control {
             (Some(application), _) => Some(Named::Application(application.clone())),
             (None, Some(pair)) => Some(Named::Pair(pair.clone())),
             (None, None) => None,
+        }
+    }
+
+    /// What a name of an operator is about: nothing that is known, if nothing has it.
+    fn subject_named(&self, name: &str) -> Subject {
+        let wanted = name.to_ascii_lowercase();
+        let host = || self.hosts.keys().find(|host| host.as_str() == wanted).cloned();
+        match self.named(name) {
+            Some(Named::Application(application)) => {
+                let pair = self.applications.get(&application).and_then(|known| known.pair.clone());
+                Subject { application: Some(application), pair, host: None }
+            }
+            Some(Named::Pair(pair)) => Subject { pair: Some(pair), ..Subject::default() },
+            None => Subject { host: host(), ..Subject::default() },
         }
     }
 
@@ -93,7 +112,6 @@ impl Control {
         name: &str,
         to: Option<&str>,
         dry_run: bool,
-        reason: Option<String>,
         out: &mut Out,
     ) -> Reply {
         let Some(pair) = self.pair_named(name) else {
@@ -150,11 +168,8 @@ impl Control {
         let limit = known.spec.timers.switchover_timeout;
         let awaits = Awaits::Holder { pair: pair.clone(), member: target };
         let id = self.begin(asker, "switchover", pair.to_string(), awaits, limit, out);
-        let mut because =
+        let because =
             Because::new(Rule::OperatorAsked, format!("switchover of pair {pair} from {from} to {to}"));
-        if let Some(reason) = reason {
-            because = because.fact("reason given", reason);
-        }
         self.tell_operation(EventKind::OperationStarted, Severity::Info, id, because, out);
         if let Some(known) = self.pairs.get_mut(&pair) {
             known.operation = Some(id);
@@ -238,6 +253,7 @@ impl Control {
         self.tell_operation(EventKind::GoalChanged, Severity::Info, id, because, out);
         for application in applications {
             self.memory.goals.insert(application.clone(), goal);
+            self.note_asked(AskedOf::Goal(application.clone()), asker);
             self.renew_preference(asker.now, &application);
             if goal == Goal::Stopped {
                 self.ends_primary(asker.now, &application, id);
@@ -324,14 +340,13 @@ impl Control {
         } else {
             self.memory.maintenance.retain(|known| *known != of);
         }
+        self.note_asked(AskedOf::Maintenance(of.clone()), asker);
         out.persist.push(ControlRecord::SetMaintenance { of: of.clone(), on });
         let text = format!("maintenance of {of} is {word}");
-        let told = event(
-            EventKind::MaintenanceChanged,
-            Severity::Info,
-            subject_of(&of),
-            Because::new(Rule::MaintenanceSet, text.clone()),
-        );
+        let because =
+            Because::new(Rule::MaintenanceSet, format!("{text}{}", in_brackets(asker.reason.as_ref())));
+        let because = with_reason_given(because, asker.reason.as_ref());
+        let told = event(EventKind::MaintenanceChanged, Severity::Info, subject_of(&of), because);
         out.events.push(Event { actor: Some(asker.actor.clone()), ..told });
         for (application, was) in before {
             let is = self.hands_off(&application);
@@ -368,7 +383,8 @@ impl Control {
         let (goals, maintenance) = (self.memory.goals.clone(), self.memory.maintenance.clone());
         let drained = self.memory.drained.clone();
         let holds = self.memory.holds.clone();
-        self.undo = Some(Undo { goals, maintenance, flap: None, drained, holds, request });
+        let asked = self.memory.asked.clone();
+        self.undo = Some(Undo { goals, maintenance, flap: None, drained, holds, asked, request });
     }
 }
 
@@ -386,6 +402,7 @@ fn describe(ask: &Ask) -> String {
         Ask::RestartRolling { name, .. } => format!("rolling restart of {name}"),
         Ask::Failover { name, .. } => format!("failover of {name}"),
         Ask::AcknowledgeFlapping { name } => format!("acknowledgement of {name}"),
+        Ask::WithReason { ask, .. } => describe(ask),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Why a pair is as it is: the facts that the rules see, and by how much each of the others misses.
 
-use understudy_model::{ApplicationStatus, Because, Goal, Member, Moment, Rule};
+use understudy_model::{ApplicationStatus, Because, Goal, Member, Moment, Nearly, PairName, Rule};
 
 use super::Control;
-use super::pair::PairState;
+use super::pair::{PairState, PairTrigger};
+use super::pairs::span;
 use super::state::Pair;
 
 impl Control {
@@ -16,6 +17,7 @@ impl Control {
                 .as_ref()
                 .map_or_else(|| "none: nobody was ever primary".to_owned(), ToString::to_string),
         );
+        because = self.with_asker(because, pair);
         if let Some(granting) = &pair.granting {
             because = because.fact("promise", self.promise_told(now, granting));
         }
@@ -45,7 +47,8 @@ impl Control {
         if let Some(host) = self.hosts.get(&known.host) {
             match host.heard {
                 Some(heard) if known.heard => {
-                    text.push_str(&format!(", its agent was heard {} ms ago", now.since(heard).as_millis()));
+                    let ago = span(now.since(heard));
+                    text.push_str(&format!(", its agent is connected; its last report came {ago} ago"));
                 }
                 Some(_) | None => {
                     text.push_str(&format!(", its agent is not heard: {}", host.problem));
@@ -62,6 +65,42 @@ impl Control {
         let reasons = self.not_ready_because(now, pair, member);
         let ready = if reasons.is_empty() { "yes".to_owned() } else { format!("no: {}", reasons.join("; ")) };
         because.fact(format!("{name} could be primary"), ready)
+    }
+
+    /// Why nobody takes over at this moment although the pair is not at rest; none if nothing is waited for.
+    pub(super) fn held_back(&self, now: Moment, name: &PairName, pair: &Pair) -> Option<Nearly> {
+        let silent = pair.holder().filter(|holder| self.may_act_unheard(pair, *holder));
+        if let Some(holder) = silent {
+            let (rule, missed) = self.not_lost_because(now, pair, holder)?;
+            return Some(Nearly { rule, missed });
+        }
+        let role = pair.stored.as_ref()?;
+        let (rule, missed) = match pair.state {
+            PairState::Promoting => {
+                let said = format!(
+                    "{} was ordered to be primary in epoch {} and has not answered yet",
+                    role.holder, role.epoch
+                );
+                (Rule::AnswerOutstanding, said)
+            }
+            PairState::Demoting => {
+                let said =
+                    format!("{} was ordered to be primary no more and has not answered yet", role.holder);
+                (Rule::AnswerOutstanding, said)
+            }
+            PairState::Learning | PairState::Vacant | PairState::Held | PairState::Withheld => {
+                if self.situation(now, name) != Some(PairTrigger::AwaitsRelease) {
+                    return None;
+                }
+                let promise = pair.granting.as_ref().map(|granting| self.promise_told(now, granting));
+                let promise = promise.map(|told| format!(": {told}")).unwrap_or_default();
+                (
+                    Rule::AwaitsRelease,
+                    format!("{} acts no more and its agent has not given its role up{promise}", role.holder),
+                )
+            }
+        };
+        Some(Nearly { rule, missed })
     }
 
     /// Each rule that did not fire, and what it misses.
@@ -94,7 +133,8 @@ impl Control {
         match rule {
             Rule::PrimaryExited => {
                 let pid = app?.report.as_ref()?.pid?;
-                Some(format!("the process of {} lives (pid {pid})", name?))
+                let lives = if app?.heard { "lives" } else { "was alive when last heard" };
+                Some(format!("the process of {} {lives} (pid {pid})", name?))
             }
             Rule::PrimaryUnavailable => {
                 let status = app?.status();
@@ -115,9 +155,10 @@ impl Control {
             }
             Rule::AgentSilent => {
                 let host = self.hosts.get(&app?.host)?;
-                let ago = now.since(host.heard?).as_millis();
+                let ago = span(now.since(host.heard?));
                 app?.heard.then(|| {
-                    format!("the agent of {} was heard {ago} ms ago", app.map_or("", |app| app.host.as_str()))
+                    let host = app.map_or("", |app| app.host.as_str());
+                    format!("the agent of {host} is connected; its last report came {ago} ago")
                 })
             }
             Rule::HostLost => {

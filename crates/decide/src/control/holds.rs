@@ -72,7 +72,6 @@ impl Control {
         name: &str,
         span: Option<Duration>,
         dry_run: bool,
-        reason: Option<String>,
         out: &mut Out,
     ) -> Reply {
         let wanted = name.to_ascii_lowercase();
@@ -107,7 +106,12 @@ impl Control {
             return refused("unreachable", &message, failed, Some(format!("scsctl host {host}")));
         }
         self.remember_undo(None);
-        let hold = Hold { lease, until: asker.now + lease, actor: asker.actor.clone(), reason };
+        let hold = Hold {
+            lease,
+            until: asker.now + lease,
+            actor: asker.actor.clone(),
+            reason: asker.reason.clone(),
+        };
         out.persist.push(ControlRecord::SetHold { host: host.clone(), hold: Some(hold.clone()) });
         let awaits = Awaits::Held { host: host.clone(), pairs: pairs.clone() };
         let id = self.begin(asker, "hold", host.to_string(), awaits, LIMIT, out);

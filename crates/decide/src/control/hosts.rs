@@ -83,6 +83,7 @@ impl Control {
         for known in self.applications.values_mut().filter(|known| known.host == *host && known.heard) {
             known.heard = false;
             known.since = now;
+            known.as_found = false;
         }
         if was.is_some() {
             self.forget_pre_votes(host);
@@ -152,16 +153,20 @@ impl Control {
         let about =
             Subject { host: Some(host.clone()), application: Some(name.clone()), pair: known.pair.clone() };
         self.touched.extend(known.pair.clone());
-        known.told = Some(report.status);
+        let first = known.told.replace(report.status).is_none();
         if changed {
             known.since = now;
+            known.as_found = first;
         }
         // The first report of a leadership tells of ends that somebody else was told of.
         let news =
             known.told_exit.replace(report.last_exit.clone()).is_some_and(|told| told != report.last_exit);
         if let Some(exit) = report.last_exit.as_ref().filter(|_| news) {
-            let ran = std::time::Duration::from_millis(exit.ran_ms).as_secs_f64();
-            let text = format!("its process ended after {ran:.1} s: {}", exit.cause);
+            let ran = std::time::Duration::from_millis(exit.ran_ms);
+            // Of what an agent did not see end, it does not know how long it ran.
+            let after =
+                if ran.is_zero() { String::new() } else { format!(" after {:.1} s", ran.as_secs_f64()) };
+            let text = format!("its process ended{after}: {}", exit.cause);
             let because = Because::new(Rule::ProcessExited, text)
                 .fact("wanted", if exit.wanted { "yes" } else { "no" });
             let severity = if exit.wanted { Severity::Info } else { Severity::Warning };

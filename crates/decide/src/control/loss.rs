@@ -232,6 +232,11 @@ impl Control {
     /// How a host without a link stands, as a fact for people.
     pub(super) fn silence_of(&self, now: Moment, pair: &Pair, member: Member) -> Option<String> {
         let (host, gone) = self.gone_host(pair, member)?;
+        if pair.granting.is_some() {
+            // Under `strict` no silence is long enough: a promise that runs out is.
+            let been = now.since(gone.since).as_secs_f64();
+            return Some(format!("{host}: {} for {been:.1} s", gone.end.says()));
+        }
         let patience = self.patience_with(pair, gone).map_or_else(
             || "never lost by that".to_owned(),
             |patience| format!("lost after {:.1} s", patience.as_secs_f64()),

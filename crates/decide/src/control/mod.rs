@@ -4,6 +4,7 @@
 //! records. It refuses to know how a record is stored or an order is sent. The law: no order before the epoch that it
 //! carries is durable, and what is not known is never guessed.
 
+mod asked;
 mod asks;
 mod clocks;
 mod explain;
@@ -33,6 +34,7 @@ mod viewing;
 mod voters;
 mod what_if;
 
+pub use asked::{AllAsked, AskedBy, AskedOf};
 pub use flap::{Flap, FlapHeld};
 pub use holds::{Hold, LONGEST_HOLD};
 pub use saw::*;

@@ -8,6 +8,7 @@ use understudy_model::{
     OperationId, PairName, Rule, Severity, Subject,
 };
 
+use super::asked::in_brackets;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::refused;
 use super::state::{Awaits, MOST_OPERATIONS, Operation, OrderedWork, RollingPhase, Undo};
@@ -27,6 +28,8 @@ pub(super) struct Asker {
     pub now: Moment,
     pub request: RequestId,
     pub actor: String,
+    /// Why, if they said.
+    pub reason: Option<String>,
 }
 
 impl Control {
@@ -47,6 +50,7 @@ impl Control {
             kind,
             subject,
             actor: asker.actor.clone(),
+            reason: asker.reason.clone(),
             awaits,
             state: OperationState::Running,
             steps: Vec::new(),
@@ -438,6 +442,7 @@ impl Control {
         self.memory.maintenance = undo.maintenance;
         self.memory.drained = undo.drained;
         self.memory.holds = undo.holds;
+        self.memory.asked = undo.asked;
         if let Some((pair, flap)) = undo.flap
             && let Some(known) = self.pairs.get_mut(&pair)
         {
@@ -507,6 +512,14 @@ impl Control {
             Awaits::OtherProcess { application, .. } => about.application = Some(application.clone()),
             Awaits::Drained { host, .. } | Awaits::Held { host, .. } => about.host = Some(host.clone()),
             Awaits::Rolling { pair, .. } => about.pair = Some(pair.clone()),
+        }
+        let mut because = because;
+        if let Some(reason) = &known.reason {
+            // What began is told with its reason in the sentence; what ended repeats it as a fact.
+            if known.ended.is_none() {
+                because.reason.push_str(&in_brackets(Some(reason)));
+            }
+            because = because.fact("reason given", reason);
         }
         let told = event(kind, severity, about, because.fact("operation", id));
         out.events.push(Event { actor: Some(known.actor.clone()), ..told });

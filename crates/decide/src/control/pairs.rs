@@ -172,7 +172,10 @@ impl Control {
             Some((_, why)) => (Rule::LacksData, why),
             None => (rule, rule.says().to_owned()),
         };
-        let because = self.considered(now, known, rule, &reason);
+        let mut because = self.considered(now, known, rule, &reason);
+        if let Some(by) = self.goal_asked_by(&known.spec.primary).filter(|_| rule == Rule::PairStopped) {
+            because = because.fact("asked by", by);
+        }
         out.events.push(event(EventKind::NoPrimary, severity, about_pair(name), because.clone()));
         let Some(known) = self.pairs.get_mut(name) else { return };
         known.prefer = prefer;
@@ -421,7 +424,12 @@ impl Control {
         } else {
             Rule::PrimaryUnavailable
         };
-        let because = self.considered(now, known, rule, rule.says());
+        let asked = known.operation.filter(|_| rule == Rule::OperatorAsked);
+        let reason = match asked.and_then(|id| self.operation_told(id)) {
+            Some(told) => format!("asked for by {told}"),
+            None => rule.says().to_owned(),
+        };
+        let because = self.considered(now, known, rule, &reason);
         let time_limit = known.spec.timers.switchover_timeout / 2;
         let to = known.spec.application(holder.other()).clone();
         if self.order_demotion(name, &role, time_limit, out) {

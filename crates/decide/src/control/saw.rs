@@ -42,6 +42,9 @@ pub struct ControlMemory {
     /// What promises of `strict` pairs rest on.
     #[serde(default)]
     pub grants: GrantMemory,
+    /// Who asked for what is stored above, as far as it is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: super::AllAsked,
 }
 
 /// What is remembered of promises, beside the roles themselves.
@@ -337,6 +340,55 @@ pub enum Ask {
         /// Pair, or one of its members.
         name: String,
     },
+    /// The same, and why, for the record: of what has no reason of its own.
+    WithReason {
+        /// What is asked for; not again with a reason.
+        ask: Box<Ask>,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Ask {
+    /// The same with a reason, if there is one.
+    #[must_use]
+    pub fn because(self, reason: Option<String>) -> Self {
+        match reason {
+            Some(reason) => Ask::WithReason { ask: Box::new(self), reason },
+            None => self,
+        }
+    }
+
+    /// What is asked for, and why if that was said.
+    pub(super) fn with_reason(self) -> (Self, Option<String>) {
+        match self {
+            Ask::WithReason { ask, reason } => (*ask, Some(reason)),
+            Ask::Switchover { ref reason, .. }
+            | Ask::Hold { ref reason, .. }
+            | Ask::Failover { ref reason, .. } => {
+                let reason = reason.clone();
+                (self, reason)
+            }
+            ask => (ask, None),
+        }
+    }
+
+    /// The name of what it is about, as it was written.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Ask::Switchover { name, .. }
+            | Ask::Start { name }
+            | Ask::Stop { name, .. }
+            | Ask::Restart { name }
+            | Ask::Maintenance { name, .. }
+            | Ask::Drain { name, .. }
+            | Ask::Hold { name, .. }
+            | Ask::RestartRolling { name, .. }
+            | Ask::Failover { name, .. }
+            | Ask::AcknowledgeFlapping { name } => name,
+            Ask::WithReason { ask, .. } => ask.name(),
+        }
+    }
 }
 
 /// What a control server wants remembered.

@@ -10,6 +10,7 @@ use understudy_model::{
     Severity, Work,
 };
 
+use super::asked::{AskedBy, AskedOf, in_brackets, with_reason_given};
 use super::operations::Asker;
 use super::pair::{PairState, PairTrigger};
 use super::refuse::{not_found, refused};
@@ -85,7 +86,8 @@ impl Control {
         self.memory.drained.remove(&host);
         out.persist.push(ControlRecord::SetDrained { host: host.clone(), on: false });
         let text = format!("host {host} may have primaries again; roles stay where they are");
-        let told = Because::new(Rule::DrainSet, text.clone());
+        let told = format!("{text}{}", in_brackets(asker.reason.as_ref()));
+        let told = Because::new(Rule::DrainSet, told);
         let told = event(EventKind::DrainChanged, Severity::Info, about_host(&host), told);
         out.events.push(Event { actor: Some(asker.actor.clone()), ..told });
         Reply::Done { text }
@@ -259,14 +261,22 @@ impl Control {
         }
         self.remember_undo(None);
         self.memory.drained.insert(host.clone());
+        if let Some(known) = self.operations.get(&id) {
+            let by =
+                AskedBy { actor: known.actor.clone(), at: Some(known.began), reason: known.reason.clone() };
+            self.memory.asked.insert(AskedOf::Drain(host.clone()).to_string(), by);
+        }
         out.persist.push(ControlRecord::SetDrained { host: host.clone(), on: true });
         let text =
             format!("nothing on host {host} is primary, and nothing there is promoted until it is returned");
         self.step_of(now, Some(id), text.clone());
-        let because = Because::new(Rule::DrainSet, text).fact("pairs that were switched", moved);
+        let known = self.operations.get(&id);
+        let reason = known.and_then(|known| known.reason.as_ref());
+        let because = Because::new(Rule::DrainSet, format!("{text}{}", in_brackets(reason)))
+            .fact("pairs that were switched", moved);
+        let because = with_reason_given(because, reason);
         let told = event(EventKind::DrainChanged, Severity::Info, about_host(host), because);
-        let actor = self.operations.get(&id).map(|known| known.actor.clone());
-        out.events.push(Event { actor, ..told });
+        out.events.push(Event { actor: known.map(|known| known.actor.clone()), ..told });
         OperationState::Done
     }
 
@@ -428,7 +438,6 @@ impl Control {
         asked: &str,
         dry_run: bool,
         shown: Option<GivenUp>,
-        reason: Option<String>,
         out: &mut Out,
     ) -> Reply {
         let Some(name) = self.pair_named(asked) else {
@@ -499,11 +508,8 @@ impl Control {
         let limit = pair.spec.timers.switchover_timeout + first;
         let awaits = Awaits::Holder { pair: name.clone(), member: target };
         let id = self.begin(asker, "failover", name.to_string(), awaits, limit, out);
-        let mut because = Because::new(Rule::OperatorForced, format!("failover of pair {name} to {to}"))
+        let because = Because::new(Rule::OperatorForced, format!("failover of pair {name} to {to}"))
             .fact("given up", &given_up);
-        if let Some(reason) = reason {
-            because = because.fact("reason given", reason);
-        }
         self.tell_operation(EventKind::OperationStarted, Severity::Critical, id, because, out);
         self.step_of(asker.now, Some(id), format!("given up: {given_up}"));
         if let Some(known) = self.pairs.get_mut(&name) {

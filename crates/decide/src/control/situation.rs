@@ -4,6 +4,7 @@
 
 use understudy_model::{ApplicationStatus, Goal, Member, Moment, OnCrash, PairName, RoleEpoch};
 
+use super::asked::AskedOf;
 use super::pair::{PairState, PairTrigger};
 use super::state::{App, Pair};
 use super::{Control, RETRY};
@@ -57,10 +58,12 @@ impl Control {
             return reasons;
         }
         if self.goal(name) == Goal::Stopped {
-            reasons.push(format!("it should be stopped; run: scsctl start {name}"));
+            let stopped = AskedOf::Goal(name.clone());
+            let who = self.who_asked(now, &stopped, "stopped it", "it was stopped on request");
+            reasons.push(format!("{who}; run: scsctl start {name}"));
         }
         if let Some(of) = self.maintenance_of(name) {
-            reasons.push(format!("maintenance of {of} is on; run: scsctl maintenance off {}", of.name()));
+            reasons.push(self.maintained(now, of, ""));
         }
         // The way back from a failed change of roles is open on a host that is being drained.
         let way_back = pair.rolling_back && pair.former.or(pair.prefer) == Some(member);
@@ -71,11 +74,14 @@ impl Control {
                     known.host
                 )
             } else {
-                format!("host {} is drained; run: scsctl drain {} --return", known.host, known.host)
+                self.drained_told(now, &known.host, "")
             });
         }
         match &known.report {
             None => reasons.push("its agent has not reported it yet".to_owned()),
+            // What is stopped as it should be was said above.
+            Some(report)
+                if report.status == ApplicationStatus::Stopped && self.goal(name) == Goal::Stopped => {}
             Some(report) if report.status != ApplicationStatus::Started => {
                 let problem =
                     if report.problem.is_empty() { String::new() } else { format!(": {}", report.problem) };

@@ -93,6 +93,8 @@ pub(super) struct App {
     pub since: Moment,
     /// The process that runs, and what it was started with, if something else was accepted since.
     pub started_with: Option<(u32, Box<ApplicationSpec>)>,
+    /// It is as this leadership found it: `since` is when that was, not when it became so.
+    pub as_found: bool,
 }
 
 /// Refusals in a row are counted by kind: what an application refused says nothing of its agent's disk, or of the process that
@@ -122,6 +124,7 @@ impl App {
             refused_for: None,
             since: now,
             started_with: None,
+            as_found: false,
         }
     }
 
@@ -266,6 +269,8 @@ pub(super) struct Pair {
     pub because: Option<Because>,
     /// The member last seen to be primary, for the story.
     pub shown_primary: Option<Member>,
+    /// Another member became primary in this leadership, or none was any more.
+    pub changed: bool,
     /// The store was last found unwritable.
     pub unwritable: Option<String>,
     /// Who was left behind on a host that counted as lost.
@@ -309,6 +314,7 @@ impl Pair {
             deadline: None,
             because: None,
             shown_primary: None,
+            changed: false,
             unwritable: None,
             left_behind: None,
             held_with_most: false,
@@ -429,6 +435,8 @@ pub(super) struct Operation {
     pub kind: &'static str,
     pub subject: String,
     pub actor: String,
+    /// Why it was asked for, if they said.
+    pub reason: Option<String>,
     pub awaits: Awaits,
     pub state: OperationState,
     pub steps: Vec<(Moment, String)>,
@@ -462,6 +470,7 @@ pub(super) struct Undo {
     pub flap: Option<(PairName, Flap)>,
     pub drained: BTreeSet<HostName>,
     pub holds: BTreeMap<HostName, super::Hold>,
+    pub asked: super::asked::AllAsked,
     /// Whom to tell, unless an operation tells already.
     pub request: Option<RequestId>,
 }

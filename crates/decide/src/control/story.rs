@@ -105,6 +105,7 @@ impl Control {
         }
         if let Some(known) = self.pairs.get_mut(name) {
             known.shown_primary = primary;
+            known.changed |= kind == EventKind::RoleChanged;
         }
         if let Some(member) = primary {
             self.note_change(now, name, member, out);

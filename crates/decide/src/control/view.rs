@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use understudy_model::{
     ApplicationName, ApplicationStatus, Because, ControllerEpoch, ControllerName, Epoch, Goal, HostName,
-    HostStatus, InSync, LastExit, Moment, OperationId, PairName, Policy, Redundancy, RoleEpoch, RunMode,
+    HostStatus, InSync, LastExit, Moment, Nearly, OperationId, PairName, Policy, Redundancy, RoleEpoch,
+    RunMode,
 };
 
 use super::MaintenanceOf;
@@ -100,6 +101,9 @@ pub struct ApplicationState {
     pub last_exit: Option<LastExit>,
     /// When its status or run mode last changed.
     pub since: Moment,
+    /// It is as this leadership found it: `since` is when that was, not when it became so.
+    #[serde(default)]
+    pub as_found: bool,
 }
 
 /// One pair.
@@ -123,6 +127,9 @@ pub struct PairView {
     pub state: String,
     /// Since when.
     pub since: Moment,
+    /// Its primary is the one that this leadership found: `since` is when that was, not when it became primary.
+    #[serde(default)]
+    pub as_found: bool,
     /// The backup could take over now.
     pub ready: bool,
     /// Why it could not.
@@ -157,6 +164,10 @@ pub struct PairView {
     pub because: Option<Because>,
     /// What the rules would say now: the one that holds, and by how much the others miss.
     pub considered: Because,
+    /// Why nobody takes over at this moment although the roles are not at rest: the rule that holds it back, and what it
+    /// waits for. Absent if nothing is waited for.
+    #[serde(default)]
+    pub held_back: Option<Nearly>,
 }
 
 /// A control server's promise of a role.
@@ -179,6 +190,9 @@ pub struct OperationView {
     pub subject: String,
     /// Who asked.
     pub actor: String,
+    /// Why, if they said.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Where it is.
     pub state: OperationState,
     /// The steps so far, in order: when, after the beginning, and what.

@@ -142,6 +142,7 @@ impl Control {
                     problem,
                     last_exit: report.and_then(|report| report.last_exit.clone()),
                     since: known.since,
+                    as_found: known.as_found,
                 }
             })
             .collect()
@@ -165,7 +166,9 @@ impl Control {
         }
         let last = pair.because.as_ref().map(|because| (because.rule, because.reason.clone()));
         let waits = self.waits_for_data(now, pair).filter(|_| primary.is_none());
+        let held_back = self.held_back(now, name, pair);
         let (rule, reason) = match (pair.state, last) {
+            _ if let Some(held) = &held_back => (held.rule, held.missed.clone()),
             (PairState::Vacant, _) if waits.is_some() => {
                 (Rule::LacksData, waits.as_ref().map(|(_, why)| why.clone()).unwrap_or_default())
             }
@@ -184,6 +187,7 @@ impl Control {
             stored: pair.stored.clone(),
             state: format!("{:?}", pair.state).to_lowercase(),
             since: pair.since,
+            as_found: pair.state == PairState::Held && !pair.changed && primary.is_some(),
             ready: not_ready_because.is_empty(),
             not_ready_because,
             two_act: self.situation(now, name) == Some(PairTrigger::TwoAct),
@@ -208,6 +212,7 @@ impl Control {
             votes_refused: pair.granting.as_ref().map_or(0, |granting| granting.votes_refused),
             because: pair.because.clone(),
             considered: self.considered(now, pair, rule, &reason),
+            held_back,
         })
     }
 
@@ -219,6 +224,7 @@ impl Control {
                 kind: known.kind.to_owned(),
                 subject: known.subject.clone(),
                 actor: known.actor.clone(),
+                reason: known.reason.clone(),
                 state: known.state.clone(),
                 steps: known.steps.iter().map(|(at, text)| (at.since(known.began), text.clone())).collect(),
                 began: known.began,
@@ -244,10 +250,12 @@ impl Control {
                 "host {host} is leaving: nothing there is promoted; if it should stay, run there: lca handover --return"
             ));
         }
+        // Said once: where it keeps a pair from failing over, it stands there, with who asked and what to run.
+        let said = |warnings: &[String], text: &str| warnings.iter().any(|warning| warning.contains(text));
         for host in &self.memory.drained {
-            warnings.push(format!(
-                "host {host} is drained: nothing there is promoted; run: scsctl drain {host} --return"
-            ));
+            if !said(&warnings, &self.drained_told(now, host, "")) {
+                warnings.push(self.drained_told(now, host, ": nothing there is promoted"));
+            }
         }
         self.warn_of_holds(now, &mut warnings);
         for host in &self.own_hosts {
@@ -286,7 +294,9 @@ impl Control {
             }
         }
         for of in &self.memory.maintenance {
-            warnings.push(format!("maintenance is on for {of}: nothing there is restarted or promoted"));
+            if !said(&warnings, &self.maintained(now, of, "")) {
+                warnings.push(self.maintained(now, of, ": nothing there is restarted or promoted"));
+            }
         }
         for id in self
             .operations

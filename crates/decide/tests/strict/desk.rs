@@ -134,6 +134,7 @@ impl Desk {
             in_sync: Default::default(),
             holds: BTreeMap::new(),
             grants: GrantMemory::default(),
+            asked: Default::default(),
         };
         change(&mut stored);
         let mut desk = Self {

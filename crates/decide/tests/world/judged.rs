@@ -67,6 +67,7 @@ fn leading(stored: RoleEpoch) -> Control {
         in_sync: Default::default(),
         holds: Default::default(),
         grants: Default::default(),
+        asked: Default::default(),
     })
 }
 

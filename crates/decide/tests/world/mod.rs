@@ -96,6 +96,7 @@ impl World {
                 in_sync: Default::default(),
                 holds: Default::default(),
                 grants: Default::default(),
+                asked: Default::default(),
             },
             full_store: false,
             links: 0,

@@ -46,17 +46,32 @@ impl SwitchoverBody {
     }
 }
 
+/// What is asked for needs no more than its name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReasonBody {
+    reason: Option<String>,
+}
+
+impl ReasonBody {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StopBody {
     #[serde(default)]
     graceful: bool,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MaintenanceBody {
     on: bool,
+    reason: Option<String>,
 }
 
 /// Refuses a reason that is longer than is kept.
@@ -82,9 +97,9 @@ pub(super) async fn start(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-    Sent(Nothing {}): Sent<Nothing>,
+    Sent(body): Sent<ReasonBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Start { name }).await
+    ask_because(&seat, actor, Ask::Start { name }, body.reason).await
 }
 
 pub(super) async fn stop(
@@ -93,16 +108,16 @@ pub(super) async fn stop(
     Path(name): Path<String>,
     Sent(body): Sent<StopBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Stop { name, graceful: body.graceful }).await
+    ask_because(&seat, actor, Ask::Stop { name, graceful: body.graceful }, body.reason).await
 }
 
 pub(super) async fn restart(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-    Sent(Nothing {}): Sent<Nothing>,
+    Sent(body): Sent<ReasonBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Restart { name }).await
+    ask_because(&seat, actor, Ask::Restart { name }, body.reason).await
 }
 
 pub(super) async fn maintenance(
@@ -111,7 +126,13 @@ pub(super) async fn maintenance(
     Path(name): Path<String>,
     Sent(body): Sent<MaintenanceBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Maintenance { name, on: body.on }).await
+    ask_because(&seat, actor, Ask::Maintenance { name, on: body.on }, body.reason).await
+}
+
+/// Asks, with the reason that was given for the record.
+pub(super) async fn ask_because(seat: &Seat, actor: Actor, ask: Ask, reason: Option<String>) -> Answer {
+    check_reason(reason.as_deref())?;
+    ask_machine(seat, actor, ask.because(reason)).await
 }
 
 pub(super) async fn ask_machine(seat: &Seat, Actor(actor): Actor, ask: Ask) -> Answer {

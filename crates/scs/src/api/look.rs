@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use understudy_decide::control::{ClusterView, OperationState, OperationView, PairView};
 
 use super::Seat;
+use super::ends::add_end;
 use super::error::ApiError;
 use super::input::Asked;
 use super::shapes::{self, listed};
@@ -56,7 +57,9 @@ pub(super) async fn application(State(seat): State<Seat>, Path(name): Path<Strin
     let (view, wall) = seat.view().await?;
     let found = view.applications.iter().find(|application| application.name.as_str() == name);
     let found = found.ok_or_else(|| ApiError::not_found("application", &name, "scsctl apps"))?;
-    Ok(Json(shapes::application(found, wall)))
+    let mut answer = shapes::application(found, wall);
+    add_end(&seat, &name, &mut answer).await?;
+    Ok(Json(answer))
 }
 
 pub(super) async fn pairs(State(seat): State<Seat>) -> Result<Response, ApiError> {

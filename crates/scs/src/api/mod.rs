@@ -6,8 +6,10 @@
 pub mod actor;
 pub mod addressed;
 mod ask;
+pub mod before;
 pub mod caller;
 mod configuration;
+mod ends;
 pub mod error;
 mod events;
 mod figures_call;
@@ -101,6 +103,8 @@ pub struct Seat {
     pub readers: logs::Readers,
     /// What those who are known see of the machine.
     pub views: Shared<(ClusterView, Wall)>,
+    /// What was so before this leadership.
+    pub before: before::Before,
     /// What anybody may see of it.
     pub pulse: Shared<Leading>,
 }
@@ -121,17 +125,20 @@ impl Seat {
     /// What the machine shows after this question, with both clocks.
     async fn view(&self) -> Result<(ClusterView, Wall), ApiError> {
         let (inbox, links) = (self.inbox.clone(), self.links.clone());
+        let before = self.before.clone();
         let look = || async move {
             let seen = inbox.look(|control| {
                 let wall = Wall::now();
                 (control.view(wall.moment()), wall)
             });
             let (mut view, wall) = seen.await?;
-            // The machine hears of reports alone; the links know of every byte, also of the answer to a poll.
-            let health = links.health();
+            // The machine hears of reports alone; the links know of every byte, also of the answer to a poll, and of the last
+            // one before a link ended.
+            let heard = links.heard();
             for host in &mut view.hosts {
-                host.heard = host.heard.max(health.get(&host.name).map(|health| health.heard));
+                host.heard = host.heard.max(heard.get(&host.name).copied());
             }
+            before.correct(&mut view, wall);
             Some((view, wall))
         };
         let seen = self.views.see(Duration::ZERO, look).await.ok_or_else(ApiError::ending)?;

@@ -23,6 +23,8 @@ pub const BODIES: &[(&str, ReadsBody)] = &[
     ("Switchover", |bytes| parse_body::<ask::SwitchoverBody>(bytes)?.check()),
     ("Maintenance", |bytes| parse_body::<ask::MaintenanceBody>(bytes).map(drop)),
     ("DryRun", |bytes| parse_body::<sequences::DryRunBody>(bytes).map(drop)),
+    ("Reason", |bytes| parse_body::<ask::ReasonBody>(bytes)?.check()),
+    ("Planned", |bytes| parse_body::<sequences::PlannedBody>(bytes)?.check()),
     ("Hold", |bytes| parse_body::<sequences::HoldBody>(bytes)?.check()),
     ("Failover", |bytes| parse_body::<sequences::FailoverBody>(bytes)?.check("any")),
     ("NewToken", |bytes| parse_body::<token_calls::NewToken>(bytes)?.check(0).map(drop)),

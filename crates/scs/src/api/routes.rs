@@ -217,11 +217,11 @@ fn does() -> Vec<Route> {
         )
         .takes("DryRun")
         .gives("Done"),
-        operator("/v1/applications/{name}/start", "Starts an application.", post(ask::start)).takes("Nothing"),
+        operator("/v1/applications/{name}/start", "Starts an application.", post(ask::start)).takes("Reason"),
         operator("/v1/applications/{name}/stop", "Stops an application.", post(ask::stop)).takes("Stop"),
         operator("/v1/applications/{name}/restart", "Stops an application and starts it.", post(ask::restart))
-            .takes("Nothing"),
-        operator("/v1/pairs/{name}/start", "Starts both members.", post(ask::start)).takes("Nothing"),
+            .takes("Reason"),
+        operator("/v1/pairs/{name}/start", "Starts both members.", post(ask::start)).takes("Reason"),
         operator("/v1/pairs/{name}/stop", "Stops both members.", post(ask::stop)).takes("Stop"),
         operator(
             "/v1/pairs/{name}/switchover",
@@ -235,7 +235,7 @@ fn does() -> Vec<Route> {
             "Restarts both members, the backup first, with a switchover between; with `dry_run` only the plan is given.",
             post(sequences::restart),
         )
-        .takes("DryRun"),
+        .takes("Planned"),
         operator(
             "/v1/pairs/{name}/failover",
             "Promotes the backup without the usual proof that the former primary has ended; needs `force`, and as `given_up` \
@@ -254,9 +254,9 @@ fn does() -> Vec<Route> {
             "Switches everything primary away from a host; with `dry_run` only the plan is given.",
             post(sequences::drain),
         )
-        .takes("DryRun"),
+        .takes("Planned"),
         operator("/v1/hosts/{name}/return", "Takes a drained host back into use.", post(sequences::give_back))
-            .takes("DryRun"),
+            .takes("Planned"),
         operator(
             "/v1/hosts/{name}/hold",
             "Gives what acts on a host a lease of `span_ms` for planned work there, and for that long; without `span_ms` its \

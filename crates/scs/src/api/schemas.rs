@@ -80,12 +80,14 @@ fn bodies() -> Vec<(&'static str, Value)> {
     let span = seconds.clone();
     vec![
         ("Nothing", body(0, &[])),
-        ("Stop", body(0, &[("graceful", boolean())])),
+        ("Reason", body(0, &[("reason", maybe("string"))])),
+        ("Stop", body(0, &[("graceful", boolean()), ("reason", maybe("string"))])),
         (
             "Switchover",
             body(0, &[("to", maybe("string")), ("dry_run", boolean()), ("reason", maybe("string"))]),
         ),
         ("DryRun", body(0, &[("dry_run", boolean())])),
+        ("Planned", body(0, &[("dry_run", boolean()), ("reason", maybe("string"))])),
         (
             "Failover",
             body(
@@ -100,7 +102,7 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ),
         ("GivenUp", body(2, &[("epoch", integer()), ("member", text()), ("loses_data", boolean())])),
         ("Hold", body(0, &[("span_ms", span), ("dry_run", boolean()), ("reason", maybe("string"))])),
-        ("Maintenance", body(1, &[("on", boolean())])),
+        ("Maintenance", body(1, &[("on", boolean()), ("reason", maybe("string"))])),
         ("NewToken", body(2, &[("name", text()), ("role", role), ("expires_in_s", seconds)])),
     ]
 }
@@ -145,6 +147,7 @@ fn pair_members() -> Vec<(&'static str, Value)> {
         ("votes_refused", integer()),
         ("because", or_null("Because")),
         ("considered", the("Because")),
+        ("held_back", or_null("Nearly")),
     ]
 }
 
@@ -155,6 +158,7 @@ fn objects() -> Vec<(&'static str, Value)> {
     };
     let fact = object(&[("what", text()), ("is", text())]);
     vec![
+        ("Nearly", object(&[("rule", text()), ("missed", text())])),
         ("Host", object(&host_members())),
         ("HostDetails", with(host_members(), ("applications", list(the("Application"))))),
         ("Pair", object(&pair_members())),
@@ -181,6 +185,7 @@ fn objects() -> Vec<(&'static str, Value)> {
         ),
         (
             "LastExit",
+            // Asked for by itself, an application also says when that was, and what it was killed for.
             object(&[("text", text()), ("cause", json!({})), ("wanted", boolean()), ("ran_ms", integer())]),
         ),
         (
@@ -190,7 +195,7 @@ fn objects() -> Vec<(&'static str, Value)> {
                 ("says", maybe("string")),
                 ("reason", text()),
                 ("because", list(fact.clone())),
-                ("nearly", list(object(&[("rule", text()), ("missed", text())]))),
+                ("nearly", list(the("Nearly"))),
             ]),
         ),
         (
@@ -251,7 +256,7 @@ fn objects() -> Vec<(&'static str, Value)> {
                 ("says", maybe("string")),
                 ("reason", text()),
                 ("because", list(fact)),
-                ("nearly", list(object(&[("rule", text()), ("missed", text())]))),
+                ("nearly", list(the("Nearly"))),
                 ("actor", maybe("string")),
             ]),
         ),
@@ -313,7 +318,10 @@ fn answers() -> Vec<(&'static str, Value)> {
                 ("kind", words(["pair", "application", "host"].into_iter())),
                 ("now", text()),
                 ("because", or_null("Because")),
+                ("decided_event", maybe("integer")),
+                ("decided_at", maybe("string")),
                 ("considered", or_null("Because")),
+                ("held_back", or_null("Nearly")),
                 ("events", list(the("Event"))),
             ]),
         ),

@@ -11,7 +11,7 @@ use understudy_decide::control::{Ask, GivenUp};
 
 use super::Seat;
 use super::actor::Actor;
-use super::ask::{Answer, Nothing, ask_machine, check_reason};
+use super::ask::{Answer, Nothing, ask_because, ask_machine, check_reason};
 use super::error::ApiError;
 use super::input::Sent;
 
@@ -20,6 +20,20 @@ use super::input::Sent;
 pub(super) struct DryRunBody {
     #[serde(default)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlannedBody {
+    #[serde(default)]
+    dry_run: bool,
+    reason: Option<String>,
+}
+
+impl PlannedBody {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        check_reason(self.reason.as_deref())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,27 +97,27 @@ pub(super) async fn drain(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-    Sent(body): Sent<DryRunBody>,
+    Sent(body): Sent<PlannedBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Drain { name, back: false, dry_run: body.dry_run }).await
+    ask_because(&seat, actor, Ask::Drain { name, back: false, dry_run: body.dry_run }, body.reason).await
 }
 
 pub(super) async fn give_back(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-    Sent(body): Sent<DryRunBody>,
+    Sent(body): Sent<PlannedBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::Drain { name, back: true, dry_run: body.dry_run }).await
+    ask_because(&seat, actor, Ask::Drain { name, back: true, dry_run: body.dry_run }, body.reason).await
 }
 
 pub(super) async fn restart(
     State(seat): State<Seat>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-    Sent(body): Sent<DryRunBody>,
+    Sent(body): Sent<PlannedBody>,
 ) -> Answer {
-    ask_machine(&seat, actor, Ask::RestartRolling { name, dry_run: body.dry_run }).await
+    ask_because(&seat, actor, Ask::RestartRolling { name, dry_run: body.dry_run }, body.reason).await
 }
 
 pub(super) async fn failover(

@@ -198,6 +198,8 @@ pub fn pair(pair: &PairView, wall: Wall) -> Value {
         "votes_refused": pair.votes_refused,
         "because": pair.because.as_ref().map(because),
         "considered": because(&pair.considered),
+        // Absent as long as nothing is waited for.
+        "held_back": pair.held_back,
     })
 }
 
@@ -228,6 +230,7 @@ pub fn operation(operation: &OperationView, wall: Wall) -> Value {
         "kind": operation.kind,
         "subject": operation.subject,
         "actor": operation.actor,
+        "reason": operation.reason,
         "state": state,
         "why": why,
         "steps": steps,
@@ -300,6 +303,7 @@ mod tests {
             problem: String::new(),
             last_exit: None,
             since: Moment(0),
+            as_found: false,
         }
     }
 
@@ -314,6 +318,7 @@ mod tests {
             stored: None,
             state: "vacant".to_owned(),
             since: Moment(0),
+            as_found: false,
             ready: false,
             not_ready_because: Vec::new(),
             two_act: false,
@@ -328,6 +333,7 @@ mod tests {
             votes_refused: 0,
             because: None,
             considered: Because::new(Rule::NobodyReady, "nobody"),
+            held_back: None,
         }
     }
 

@@ -69,6 +69,8 @@ struct Slot {
     number: u64,
     /// The machine has observed it.
     open: Option<Open>,
+    /// When anything came over a link that is open no more.
+    heard: Option<Moment>,
     /// The agent that was heard there.
     agent: Option<AgentId>,
     /// The one that answered there since, and was refused as it is another.
@@ -120,6 +122,7 @@ impl Links {
                     addresses: spec.addresses.clone(),
                     addp: Some(addp),
                     number: self.slots.fetch_add(1, Ordering::Relaxed) + 1,
+                    heard: slot.heard,
                     agent: slot.agent,
                     refused: slot.refused,
                     ..Slot::default()
@@ -169,6 +172,7 @@ impl Links {
     fn use_next(&self, host: &HostName) {
         let Some((number, link)) = self.coming.observed(host) else { return };
         if let Some(slot) = self.table().get_mut(host).filter(|slot| slot.number == number) {
+            slot.note_heard();
             slot.open = link;
         }
     }
@@ -267,6 +271,12 @@ impl Links {
             .collect()
     }
 
+    /// When each host was last heard at all, over a link that is open or over one that was.
+    pub fn heard(&self) -> BTreeMap<HostName, Moment> {
+        let table = self.table();
+        table.iter().filter_map(|(host, slot)| Some((host.clone(), slot.last_heard()?))).collect()
+    }
+
     /// How the link to each connected agent fares.
     pub fn health(&self) -> BTreeMap<HostName, Health> {
         let table = self.table();
@@ -322,8 +332,19 @@ impl Links {
 }
 
 impl Slot {
+    /// When anything came from there last, over whichever link.
+    fn last_heard(&self) -> Option<Moment> {
+        self.heard.max(self.open.as_ref().map(|link| link.sender.pulse().health().heard))
+    }
+
+    /// Keeps in mind when anything came over the link that is about to go.
+    fn note_heard(&mut self) {
+        self.heard = self.last_heard();
+    }
+
     /// Ends a link over which something could not be sent.
     fn give_up(&mut self, error: &SendError) {
+        self.note_heard();
         // One that has ended already says so itself.
         if let Some(link) = self.open.take().filter(|_| !matches!(error, SendError::Closed)) {
             link.drop_link.notify_one();
@@ -335,6 +356,7 @@ impl Slot {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+        self.note_heard();
         self.open.take().map(|link| link.sender)
     }
 }

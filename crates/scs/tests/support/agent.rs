@@ -34,6 +34,8 @@ struct State {
     /// Orders of roles are kept back, unanswered.
     silent: bool,
     link: Option<Sender<FromAgent>>,
+    /// Of the protocol.
+    version: u16,
     next_pid: u32,
 }
 
@@ -53,6 +55,7 @@ impl FakeAgent {
             refuse_promotions: false,
             silent: false,
             link: None,
+            version: 1,
             next_pid: 1_000,
         }));
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -109,6 +112,11 @@ impl FakeAgent {
         self.lock().host = HostName::new(host).unwrap();
     }
 
+    /// Speaks this version of the protocol from the next link on.
+    pub fn speak(&self, version: u16) {
+        self.lock().version = version;
+    }
+
     pub fn change_identity(&self) {
         self.lock().agent = AgentId(99);
     }
@@ -148,16 +156,19 @@ async fn serve(address: Address, state: Arc<Mutex<State>>, store: PathBuf) {
     let listener = Listener::bind(&address, Security::Plain).await.unwrap();
     loop {
         let stranger = listener.accept().await.unwrap();
-        let Ok((ToAgent::Hello(hello), sender, receiver)) =
+        let Ok((ToAgent::Hello(hello), sender, mut receiver)) =
             stranger.first_message::<ToAgent, FromAgent>().await
         else {
             continue;
         };
         let welcome = {
             let mut state = state.lock().unwrap();
+            if state.version >= understudy_wire::LIVENESS_SINCE {
+                receiver.allow_signals();
+            }
             state.hellos.push(hello);
             state.link = Some(sender);
-            FromAgent::Welcome { version: 1, inventory: state.inventory() }
+            FromAgent::Welcome { version: state.version, inventory: state.inventory() }
         };
         state.lock().unwrap().say(welcome);
         tokio::spawn(listen(receiver, Arc::clone(&state), store.clone()));

@@ -31,7 +31,7 @@ pub(super) async fn start(session: Session<'_>, doing: &Doing) -> Result<Exit, F
         Object::Application(_) => format!("/v1/applications/{}/start", escape(&doing.name)),
         Object::Pair(_) => format!("/v1/pairs/{}/start", escape(&doing.name)),
     };
-    do_it(session, &path, json!({}), doing.no_wait).await
+    do_it(session, &path, with_reason(json!({}), doing.reason.as_deref()), doing.no_wait).await
 }
 
 pub(super) async fn stop(session: Session<'_>, doing: &Doing, graceful: bool) -> Result<Exit, Failure> {
@@ -47,7 +47,13 @@ pub(super) async fn stop(session: Session<'_>, doing: &Doing, graceful: bool) ->
         Object::Pair(_) => "pairs",
     };
     let path = format!("/v1/{kind}/{}/stop", escape(&doing.name));
-    do_it(session, &path, json!({ "graceful": graceful }), doing.no_wait).await
+    do_it(
+        session,
+        &path,
+        with_reason(json!({ "graceful": graceful }), doing.reason.as_deref()),
+        doing.no_wait,
+    )
+    .await
 }
 
 pub(super) async fn rejoin(session: Session<'_>, host: &str) -> Result<Exit, Failure> {
@@ -109,7 +115,7 @@ pub(super) async fn restart(session: Session<'_>, doing: &Doing) -> Result<Exit,
         }
     }
     let path = format!("/v1/applications/{}/restart", escape(&doing.name));
-    do_it(session, &path, json!({}), doing.no_wait).await
+    do_it(session, &path, with_reason(json!({}), doing.reason.as_deref()), doing.no_wait).await
 }
 
 async fn refuse_interruption(session: &Session<'_>, object: &Object, doing: &Doing) -> Result<(), Failure> {
@@ -134,10 +140,22 @@ pub(super) async fn maintenance(
     mut session: Session<'_>,
     name: &str,
     switch: Switch,
+    reason: Option<&str>,
 ) -> Result<Exit, Failure> {
     let path = format!("/v1/maintenance/{}", escape(name));
-    let answer = session.server.ask(Method::PUT, &path, &json!({ "on": switch == Switch::On })).await?;
+    let answer = session
+        .server
+        .ask(Method::PUT, &path, &with_reason(json!({ "on": switch == Switch::On }), reason))
+        .await?;
     finish(&mut session, &answer)
+}
+
+/// The same, and why, if that was said: a server that knows no reasons refuses the word alone.
+pub(super) fn with_reason(mut body: Value, reason: Option<&str>) -> Value {
+    if let Some(reason) = reason {
+        body["reason"] = json!(reason);
+    }
+    body
 }
 
 async fn find(session: &Session<'_>, name: &str) -> Result<Object, Failure> {

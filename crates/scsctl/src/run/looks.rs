@@ -199,6 +199,9 @@ pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Re
     }
     let answer = session.server.get(&format!("/v1/events?{query}")).await?;
     let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
+    if !events.is_empty() {
+        events_heading(&mut session)?;
+    }
     for event in &events {
         print_event(&mut session, event)?;
     }
@@ -216,6 +219,7 @@ pub(super) async fn events(mut session: Session<'_>, which: &args::Events) -> Re
 /// is followed on behind the last event that it told.
 async fn follow(mut session: Session<'_>, path: &str) -> Result<Exit, Failure> {
     let mut events = session.server.events(path, None).await?;
+    events_heading(&mut session)?;
     let mut last = None;
     loop {
         let broken = loop {
@@ -248,6 +252,15 @@ async fn follow(mut session: Session<'_>, path: &str) -> Result<Exit, Failure> {
             }
         };
     }
+}
+
+/// Above events for people; scripts read them as JSON.
+fn events_heading(session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.wants_json() {
+        return Ok(());
+    }
+    let text = show::events_heading(session.show());
+    session.out.print(&text)
 }
 
 /// One event, one line, also as JSON.

@@ -151,15 +151,17 @@ async fn ask(session: Session<'_>, command: &Command) -> Result<Exit, Failure> {
         }
         Command::Restart { doing, .. } => does::restart(session, doing).await,
         Command::Failover(which) => sequences::failover(session, which).await,
-        Command::Drain { host, back, dry_run, no_wait } => {
-            sequences::drain(session, host, *back, *dry_run, *no_wait).await
+        Command::Drain { host, back, dry_run, reason, no_wait } => {
+            sequences::drain(session, host, *back, *dry_run, reason.as_deref(), *no_wait).await
         }
         Command::Flap { doing: Some(Flap::Acknowledge { pair }) } => {
             sequences::acknowledge(session, pair).await
         }
         Command::Flap { doing: None } => looks::held(session).await,
         Command::Switchover(which) => does::switchover(session, which).await,
-        Command::Maintenance { switch, name } => does::maintenance(session, name, *switch).await,
+        Command::Maintenance { switch, name, reason } => {
+            does::maintenance(session, name, *switch, reason.as_deref()).await
+        }
         Command::Wait { name, what } => wait::until(session, name, *what).await,
         Command::Token(what) => tokens::run(session, what).await,
         Command::Config(Config::Show) => config::show(session).await,

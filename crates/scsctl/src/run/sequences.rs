@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::Session;
-use super::does::do_it;
+use super::does::{do_it, with_reason};
 use crate::answers::{Begun, read};
 use crate::args::{Doing, Failover};
 use crate::exit::{Exit, Failure};
@@ -18,11 +18,12 @@ pub(super) async fn drain(
     host: &str,
     back: bool,
     dry_run: bool,
+    reason: Option<&str>,
     no_wait: bool,
 ) -> Result<Exit, Failure> {
     let what = if back { "return" } else { "drain" };
     let path = format!("/v1/hosts/{}/{what}", escape(host));
-    do_it(session, &path, json!({ "dry_run": dry_run }), no_wait).await
+    do_it(session, &path, with_reason(json!({ "dry_run": dry_run }), reason), no_wait).await
 }
 
 /// `body`: for how long, and why; no span ends it.
@@ -37,7 +38,8 @@ pub(super) async fn hold(
 
 pub(super) async fn restart(session: Session<'_>, doing: &Doing, dry_run: bool) -> Result<Exit, Failure> {
     let path = format!("/v1/pairs/{}/restart", escape(&doing.name));
-    do_it(session, &path, json!({ "dry_run": dry_run }), doing.no_wait).await
+    let body = with_reason(json!({ "dry_run": dry_run }), doing.reason.as_deref());
+    do_it(session, &path, body, doing.no_wait).await
 }
 
 pub(super) async fn failover(session: Session<'_>, which: &Failover) -> Result<Exit, Failure> {

@@ -37,12 +37,17 @@ pub fn took(ms: f64) -> String {
     }
 }
 
-/// The time of day of an event in this zone, with milliseconds; with the date if it was not within a day.
+/// The time of day of an event in this zone, with milliseconds; with the date if it was not on this day.
 pub fn clock(now: Timestamp, at: &str, zone: &jiff::tz::TimeZone) -> String {
     let Ok(time) = at.parse::<Timestamp>() else { return at.to_owned() };
-    let recent = now.as_second().saturating_sub(time.as_second()).abs() < 86_400;
-    let format = if recent { "%H:%M:%S.%3f" } else { "%Y-%m-%d %H:%M:%S.%3f" };
-    time.to_zoned(zone.clone()).strftime(format).to_string()
+    let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    let format = if time.date() == now.date() { "%H:%M:%S.%3f" } else { "%Y-%m-%d %H:%M:%S.%3f" };
+    time.strftime(format).to_string()
+}
+
+/// Of which day times without a date are, and in which zone.
+pub fn day(now: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    now.to_zoned(zone.clone()).strftime("times are of %Y-%m-%d, %Z (%:z)").to_string()
 }
 
 #[cfg(test)]
@@ -65,6 +70,15 @@ mod tests {
             assert_eq!(ago(now, Some(at)), expected, "{at}");
         }
         assert_eq!(ago(now, None), "-");
+    }
+
+    #[test]
+    fn a_time_of_another_day_has_its_date_and_the_day_is_told_with_its_zone() {
+        let now: Timestamp = "2026-11-20T08:00:00Z".parse().unwrap();
+        let zone = jiff::tz::TimeZone::UTC;
+        assert_eq!(clock(now, "2026-11-20T00:00:00.001Z", &zone), "00:00:00.001");
+        assert_eq!(clock(now, "2026-11-19T23:59:59.999Z", &zone), "2026-11-19 23:59:59.999");
+        assert_eq!(day(now, &zone), "times are of 2026-11-20, UTC (+00:00)");
     }
 
     #[test]

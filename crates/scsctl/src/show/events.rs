@@ -2,9 +2,14 @@
 //! The law: one event is one line.
 
 use super::Show;
-use super::ago::clock;
+use super::ago::{clock, day};
 use crate::answers::Event;
 use crate::out::Tone;
+
+/// What stands above events: of which day and in which zone their times are.
+pub fn events_heading(show: Show) -> String {
+    format!("{}\n", show.paint.tone(Tone::Faint, &day(show.now, show.zone)))
+}
 
 /// One event as a line.
 pub fn event_line(event: &Event, show: Show) -> String {

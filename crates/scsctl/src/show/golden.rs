@@ -174,3 +174,64 @@ fn a_cluster_without_trouble_says_so() {
     let status = json!({"cluster": {"name": "demo"}, "warnings": [], "wrong": ["host beta is unreachable"]});
     assert!(!super::status(&read(&status).unwrap(), show(false)).contains("Nothing is wrong"));
 }
+
+#[test]
+fn a_change_of_a_moment_ago_and_a_stop_that_was_asked_for_are_in_sight() {
+    let mut pair = cluster()["pairs"][0].clone();
+    pair["because"] = reason();
+    let mut stopped = pair.clone();
+    stopped["name"] = json!("other");
+    stopped["primary"] = Value::Null;
+    stopped["because"] = json!({"rule": "pair-stopped", "reason": "Both should be stopped.",
+                                "because": [{"what": "asked by", "is": "ann (a new disk)"}]});
+    let status = json!({"cluster": {"name": "demo"}, "pairs": [pair, stopped]});
+    let text = super::status(&read(&status).unwrap(), show(false));
+    let since = "since 07:56:55.000 (3m5s ago)";
+    let changed =
+        format!("pair tserver: tserver-1 is primary {since}: tserver-1 was killed [primary-exited]");
+    assert!(text.contains(&changed), "{text}");
+    let stopped =
+        format!("pair other is stopped {since}, as asked by ann (a new disk); run: scsctl start other");
+    assert!(text.contains(&stopped), "{text}");
+    let mut asked = cluster()["pairs"][0].clone();
+    asked["because"] = reason();
+    asked["because"]["because"] =
+        json!([{"what": "asked by", "is": "ann (drain of alpha, operation 1): a new disk"}]);
+    let told = json!({"cluster": {"name": "demo"}, "pairs": [asked]});
+    let told = super::status(&read(&told).unwrap(), show(false));
+    assert!(told.contains("ago): asked by ann (drain of alpha, operation 1): a new disk ["), "{told}");
+    let mut later = cluster()["pairs"][0].clone();
+    later["because"] = reason();
+    later["since"] = json!("2026-11-20T05:55:30Z");
+    let status = json!({"cluster": {"name": "demo"}, "pairs": [later]});
+    assert!(!super::status(&read(&status).unwrap(), show(false)).contains("CHANGES"), "hours ago is no news");
+}
+
+#[test]
+fn what_holds_a_change_back_comes_before_the_last_decision_which_has_its_time() {
+    let held =
+        json!({"rule": "promise-runs", "missed": "alpha is silent, and its promise runs for 0.9 s more"});
+    let now = json!({"rule": "promise-runs", "reason": "alpha is silent, and its promise runs for 0.9 s more",
+                     "says": "A promise runs.", "because": [], "nearly": []});
+    let why = json!({"now": "tserver-1 holds the role", "because": reason(), "decided_event": 76,
+                     "decided_at": "2026-11-20T07:59:12.000Z", "considered": now, "held_back": held, "events": []});
+    let text = super::why(&read(&why).unwrap(), show(false));
+    assert_looks(&text, include_str!("golden/why-held-back.txt"));
+}
+
+#[test]
+fn a_kill_is_told_as_that_and_no_span_is_made_up() {
+    let mut killed = application("tserver-2", "beta", Some("tserver"), "backup");
+    killed["last_exit"] = json!({
+        "text": "signal 9 (KILL)", "wanted": false, "ran_ms": 4500, "at": "2026-11-20T07:31:16.000Z",
+        "killed_because": {"rule": "hung", "reason": "its library said nothing for 3 s", "event": 41}
+    });
+    let told = |value: &Value| super::application(&read(value).unwrap(), show(false));
+    let text = told(&killed);
+    assert!(text.contains("killed by its agent as hung at 07:31:16.000, after 4.5 s\n"), "{text}");
+    assert!(text.contains("its library said nothing for 3 s (scsctl why --event 41)"), "{text}");
+    killed["last_exit"]["killed_because"]["rule"] = json!("guard-fired");
+    killed["last_exit"]["ran_ms"] = json!(0);
+    let text = told(&killed);
+    assert!(text.contains("killed by its guard at 07:31:16.000\n"), "{text}");
+}

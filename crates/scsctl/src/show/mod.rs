@@ -16,7 +16,7 @@ mod tokens;
 mod what_if;
 mod why;
 
-pub use events::event_line;
+pub use events::{event_line, events_heading};
 pub use objects::{application, applications, host, hosts, pair, pairs};
 pub use operation::{operation, operations, plan, step};
 pub use printed::harmless;

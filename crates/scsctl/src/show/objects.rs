@@ -1,10 +1,10 @@
 //! Hosts, applications and pairs: as rows and one at a time. It knows no server; the law: absent is shown as `-`.
 
 use super::Show;
-use super::ago::{ago, span, took};
+use super::ago::{ago, clock, span, took};
 use super::table::{Cell, Table, cell, toned};
 use super::why::reason_lines;
-use crate::answers::{Application, Host, Pair};
+use crate::answers::{Application, Host, LastExit, Pair};
 use crate::out::Tone;
 
 fn or_dash(value: Option<impl ToString>) -> String {
@@ -254,14 +254,29 @@ pub fn host(host: &Host, show: Show) -> String {
     text
 }
 
+/// How a process ended, when, and after how long.
+fn ended(exit: &LastExit, show: Show) -> String {
+    // Display only, so the precision lost above 2^52 ms does not matter.
+    #[allow(clippy::cast_precision_loss)]
+    let ran = Some(exit.ran_ms).filter(|ms| *ms > 0).map(|ms| took(ms as f64));
+    // Of an end that its agent did not see it does not know how long that took to come.
+    let after = ran.map(|ran| format!(", after {ran}")).unwrap_or_default();
+    let at = exit.at.as_deref().map(|at| format!(" at {}", clock(show.now, at, show.zone)));
+    let at = at.unwrap_or_default();
+    let how = match exit.killed_because.as_ref().map(|why| why.rule.as_str()) {
+        Some("hung") => "killed by its agent as hung".to_owned(),
+        Some("guard-fired") => "killed by its guard".to_owned(),
+        Some(_) => "killed by its agent".to_owned(),
+        None => format!("{}, {}", exit.text, if exit.wanted { "as asked" } else { "unexpected" }),
+    };
+    format!("{how}{at}{after}")
+}
+
 /// One application.
 pub fn application(application: &Application, show: Show) -> String {
-    let exit = application.last_exit.as_ref().map(|exit| {
-        // Display only, so the precision lost above 2^52 ms does not matter.
-        #[allow(clippy::cast_precision_loss)]
-        let ran = took(exit.ran_ms as f64);
-        format!("{}, {} after {ran}", exit.text, if exit.wanted { "wanted" } else { "not wanted" })
-    });
+    let exit = application.last_exit.as_ref().map(|exit| ended(exit, show));
+    let killed = application.last_exit.as_ref().and_then(|exit| exit.killed_because.as_ref());
+    let killed = killed.map(|why| format!("{} (scsctl why --event {})", why.reason, why.event));
     sheet(
         &format!("application {}", application.name),
         &[
@@ -277,6 +292,7 @@ pub fn application(application: &Application, show: Show) -> String {
             ("restarts", application.restarts.to_string()),
             ("since", ago(show.now, application.since.as_deref())),
             ("last exit", exit.unwrap_or_default()),
+            ("because", killed.unwrap_or_default()),
             ("pending", pending(application)),
             ("problem", problem_of(application)),
         ],

@@ -39,7 +39,8 @@ pub fn operation(operation: &Operation, show: Show) -> String {
 
 /// All operations.
 pub fn operations(operations: &[Operation], show: Show) -> String {
-    let mut table = Table::new(&["ID", "KIND", "SUBJECT", "STATE", "TOOK", "BEGAN", "BY", "WHY"]);
+    let mut table =
+        Table::new(&["ID", "KIND", "SUBJECT", "STATE", "TOOK", "BEGAN", "BY", "REASON", "PROBLEM"]);
     for operation in operations {
         table.row(vec![
             cell(operation.id.to_string()),
@@ -49,8 +50,13 @@ pub fn operations(operations: &[Operation], show: Show) -> String {
             cell(operation.took_ms.map_or_else(|| "-".to_owned(), took)),
             cell(ago(show.now, operation.began.as_deref())),
             cell(operation.actor.clone()),
+            cell(operation.reason.clone().unwrap_or_default()),
             cell(operation.why.clone().unwrap_or_default()),
         ]);
+    }
+    if operations.is_empty() {
+        return "no operations since this control server began to lead; earlier ones: scsctl events\n"
+            .to_owned();
     }
     table.text(show.paint)
 }

@@ -1,7 +1,7 @@
 //! The cluster at a glance. It judges nothing but what deserves a colour; the law: whatever is wrong is in sight.
 
 use super::Show;
-use super::ago::ago;
+use super::ago::{ago, clock};
 use super::objects::{application_row, host_table, mode_tone, pair_row};
 use super::table::Table;
 use crate::answers::{Application, Pair, Status};
@@ -37,6 +37,7 @@ pub fn status(status: &Status, show: Show) -> String {
             status.maintenance.join(", ")
         ));
     }
+    changes(&mut text, status, show);
     if status.warnings.is_empty() {
         if status.wrong.is_empty() {
             text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Good, "Nothing is wrong.")));
@@ -48,6 +49,48 @@ pub fn status(status: &Status, show: Show) -> String {
         }
     }
     text
+}
+
+/// For how long a change of roles is news, in seconds.
+const NEWS: i64 = 600;
+
+/// What changed a moment ago, and what is stopped as somebody asked: well, and yet no everyday state.
+fn changes(text: &mut String, status: &Status, show: Show) {
+    let lines: Vec<String> = status.pairs.iter().filter_map(|pair| change(status, pair, show)).collect();
+    if !lines.is_empty() {
+        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, "CHANGES")));
+        text.extend(lines);
+    }
+}
+
+fn change(status: &Status, pair: &Pair, show: Show) -> Option<String> {
+    let (because, since) = (pair.because.as_ref()?, pair.since.as_deref()?);
+    let told = |since| format!("{} ({} ago)", clock(show.now, since, show.zone), ago(show.now, Some(since)));
+    let name = &pair.name;
+    let by = because.because.iter().find(|fact| fact.what == "asked by").map(|fact| &fact.is);
+    match (&pair.primary, because.rule.as_str()) {
+        (None, "pair-stopped") => {
+            // A control server that began since knows of its members alone since when that is so.
+            let stopped =
+                members(pair, &status.applications).filter_map(|member| member.since.as_deref()).max();
+            let (at, by) =
+                (told(stopped.unwrap_or(since)), by.map(|by| format!(" by {by}")).unwrap_or_default());
+            Some(format!("pair {name} is stopped since {at}, as asked{by}; run: scsctl start {name}\n"))
+        }
+        // Found as it was by a new leadership, or never changed.
+        (None, _) | (_, "acting-holder-kept" | "first-start") => None,
+        (Some(primary), rule) => {
+            let began: jiff::Timestamp = since.parse().ok()?;
+            let news = show.now.as_second().saturating_sub(began.as_second()) < NEWS;
+            // Who asked says more than that a step of what they asked for went on.
+            let reason = by.map_or_else(|| because.reason.clone(), |by| format!("asked by {by}"));
+            let reason = reason.replace(['\n', '\r'], " ");
+            let (at, why) = (told(since), show.paint.tone(Tone::Faint, &format!("[{rule}]")));
+            news.then(|| {
+                format!("pair {name}: {primary} is primary since {at}: {reason} {why}; scsctl why {name}\n")
+            })
+        }
+    }
 }
 
 fn heading(status: &Status, show: Show) -> String {

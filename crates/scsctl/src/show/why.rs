@@ -1,7 +1,8 @@
-//! Why something is as it is: the rule, what it saw, what nearly happened instead, and the story until now.
+//! Why something is as it is: the rule, what it saw, which rules did not fire, and the story until now.
 //! It invents nothing; the law: every sentence here was said by the deciding machine.
 
 use super::Show;
+use super::ago::{ago, clock, day};
 use super::events::event_line;
 use crate::answers::{Reason, Why};
 use crate::out::Tone;
@@ -18,7 +19,8 @@ pub fn why(why: &Why, show: Show) -> String {
     }
     text.push_str(&reasons(why, show));
     if !why.events.is_empty() {
-        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, "the story, oldest first")));
+        let title = format!("the story, oldest first; {}", day(show.now, show.zone));
+        text.push_str(&format!("\n{}\n", show.paint.tone(Tone::Heading, &title)));
         for event in &why.events {
             text.push_str(&format!("  {}", event_line(event, show)));
         }
@@ -26,25 +28,35 @@ pub fn why(why: &Why, show: Show) -> String {
     text
 }
 
-/// The last decision as it was made, and what the rules see now; what would be decided now if that is another thing.
+/// What holds a change back now comes first; then the last decision as it was made, and what the rules see now.
 fn reasons(why: &Why, show: Show) -> String {
+    let decided = decided_title(why, show);
     match (&why.because, &why.considered) {
+        (last, Some(now)) if why.held_back.is_some() => {
+            let now = reason_lines("nothing changes now, because", now, show);
+            let last = last.as_ref().map(|last| format!("\n{}", reason_lines(&decided, last, show)));
+            format!("{now}{}", last.unwrap_or_default())
+        }
         (Some(last), Some(now)) if last.rule == now.rule && last.reason == now.reason => {
-            let last = reason_lines("decided", last, show);
-            let title = show.paint.tone(Tone::Heading, "and still so, as things are now");
-            format!(
-                "{last}\n{title}\n{}",
-                fact_lines(now, ["it sees", "what would have to be otherwise"], show)
-            )
+            let last = reason_lines(&decided, last, show);
+            let title = show.paint.tone(Tone::Heading, "nothing changes now");
+            format!("{last}\n{title}\n{}", fact_lines(now, "the rules see", show))
         }
         (Some(last), Some(now)) => {
-            let last = reason_lines("last decision", last, show);
-            format!("{last}\n{}", reason_lines("if it were decided now", now, show))
+            let last = reason_lines(&decided, last, show);
+            format!("{last}\n{}", reason_lines("as things are now", now, show))
         }
-        (Some(last), None) => reason_lines("last decision", last, show),
-        (None, Some(now)) => reason_lines("if it were decided now", now, show),
+        (Some(last), None) => reason_lines(&decided, last, show),
+        (None, Some(now)) => reason_lines("as things are now", now, show),
         (None, None) => String::new(),
     }
+}
+
+/// The last decision with its time, where the server says it.
+fn decided_title(why: &Why, show: Show) -> String {
+    let Some(at) = why.decided_at.as_deref() else { return "last decision".to_owned() };
+    let event = why.decided_event.map(|id| format!(", #{id}")).unwrap_or_default();
+    format!("last decision, {} ({} ago{event})", clock(show.now, at, show.zone), ago(show.now, Some(at)))
 }
 
 /// One reason: sentence, rule, facts, near misses.
@@ -57,12 +69,12 @@ pub fn reason_lines(title: &str, reason: &Reason, show: Show) -> String {
         let says = if known { String::new() } else { format!(" - {}", reason.says) };
         text.push_str(&format!("  rule {rule}{says}\n"));
     }
-    text.push_str(&fact_lines(reason, ["it saw", "what nearly happened instead"], show));
+    text.push_str(&fact_lines(reason, "it saw", show));
     text
 }
 
-/// The facts and near misses of a reason, under these two titles.
-fn fact_lines(reason: &Reason, [facts, nearly]: [&str; 2], show: Show) -> String {
+/// The facts of a reason under this title, and the rules that did not fire.
+fn fact_lines(reason: &Reason, facts: &str, show: Show) -> String {
     let mut text = String::new();
     if !reason.because.is_empty() {
         text.push_str(&format!("  {facts}\n"));
@@ -71,7 +83,7 @@ fn fact_lines(reason: &Reason, [facts, nearly]: [&str; 2], show: Show) -> String
         }
     }
     if !reason.nearly.is_empty() {
-        text.push_str(&format!("  {nearly}\n"));
+        text.push_str("  rules that did not fire\n");
         for nearly in &reason.nearly {
             text.push_str(&format!("    {}: {}\n", show.paint.tone(Tone::Warn, &nearly.rule), nearly.missed));
         }

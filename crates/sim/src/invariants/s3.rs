@@ -302,6 +302,7 @@ mod tests {
             in_sync: Default::default(),
             holds: Default::default(),
             grants: Default::default(),
+            asked: Default::default(),
         };
         let answer = VoteAnswer {
             pair: name("ada"),

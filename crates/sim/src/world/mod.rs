@@ -164,6 +164,7 @@ fn empty_store() -> ControlMemory {
         in_sync: Default::default(),
         holds: Default::default(),
         grants: Default::default(),
+        asked: Default::default(),
     }
 }
 

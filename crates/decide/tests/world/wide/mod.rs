@@ -49,6 +49,7 @@ pub fn empty_memory() -> ControlMemory {
         in_sync: Default::default(),
         holds: Default::default(),
         grants: Default::default(),
+        asked: Default::default(),
     }
 }
 
