@@ -173,3 +173,30 @@ fn a_plan_changes_nothing_and_a_hold_that_cannot_be_stored_is_none() {
     desk.pass(ms(3_000));
     assert!(alpha(&desk).is_none() && desk.take_promotion().is_none(), "{}", desk.story());
 }
+
+/// Found by the simulation: the vote waited for the epoch that was stored with it, and left below that.
+#[test]
+fn a_vote_that_is_asked_for_when_the_hold_is_over_waits_for_nothing_that_is_stored() {
+    let mut desk = held();
+    let over = desk.stored.holds[&host("alpha")].until;
+    // Renewed meanwhile, and nothing else has been due.
+    while desk.now + ms(300) < over {
+        renews(&mut desk, 2, LONG);
+        desk.pass(ms(60_000).min(over.since(desk.now) - ms(200)));
+    }
+    desk.records.clear();
+    desk.now = over;
+    let (pair, incarnation, role) = (pair(), Incarnation(1), role(2, "a"));
+    let ask = VoteAsk { pair, incarnation, number: 999, role: role.clone(), lease: ms(LONG) };
+    desk.step(ControlSaw::VoteAsked { host: host("alpha"), ask });
+    let vote = desk.votes.pop().expect("an answer");
+    assert_eq!(
+        (vote.role, vote.verdict, desk.records.len()),
+        (role, Verdict::Given, 0),
+        "{:?}",
+        desk.records
+    );
+    assert!(desk.control.next_deadline().is_some_and(|due| due <= desk.now), "that is next");
+    desk.step(ControlSaw::DeadlinePassed);
+    assert!(desk.records.iter().any(|record| matches!(record, ControlRecord::SetHold { hold: None, .. })));
+}

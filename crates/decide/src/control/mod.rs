@@ -372,6 +372,15 @@ impl Control {
     }
 }
 
+impl Control {
+    /// This observation is not that the records of the decision before could not be stored: they are durable.
+    fn acknowledge_stored(&mut self, now: Moment, out: &mut Out) {
+        self.acknowledge_epochs(now, out);
+        self.acknowledge_words(now);
+        self.acknowledge_shortened();
+    }
+}
+
 impl Machine for Control {
     type Saw = ControlSaw;
     type Persist = ControlRecord;
@@ -386,16 +395,19 @@ impl Machine for Control {
         let answered = self.word_answered.take();
         self.handed_over = None;
         let called = std::mem::take(&mut self.just_called);
-        if let ControlSaw::VoteAsked { host, ask } = &saw
-            && rests
-        {
+        if let ControlSaw::VoteAsked { host, ask } = &saw {
+            // What is due has its turn next: a vote waits for no write of it, nor leaves beside a higher role that was stored with
+            // it (S3).
+            if !rests {
+                self.acknowledge_stored(now, &mut out);
+                self.notice_sleep(now, &mut out);
+                self.handed_over = Some(now);
+            }
             self.vote_asked(now, host.clone(), ask.clone(), &mut out);
             return out;
         }
         if !matches!(saw, ControlSaw::StoreFailed { .. }) {
-            self.acknowledge_epochs(now, &mut out);
-            self.acknowledge_words(now);
-            self.acknowledge_shortened();
+            self.acknowledge_stored(now, &mut out);
         } else {
             self.words_given.clear();
             self.shortened.clear();
@@ -433,7 +445,8 @@ impl Machine for Control {
                     self.take_back(undo, &why, &mut out);
                 }
             }
-            ControlSaw::VoteAsked { host, ask } => self.vote_asked(now, host, ask, &mut out),
+            // Answered above.
+            ControlSaw::VoteAsked { .. } => {}
             ControlSaw::InSyncAsked { host, ask } => self.in_sync_asked(host, ask, &mut out),
             ControlSaw::FenceEnded { host, confirmed, said } => {
                 self.fence_ended(now, &host, confirmed, &said, &mut out);
