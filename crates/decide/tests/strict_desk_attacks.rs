@@ -529,6 +529,21 @@ fn a_promotion_that_is_not_answered_while_the_promise_lasts_is_given_up() {
     assert_eq!((desk.state().as_str(), desk.view().primary), ("held", Some(app("a"))), "{}", desk.story());
 }
 
+/// What it says of its own promise comes before its answer, which says why.
+#[test]
+fn a_promotion_that_is_released_is_waited_for_until_its_answer_says_why() {
+    let mut desk = Desk::settled();
+    desk.reports(ended(1, "a", 1));
+    let (to, order, ordered, _) = desk.take_promotion().expect("an order");
+    assert_eq!(ordered, role(2, "b"));
+    desk.reports(idle("a", 1));
+    desk.reports(idle("b", 2));
+    assert!(!desk.told(Rule::PromotionRefused) && desk.take_promotion().is_none(), "{}", desk.story());
+    desk.answers(&to, &order, Outcome::Refused(Refusal::ApplicationRefused("not today".into())));
+    let told = desk.events.iter().any(|event| event.because.reason.contains("not today"));
+    assert!(told && desk.take_promotion().is_some(), "{}", desk.story());
+}
+
 /// One that has promised, and takes its time to become primary, is renewed meanwhile.
 #[test]
 fn a_slow_promotion_is_waited_for_while_its_agent_asks() {
@@ -541,4 +556,23 @@ fn a_slow_promotion_is_waited_for_while_its_agent_asks() {
         desk.pass(ms(200));
     }
     assert!(desk.take_promotion().is_none(), "{}", desk.story());
+}
+
+/// Found by the simulator: what waited in the mailbox of a control server that was stopped is older than the deadline between.
+#[test]
+fn an_observation_that_is_older_than_the_last_look_is_not_before_what_was_decided_then() {
+    let mut desk = Desk::settled();
+    let coming = ApplicationReport { status: ApplicationStatus::Initializing, ..idle("b", 0) };
+    desk.reports(coming);
+    desk.now = desk.now + ms(3_000);
+    desk.reports(ended(1, "a", 1));
+    assert_eq!(desk.state(), "vacant", "{}", desk.story());
+    let slept = desk.events.len();
+    desk.now = desk.now - ms(2_000);
+    desk.reports(idle("a", 1));
+    desk.pass(ms(2_000));
+    let (_, _, ordered, _) = desk.take_promotion().unwrap_or_else(|| panic!("{}", desk.story()));
+    assert_eq!(ordered, role(2, "a"));
+    let slept_again = desk.events[slept..].iter().any(|event| event.because.rule == Rule::OwnSleep);
+    assert!(!slept_again, "{}", desk.story());
 }

@@ -265,8 +265,11 @@ impl Control {
     /// votes for that epoch.
     pub(super) fn give_up_unanswered(&mut self, now: Moment, name: &PairName, out: &mut Out) {
         let late = |pair: &&Pair| {
+            // One that was released is answered next.
             let over = |granting: &Granting| {
-                granting.leader.writing().is_none() && granting.leader.bound(now).is_none()
+                let leader = &granting.leader;
+                let released = pair.stored.as_ref().is_some_and(|role| leader.has_ended(&role.holder));
+                leader.writing().is_none() && leader.bound(now).is_none() && !released
             };
             let waits = |member: Member| {
                 self.app(pair, member).is_some_and(|app| app.heard && app.ordered.is_some())

@@ -106,6 +106,8 @@ pub struct Control {
     shortened: BTreeMap<PairName, Duration>,
     /// When something was handed over that the next observation acknowledges.
     handed_over: Option<Moment>,
+    /// The latest moment of any observation.
+    clock: Moment,
     /// How the last decision answered a primary's word on who has everything.
     word_answered: Option<(HostName, InSyncAnswer)>,
     /// The fencing commands that run.
@@ -144,6 +146,7 @@ impl Control {
             words_given: BTreeSet::new(),
             shortened: BTreeMap::new(),
             handed_over: None,
+            clock: Moment::default(),
             word_answered: None,
             calls: BTreeMap::new(),
             just_called: BTreeSet::new(),
@@ -373,6 +376,13 @@ impl Control {
 }
 
 impl Control {
+    /// The moment of an observation, or of a later one that was looked at before: what waited in the mailbox while this program did
+    /// not run is older than the deadlines between. A time that goes back would look as one that has to be waited for, and as sleep.
+    fn no_earlier(&mut self, now: Moment) -> Moment {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
     /// This observation is not that the records of the decision before could not be stored: they are durable.
     fn acknowledge_stored(&mut self, now: Moment, out: &mut Out) {
         self.acknowledge_epochs(now, out);
@@ -387,6 +397,7 @@ impl Machine for Control {
     type Act = ControlDo;
 
     fn step(&mut self, now: Moment, saw: ControlSaw) -> Out {
+        let now = self.no_earlier(now);
         let mut out = Out::default();
         let rests = self.touched.is_empty() && self.next_deadline().is_none_or(|due| due > now);
         let undo = self.undo.take();
@@ -493,7 +504,7 @@ impl Machine for Control {
     /// stored meanwhile (G2).
     fn aside(&mut self, now: Moment, saw: &ControlSaw) -> Option<Out> {
         let ControlSaw::VoteAsked { host, ask } = saw else { return None };
-        let mut out = Out::default();
+        let (now, mut out) = (self.no_earlier(now), Out::default());
         self.vote_asked(now, host.clone(), ask.clone(), &mut out);
         Some(out)
     }
