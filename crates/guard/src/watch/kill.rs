@@ -213,13 +213,17 @@ fn parse(stat: &[u8]) -> Option<Seen> {
     let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
-    let session = fields.nth(2)?.parse().ok()?;
+    let session = fields.nth(2)?;
     // `num_threads` is field 20 and `starttime` field 22; the session was field 6.
     let threads: u64 = fields.nth(13)?.parse().ok()?;
     let began = fields.nth(1)?.parse().ok()?;
     // A main thread that ended before the others is a zombie too, of a process that runs.
     let ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
-    Some(Seen { session, began, ended })
+    if session == "-1" {
+        // What is just being taken away has none any more.
+        return Some(Seen { session: 0, began, ended: true });
+    }
+    Some(Seen { session: session.parse().ok()?, began, ended })
 }
 
 fn carries(pid: u32, mark: &str) -> bool {
@@ -263,6 +267,8 @@ mod tests {
         assert_eq!(parse(cut), parse(stat));
         assert!(parse(b"7 (a) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 5").unwrap().ended);
         assert_eq!(parse(b"7 (a) S 1"), None);
+        let taken_away = b"7 (a) X 0 -1 -1 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 4711 0 0";
+        assert_eq!(parse(taken_away), Some(Seen { session: 0, began: 4711, ended: true }));
     }
 
     /// The list of a group was empty, and the kernel counts somebody: it is not told as gone.

@@ -64,8 +64,12 @@ fn parse(pid: u32, stat: &[u8]) -> Option<Seen> {
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    let session = fields.next()?.parse().ok()?;
+    // What is just being taken away has none any more: the kernel shows -1.
+    let mut number = || match fields.next()? {
+        "-1" => Some(0),
+        number => number.parse().ok(),
+    };
+    let (group, session): (u32, u32) = (number()?, number()?);
     // `num_threads` is field 20 and `starttime` field 22; the session was field 6.
     let threads: u64 = fields.nth(13)?.parse().ok()?;
     let began = fields.nth(1)?.parse().ok()?;
@@ -155,6 +159,13 @@ pub fn control_group(pid: u32) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_just_being_taken_away_has_ended() {
+        let stat = b"16801 (sleep) X 0 -1 -1 0 -1 4228108 0 0 0 0 0 0 0 0 20 0 0 0 4711 0 0";
+        let seen = parse(16801, stat).unwrap();
+        assert!(seen.ended && seen.group == 0 && seen.session == 0, "{seen:?}");
+    }
 
     #[test]
     fn a_name_may_contain_anything() {
