@@ -37,6 +37,7 @@ fn kept(line: &str) -> Option<Kept> {
             "reloads" => options.reloads = true,
             "holds" => options.holds = true,
             "power" => options.power = true,
+            "keep-data" => options.keep_data = true,
             _ => return None,
         }
     }
